@@ -1,0 +1,77 @@
+"""The states of everything, with Spark's names (spec section 7).
+
+``str`` enums because the names are the contract: they appear on the wire, in JSON and on pages as they are.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class MasterState(str, Enum):
+    STANDBY = "STANDBY"
+    RECOVERING = "RECOVERING"
+    ALIVE = "ALIVE"
+
+
+class WorkerState(str, Enum):
+    ALIVE = "ALIVE"
+    DEAD = "DEAD"
+    DECOMMISSIONED = "DECOMMISSIONED"
+    UNKNOWN = "UNKNOWN"  # recorded, but not heard of since the master (re)started
+
+
+class ApplicationState(str, Enum):
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+    UNKNOWN = "UNKNOWN"  # recorded, but its process has not come back since the master (re)started
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL_APPLICATION
+
+
+class DriverState(str, Enum):
+    SUBMITTED = "SUBMITTED"  # queued for a worker
+    RUNNING = "RUNNING"  # placed on a worker (launching there, or running)
+    RELAUNCHING = "RELAUNCHING"  # supervised, ended, waiting out its back-off before it queues again
+    UNKNOWN = "UNKNOWN"  # its worker is away and may come back with it
+    FINISHED = "FINISHED"  # exit 0
+    FAILED = "FAILED"  # exit other than 0
+    KILLED = "KILLED"  # by request
+    ERROR = "ERROR"  # could not be run, or lost with its worker and not supervised
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL_DRIVER
+
+
+class ExecutorState(str, Enum):
+    LAUNCHING = "LAUNCHING"
+    RUNNING = "RUNNING"
+    KILLED = "KILLED"
+    FAILED = "FAILED"
+    LOST = "LOST"
+    EXITED = "EXITED"
+    DECOMMISSIONED = "DECOMMISSIONED"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL_EXECUTOR
+
+
+class Role(str, Enum):
+    """What a public key may do (DESIGN 3.1). An admin may do all that a client may, to everybody's jobs."""
+
+    MASTER = "master"
+    WORKER = "worker"
+    CLIENT = "client"
+    ADMIN = "admin"
+
+
+_FINAL_APPLICATION = frozenset({ApplicationState.FINISHED, ApplicationState.FAILED, ApplicationState.KILLED})
+_FINAL_DRIVER = frozenset({DriverState.FINISHED, DriverState.FAILED, DriverState.KILLED, DriverState.ERROR})
+_FINAL_EXECUTOR = frozenset({ExecutorState.KILLED, ExecutorState.FAILED, ExecutorState.LOST, ExecutorState.EXITED})

@@ -1,0 +1,190 @@
+"""Values that travel inside messages and records: what a driver, an application or an executor *is*.
+
+They validate themselves: an illegal one cannot be built, neither by us nor by the decoder (msgspec runs
+``__post_init__`` while decoding and turns ``ValueError`` into its ``ValidationError``). Memory is in MiB,
+times are seconds since the Unix epoch, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from stoker.core.states import DriverState, ExecutorState
+
+UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
+
+DRIVER_ID = re.compile(r"driver-\d{14}-\d{4,}")
+APP_ID = re.compile(r"app-\d{14}-\d{4,}")
+WORKER_ID = re.compile(r"worker-\d{14}-[A-Za-z0-9_.:\[\]-]+-\d+")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+DriverKind = Literal["python", "archive", "jar", "program"]
+
+
+class Now(NamedTuple):
+    """The time, as an argument. ``mono`` orders and measures, ``wall`` is shown and stored; both in seconds."""
+
+    mono: float
+    wall: float
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of immutable values."""
+
+
+class Artifact(Value, frozen=True):
+    """A file that must lie in the driver's directory before it starts.
+
+    Exactly one source: ``sha256`` names a blob uploaded to the master, ``url`` something the worker fetches itself
+    (``file: http: https: hdfs: s3:``) or finds in place (``local:``).
+    """
+
+    name: str
+    sha256: str = ""
+    url: str = ""
+    size: int = 0  # bytes; 0 when unknown
+    executable: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name in {".", ".."} or "/" in self.name or "\0" in self.name:
+            raise ValueError(f"artifact name {self.name!r} must be a plain file name")
+        if bool(self.sha256) == bool(self.url):
+            raise ValueError(f"artifact {self.name!r} needs exactly one of sha256 and url")
+        if self.sha256 and not SHA256.fullmatch(self.sha256):
+            raise ValueError(f"artifact {self.name!r}: sha256 must be 64 lower-case hex digits")
+
+
+class DriverDescription(Value, frozen=True):
+    """A program to run once in the cluster.
+
+    ``kind`` says how ``main`` (the name of one of ``artifacts``) is started: *python* a script, *archive* a ``.pyz`` or
+    ``.whl``, *jar* by ``java``, *program* as it is. ``main_class`` is the entry point (``package.module:function`` or
+    ``package.module`` for archives, a class for jars).
+    """
+
+    kind: DriverKind
+    main: str
+    name: str = ""
+    main_class: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    artifacts: tuple[Artifact, ...] = ()
+    py_files: tuple[str, ...] = ()  # names of artifacts put on PYTHONPATH
+    jars: tuple[str, ...] = ()  # names of artifacts put on the class path
+    java_options: tuple[str, ...] = ()
+    conf: dict[str, str] = {}  # spark.* properties of the submission
+    cores: int = 1
+    memory_mib: int = 1024
+    supervise: bool = False
+    max_restarts: int = -1  # supervised restarts after failures; negative: no limit
+    user: str = ""
+
+    def __post_init__(self) -> None:
+        _check_range("cores", self.cores, 0)
+        _check_range("memory_mib", self.memory_mib, 0)
+        names = [artifact.name for artifact in self.artifacts]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two files of one driver have the same name: {sorted(names)}")
+        for name in (self.main, *self.py_files, *self.jars):
+            if name not in names:
+                raise ValueError(f"{name!r} is used by the driver but is not one of its files")
+        _check_environment(self.env)
+
+
+class Command(Value, frozen=True):
+    """What an executor runs. ``{{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}}`` are filled in, in
+    arguments and in environment values."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if not self.argv or not self.argv[0]:
+            raise ValueError("an executor's command must not be empty")
+        if any("\0" in word for word in self.argv):
+            raise ValueError("an executor's command must not contain NUL")
+        _check_environment(self.env)
+
+
+class ApplicationDescription(Value, frozen=True):
+    """What an application asks for when it registers (spec section 8, ApplicationDescription).
+
+    ``finite``: an executor that exits has done its share. It is not replaced, and its cores do not come back to this
+    application (``stoker run``); only lost executors are replaced.
+    """
+
+    name: str
+    command: Command
+    user: str = ""
+    max_cores: int | None = None  # spark.cores.max; None: spark.deploy.defaultCores
+    cores_per_executor: int | None = None  # None: one executor a worker, with all cores given there
+    memory_mib: int = 1024  # per executor
+    executor_limit: int = UNLIMITED
+    ui_url: str = ""
+    finite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_cores is not None:
+            _check_range("max_cores", self.max_cores, 1)
+        if self.cores_per_executor is not None:
+            _check_range("cores_per_executor", self.cores_per_executor, 1)
+        _check_range("memory_mib", self.memory_mib, 0)
+        _check_range("executor_limit", self.executor_limit, 0)
+
+
+class Exit(Value, frozen=True):
+    """How a process ended: by ``code``, or by ``signal`` (then ``code`` is None), or not at all (both None) when it
+    could not be started or its end was not seen; ``reason`` is for people."""
+
+    code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+
+    @property
+    def status(self) -> int | None:
+        """The exit status a shell would show: the code, or 128 + the signal's number."""
+        return self.code if self.signal is None else 128 + self.signal
+
+    @property
+    def is_success(self) -> bool:
+        return self.code == 0 and self.signal is None
+
+
+class DriverReport(Value, frozen=True):
+    """A driver as its worker knows it, sent when the worker registers. Enough to re-create the master's books."""
+
+    driver_id: str
+    attempt: int
+    state: DriverState
+    driver: DriverDescription
+    started: float = 0.0
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+class ExecutorReport(Value, frozen=True):
+    """An executor as its worker knows it, sent when the worker registers."""
+
+    app_id: str
+    executor_id: int
+    cores: int
+    memory_mib: int
+    state: ExecutorState
+    app: ApplicationDescription
+    started: float = 0.0
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+def _check_range(name: str, value: int, least: int) -> None:
+    if not least <= value <= UNLIMITED:
+        raise ValueError(f"{name} must be between {least} and {UNLIMITED}, not {value}")
+
+
+def _check_environment(env: dict[str, str]) -> None:
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise ValueError(f"environment variable {name!r} is malformed")

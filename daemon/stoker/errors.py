@@ -1,0 +1,43 @@
+"""What can go wrong, in words a user can act on.
+
+Every error that may reach a user is a ``StokerError``: its text is one line that names the fix, and
+``exit_code`` is what the command line exits with (1: it failed, 2: it was asked wrongly).
+"""
+
+from __future__ import annotations
+
+
+class StokerError(Exception):
+    """Base of all errors shown to users as one line."""
+
+    exit_code = 1
+
+
+class UsageError(StokerError):
+    """The caller asked for something malformed: a bad URL, memory string, option or property."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration file, variable or property is unreadable or ill-typed."""
+
+
+class ProtocolError(StokerError):
+    """The peer sent bytes that are not a message of ours (theirs, not our fault): drop and log."""
+
+
+class Unreachable(StokerError):
+    """No master of the list answered in time."""
+
+
+class NotAuthorized(StokerError):
+    """The master refused our key, or our role may not ask this."""
+
+
+class Refused(StokerError):
+    """The cluster understood the request and said no; the text is the cluster's."""
+
+
+class InvariantBroken(StokerError):
+    """Our own books are wrong: the daemon must stop rather than go on from a wrong state."""

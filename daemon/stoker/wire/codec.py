@@ -1,0 +1,57 @@
+"""Messages to bytes and back: MessagePack through msgspec tagged structs. Versioned, strict, size-limited.
+
+On the wire a message is two frames: a header of one byte, ``PROTOCOL``, and the body. Whatever cannot be decoded
+raises ``ProtocolError``; decoding builds plain values only and never runs anything from the peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from stoker.core.messages import Message, ToClient, ToMaster, ToWorker
+from stoker.errors import ProtocolError
+
+PROTOCOL = 1
+HEADER = bytes([PROTOCOL])
+MAX_BODY = 32 * 1024 * 1024  # bytes; a status of 10,000 drivers is about 4 MB, an upload chunk 256 KiB
+
+_encoder = msgspec.msgpack.Encoder()
+T = TypeVar("T")
+
+
+def encode(message: Message) -> list[bytes]:
+    """The frames of a message. Raises ProtocolError when it is larger than peers accept."""
+    body = _encoder.encode(message)
+    if len(body) > MAX_BODY:
+        raise ProtocolError(f"{type(message).__name__} of {len(body)} bytes is over the limit of {MAX_BODY}")
+    return [HEADER, body]
+
+
+class Decoder(Generic[T]):
+    """Decodes the messages of one direction; anything else is refused."""
+
+    def __init__(self, direction: object) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(direction)  # type: ignore[arg-type]
+
+    def decode(self, frames: Sequence[bytes | memoryview]) -> T:
+        """Raises ProtocolError for a wrong version, frame count, size, or body."""
+        if len(frames) != 2:
+            raise ProtocolError(f"a message has 2 frames, not {len(frames)}")
+        header, body = frames
+        if bytes(header) != HEADER:
+            shown = bytes(header[:8]).hex() or "none"
+            raise ProtocolError(f"protocol version {shown} is not {PROTOCOL}: upgrade the older side")
+        if len(body) > MAX_BODY:
+            raise ProtocolError(f"a message of {len(body)} bytes is over the limit of {MAX_BODY}")
+        try:
+            return self._decoder.decode(body)
+        except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as error:
+            raise ProtocolError(f"undecodable message: {error}") from None
+
+
+to_master: Decoder[ToMaster] = Decoder(ToMaster)
+to_worker: Decoder[ToWorker] = Decoder(ToWorker)
+to_client: Decoder[ToClient] = Decoder(ToClient)
