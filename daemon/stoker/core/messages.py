@@ -184,6 +184,7 @@ class RegisterApplication(Message, frozen=True):
     token: str
     app: ApplicationDescription
     app_id: str = ""
+    highest_executor_id: int = -1  # the highest the application was ever told of: ids are never used twice
 
 
 class UnregisterApplication(Message, frozen=True):

@@ -1,0 +1,124 @@
+"""From records back to books when a master starts, and when to stop waiting for the silent (spec section 13.3).
+
+Everything recorded as running is UNKNOWN until its worker or its process comes back; nothing is scheduled before
+recovery ends, which is as soon as all have answered, or after ``policy.recovery_timeout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stoker.core import drivers, workers
+from stoker.core.applications import wait_for_return
+from stoker.core.books import App, Books, Driver, Worker
+from stoker.core.context import Context
+from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
+from stoker.core.states import ApplicationState, DriverState, MasterState, WorkerState
+
+
+def load(ctx: Context, records: Mapping[str, Record]) -> None:
+    """Fill empty books. Keys that belong together are sorted, so older ids (and thus FIFO order) come first."""
+    by_type: dict[type[Record], list[Record]] = {}
+    for key in sorted(records):
+        by_type.setdefault(type(records[key]), []).append(records[key])
+    for record in by_type.get(Counters, []):
+        assert isinstance(record, Counters)
+        ctx.books.counters = record
+    for record in by_type.get(WorkerRecord, []):
+        assert isinstance(record, WorkerRecord)
+        _load_worker(ctx, record)
+    for record in by_type.get(AppRecord, []):
+        assert isinstance(record, AppRecord)
+        _load_app(ctx, record)
+    for record in by_type.get(ExecutorRecord, []):
+        assert isinstance(record, ExecutorRecord)
+        _load_executor(ctx.books, record)
+    for record in by_type.get(DriverRecord, []):
+        assert isinstance(record, DriverRecord)
+        _load_driver(ctx, record)
+    _sort_history(ctx.books)
+    ctx.state = MasterState.RECOVERING
+    ctx.wake_at(ctx.now.mono + ctx.policy.recovery_timeout, "recovered")
+    ctx.log(
+        f"recovering {len(ctx.books.workers)} workers, {len(ctx.books.apps)} applications and"
+        f" {len(ctx.books.drivers)} drivers"
+    )
+    complete_if_all_answered(ctx)
+
+
+def _load_worker(ctx: Context, record: WorkerRecord) -> None:
+    worker = Worker(record)
+    if record.state is not WorkerState.DEAD:
+        record.state = WorkerState.UNKNOWN
+    ctx.books.add_worker(worker)
+
+
+def _load_app(ctx: Context, record: AppRecord) -> None:
+    app = App(record)
+    ctx.books.tokens[record.token] = record.id
+    ctx.books.reserve_id(record.id)
+    if record.state.is_final:
+        ctx.books.completed_apps[record.id] = app
+        return
+    record.state = ApplicationState.UNKNOWN
+    ctx.books.apps[record.id] = app
+    wait_for_return(ctx, app, ctx.policy.recovery_timeout)
+
+
+def _load_executor(books: Books, record: ExecutorRecord) -> None:
+    app = books.find_app(record.app_id)
+    if app is None:
+        return
+    worker = books.workers.get(record.worker_id)
+    if record.state.is_final or app.record.state.is_final or worker is None:
+        app.removed.append(record)
+    else:
+        books.place_executor(app, record, worker)
+
+
+def _load_driver(ctx: Context, record: DriverRecord) -> None:
+    driver = Driver(record)
+    ctx.books.tokens[record.token] = record.id
+    ctx.books.reserve_id(record.id)
+    if record.state.is_final:
+        ctx.books.completed_drivers[record.id] = driver
+        return
+    ctx.books.drivers[record.id] = driver
+    if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
+        drivers.enqueue(ctx, driver)
+        return
+    record.state = DriverState.UNKNOWN
+    worker = ctx.books.workers.get(record.attempts[-1].worker_id)
+    if worker is not None:
+        ctx.books.place_driver(driver, worker)
+
+
+def _sort_history(books: Books) -> None:
+    books.completed_drivers = dict(sorted(books.completed_drivers.items(), key=lambda item: item[1].record.ended))
+    books.completed_apps = dict(sorted(books.completed_apps.items(), key=lambda item: item[1].record.ended))
+
+
+def complete_if_all_answered(ctx: Context) -> None:
+    if ctx.state is not MasterState.RECOVERING:
+        return
+    if any(worker.record.state is WorkerState.UNKNOWN for worker in ctx.books.workers.values()):
+        return
+    if any(app.record.state is ApplicationState.UNKNOWN for app in ctx.books.apps.values()):
+        return
+    complete(ctx)
+
+
+def complete(ctx: Context) -> None:
+    """Give up on the silent and go on. Never raises half-way: each step leaves the books whole (quirk 12)."""
+    if ctx.state is not MasterState.RECOVERING:
+        return
+    ctx.state = MasterState.ALIVE
+    for worker in list(ctx.books.workers.values()):
+        if worker.record.state is WorkerState.UNKNOWN:
+            worker.away_until = ctx.now.mono
+            workers.away_due(ctx, worker.record.id)
+    for driver in list(ctx.books.drivers.values()):
+        if driver.record.state is DriverState.UNKNOWN:
+            drivers.lost(ctx, driver, "its worker did not come back to this master")
+    ctx.log("recovery is complete")
+    ctx.schedule_wanted = True

@@ -1,0 +1,258 @@
+"""Keys, and who may do what with them (DESIGN 3.1; docs/architecture.md, "Keys").
+
+``Keys`` is the folder of one machine, ``Authorizer`` the master's list of admitted public keys, and ``zap_reply`` the
+answer to libzmq's question whether a key may connect (RFC 27). Keys are CURVE keys in Z85: 40 printable characters.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import fcntl
+import itertools
+import logging
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from stoker.core.states import Role
+from stoker.errors import ConfigError
+
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+ZAP_DOMAIN = "stoker"
+
+_KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # the Z85 alphabet (RFC 32)
+_CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed
+_MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
+
+log = logging.getLogger(__name__)
+
+
+class Keys:
+    """The keys folder of this machine. Make one with ``Keys.open``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authorized = folder / "authorized"
+        self.known_masters = folder / "known_masters"
+
+    @classmethod
+    def open(cls, folder: Path, *, create: tuple[Role, ...] | None) -> Keys:
+        """The keys in ``folder``; with ``create``, whatever those roles lack on this machine is made first.
+
+        Made are: a pair for each role that has none, its line in ``authorized``, and, where this machine has a master's
+        pair and no ``known_masters`` yet, a ``known_masters`` that trusts that master everywhere (``*``). Nothing that
+        exists is changed. Any number of processes may do this at the same moment.
+
+        Raises ConfigError when the folder is missing, open to others or somebody else's.
+        """
+        keys = cls(folder)
+        if create and not keys._complete(create):
+            keys._create(create)
+        keys._check_private(folder, 0o700)
+        return keys
+
+    def pair(self, role: Role) -> tuple[str, str]:
+        """(public key, secret key) of ``role``. Raises ConfigError when there is none, or it is open to others."""
+        path = self._private(role)
+        self._check_private(path.parent, 0o700)
+        self._check_private(path, 0o600)
+        lines = _read(path).split()
+        if len(lines) != 2 or not all(map(_KEY.fullmatch, lines)):
+            raise ConfigError(f"{path}: not two lines of a public and a secret key; restore it, or remove it for a new one")
+        public, secret = lines
+        if zmq.curve_public(secret.encode()).decode() != public:
+            raise ConfigError(f"{path}: the two keys are not a pair; restore it, or remove it for a new one")
+        return public, secret
+
+    def master_key(self, address: str) -> str:
+        """The public key of the master at ``address`` (HOST:PORT): its own line, else that of ``*``.
+
+        Raises ConfigError when neither is there or the file is malformed.
+        """
+        masters = _parse_known_masters(self.known_masters)
+        key = masters.get(address) or masters.get("*")
+        if key is None:
+            raise ConfigError(f"no key for master {address}: add the line `{address} PUBLIC-KEY` to {self.known_masters}")
+        return key
+
+    def _private(self, role: Role) -> Path:
+        return self.folder / "private" / f"{role.value}.key"
+
+    def _complete(self, roles: Sequence[Role]) -> bool:
+        return self.known_masters.exists() and all(self._private(role).exists() for role in roles)
+
+    def _create(self, roles: Sequence[Role]) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_private(self.folder, 0o700)
+            with self._locked():
+                (self.folder / "private").mkdir(mode=0o700, exist_ok=True)
+                for role in roles:
+                    if not self._private(role).exists():
+                        self._create_pair(role)
+                if self._private(Role.MASTER).exists() and not self.known_masters.exists():
+                    _write(self.known_masters, f"* {self.pair(Role.MASTER)[0]}\n")
+        except OSError as error:
+            raise ConfigError(f"cannot make keys in {self.folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
+
+    def _create_pair(self, role: Role) -> None:
+        public, secret = (key.decode() for key in zmq.curve_keypair())
+        # Admitted first: stopped in between, the next start makes another pair, and this line admits nobody.
+        known = _read(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
+        known += "" if known.endswith("\n") else "\n"
+        _write(self.authorized, f"{known}{role.value} {public} {_host_name()}\n")
+        _write(self._private(role), f"{public}\n{secret}\n")
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _check_private(self, path: Path, mode: int) -> None:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise ConfigError(f"no keys: cannot read {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
+        if status.st_uid != os.geteuid():
+            raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
+        if status.st_mode & 0o077:
+            raise ConfigError(f"{path} is open to other users: `chmod {mode:o} {path}`")
+
+
+class Authorizer:
+    """The master's ``authorized`` file: public key -> (role, name), followed as it changes.
+
+    A key taken out is refused from the next look on (at most a second), on new connections and old ones alike. While
+    running, a file that has become malformed or unreadable is logged and changes nothing: a slip of the editor must not
+    cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._peers = _parse_authorized(path)
+        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        self._serial = itertools.count(1)
+        self._logged: set[str] = set()
+
+    def lookup(self, key: str) -> tuple[Role, str] | None:
+        """The role and name of a public key, or None when it is not admitted (any more)."""
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + _CHECK_INTERVAL
+            if _stamp(self._path) != self._stamp:
+                self.reload()
+        return self._peers.get(key)
+
+    def reload(self) -> None:
+        """Read the file again now."""
+        self._stamp = _stamp(self._path)
+        try:
+            self._peers = _parse_authorized(self._path)
+        except ConfigError as error:
+            log.error("keeping the %d keys admitted before: %s", len(self._peers), error)
+        else:
+            self._logged.clear()
+            log.info("%s: %d keys admitted", self._path, len(self._peers))
+
+    def zap_reply(self, request: Sequence[bytes]) -> list[bytes]:
+        """The answer to a ZAP request (RFC 27): CURVE in our domain with an admitted key, or refused.
+
+        The user id of an admitted connection is ``SERIAL KEY``: the serials grow, so they also tell which of two
+        connections that had the same file descriptor was the earlier one (see io.presence).
+        """
+        version, request_id, domain, address, _, mechanism, *credentials = [*request, b"", b"", b"", b"", b"", b""]
+        status, text, user = b"400", b"refused", b""
+        if version != b"1.0":
+            status, text = b"500", b"unknown ZAP version"
+        elif domain == ZAP_DOMAIN.encode() and mechanism == b"CURVE" and len(credentials[0]) == 32:
+            key = z85.encode(credentials[0]).decode()
+            if self.lookup(key) is not None:
+                status, text, user = b"200", b"OK", f"{next(self._serial)} {key}".encode()
+            else:
+                self._log_refused(key, address.decode("ascii", "replace"))
+        return [b"1.0", request_id, status, text, user, b""]
+
+    def _log_refused(self, key: str, address: str) -> None:
+        if key not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add(key)
+            log.warning("refused %s: its key is not in %s: %s", address, self._path, key)
+
+
+def parse_user_id(user_id: str) -> tuple[int, str]:
+    """(serial of the connection, public key) from the user id that ``Authorizer.zap_reply`` gave."""
+    serial, _, key = user_id.partition(" ")
+    return int(serial), key
+
+
+def _parse_authorized(path: Path) -> dict[str, tuple[Role, str]]:
+    peers: dict[str, tuple[Role, str]] = {}
+    for where, words in _lines(path):
+        if len(words) != 3 or words[0] not in set(Role) or not _KEY.fullmatch(words[1]):
+            roles = "|".join(role.value for role in Role)
+            raise ConfigError(f"{where}: not `ROLE PUBLIC-KEY NAME` (role {roles}, key 40 characters of Z85)")
+        if words[1] in peers:
+            raise ConfigError(f"{where}: this key has a line already; a key has one role")
+        peers[words[1]] = (Role(words[0]), words[2])
+    return peers
+
+
+def _parse_known_masters(path: Path) -> dict[str, str]:
+    masters: dict[str, str] = {}
+    for where, words in _lines(path):
+        if len(words) != 2 or not _KEY.fullmatch(words[1]) or not (words[0] == "*" or ":" in words[0]):
+            raise ConfigError(f"{where}: not `HOST:PORT PUBLIC-KEY` or `* PUBLIC-KEY` (key 40 characters of Z85)")
+        if words[0] in masters:
+            raise ConfigError(f"{where}: {words[0]} has a line already")
+        masters[words[0]] = words[1]
+    return masters
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            yield f"{path}:{number}", words
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Atomic and durable: readers see the old file or the new one, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _host_name() -> str:
+    return "".join(socket.gethostname().split()) or "localhost"

@@ -1,0 +1,226 @@
+"""Uploaded files, by their SHA-256: received in chunks, checked, made durable, handed to workers.
+
+Everything here runs in the master's loop except the final fsync of an upload, which may take seconds for a large file
+and has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from stoker.core.messages import (
+    BlobData,
+    Failed,
+    FetchBlob,
+    Message,
+    MissingBlobs,
+    ReadBlobs,
+    UploadChunk,
+    UploadStatus,
+)
+from stoker.core.values import SHA256, DriverDescription
+
+LOG = logging.getLogger(__name__)
+MAX_CHUNK = 1024 * 1024  # bytes a peer may ask for or send at once
+MAX_OPEN = 64  # files kept open for workers that fetch
+UNUSED_FOR = 24 * 3600.0  # seconds until a file no active driver needs is removed
+
+Reply = Callable[[bytes, Message], None]
+
+
+@dataclass
+class _Upload:
+    file: IO[bytes]
+    path: Path
+    size: int
+    received: int = 0
+    hash: Any = field(default_factory=hashlib.sha256)
+
+
+class BlobStore:
+    """``reply`` sends a message to a peer; ``in_loop`` runs a function in the master's loop, from any thread."""
+
+    def __init__(
+        self, folder: Path, *, max_bytes: int, reply: Reply, in_loop: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._reply = reply
+        self._in_loop = in_loop
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for leftover in folder.glob("*.part-*"):
+            leftover.unlink(missing_ok=True)
+        self._present = {path.name for path in folder.iterdir() if SHA256.fullmatch(path.name)}
+        self._uploads: dict[tuple[bytes, str], _Upload] = {}
+        self._open: OrderedDict[str, IO[bytes]] = OrderedDict()
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="blob-fsync")
+
+    def missing(self, driver: DriverDescription) -> tuple[str, ...]:
+        """The uploads this driver needs that are not here."""
+        return self._lacking(artifact.sha256 for artifact in driver.artifacts if artifact.sha256)
+
+    def _lacking(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for name in names if name not in self._present))
+
+    def ask(self, peer: bytes, message: ReadBlobs) -> None:
+        self._reply(peer, MissingBlobs(request=message.request, sha256s=self._lacking(message.sha256s)))
+
+    # --- receiving ---
+
+    def receive(self, peer: bytes, message: UploadChunk) -> None:
+        """Write one chunk; the last one ends in an answer with ``complete``."""
+        try:
+            self._receive(peer, message)
+        except OSError as error:
+            self._drop(peer, message.sha256)
+            self._refuse(peer, message, f"the master cannot store the upload: {error.strerror or error}")
+
+    def _receive(self, peer: bytes, message: UploadChunk) -> None:
+        if not SHA256.fullmatch(message.sha256) or len(message.data) > MAX_CHUNK:
+            self._refuse(peer, message, "malformed upload", code="bad-request")
+            return
+        if message.size > self._max_bytes:
+            limit = f"{self._max_bytes} bytes (spark.stoker.upload.maxSize)"
+            self._refuse(peer, message, f"the file has {message.size} bytes; the limit is {limit}: give a URL instead")
+            return
+        if message.sha256 in self._present:
+            self._reply(peer, _status(message, message.size, complete=True))
+            return
+        key = (peer, message.sha256)
+        if message.offset == 0:
+            self._drop(peer, message.sha256)
+            path = self._folder / f"{message.sha256}.part-{os.urandom(6).hex()}"
+            self._uploads[key] = _Upload(path.open("xb"), path, message.size)
+        upload = self._uploads.get(key)
+        if upload is None or message.offset != upload.received or message.size != upload.size:
+            self._drop(peer, message.sha256)
+            self._refuse(peer, message, "the upload was interrupted: start it again")
+            return
+        upload.file.write(message.data)
+        upload.hash.update(message.data)
+        upload.received += len(message.data)
+        if upload.received < upload.size:
+            self._reply(peer, _status(message, upload.received))
+        else:
+            self._finish(peer, message, self._uploads.pop(key))
+
+    def _finish(self, peer: bytes, message: UploadChunk, upload: _Upload) -> None:
+        if upload.received != upload.size or upload.hash.hexdigest() != message.sha256:
+            upload.file.close()
+            upload.path.unlink(missing_ok=True)
+            self._refuse(peer, message, "the file changed while it was uploaded (its SHA-256 differs): submit it again")
+            return
+
+        def sync() -> None:
+            problem = ""
+            try:
+                upload.file.flush()
+                os.fsync(upload.file.fileno())
+                upload.file.close()
+                upload.path.rename(self._folder / message.sha256)
+                _sync_folder(self._folder)
+            except OSError as error:
+                upload.path.unlink(missing_ok=True)
+                problem = f"the master cannot store the upload: {error.strerror or error}"
+            self._in_loop(lambda: stored(problem))
+
+        def stored(problem: str) -> None:
+            if problem:
+                self._refuse(peer, message, problem)
+                return
+            self._present.add(message.sha256)
+            self._reply(peer, _status(message, message.size, complete=True))
+
+        self._syncer.submit(sync)
+
+    def _refuse(self, peer: bytes, message: UploadChunk, reason: str, code: Any = "refused") -> None:
+        self._reply(peer, Failed(request=message.request, reason=reason, code=code))
+
+    def _drop(self, peer: bytes, sha256: str) -> None:
+        upload = self._uploads.pop((peer, sha256), None)
+        if upload is not None:
+            upload.file.close()
+            upload.path.unlink(missing_ok=True)
+
+    def peer_gone(self, peer: bytes) -> None:
+        for key in [key for key in self._uploads if key[0] == peer]:
+            self._drop(*key)
+
+    # --- handing out ---
+
+    def fetch(self, peer: bytes, message: FetchBlob) -> None:
+        try:
+            file = self._opened(message.sha256)
+            if file is None:
+                error = "the master does not have this upload (any more): submit again"
+                self._reply(peer, _nothing(message, error))
+                return
+            data = os.pread(file.fileno(), max(0, min(message.limit, MAX_CHUNK)), max(0, message.offset))
+            size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            self._reply(peer, _nothing(message, f"the master cannot read the upload: {error.strerror or error}"))
+            return
+        answer = BlobData(request=message.request, sha256=message.sha256, offset=message.offset, size=size, data=data)
+        self._reply(peer, answer)
+
+    def _opened(self, sha256: str) -> IO[bytes] | None:
+        if sha256 in self._open:
+            self._open.move_to_end(sha256)
+            return self._open[sha256]
+        if sha256 not in self._present:
+            return None
+        path = self._folder / sha256
+        file = path.open("rb")
+        os.utime(path)  # its last use, for ``prune``
+        self._open[sha256] = file
+        while len(self._open) > MAX_OPEN:
+            self._open.popitem(last=False)[1].close()
+        return file
+
+    def prune(self, needed: set[str]) -> None:
+        """Remove files that no active driver needs and nobody has used for a day."""
+        limit = time.time() - UNUSED_FOR
+        for sha256 in list(self._present - needed):
+            path = self._folder / sha256
+            try:
+                if path.stat().st_mtime > limit:
+                    continue
+                path.unlink()
+            except OSError as error:
+                LOG.warning("cannot remove the old upload %s: %s", path, error)
+            self._present.discard(sha256)
+            opened = self._open.pop(sha256, None)
+            if opened is not None:
+                opened.close()
+
+    def close(self) -> None:
+        self._syncer.shutdown(wait=True)
+        for key in list(self._uploads):
+            self._drop(*key)
+        for file in self._open.values():
+            file.close()
+
+
+def _status(message: UploadChunk, received: int, *, complete: bool = False) -> UploadStatus:
+    return UploadStatus(request=message.request, sha256=message.sha256, received=received, complete=complete)
+
+
+def _nothing(message: FetchBlob, error: str) -> BlobData:
+    return BlobData(request=message.request, sha256=message.sha256, offset=message.offset, error=error)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

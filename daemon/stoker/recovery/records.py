@@ -1,0 +1,33 @@
+"""Records to bytes and back, for every recovery engine: MessagePack, typed by the key's first part."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
+from stoker.errors import ProtocolError
+
+_TYPES: dict[str, type[Record]] = {
+    "driver": DriverRecord,
+    "app": AppRecord,
+    "executor": ExecutorRecord,
+    "worker": WorkerRecord,
+    "meta": Counters,
+}
+_encoder = msgspec.msgpack.Encoder()
+_decoders = {prefix: msgspec.msgpack.Decoder(kind) for prefix, kind in _TYPES.items()}
+
+
+def encode_record(record: Record) -> bytes:
+    return _encoder.encode(record)
+
+
+def decode_record(key: str, data: bytes) -> Record:
+    """Raises ProtocolError for a record this version cannot read: quarantine it, recover the rest."""
+    decoder = _decoders.get(key.partition("/")[0])
+    if decoder is None:
+        raise ProtocolError(f"record {key!r} is of no known kind")
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ProtocolError(f"record {key!r} cannot be read: {error}") from None
