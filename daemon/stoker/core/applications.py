@@ -193,7 +193,9 @@ def _owned(ctx: Context, peer: bytes, request: int, app_id: str) -> App | None:
 def peer_gone(ctx: Context, peer: bytes) -> None:
     """An application is over when its connection is: its executors must not outlive its process (spec 9.2)."""
     for app_id in list(ctx.books.app_of_peer.get(peer, ())):
-        finish(ctx, ctx.books.apps[app_id], ApplicationState.FAILED, "its process is gone (connection lost)")
+        app = ctx.books.apps[app_id]
+        _unbind(ctx, app)
+        finish(ctx, app, ApplicationState.FAILED, "its process is gone (connection lost)")
 
 
 def silent(ctx: Context) -> None:

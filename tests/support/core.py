@@ -1,0 +1,244 @@
+"""A master's core on a bench: messages go in and come out through the real codec, time is an argument, and a test can
+say that *nothing else* happened."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from stoker.core.effects import Forget, Log, Persist, Send
+from stoker.core.master import Gone, MasterCore, Received
+from stoker.core.messages import (
+    ApplicationHeartbeat,
+    DriverStateChanged,
+    ExecutorStateChanged,
+    LaunchDriver,
+    LaunchExecutor,
+    Message,
+    RegisterApplication,
+    RegisterWorker,
+    SubmitDriver,
+    WorkerHeartbeat,
+)
+from stoker.core.policy import Policy
+from stoker.core.states import DriverState, ExecutorState, Role
+from stoker.core.values import ApplicationDescription, Artifact, Command, DriverDescription, Exit, Now
+from stoker.recovery.records import decode_record, encode_record
+from stoker.wire import codec
+
+M = TypeVar("M", bound=Message)
+WALL = 1_800_000_000.0
+_DIRECTIONS = {b"w": codec.to_worker, b"c": codec.to_client}
+
+
+@dataclass
+class Bench:
+    """``store`` is what a durable engine would hold; ``inbox`` what each peer has been sent and nobody took yet.
+
+    Peers named ``w...`` are workers, ``c...`` clients; the name is the connection.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    seed: int = 1
+    epoch: int = 7
+
+    def __post_init__(self) -> None:
+        self.mono = 1000.0
+        self.store: dict[str, bytes] = {}
+        self.inbox: dict[str, list[Any]] = {}
+        self.log: list[str] = []
+        self.core = self._core()
+
+    def _core(self) -> MasterCore:
+        return MasterCore(policy=self.policy, epoch=self.epoch, url="spark://m:7077", rng=random.Random(self.seed))
+
+    @property
+    def now(self) -> Now:
+        return Now(self.mono, WALL + self.mono)
+
+    def restart(self, *, keep: bool) -> None:
+        """A new master; with ``keep`` it recovers from what the old one persisted."""
+        self.epoch += 1
+        self.inbox.clear()
+        if not keep:
+            self.store.clear()
+        self.core = self._core()
+        self._apply(self.core.recover({key: decode_record(key, data) for key, data in self.store.items()}, self.now))
+        self._apply(self.core.finish_batch(self.now))
+
+    def send(self, peer: str, message: Message, *, key: str = "k1", role: Role | None = None) -> None:
+        """One message in a batch of its own."""
+        self.batch([(peer, message)], key=key, role=role)
+
+    def batch(self, messages: list[tuple[str, Message]], *, key: str = "k1", role: Role | None = None) -> None:
+        for peer, message in messages:
+            decoded = codec.to_master.decode(codec.encode(message))
+            who = role or (Role.WORKER if peer.startswith("w") else Role.CLIENT)
+            self.core.handle(Received(peer.encode(), key, who, decoded), self.now)
+        self._apply(self.core.finish_batch(self.now))
+        check_books(self.core)
+
+    def gone(self, peer: str) -> None:
+        self.core.handle(Gone(peer.encode()), self.now)
+        self._apply(self.core.finish_batch(self.now))
+        check_books(self.core)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, waking the core at each of its deadlines."""
+        end = self.mono + seconds
+        while self.core.next_deadline() <= end:
+            self.mono = max(self.mono, self.core.next_deadline())
+            self._apply(self.core.finish_batch(self.now))
+            check_books(self.core)
+        self.mono = end
+        self._apply(self.core.finish_batch(self.now))
+        check_books(self.core)
+
+    def live(self, seconds: float) -> None:
+        """Let time pass with every connected worker and application sending its heartbeats."""
+        end = self.mono + seconds
+        while self.mono < end:
+            for peer, worker_id in list(self.core.ctx.books.worker_of_peer.items()):
+                self.send(peer.decode(), WorkerHeartbeat(worker_id=worker_id))
+            for peer, app_ids in list(self.core.ctx.books.app_of_peer.items()):
+                self.batch([(peer.decode(), ApplicationHeartbeat(app_id=app_id)) for app_id in app_ids])
+            self.wait(min(5.0, end - self.mono))
+
+    def _apply(self, effects: list[Any]) -> None:
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self.store[effect.key] = encode_record(effect.record)
+            elif isinstance(effect, Forget):
+                self.store.pop(effect.key, None)
+            elif isinstance(effect, Log):
+                self.log.append(effect.text)
+            elif isinstance(effect, Send):
+                decoder = _DIRECTIONS[effect.peer[:1]]
+                self.inbox.setdefault(effect.peer.decode(), []).append(decoder.decode(codec.encode(effect.message)))
+
+    # --- taking what came out ---
+
+    def take(self, peer: str, kind: type[M]) -> M:
+        """The next message to that peer, which must be of that kind."""
+        waiting = self.inbox.get(peer, [])
+        assert waiting, f"nothing was sent to {peer}, expected {kind.__name__}"
+        message = waiting.pop(0)
+        assert isinstance(message, kind), f"{peer} got {message!r}, expected {kind.__name__}"
+        return message
+
+    def take_all(self, peer: str, kind: type[M]) -> list[M]:
+        """All messages of that kind to that peer, others stay."""
+        waiting = self.inbox.get(peer, [])
+        self.inbox[peer] = [message for message in waiting if not isinstance(message, kind)]
+        return [message for message in waiting if isinstance(message, kind)]
+
+    def nothing_else(self) -> None:
+        left = {peer: messages for peer, messages in self.inbox.items() if messages}
+        assert not left, f"unexpected messages: {left}"
+
+    # --- short forms ---
+
+    def worker(self, peer: str, cores: int = 4, memory: int = 4096, **more: Any) -> str:
+        """Register a worker; returns its id."""
+        number = int(peer.rstrip("'").lstrip("w") or 0)
+        worker_id = more.pop("worker_id", f"worker-20270101000000-h{number}-{4000 + number}")
+        message = RegisterWorker(
+            worker_id=worker_id, boot="b", host=f"h{number}", port=4000 + number, cores=cores, memory_mib=memory, **more
+        )
+        self.send(peer, message)
+        return worker_id
+
+    def submit(self, peer: str = "c1", **more: Any) -> str:
+        """Submit a driver; returns its id. Leaves nothing in the submitter's inbox but what comes after."""
+        from stoker.core.messages import Submitted
+
+        token = more.pop("token", f"t{self.core.ctx.books.counters.drivers}")
+        watch = more.pop("watch", False)
+        self.send(peer, SubmitDriver(request=1, token=token, driver=driver(**more), watch=watch))
+        answers = self.take_all(peer, Submitted)
+        assert len(answers) == 1
+        return answers[0].driver_id
+
+    def application(self, peer: str = "c1", **more: Any) -> str:
+        from stoker.core.messages import RegisteredApplication
+
+        token = more.pop("token", f"a{self.core.ctx.books.counters.apps}")
+        app_id = more.pop("app_id", "")
+        highest = more.pop("highest_executor_id", -1)
+        message = RegisterApplication(
+            request=1, token=token, app=application(**more), app_id=app_id, highest_executor_id=highest
+        )
+        self.send(peer, message)
+        answers = self.take_all(peer, RegisteredApplication)
+        assert len(answers) == 1
+        return answers[0].app_id
+
+    def driver_is(self, peer: str, launch: LaunchDriver, state: DriverState, **exit: Any) -> None:
+        worker_id = self.core.ctx.books.worker_of_peer[peer.encode()]
+        pid = 100 if state is DriverState.RUNNING else 0
+        self.send(
+            peer,
+            DriverStateChanged(
+                worker_id=worker_id,
+                driver_id=launch.driver_id,
+                attempt=launch.attempt,
+                state=state,
+                pid=pid,
+                exit=Exit(**exit),
+            ),
+        )
+
+    def executor_is(self, peer: str, launch: LaunchExecutor, state: ExecutorState, **exit: Any) -> None:
+        worker_id = self.core.ctx.books.worker_of_peer[peer.encode()]
+        self.send(
+            peer,
+            ExecutorStateChanged(
+                worker_id=worker_id,
+                app_id=launch.app_id,
+                executor_id=launch.executor_id,
+                state=state,
+                pid=100 if state is ExecutorState.RUNNING else 0,
+                exit=Exit(**exit),
+            ),
+        )
+
+
+def driver(**more: Any) -> DriverDescription:
+    return DriverDescription(
+        kind="program", main="job", artifacts=(Artifact(name="job", url="file:/bin/true"),), **more
+    )
+
+
+def application(**more: Any) -> ApplicationDescription:
+    return ApplicationDescription(name=more.pop("name", "app"), command=Command(argv=("run",)), **more)
+
+
+def check_books(core: MasterCore) -> None:
+    """Counters equal a recount; nothing over-committed; everybody is in exactly the tables they belong to."""
+    books = core.ctx.books
+    for worker in books.workers.values():
+        cores = sum(books.drivers[d].record.description.cores for d in worker.drivers)
+        memory = sum(books.drivers[d].record.description.memory_mib for d in worker.drivers)
+        for app_id, executor_id in worker.executors:
+            executor = books.apps[app_id].executors[executor_id]
+            cores, memory = cores + executor.cores, memory + executor.memory_mib
+        for held_cores, held_memory in worker.dying.values():
+            cores, memory = cores + held_cores, memory + held_memory
+        assert (worker.cores_used, worker.memory_used) == (cores, memory), worker.record.id
+        assert worker.cores_used <= worker.record.cores, f"{worker.record.id} is over-committed"
+        assert worker.memory_used <= worker.record.memory_mib, f"{worker.record.id} is over-committed"
+        if worker.peer is not None:
+            assert books.worker_of_peer[worker.peer] == worker.record.id
+    for driver_id, entry in books.drivers.items():
+        state = entry.record.state
+        assert not state.is_final
+        assert (driver_id in books.queue) == (state is DriverState.SUBMITTED)
+        assert (driver_id in books.relaunching) == (state is DriverState.RELAUNCHING)
+        holders = [worker for worker in books.workers.values() if driver_id in worker.drivers]
+        assert len(holders) == (1 if state is DriverState.RUNNING else len(holders)) <= 1
+    for app in books.apps.values():
+        assert app.cores_granted == sum(executor.cores for executor in app.executors.values())
+        assert app.cores_granted + app.record.cores_done <= app.record.cores_max
+    assert all(entry.record.state.is_final for entry in books.completed_drivers.values())
+    assert all(entry.record.state.is_final for entry in books.completed_apps.values())
