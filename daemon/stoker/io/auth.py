@@ -6,7 +6,6 @@ answer to libzmq's question whether a key may connect (RFC 27). Keys are CURVE k
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import fcntl
 import itertools
@@ -65,10 +64,10 @@ class Keys:
         self._check_private(path, 0o600)
         lines = _read(path).split()
         if len(lines) != 2 or not all(map(_KEY.fullmatch, lines)):
-            raise ConfigError(f"{path}: not two lines of a public and a secret key; restore it, or remove it for a new one")
+            raise ConfigError(f"{path}: not a public and a secret key on two lines; restore it, or remove it")
         public, secret = lines
         if zmq.curve_public(secret.encode()).decode() != public:
-            raise ConfigError(f"{path}: the two keys are not a pair; restore it, or remove it for a new one")
+            raise ConfigError(f"{path}: the two keys are not a pair; restore it, or remove it")
         return public, secret
 
     def master_key(self, address: str) -> str:
@@ -79,7 +78,7 @@ class Keys:
         masters = _parse_known_masters(self.known_masters)
         key = masters.get(address) or masters.get("*")
         if key is None:
-            raise ConfigError(f"no key for master {address}: add the line `{address} PUBLIC-KEY` to {self.known_masters}")
+            raise ConfigError(f"no key for master {address}: add `{address} PUBLIC-KEY` to {self.known_masters}")
         return key
 
     def _private(self, role: Role) -> Path:
@@ -123,7 +122,7 @@ class Keys:
         try:
             status = path.stat()
         except OSError as error:
-            raise ConfigError(f"no keys: cannot read {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
+            raise ConfigError(f"no key: {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
         if status.st_uid != os.geteuid():
             raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
         if status.st_mode & 0o077:

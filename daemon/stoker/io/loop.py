@@ -17,7 +17,7 @@ from typing import Any, Union
 
 import zmq
 
-Source = Union["zmq.Socket[Any]", int]  # noqa: UP007 - evaluated at run time, where a subscripted string cannot be or-ed
+Source = Union["zmq.Socket[Any]", int]
 
 _LONGEST_POLL_MS = 60_000  # a bound, so that no arithmetic of a caller can make poll() refuse its argument
 

@@ -9,9 +9,9 @@ the kernel reuses a descriptor at once. What can be relied on (libzmq 4.3, one I
 * messages of a closed connection may still be queued, so a connection stays *ending* until the queue was seen empty.
 
 Where several connections of one descriptor may be the one a first message belongs to, their serials decide (see
-``Authorizer.zap_reply``: on one descriptor, later connections have higher serials). Without serials, or where only one of
-them has spoken, the newest is taken: a peer may then be missed a little later, when the true owner speaks or the
-descriptor closes, but a living peer is never given up.
+``Authorizer.zap_reply``: on one descriptor, later connections have higher serials). Without serials, or where only one
+of them has spoken, the newest is taken: a dead peer may then be missed a little later, when the true owner speaks or
+the descriptor closes, but a living one is never given up.
 
 No I/O here: events in, peers out.
 """

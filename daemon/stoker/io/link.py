@@ -1,0 +1,182 @@
+"""``Link``: a worker's, application's or client's DEALER to one master. Nothing here blocks but ``Link.wait``."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import zmq
+
+from stoker.core.messages import Message
+from stoker.core.states import Role
+from stoker.errors import ProtocolError
+from stoker.io import transport
+from stoker.io.auth import Keys
+from stoker.wire import codec
+
+NEVER_MS = 3_600_000  # links are single-use: libzmq must not reconnect by itself, only say that it would
+CONNECT_TIMEOUT_MS = 10_000
+
+T = TypeVar("T", bound=Message)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The handshake is done: messages may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The link is over. ``denied``: refused for who we are or how we talk; trying again changes nothing by itself."""
+
+    reason: str
+    denied: bool
+
+
+class Link(Generic[T]):
+    """One connection to one master, for one use: after ``Closed`` make a fresh one.
+
+    ``address`` is HOST:PORT ([HOST]:PORT for IPv6), ``name`` what the routing id shows, ``decoder`` one of wire.codec.
+    Raises ConfigError without a key for the role or the master, UsageError for a malformed address; an unknown host or
+    a master that is not there is a ``Closed``.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        *,
+        address: str,
+        keys: Keys | None,
+        role: Role,
+        name: str,
+        decoder: codec.Decoder[T],
+        heartbeat_timeout: float = 60.0,
+    ) -> None:
+        host, port = transport.split_address(address)
+        self.address = address
+        self._decoder = decoder
+        self._open = False
+        self._closed = False  # Closed was told, or close() called
+        self._failure: Closed | None = None  # why the handshake failed
+        self._end: Closed | None = None  # to be told after the messages before it
+        self._socket_opened = False
+        self._dealer: zmq.Socket[bytes] = context.socket(zmq.DEALER)
+        self._monitor: zmq.Socket[bytes] | None = None
+        try:
+            transport.set_common_options(self._dealer, host, heartbeat_timeout)
+            self._dealer.set(zmq.ROUTING_ID, transport.make_routing_id(role, name))
+            self._dealer.set(zmq.IMMEDIATE, 1)
+            self._dealer.set(zmq.RECONNECT_IVL, NEVER_MS)
+            self._dealer.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
+            if keys is not None:
+                public, secret = keys.pair(role)
+                self._dealer.set(zmq.CURVE_PUBLICKEY, public.encode())
+                self._dealer.set(zmq.CURVE_SECRETKEY, secret.encode())
+                self._dealer.set(zmq.CURVE_SERVERKEY, keys.master_key(address).encode())
+            self._monitor = transport.open_monitor(self._dealer, zmq.EVENT_ALL)
+            self._dealer.connect(f"tcp://{transport.bracketed(host)}:{port}")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_open(self) -> bool:
+        """As of the last ``drain``."""
+        return self._open
+
+    def sources(self) -> tuple[zmq.Socket[bytes], ...]:
+        """What to poll (``Loop.add_reader``): when one is readable, ``drain``. Not after ``close``."""
+        assert self._monitor is not None
+        return (self._dealer, self._monitor)
+
+    def drain(self, limit: int = 1000) -> list[Opened | Closed | T]:
+        """What has come, in order. Nothing follows ``Closed``."""
+        out: list[Opened | Closed | T] = []
+        if self._closed:
+            return out
+        if self._read_monitor():
+            out.append(Opened())
+        ending = self._end is not None
+        count = 0
+        for frames in transport.receive_all(self._dealer, limit):
+            count += 1
+            if frames[0].bytes != codec.HEADER:
+                text = f"master {self.address} speaks another version of the protocol: upgrade the older side"
+                self._end, ending, count = Closed(text, denied=True), True, 0
+                break
+            try:
+                out.append(self._decoder.decode([frame.buffer for frame in frames]))
+            except ProtocolError as error:
+                log.warning("dropped a message of master %s: %s", self.address, error)
+        if self._end is not None and ending and count < limit:
+            self._open, self._closed = False, True
+            out.append(self._end)
+        return out
+
+    def send(self, message: Message) -> bool:
+        """Send, if open. False: not open, or the master has stopped reading. Raises ProtocolError if oversized."""
+        if not self._open:
+            return False
+        try:
+            self._dealer.send_multipart(codec.encode(message), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until there is something to ``drain``, at most ``timeout_s`` seconds. For callers without a Loop."""
+        poller = zmq.Poller()
+        for source in self.sources():
+            poller.register(source, zmq.POLLIN)
+        return bool(poller.poll(max(0, round(timeout_s * 1000))))
+
+    def close(self, linger_s: float = 0.0) -> None:
+        """Close now; with ``linger_s``, messages already sent have that long to get out, in the background."""
+        self._open, self._closed = False, True
+        transport.close(self._dealer, self._monitor, round(linger_s * 1000))
+
+    def _read_monitor(self) -> bool:
+        """Follow the connection's events; whether it has opened now."""
+        assert self._monitor is not None
+        opened = False
+        for event, value in transport.events(self._monitor):
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._open = opened = True
+            elif event in _HANDSHAKE_FAILED:
+                self._failure = _explain_failure(self.address, event, value)
+            elif event == zmq.EVENT_CONNECT_DELAYED:
+                self._socket_opened = True
+            elif event in {zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED} and self._end is None:
+                self._end = self._failure or self._explain_end(connected=event == zmq.EVENT_DISCONNECTED)
+        return opened
+
+    def _explain_end(self, *, connected: bool) -> Closed:
+        if self._open:
+            return Closed(f"lost the connection to master {self.address}", denied=False)
+        if connected:
+            return Closed(f"what listens at {self.address} is not a Stoker master", denied=False)
+        if self._socket_opened:
+            return Closed(f"cannot connect to {self.address}: is a master running there?", denied=False)
+        return Closed(f"cannot find the host of {self.address}: check the name", denied=False)
+
+
+_HANDSHAKE_FAILED = frozenset(
+    {zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL}
+)
+
+
+def _explain_failure(address: str, event: int, value: int) -> Closed:
+    if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        return Closed(f"master {address} does not admit our key: add it to the master's `authorized`", denied=True)
+    if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL and value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+        return Closed(f"master {address} and we differ in spark.authenticate: set it alike on both sides", denied=True)
+    if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        return Closed(f"what listens at {address} is not a Stoker master (ZMTP error {value:#x})", denied=False)
+    if value == errno.EAGAIN:
+        return Closed(f"{address} did not answer the handshake: is it a master, and is it overloaded?", denied=False)
+    # A wrong key and a master that stops just now look alike: libzmq's server hangs up without a word.
+    text = f"{address} hung up during the handshake: the master stopped, or its key is not the one in `known_masters`"
+    return Closed(text, denied=False)

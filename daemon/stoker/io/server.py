@@ -1,0 +1,239 @@
+"""``Server``: the master's ROUTER. It turns bytes into messages of ours and into the two facts the master's core needs:
+who sent it (by CURVE key, never by what it says) and who is gone (see io.presence). Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import zmq
+
+from stoker.core.messages import Failed, Message, ToMaster, roles_allowed
+from stoker.core.states import Role
+from stoker.errors import ProtocolError
+from stoker.io import transport
+from stoker.io.auth import ZAP_DOMAIN, ZAP_ENDPOINT, Authorizer, Keys, parse_user_id
+from stoker.io.loop import Loop
+from stoker.io.presence import Presence
+from stoker.wire import codec
+
+BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message, from a peer whose key may send it. ``key`` is empty without authentication."""
+
+    peer: bytes
+    key: str
+    role: Role
+    name: str
+    message: ToMaster
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The connection of a peer is over; comes once for every peer heard, after all its messages."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What ``peer`` sent was refused; ``reason`` is a line for the log."""
+
+    peer: bytes
+    reason: str
+
+
+class Server:
+    """The master's ROUTER, with the ZAP handler and the monitor that belong to it; used in the loop's thread only.
+
+    The sockets are readers of ``loop``; their callbacks do nothing, the owner calls ``drain`` in every round. Without
+    ``authorizer`` every connection is let in and a peer's role is what its routing id claims: the insecure mode, which
+    ``spark.authenticate=false`` asks for.
+
+    ``port`` 0 means any free one; else the ports after it are tried while they are busy (``spark.port.maxRetries``,
+    spec section 1). ``heartbeat_timeout`` (seconds): a peer whose TCP stack is silent for that long is disconnected.
+
+    Raises ConfigError when no port is free or the host is not ours.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        host: str,
+        port: int,
+        max_port_retries: int = 16,
+        keys: Keys | None,
+        authorizer: Authorizer | None,
+        heartbeat_timeout: float = 60.0,
+    ) -> None:
+        if (keys is None) != (authorizer is None):
+            raise ValueError("authentication needs both the keys and the authorizer")
+        if loop.context.get(zmq.IO_THREADS) != 1:
+            raise ValueError("the order of events that io.presence relies on holds within one I/O thread")
+        self._loop = loop
+        self._authorizer = authorizer
+        self._presence = Presence()
+        self._key_of: dict[bytes, str] = {}
+        self._router = loop.context.socket(zmq.ROUTER)
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._zap: zmq.Socket[bytes] | None = None
+        try:
+            transport.set_common_options(self._router, host, heartbeat_timeout)
+            self._router.set(zmq.ROUTER_MANDATORY, 1)
+            self._router.set(zmq.ROUTER_HANDOVER, 1)
+            self._router.set(zmq.BACKLOG, BACKLOG)
+            if keys is not None:
+                self._require_curve(keys)
+            self._monitor = transport.open_monitor(self._router, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+            self.port = transport.bind(self._router, host, port, max_port_retries)
+        except BaseException:
+            self.close()
+            raise
+        loop.add_reader(self._router, _do_nothing)
+        loop.add_reader(self._monitor, _do_nothing)
+
+    def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
+        """What has come since the last call, in order; at most about ``limit`` messages (the rest wakes the loop)."""
+        out: list[Received | Gone | Garbage] = []
+        while True:
+            self._read_monitor()
+            ended = self._presence.ending()
+            batch, empty = self._receive(limit - len(out))
+            self._read_monitor()  # now every connection that a message of the batch came by is known
+            for frames in batch:
+                out.extend(self._judge(frames))
+            if empty:
+                self._presence.settle(ended)
+            out.extend(self._take_gone())
+            if not empty or len(out) >= limit or not self._presence.ending():
+                break
+        if self._presence.ending():
+            self._loop.call_soon_threadsafe(_do_nothing)  # the queue may be empty: only we know there is more to tell
+        return out
+
+    def send(self, peer: bytes, message: Message) -> bool:
+        """False: that peer is gone; ``drain`` has said so, or will. Never blocks: one that does not read is gone."""
+        try:
+            frames = codec.encode(message)
+        except ProtocolError as error:
+            frames = codec.encode(Failed(request=getattr(message, "request", 0), reason=str(error)))
+        if peer not in self._presence:
+            return False
+        try:
+            self._router.send_multipart([peer, *frames], zmq.NOBLOCK)
+        except zmq.Again:
+            log.warning("%r does not read what it is sent: given up", peer)
+            self._drop(peer)
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False  # closed already; drain tells it, after the messages that still wait
+        return True
+
+    def close(self) -> None:
+        """Close the sockets; what is not yet sent is lost."""
+        for source in (self._router, self._monitor, self._zap):
+            if source is not None:
+                self._loop.remove_reader(source)
+        transport.close(self._router, self._monitor)
+        if self._zap is not None:
+            self._zap.close(0)
+
+    # --- connections ---
+
+    def _require_curve(self, keys: Keys) -> None:
+        self._zap = self._loop.context.socket(zmq.REP)
+        self._zap.set(zmq.LINGER, 0)
+        self._zap.bind(ZAP_ENDPOINT)
+        self._loop.add_reader(self._zap, self._answer_zap)
+        _, secret = keys.pair(Role.MASTER)
+        self._router.set(zmq.CURVE_SERVER, 1)
+        self._router.set(zmq.CURVE_SECRETKEY, secret.encode())
+        self._router.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN.encode())
+
+    def _answer_zap(self) -> None:
+        assert self._zap is not None and self._authorizer is not None
+        for request in transport.receive_all(self._zap, BACKLOG):
+            self._zap.send_multipart(self._authorizer.zap_reply([frame.bytes for frame in request]), zmq.NOBLOCK)
+
+    def _read_monitor(self) -> None:
+        assert self._monitor is not None
+        for event, fd in transport.events(self._monitor):
+            if event == zmq.EVENT_ACCEPTED:
+                self._presence.accepted(fd)
+            elif event == zmq.EVENT_DISCONNECTED:
+                self._presence.closed(fd)
+
+    def _take_gone(self) -> Iterator[Gone]:
+        for peer in self._presence.take_gone():
+            self._key_of.pop(peer, None)
+            yield Gone(peer)
+
+    def _drop(self, peer: bytes) -> None:
+        self._presence.drop(peer)
+        self._loop.call_soon_threadsafe(_do_nothing)  # so that drain tells it without waiting for other news
+
+    # --- messages ---
+
+    def _receive(self, limit: int) -> tuple[list[list[zmq.Frame]], bool]:
+        """Up to ``limit`` messages, and whether the queue is empty now."""
+        batch = list(transport.receive_all(self._router, limit))
+        return batch, len(batch) < limit
+
+    def _judge(self, frames: list[zmq.Frame]) -> Iterator[Received | Gone | Garbage]:
+        peer = frames[0].bytes
+        try:
+            fd = int(frames[1].get(zmq.SRCFD))
+            serial, key = parse_user_id(str(frames[1].get("User-Id"))) if self._authorizer else (0, "")
+        except (zmq.ZMQError, ValueError, IndexError):
+            yield Garbage(peer, "not a ZMTP 3 connection")
+            return
+        if self._key_of.get(peer, key) != key:
+            self._drop(peer)  # its routing id was taken by another key: that is another peer
+        heard = self._presence.heard(peer, fd, serial)
+        yield from self._take_gone()
+        if heard:
+            self._key_of[peer] = key
+            yield self._read(peer, key, frames)
+
+    def _read(self, peer: bytes, key: str, frames: list[zmq.Frame]) -> Received | Garbage:
+        claim = transport.parse_routing_id(peer)
+        if claim is None:
+            return Garbage(peer, "routing id is not ROLE/NAME/NONCE")
+        role, name = claim
+        try:
+            message = codec.to_master.decode([frame.buffer for frame in frames[1:]])
+        except ProtocolError as error:
+            if frames[1].bytes != codec.HEADER:
+                # In our version: that is how the other side learns that it has another.
+                self.send(peer, Failed(request=0, reason=str(error), code="bad-request"))
+            return Garbage(peer, str(error))
+        if self._authorizer is not None:
+            known = self._authorizer.lookup(key)
+            if known is None:
+                return self._refuse(peer, message, "this key is not admitted any more")
+            if known[0] is not role:
+                return self._refuse(peer, message, f"a {known[0].value} key calls itself {role.value}")
+            name = known[1]
+        if role not in roles_allowed(type(message)):
+            return self._refuse(peer, message, f"a {role.value} may not send {type(message).__name__}")
+        return Received(peer, key, role, name, message)
+
+    def _refuse(self, peer: bytes, message: ToMaster, reason: str) -> Garbage:
+        request = getattr(message, "request", None)
+        if request is not None:
+            self.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
+        return Garbage(peer, reason)
+
+
+def _do_nothing() -> None:
+    """Wakes the loop and leaves the work to the owner's round."""

@@ -1,0 +1,6 @@
+"""The sockets of the cluster, and what they tell their owners: import them from here."""
+
+from stoker.io.link import Closed, Link, Opened
+from stoker.io.server import Garbage, Gone, Received, Server
+
+__all__ = ["Closed", "Garbage", "Gone", "Link", "Opened", "Received", "Server"]

@@ -1,0 +1,142 @@
+"""How our ZeroMQ sockets are made, bound, watched and read, and how peers are named on them."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import secrets
+import socket
+import struct
+from collections.abc import Iterator
+
+import zmq
+
+from stoker.core.states import Role
+from stoker.errors import ConfigError, UsageError
+from stoker.wire import codec
+
+HIGH_WATER_MARK = 100_000  # messages queued for one peer before it counts as gone
+HANDSHAKE_TIMEOUT_MS = 15_000  # a master busy with a long durable write answers handshakes after it
+MAX_FRAME = codec.MAX_BODY + 1024  # bytes; the rest is CURVE's
+MAX_NAME = 200  # bytes of a name in a routing id, whose limit is 255
+LAST_PORT = 65535
+
+_EVENT = struct.Struct("=HI")  # a monitor's event: number, value (zmq_socket_monitor(3))
+_ROLES = {role.value: role for role in Role}
+
+
+# --- routing ids ---------------------------------------------------------------------------------------------------
+
+
+def make_routing_id(role: Role, name: str) -> bytes:
+    """``ROLE/NAME/NONCE``: a restarted peer is a new peer. A name over 200 bytes is cut; it is for people to read."""
+    shown = name.encode()[:MAX_NAME].decode(errors="ignore")
+    return f"{role.value}/{shown}/{secrets.token_hex(8)}".encode()
+
+
+def parse_routing_id(peer: bytes) -> tuple[Role, str] | None:
+    """(role, name) that a routing id claims; None when it is none of ours."""
+    role, _, rest = peer.decode(errors="replace").partition("/")
+    name, slash, nonce = rest.rpartition("/")
+    return (_ROLES[role], name) if role in _ROLES and slash and nonce else None
+
+
+# --- making sockets ------------------------------------------------------------------------------------------------
+
+
+def set_common_options(sock: zmq.Socket[bytes], host: str, heartbeat_timeout: float) -> None:
+    timeout_ms = max(1, round(heartbeat_timeout * 1000))
+    sock.set(zmq.LINGER, 0)
+    sock.set(zmq.SNDHWM, HIGH_WATER_MARK)
+    sock.set(zmq.RCVHWM, HIGH_WATER_MARK)
+    sock.set(zmq.MAXMSGSIZE, MAX_FRAME)
+    sock.set(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT_MS)
+    sock.set(zmq.HEARTBEAT_IVL, max(1, timeout_ms // 4))
+    sock.set(zmq.HEARTBEAT_TIMEOUT, timeout_ms)
+    sock.set(zmq.TCP_KEEPALIVE, 1)
+    sock.set(zmq.IPV6, int(":" in host))
+
+
+def open_monitor(sock: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
+    """Connection events of ``sock``. Unlimited: libzmq's I/O thread would block when the queue of events is full."""
+    endpoint = f"inproc://stoker.monitor.{secrets.token_hex(8)}"
+    sock.monitor(endpoint, events)
+    monitor: zmq.Socket[bytes] = sock.context.socket(zmq.PAIR)
+    monitor.set(zmq.LINGER, 0)
+    monitor.set(zmq.RCVHWM, 0)
+    monitor.connect(endpoint)
+    return monitor
+
+
+def events(monitor: zmq.Socket[bytes]) -> Iterator[tuple[int, int]]:
+    """(event, value) of all that is waiting."""
+    for frames in receive_all(monitor, None):
+        event, value = _EVENT.unpack(frames[0].bytes)
+        yield event, value
+
+
+def receive_all(sock: zmq.Socket[bytes], limit: int | None) -> Iterator[list[zmq.Frame]]:
+    """The messages waiting in ``sock``, up to ``limit``."""
+    for _ in itertools.count() if limit is None else range(limit):
+        try:
+            yield sock.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return
+
+
+def close(sock: zmq.Socket[bytes], monitor: zmq.Socket[bytes] | None, linger_ms: int = 0) -> None:
+    if sock.closed:
+        return
+    if monitor is not None:
+        sock.disable_monitor()
+        monitor.close(0)
+    sock.close(linger_ms)
+
+
+def bind(sock: zmq.Socket[bytes], host: str, port: int, max_retries: int) -> int:
+    numeric = _numeric_host(host)
+    if port == 0:
+        max_retries = 0
+    for offset in range(max_retries + 1):
+        # Past the last port Spark goes on at 1024 (spec section 1).
+        candidate = port + offset if port + offset <= LAST_PORT else 1024 + (port + offset - LAST_PORT - 1)
+        try:
+            sock.bind(f"tcp://{bracketed(numeric)}:{candidate or '*'}")
+        except zmq.ZMQError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise ConfigError(_explain_bind(host, candidate, error)) from None
+        endpoint = str(sock.get_string(zmq.LAST_ENDPOINT))
+        return int(endpoint.rstrip("\0").rpartition(":")[2])
+    raise ConfigError(f"no free port at {host} from {port} on ({max_retries + 1} tried): choose another with --port")
+
+
+def _explain_bind(host: str, port: int, error: zmq.ZMQError) -> str:
+    if error.errno in {errno.EADDRNOTAVAIL, errno.ENODEV}:
+        return f"{host} is no address of this machine: choose another with --host"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs more rights than we have: choose one over 1023 with --port"
+    return f"cannot listen at {host}:{port} ({error.strerror}): choose another with --host and --port"
+
+
+def _numeric_host(host: str) -> str:
+    """libzmq binds to addresses only. IPv4 first, which is what links to a name try."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise ConfigError(f"cannot find the host {host}: choose another with --host") from None
+    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
+
+
+def split_address(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or any(c.isspace() or c in "/[]" for c in host) or not (port.isascii() and port.isdigit()):
+        raise UsageError(f"{address!r} is not HOST:PORT")
+    if not 0 < int(port) <= LAST_PORT:
+        raise UsageError(f"{address!r}: the port must be between 1 and {LAST_PORT}")
+    return host, int(port)
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
