@@ -9,6 +9,8 @@ from stoker.core.messages import Message
 from stoker.core.states import ApplicationState, ExecutorState
 from stoker.core.values import Exit
 
+_NOT_ENDED = Exit()
+
 # --- in: what happens to an application's connections ----------------------------------------------------------------
 
 
@@ -87,7 +89,7 @@ class Executor:
     cores: int
     memory_mib: int
     state: ExecutorState = ExecutorState.LAUNCHING
-    exit: Exit = Exit()
+    exit: Exit = _NOT_ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,12 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutorAdded:
+class ExecutorGranted:
     executor: Executor
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutorUpdated:
+class ExecutorChanged:
     """Started (``RUNNING``), or over (a final state)."""
 
     executor: Executor
@@ -139,5 +141,5 @@ class Stopped:
     """It was unregistered on request. Nothing follows."""
 
 
-ApplicationEvent = Registered | Disconnected | ExecutorAdded | ExecutorUpdated | Removed | GaveUp | Stopped
+ApplicationEvent = Registered | Disconnected | ExecutorGranted | ExecutorChanged | Removed | GaveUp | Stopped
 ApplicationEffect = Connect | Disconnect | Send | Answered | Note | ApplicationEvent

@@ -1,0 +1,115 @@
+"""``stoker run [OPTIONS] -- COMMAND...``: one command in every executor of an application (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from stoker.client.app import Application
+from stoker.client.run import Run, run_application
+from stoker.client.run_logs import Output
+from stoker.config import ClientConfig, add_client_arguments, client_config, parse_memory
+from stoker.core.application import REGISTRATION_TIMEOUT
+from stoker.core.values import ApplicationDescription, Command
+from stoker.errors import UsageError
+from stoker.io.auth import Keys
+
+_EPILOG = """\
+Without --total-executor-cores the application takes what the first grant gives it (all free cores, unless
+spark.deploy.defaultCores says less); without --executor-cores there is one executor on each worker. In COMMAND and in
+the values of --env, {{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}} are filled in on the worker.
+COMMAND is looked up there, and runs in a directory of its own. Exit code: 0 if every executor exited with 0, else the
+highest.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker run [OPTIONS] -- COMMAND [ARGUMENT...]"
+    parser.description = "Run COMMAND in every executor of a new application, and show their output."
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_client_arguments(parser)
+    option = parser.add_argument
+    option("--total-executor-cores", metavar="N", help="cores in all (spark.cores.max)")
+    option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
+    option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
+    option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
+    option("--env", metavar="K=V", action="append", default=[], help="environment of COMMAND; may be repeated")
+    option("--label", action="store_true", help="begin every line of output with `EXECUTOR_ID: `")
+    option(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=REGISTRATION_TIMEOUT,
+        help="give up when no master has answered for so long (default %(default)g)",
+    )
+    option("command", nargs=argparse.REMAINDER, metavar="COMMAND...", help="what each executor runs")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    config = client_config(args, environ)
+    description = describe(args, config)
+    if not args.timeout > 0:
+        raise UsageError("--timeout must be a positive number of seconds, e.g. --timeout 60")
+    keys = Keys.open(config.keys_dir, create=None) if config.authenticate else None
+    watcher = Run(Output(sys.stdout.buffer, sys.stderr.buffer, label=args.label), description)
+    app = Application(
+        config.masters,
+        description,
+        keys=keys,
+        on_event=watcher.on_event,
+        registration_timeout=args.timeout,
+    )
+    return run_application(app, watcher)
+
+
+def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescription:
+    """What to ask the master for. Raises UsageError."""
+    argv = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not argv or not argv[0]:
+        raise UsageError("nothing to run: stoker run [OPTIONS] -- COMMAND [ARGUMENT...]")
+    properties = config.properties
+    memory = args.executor_memory or properties.get("spark.executor.memory") or "1g"
+    max_cores = args.total_executor_cores or properties.get("spark.cores.max")
+    executor_cores = args.executor_cores or properties.get("spark.executor.cores")
+    try:
+        return ApplicationDescription(
+            name=args.name or properties.get("spark.app.name") or PurePath(argv[0]).name,
+            command=Command(argv=tuple(argv), env={**config.forwarded_env, **_environment(args.env)}),
+            user=_user(),
+            max_cores=_cores("--total-executor-cores", max_cores),
+            cores_per_executor=_cores("--executor-cores", executor_cores),
+            memory_mib=parse_memory(memory),
+            finite=True,
+        )
+    except ValueError as error:  # the values check themselves
+        raise UsageError(str(error)) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _cores(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"{option} must be a whole number of at least 1, not {text!r}, e.g. {option} 4")
+    return int(text)
+
+
+def _environment(settings: list[str]) -> dict[str, str]:
+    env = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--env {setting!r} is not K=V, e.g. --env MODE=fast")
+        env[name] = value
+    return env
