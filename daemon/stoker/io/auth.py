@@ -130,17 +130,17 @@ class Keys:
 
 
 class Authorizer:
-    """The master's ``authorized`` file: public key -> (role, name), followed as it changes.
+    """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
 
     A key taken out is refused from the next look on (at most a second), on new connections and old ones alike. While
     running, a file that has become malformed or unreadable is logged and changes nothing: a slip of the editor must not
     cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = _stamp(path)
-        self._peers = _parse_authorized(path)
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "authorized"
+        self._stamp = _stamp(self._path)
+        self._peers = _parse_authorized(self._path)
         self._next_check = time.monotonic() + _CHECK_INTERVAL
         self._serial = itertools.count(1)
         self._logged: set[str] = set()

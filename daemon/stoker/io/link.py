@@ -99,19 +99,16 @@ class Link(Generic[T]):
             return out
         if self._read_monitor():
             out.append(Opened())
-        ending = self._end is not None
-        count = 0
-        for frames in transport.receive_all(self._dealer, limit):
-            count += 1
-            if frames[0].bytes != codec.HEADER:
-                text = f"master {self.address} speaks another version of the protocol: upgrade the older side"
-                self._end, ending, count = Closed(text, denied=True), True, 0
-                break
+        # At the end everything is read: no event will come again to wake the caller for the rest.
+        for frames in transport.receive_all(self._dealer, limit if self._end is None else None):
             try:
                 out.append(self._decoder.decode([frame.buffer for frame in frames]))
             except ProtocolError as error:
+                if frames[0].bytes != codec.HEADER:
+                    self._end = Closed(f"master {self.address}: {error}", denied=True)
+                    break
                 log.warning("dropped a message of master %s: %s", self.address, error)
-        if self._end is not None and ending and count < limit:
+        if self._end is not None:
             self._open, self._closed = False, True
             out.append(self._end)
         return out
