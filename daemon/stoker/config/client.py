@@ -1,0 +1,82 @@
+"""A client's settings: which master, which keys, which properties and environment go with a submission."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stoker.config import types
+from stoker.config.common import keys_dir
+from stoker.config.sources import Setting, Settings, load_settings
+from stoker.errors import UsageError
+
+# The submitter's SPARK_* variables go with the driver, except what describes the submitter's own machine (spec 2.4).
+_NOT_FORWARDED = frozenset(
+    {"SPARK_ENV_LOADED", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}
+)
+_HOW_TO = "give --master spark://HOST:PORT, or set MASTER, or start a cluster here with playbooks/start-all.yml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientConfig:
+    masters: tuple[str, ...]  # HOST:PORT each
+    keys_dir: Path
+    authenticate: bool
+    properties: dict[str, str] = field(default_factory=dict)  # spark-defaults and --conf
+    forwarded_env: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        return "spark://" + ",".join(self.masters)
+
+
+def add_client_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--master", metavar="URL", help="spark://HOST:PORT[,HOST:PORT...]")
+
+
+def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> ClientConfig:
+    """Raises UsageError when no master is named anywhere. ``args`` may have ``master``, ``conf``, ``properties_file``."""
+    settings = load_settings(environ, properties_file=getattr(args, "properties_file", None))
+    for text in getattr(args, "conf", None) or ():
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip():
+            raise UsageError(f"--conf {text!r} is not NAME=VALUE")
+        settings.properties[name.strip()] = Setting(value, "--conf")
+    for name in ("spark.authenticate", "spark.cores.max", "spark.executor.cores", "spark.executor.memory"):
+        settings.get(name)  # an ill-typed one is refused here, not on the cluster
+    return ClientConfig(
+        masters=_masters(getattr(args, "master", None), settings),
+        keys_dir=keys_dir(settings),
+        authenticate=settings.get("spark.authenticate"),
+        properties={name: setting.value for name, setting in settings.properties.items()},
+        forwarded_env={
+            name: value
+            for name, value in environ.items()
+            if name.startswith("SPARK_") and name not in _NOT_FORWARDED and "\0" not in value
+        },
+        warnings=tuple(settings.warnings),
+    )
+
+
+def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:
+    """--master, else $MASTER, else spark.master, else spark-env's host and port, else the client profile."""
+    if chosen is not None:
+        return types.parse_master_url(chosen)
+    url = settings.variable("MASTER") or settings.get("spark.master")
+    if url:
+        return types.parse_master_url(url)
+    host = settings.variable("SPARK_MASTER_HOST", "SPARK_MASTER_IP")
+    port = settings.parsed(types.parse_port, "SPARK_MASTER_PORT")
+    if host:
+        return types.parse_master_url(f"spark://{host}:{port or types.DEFAULT_PORT}")
+    profile = settings.conf_dir / "client"
+    try:
+        lines = profile.read_text().split()
+    except OSError:
+        lines = []
+    if not lines:
+        raise UsageError(f"no master is known: {_HOW_TO}")
+    return types.parse_master_url(lines[0])

@@ -1,0 +1,81 @@
+"""What masters, workers and clients configure alike."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from stoker.config import types
+from stoker.config.sources import Settings, home
+from stoker.errors import ConfigError, UsageError
+
+T = TypeVar("T")
+
+
+def option(name: str, text: str | None, parse: Callable[[str], T]) -> T | None:
+    """A command-line value, parsed; None when it was not given. Raises UsageError naming the option."""
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def first(*values: T | None) -> T | None:
+    """The first that is set."""
+    return next((value for value in values if value is not None), None)
+
+
+def keys_dir(settings: Settings) -> Path:
+    chosen = settings.variable("STOKER_KEYS_DIR")
+    return Path(chosen) if chosen else settings.conf_dir / "keys"
+
+
+def state_dir(settings: Settings) -> Path:
+    chosen = settings.variable("STOKER_STATE_DIR") or settings.get("spark.stoker.state.dir")
+    if chosen:
+        return Path(chosen).absolute()
+    base = settings.variable("XDG_STATE_HOME")
+    return (Path(base) if base else home(settings.environ) / ".local" / "state") / "stoker"
+
+
+def memory_limit(settings: Settings) -> int | None:
+    """MiB, when SPARK_DAEMON_MEMORY or -Xmx was written down."""
+    limit: int | None = settings.parsed(types.parse_memory, "SPARK_DAEMON_MEMORY")
+    return limit if limit is not None else settings.heap_mib
+
+
+def listen_host(settings: Settings, chosen: str | None) -> str:
+    """The host to listen on and to be known by: what was asked for, else this machine's name if that is an address of
+    its own, else loopback (and then a warning says so)."""
+    if chosen:
+        _check_host(chosen)
+        return chosen.strip("[]")
+    configured = settings.variable("SPARK_LOCAL_HOSTNAME", "SPARK_LOCAL_IP")
+    if configured:
+        _check_host(configured)
+        return configured.strip("[]")
+    name = socket.gethostname()
+    if is_own(name):
+        return name
+    settings.warnings.append(f"this machine's name {name!r} is not an address of its own: listening on 127.0.0.1 only")
+    return "127.0.0.1"
+
+
+def is_own(host: str) -> bool:
+    """Can this machine listen on that name or address?"""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError:
+        return False
+    return True
+
+
+def _check_host(host: str) -> None:
+    if not host.strip() or any(character in host for character in " /,@\t\n"):
+        raise ConfigError(f"{host!r} is not a host name or address")

@@ -1,0 +1,120 @@
+"""A master's settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.config import types
+from stoker.config.common import first, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.sources import Settings, load_settings
+from stoker.core.policy import Policy
+from stoker.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasterConfig:
+    """Memory in MiB unless the name says bytes."""
+
+    host: str
+    port: int
+    webui_host: str
+    webui_port: int
+    public_dns: str | None
+    policy: Policy
+    recovery_mode: str
+    recovery_directory: Path | None
+    zookeeper_url: str
+    zookeeper_dir: str
+    authenticate: bool
+    keys_dir: Path
+    state_dir: Path
+    upload_max_bytes: int
+    memory_limit_mib: int | None
+    max_port_retries: int
+    ui_title: str
+    kill_enabled: bool
+    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def add_master_arguments(parser: argparse.ArgumentParser) -> None:
+    add_daemon_arguments(parser, port="7077", webui_port="8080")
+
+
+def add_daemon_arguments(parser: argparse.ArgumentParser, *, port: str, webui_port: str) -> None:
+    parser.add_argument("-h", "--host", "-i", "--ip", dest="host", metavar="HOST", help="host or address to listen on")
+    parser.add_argument("-p", "--port", metavar="PORT", help=f"port to listen on (default: {port})")
+    parser.add_argument("--webui-port", metavar="PORT", help=f"port of the dashboard (default: {webui_port})")
+    parser.add_argument("--properties-file", metavar="FILE", help="properties (default: CONF_DIR/spark-defaults.conf)")
+
+
+def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> MasterConfig:
+    """Raises UsageError or ConfigError with the one line to show."""
+    settings = load_settings(environ, properties_file=args.properties_file, daemon="master")
+    host = listen_host(settings, args.host or settings.variable("SPARK_MASTER_HOST", "SPARK_MASTER_IP"))
+    port = first(
+        option("--port", args.port, types.parse_port),
+        settings.parsed(types.parse_port, "SPARK_MASTER_PORT"),
+        types.DEFAULT_PORT,
+    )
+    webui_port = first(
+        option("--webui-port", args.webui_port, types.parse_port),
+        settings.parsed(types.parse_port, "SPARK_MASTER_WEBUI_PORT"),
+        settings.get("spark.master.ui.port"),
+    )
+    directory = settings.get("spark.deploy.recoveryDirectory")
+    mode = settings.get("spark.deploy.recoveryMode")
+    if mode == "FILESYSTEM" and not directory:
+        raise ConfigError("spark.deploy.recoveryMode FILESYSTEM needs spark.deploy.recoveryDirectory")
+    if mode == "ZOOKEEPER" and not settings.get("spark.deploy.zookeeper.url"):
+        raise ConfigError("spark.deploy.recoveryMode ZOOKEEPER needs spark.deploy.zookeeper.url")
+    return MasterConfig(
+        host=host,
+        port=port if port is not None else types.DEFAULT_PORT,
+        webui_host=host,
+        webui_port=webui_port if webui_port is not None else 8080,
+        public_dns=settings.variable("SPARK_PUBLIC_DNS"),
+        policy=_policy(settings),
+        recovery_mode=mode,
+        recovery_directory=Path(directory).absolute() if directory else None,
+        zookeeper_url=settings.get("spark.deploy.zookeeper.url"),
+        zookeeper_dir=settings.get("spark.deploy.zookeeper.dir"),
+        authenticate=settings.get("spark.authenticate"),
+        keys_dir=keys_dir(settings),
+        state_dir=state_dir(settings),
+        upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
+        memory_limit_mib=memory_limit(settings),
+        max_port_retries=settings.get("spark.port.maxRetries"),
+        ui_title=settings.get("spark.master.ui.title"),
+        kill_enabled=settings.get("spark.ui.killEnabled"),
+        ignored=tuple(settings.ignored),
+        warnings=tuple(settings.warnings),
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    get = settings.get
+    spread = "spark.deploy.spreadOutApps"
+    worker_timeout = get("spark.worker.timeout")
+    if worker_timeout <= 0:
+        raise ConfigError("spark.worker.timeout must be more than 0 seconds")
+    recovery_timeout = get("spark.deploy.recoveryTimeout")
+    return Policy(
+        spread_out_apps=get(spread) if settings.is_set(spread) else get("spark.deploy.spreadOut"),
+        spread_out_drivers=get("spark.deploy.spreadOutDrivers"),
+        worker_selection=get("spark.deploy.workerSelectionPolicy"),
+        default_cores=get("spark.deploy.defaultCores"),
+        max_drivers=get("spark.deploy.maxDrivers"),
+        max_executor_retries=get("spark.deploy.maxExecutorRetries"),
+        retained_apps=get("spark.deploy.retainedApplications"),
+        retained_drivers=get("spark.deploy.retainedDrivers"),
+        worker_timeout=worker_timeout,
+        recovery_timeout=worker_timeout if recovery_timeout is None else recovery_timeout,
+        reconnect_timeout=get("spark.stoker.worker.reconnectTimeout"),
+        dead_worker_persistence=get("spark.dead.worker.persistence"),
+        supervise_backoff_cap=get("spark.stoker.supervise.maxBackoff"),
+        executor_backoff_cap=get("spark.stoker.executor.maxBackoff"),
+    )

@@ -1,0 +1,159 @@
+"""Every property and variable Stoker knows: name, kind, default, meaning. ``docs/configuration.md`` is checked against
+this table, and an unknown name is answered with its nearest neighbour here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stoker.config import types
+from stoker.core.values import UNLIMITED
+
+
+@dataclass(frozen=True)
+class Known:
+    """``parse`` raises UsageError; ``example`` is shown when it does. ``effective`` False: accepted, without effect."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    meaning: str
+    example: str
+    effective: bool = True
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    return lambda text: types.parse_integer(text, least)
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    return lambda text: types.parse_choice(text, choices)
+
+
+_SELECTIONS = ("CORES_FREE_DESC", "CORES_FREE_ASC", "MEMORY_FREE_DESC", "MEMORY_FREE_ASC", "WORKER_ID")
+
+PROPERTIES: dict[str, Known] = {
+    known.name: known
+    for known in (
+        # Master
+        Known("spark.deploy.recoveryMode", _choice("NONE", "FILESYSTEM", "ZOOKEEPER"), "NONE",
+              "what survives a master: nothing, records in a directory, records in ZooKeeper", "FILESYSTEM"),
+        Known("spark.deploy.recoveryDirectory", str, "", "where FILESYSTEM keeps its records", "/var/lib/stoker/recovery"),
+        Known("spark.deploy.recoveryTimeout", types.parse_duration, None,
+              "how long a recovering master waits for the silent (default: spark.worker.timeout)", "60s"),
+        Known("spark.deploy.zookeeper.url", str, "", "the ZooKeeper ensemble", "zk1:2181,zk2:2181"),
+        Known("spark.deploy.zookeeper.dir", str, "/spark", "where in ZooKeeper the state lives", "/spark"),
+        Known("spark.deploy.retainedApplications", _whole(0), 200, "completed applications kept", "200"),
+        Known("spark.deploy.retainedDrivers", _whole(0), 200, "completed drivers kept", "200"),
+        Known("spark.deploy.spreadOutApps", types.parse_bool, True,
+              "spread an application over workers, or pack it on few", "true"),
+        Known("spark.deploy.spreadOut", types.parse_bool, True, "older name of spark.deploy.spreadOutApps", "true"),
+        Known("spark.deploy.spreadOutDrivers", types.parse_bool, True, "spread drivers over workers", "true"),
+        Known("spark.deploy.workerSelectionPolicy", _choice(*_SELECTIONS), "CORES_FREE_DESC",
+              "which workers an application is offered first", "CORES_FREE_DESC"),
+        Known("spark.deploy.defaultCores", _whole(1), UNLIMITED,
+              "cores of an application that sets no spark.cores.max (default: unlimited)", "8"),
+        Known("spark.deploy.maxDrivers", _whole(1), UNLIMITED, "drivers running at once (default: unlimited)", "100"),
+        Known("spark.deploy.maxExecutorRetries", _whole(-UNLIMITED), 10,
+              "executor failures in a row until an application is given up; negative: never", "10"),
+        Known("spark.dead.worker.persistence", _whole(0), 15,
+              "how many times spark.worker.timeout a dead worker stays listed", "15"),
+        Known("spark.master.ui.port", types.parse_port, 8080, "port of the master's dashboard", "8080"),
+        Known("spark.master.ui.title", str, "", "title of the master's dashboard", "Production"),
+        Known("spark.ui.killEnabled", types.parse_bool, True, "kill buttons on the dashboard", "true"),
+        Known("spark.stoker.upload.maxSize", types.parse_bytes, 2**30, "largest file a submitter may upload", "1g"),
+        Known("spark.stoker.supervise.maxBackoff", types.parse_duration, 60.0,
+              "longest wait before a supervised driver is restarted", "60s"),
+        Known("spark.stoker.executor.maxBackoff", types.parse_duration, 5.0,
+              "longest wait before a failed executor is replaced", "5s"),
+        # Worker
+        Known("spark.worker.timeout", types.parse_duration, 60.0,
+              "silence after which a worker or application counts as lost; heartbeats come four times as often", "60s"),
+        Known("spark.worker.ui.port", types.parse_port, 8081, "port of the worker's dashboard", "8081"),
+        Known("spark.worker.cleanup.enabled", types.parse_bool, False, "remove old work directories", "true"),
+        Known("spark.worker.cleanup.interval", types.parse_duration, 1800.0, "how often to look for them", "1800"),
+        Known("spark.worker.cleanup.appDataTtl", types.parse_duration, 604800.0,
+              "age after which they go", "604800"),
+        Known("spark.worker.driverTerminateTimeout", types.parse_duration, 10.0,
+              "time between TERM and KILL when a process is stopped", "10s"),
+        Known("spark.stoker.worker.reconnectTimeout", types.parse_duration, 10.0,
+              "how long a worker daemon may be away before its processes count as lost (and are ended)", "10s"),
+        Known("spark.executor.logs.rolling.strategy", _choice("", "time", "size"), "",
+              "roll executor logs by time or size", "size"),
+        Known("spark.executor.logs.rolling.time.interval", str, "daily",
+              "daily, hourly, minutely or a number of seconds", "daily"),
+        Known("spark.executor.logs.rolling.maxSize", types.parse_bytes, 1048576, "bytes after which to roll", "1048576"),
+        Known("spark.executor.logs.rolling.maxRetainedFiles", _whole(-1), -1, "rolled files kept; -1: all", "10"),
+        Known("spark.executor.logs.rolling.enableCompression", types.parse_bool, False, "gzip rolled files", "true"),
+        # Both daemons
+        Known("spark.authenticate", types.parse_bool, True,
+              "keys and encryption on every connection (Spark's default is false)", "true"),
+        Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
+        Known("spark.stoker.state.dir", str, "", "where daemons keep what is theirs", "/var/lib/stoker"),
+        # Submissions
+        Known("spark.master", str, "", "the master URL", "spark://host:7077"),
+        Known("spark.app.name", str, "", "name of the driver or application", "etl"),
+        Known("spark.cores.max", _whole(1), None, "cores of an application in all", "10"),
+        Known("spark.executor.cores", _whole(1), None, "cores of each executor", "2"),
+        Known("spark.executor.memory", types.parse_memory, 1024, "memory of each executor", "1g"),
+        Known("spark.driver.cores", _whole(1), 1, "cores of the driver", "1"),
+        Known("spark.driver.memory", types.parse_memory, 1024, "memory of the driver", "1g"),
+        Known("spark.driver.supervise", types.parse_bool, False, "restart the driver when it fails", "true"),
+        Known("spark.stoker.driver.maxRestarts", _whole(-1), -1,
+              "restarts of a supervised driver after failures; -1: no limit", "10"),
+    )
+}  # fmt: skip
+
+# Properties of Spark's in our daemons' namespaces that are accepted and have no effect (yet).
+INEFFECTIVE = frozenset({
+    "spark.deploy.recoveryMode.factory", "spark.deploy.recoveryCompressionCodec", "spark.deploy.appNumberModulo",
+    "spark.deploy.recoverySerializationFilter", "spark.deploy.driverIdPattern", "spark.deploy.appIdPattern",
+    "spark.master.rest.enabled", "spark.master.rest.host", "spark.master.rest.port", "spark.master.rest.maxThreads",
+    "spark.master.ui.historyServerUrl", "spark.master.ui.decommission.allow.mode",
+    "spark.worker.initialRegistrationRetries", "spark.worker.maxRegistrationRetries",
+    "spark.worker.preferConfiguredMasterAddress", "spark.worker.ui.retainedExecutors",
+    "spark.worker.ui.retainedDrivers", "spark.worker.ui.compressedLogFileLengthCacheSize",
+    "spark.worker.decommission.signal", "spark.worker.idPattern", "spark.worker.executorStateSync.maxAttempts",
+    "spark.worker.resourcesFile",
+})  # fmt: skip
+
+OUR_NAMESPACES = ("spark.deploy.", "spark.worker.", "spark.master.", "spark.stoker.")
+
+VARIABLES: dict[str, str] = {
+    "SPARK_MASTER_HOST": "host or address the master listens on",
+    "SPARK_MASTER_IP": "older name of SPARK_MASTER_HOST",
+    "SPARK_MASTER_PORT": "port of the master (7077)",
+    "SPARK_MASTER_WEBUI_PORT": "port of the master's dashboard (8080)",
+    "SPARK_MASTER_OPTS": "properties of the master, as -Dname=value",
+    "SPARK_LOCAL_DIRS": "scratch directories, comma separated",
+    "SPARK_LOCAL_IP": "address to listen on",
+    "SPARK_LOCAL_HOSTNAME": "host name to use for this machine",
+    "SPARK_PUBLIC_DNS": "host name in links to the dashboards",
+    "SPARK_WORKER_CORES": "cores a worker offers (all)",
+    "SPARK_WORKER_MEMORY": "memory a worker offers (RAM minus 1 GiB)",
+    "SPARK_WORKER_PORT": "port of the worker (random)",
+    "SPARK_WORKER_WEBUI_PORT": "port of the worker's dashboard (8081)",
+    "SPARK_WORKER_DIR": "where drivers and executors run, and their logs",
+    "SPARK_WORKER_INSTANCES": "workers on this machine (1)",
+    "SPARK_WORKER_OPTS": "properties of the worker, as -Dname=value",
+    "SPARK_DAEMON_MEMORY": "limit on a daemon's own memory",
+    "SPARK_DAEMON_JAVA_OPTS": "properties of both daemons, as -Dname=value; JVM flags are accepted without effect",
+    "SPARK_DAEMON_CLASSPATH": "accepted, without effect",
+    "SPARK_JAVA_OPTS": "older name of SPARK_DAEMON_JAVA_OPTS; for submissions: options of the driver's JVM",
+    "SPARK_CONF_DIR": "the configuration folder (/etc/stoker, else ~/.config/stoker)",
+    "SPARK_HOME": "work directories are below it when set",
+    "SPARK_LOG_DIR": "where the playbooks put the daemons' logs",
+    "SPARK_LOG_MAX_FILES": "daemon logs kept (5)",
+    "SPARK_PID_DIR": "where the playbooks keep pid files",
+    "SPARK_IDENT_STRING": "accepted, without effect",
+    "SPARK_NICENESS": "scheduling priority of the daemons (0)",
+    "SPARK_NO_DAEMONIZE": "accepted, without effect: daemons run in the foreground, the playbooks put them in the background",
+    "SPARK_SSH_OPTS": "accepted, without effect: set ansible_ssh_common_args",
+    "SPARK_SSH_FOREGROUND": "accepted, without effect: use ansible-playbook --ask-pass -f 1",
+    "SPARK_WORKER_SLEEP": "accepted, without effect",
+    "STOKER_KEYS_DIR": "the keys folder (keys below the configuration folder)",
+    "STOKER_STATE_DIR": "where daemons keep what is theirs (~/.local/state/stoker)",
+    "STOKER_DEBUG": "1: show tracebacks of internal errors",
+    "MASTER": "the master URL for commands",
+}  # fmt: skip

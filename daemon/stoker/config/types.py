@@ -1,0 +1,87 @@
+"""Parsers of the values users write: memory, durations, cores, URLs. Each returns the value or raises UsageError with
+one line that shows the right form."""
+
+from __future__ import annotations
+
+import re
+
+from stoker.errors import UsageError
+
+DEFAULT_PORT = 7077
+_MEMORY = re.compile(r"(\d{1,15})\s*(b|k|kb|m|mb|g|gb|t|tb|p|pb|)", re.IGNORECASE)
+_MEMORY_BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(us|ms|s|m|min|h|d|)", re.IGNORECASE)
+_DURATION_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.%]{2,60}\]")
+
+
+def parse_bytes(text: str, default_unit: str = "b") -> int:
+    """Bytes from ``512m``, ``2G``, ``1t``; a plain number is in ``default_unit``."""
+    match = _MEMORY.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not an amount of memory: write it like 512m or 2g")
+    unit = (match[2] or default_unit).lower()[0]
+    return int(match[1]) * _MEMORY_BYTES[unit]
+
+
+def parse_memory(text: str) -> int:
+    """MiB from ``512m``, ``2G``; a plain number is MiB, as for Spark's memory options. Raises UsageError below 1 MiB."""
+    mib = parse_bytes(text, "m") // 2**20
+    if mib < 1:
+        raise UsageError(
+            f"{text!r}: Memory is below 1MB, or missing a M/G at the end of the memory specification? Write 512m or 2g"
+        )
+    return mib
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``60``, ``60s``, ``5min``, ``1h``, ``500ms``."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not a duration: write it like 60s, 5min or 1h")
+    return float(match[1]) * _DURATION_SECONDS[match[2].lower()]
+
+
+def parse_bool(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered not in ("true", "false"):
+        raise UsageError(f"{text!r} is neither true nor false")
+    return lowered == "true"
+
+
+def parse_integer(text: str, least: int, most: int = 2**31 - 1) -> int:
+    stripped = text.strip()
+    if not re.fullmatch(r"-?[0-9]{1,18}", stripped) or not least <= int(stripped) <= most:
+        bounds = f"of at least {least}" if most == 2**31 - 1 else f"from {least} to {most}"
+        raise UsageError(f"{text!r} is not a whole number {bounds}")
+    return int(stripped)
+
+
+def parse_port(text: str) -> int:
+    return parse_integer(text, 0, 65535)
+
+
+def parse_master_url(text: str) -> tuple[str, ...]:
+    """``spark://h1:p1,h2:p2`` -> ('h1:p1', 'h2:p2'); a missing port is 7077. Raises UsageError."""
+    form = "write it like spark://host:7077 or spark://host1:7077,host2:7077"
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator or scheme.lower() != "spark":
+        raise UsageError(f"{text!r} is not a master URL: {form}")
+    addresses = [_address(part, text, form) for part in rest.rstrip("/").split(",")]
+    return tuple(dict.fromkeys(addresses))
+
+
+def _address(part: str, url: str, form: str) -> str:
+    host, port = part, str(DEFAULT_PORT)
+    if not part.endswith("]") and ":" in part:
+        host, _, port = part.rpartition(":")
+    if not _HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= 65535:
+        raise UsageError(f"{url!r} has no valid HOST:PORT in {part!r}: {form}")
+    return f"{host}:{int(port)}"
+
+
+def parse_choice(text: str, choices: tuple[str, ...]) -> str:
+    for choice in choices:
+        if text.strip().lower() == choice.lower():
+            return choice
+    raise UsageError(f"{text!r} is not one of {', '.join(repr(choice) for choice in choices)}")

@@ -1,0 +1,182 @@
+"""A worker's settings."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.config import types
+from stoker.config.common import first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.master import add_daemon_arguments
+from stoker.config.sources import Settings, load_settings
+from stoker.errors import ConfigError, UsageError
+
+MIB = 2**20
+_INTERVALS = {"daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogRolling:
+    """spark.executor.logs.rolling.*; ``strategy`` is '' (off), 'time' or 'size'; ``interval`` in seconds."""
+
+    strategy: str = ""
+    interval: float = 86400.0
+    max_bytes: int = 1048576
+    max_files: int = -1
+    compress: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """Times in seconds, memory in MiB."""
+
+    masters: tuple[str, ...]
+    host: str
+    port: int
+    webui_port: int
+    public_dns: str | None
+    cores: int
+    memory_mib: int
+    work_dir: Path
+    local_dirs: tuple[Path, ...]
+    state_dir: Path
+    keys_dir: Path
+    authenticate: bool
+    cleanup_enabled: bool
+    cleanup_interval: float
+    cleanup_ttl: float
+    driver_terminate_timeout: float
+    reconnect_timeout: float
+    log_rolling: LogRolling
+    worker_timeout: float
+    max_port_retries: int
+    memory_limit_mib: int | None
+    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
+    add_daemon_arguments(parser, port="random", webui_port="8081")
+    parser.add_argument("-c", "--cores", metavar="N", help="cores to offer (default: all)")
+    parser.add_argument("-m", "--memory", metavar="MEM", help="memory to offer, like 1000M or 2G (default: RAM - 1 GiB)")
+    parser.add_argument("-d", "--work-dir", metavar="DIR", help="where drivers and executors run, and their logs")
+    parser.add_argument("masters", metavar="MASTER", help="spark://HOST:PORT[,HOST:PORT...]")
+
+
+def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> WorkerConfig:
+    """Raises UsageError or ConfigError with the one line to show."""
+    settings = load_settings(environ, properties_file=args.properties_file, daemon="worker")
+    masters = types.parse_master_url(args.masters)
+    state = state_dir(settings)
+    ports = _ports(args, settings)
+    return WorkerConfig(
+        masters=masters,
+        host=_host(settings, args.host, masters),
+        port=ports[0],
+        webui_port=ports[1],
+        public_dns=settings.variable("SPARK_PUBLIC_DNS"),
+        cores=_cores(args, settings),
+        memory_mib=_memory(args, settings),
+        work_dir=_work_dir(args, settings, state),
+        local_dirs=_local_dirs(settings, state),
+        state_dir=state,
+        keys_dir=keys_dir(settings),
+        authenticate=settings.get("spark.authenticate"),
+        cleanup_enabled=settings.get("spark.worker.cleanup.enabled"),
+        cleanup_interval=settings.get("spark.worker.cleanup.interval"),
+        cleanup_ttl=settings.get("spark.worker.cleanup.appDataTtl"),
+        driver_terminate_timeout=settings.get("spark.worker.driverTerminateTimeout"),
+        reconnect_timeout=settings.get("spark.stoker.worker.reconnectTimeout"),
+        log_rolling=_rolling(settings),
+        worker_timeout=settings.get("spark.worker.timeout"),
+        max_port_retries=settings.get("spark.port.maxRetries"),
+        memory_limit_mib=memory_limit(settings),
+        ignored=tuple(settings.ignored),
+        warnings=tuple(settings.warnings),
+    )
+
+
+def _host(settings: Settings, chosen: str | None, masters: tuple[str, ...]) -> str:
+    """As for a master; but a worker whose masters are all on loopback is on loopback too."""
+    if chosen or settings.variable("SPARK_LOCAL_HOSTNAME", "SPARK_LOCAL_IP"):
+        return listen_host(settings, chosen)
+    hosts = {master.rpartition(":")[0].strip("[]") for master in masters}
+    if hosts <= {"127.0.0.1", "localhost", "::1"} and is_own(next(iter(hosts))):
+        return next(iter(hosts))
+    return listen_host(settings, None)
+
+
+def _ports(args: argparse.Namespace, settings: Settings) -> tuple[int, int]:
+    port = first(
+        option("--port", args.port, types.parse_port), settings.parsed(types.parse_port, "SPARK_WORKER_PORT"), 0
+    )
+    webui_port = first(
+        option("--webui-port", args.webui_port, types.parse_port),
+        settings.parsed(types.parse_port, "SPARK_WORKER_WEBUI_PORT"),
+        settings.get("spark.worker.ui.port"),
+    )
+    return port or 0, webui_port if webui_port is not None else 8081
+
+
+def _cores(args: argparse.Namespace, settings: Settings) -> int:
+    def parse(text: str) -> int:
+        return types.parse_integer(text, 1)
+
+    chosen = first(option("--cores", args.cores, parse), settings.parsed(parse, "SPARK_WORKER_CORES"))
+    return chosen if chosen is not None else len(os.sched_getaffinity(0))
+
+
+def _memory(args: argparse.Namespace, settings: Settings) -> int:
+    chosen = first(
+        option("--memory", args.memory, types.parse_memory), settings.parsed(types.parse_memory, "SPARK_WORKER_MEMORY")
+    )
+    return chosen if chosen is not None else max(total_memory_mib() - 1024, 1024)
+
+
+def total_memory_mib() -> int:
+    """The machine's RAM, or this process's control group limit where that is lower; 2 GiB if neither can be read."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
+    except (ValueError, OSError):
+        return 2048
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limit = int(Path(path).read_text())
+        except (OSError, ValueError):
+            continue
+        total = min(total, limit // MIB)
+    return total
+
+
+def _work_dir(args: argparse.Namespace, settings: Settings, state: Path) -> Path:
+    chosen = args.work_dir or settings.variable("SPARK_WORKER_DIR")
+    if chosen:
+        return Path(chosen).absolute()
+    spark_home = settings.variable("SPARK_HOME")
+    return (Path(spark_home).absolute() if spark_home else state) / "work"
+
+
+def _local_dirs(settings: Settings, state: Path) -> tuple[Path, ...]:
+    text = settings.variable("SPARK_LOCAL_DIRS")
+    if not text:
+        return (state / "local",)
+    return tuple(Path(part.strip()).absolute() for part in text.split(",") if part.strip())
+
+
+def _rolling(settings: Settings) -> LogRolling:
+    name = "spark.executor.logs.rolling.time.interval"
+    text = settings.get(name)
+    try:
+        interval = float(_INTERVALS.get(text) or types.parse_integer(text, 1))
+    except UsageError:
+        raise ConfigError(f"{name}: {text!r} is none of daily, hourly, minutely or a number of seconds") from None
+    return LogRolling(
+        strategy=settings.get("spark.executor.logs.rolling.strategy"),
+        interval=interval,
+        max_bytes=settings.get("spark.executor.logs.rolling.maxSize"),
+        max_files=settings.get("spark.executor.logs.rolling.maxRetainedFiles"),
+        compress=settings.get("spark.executor.logs.rolling.enableCompression"),
+    )
