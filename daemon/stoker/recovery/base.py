@@ -1,0 +1,35 @@
+"""What survives a master: the contract of every recovery engine (DESIGN section 4, spec 13.1)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from stoker.errors import StokerError
+
+
+class StorageFailed(StokerError):
+    """The store could not be opened, read or written; it is as it was before the call."""
+
+
+class RecoveryEngine(ABC):
+    """A durable map of record keys to bytes, owned by one master at a time."""
+
+    is_durable: bool = True  # False: nothing is kept, so records need not even be encoded
+
+    @abstractmethod
+    def commit(self, writes: Mapping[str, bytes | None]) -> None:
+        """One durable, atomic write of a whole batch; None deletes. Raises StorageFailed, and then nothing of the batch
+        was written."""
+
+    @abstractmethod
+    def read(self) -> dict[str, bytes]:
+        """All readable records. Unreadable ones are quarantined and named in the log."""
+
+    @abstractmethod
+    def quarantine(self, key: str, reason: str) -> None:
+        """Put a record aside that cannot be used; it is named in the log and never deleted."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let another master have the store."""
