@@ -1,7 +1,7 @@
 """Keys, and who may do what with them (DESIGN 3.1; docs/architecture.md, "Keys").
 
-``Keys`` is the folder of one machine, ``Authorizer`` the master's list of admitted public keys, and ``zap_reply`` the
-answer to libzmq's question whether a key may connect (RFC 27). Keys are CURVE keys in Z85: 40 printable characters.
+``Keys`` is the folder of one machine, ``Authorizer`` the master's list of admitted public keys, ``Admission`` the answer
+to libzmq's question who may connect. Keys are CURVE keys in Z85: 40 printable characters.
 """
 
 from __future__ import annotations
@@ -142,7 +142,6 @@ class Authorizer:
         self._stamp = _stamp(self._path)
         self._peers = _parse_authorized(self._path)
         self._next_check = time.monotonic() + _CHECK_INTERVAL
-        self._serial = itertools.count(1)
         self._logged: set[str] = set()
 
     def lookup(self, key: str) -> tuple[Role, str] | None:
@@ -164,32 +163,47 @@ class Authorizer:
             self._logged.clear()
             log.info("%s: %d keys admitted", self._path, len(self._peers))
 
-    def zap_reply(self, request: Sequence[bytes]) -> list[bytes]:
-        """The answer to a ZAP request (RFC 27): CURVE in our domain with an admitted key, or refused.
-
-        The user id of an admitted connection is ``SERIAL KEY``: the serials grow, so they also tell which of two
-        connections that had the same file descriptor was the earlier one (see io.presence).
-        """
-        version, request_id, domain, address, _, mechanism, *credentials = [*request, b"", b"", b"", b"", b"", b""]
-        status, text, user = b"400", b"refused", b""
-        if version != b"1.0":
-            status, text = b"500", b"unknown ZAP version"
-        elif domain == ZAP_DOMAIN.encode() and mechanism == b"CURVE" and len(credentials[0]) == 32:
-            key = z85.encode(credentials[0]).decode()
-            if self.lookup(key) is not None:
-                status, text, user = b"200", b"OK", f"{next(self._serial)} {key}".encode()
-            else:
-                self._log_refused(key, address.decode("ascii", "replace"))
-        return [b"1.0", request_id, status, text, user, b""]
-
-    def _log_refused(self, key: str, address: str) -> None:
-        if key not in self._logged and len(self._logged) < _MOST_LOGGED:
+    def admits(self, key: str, address: str) -> bool:
+        """Whether a connection with this key may be made; a refusal is logged once for each key."""
+        admitted = self.lookup(key) is not None
+        if not admitted and key not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(key)
             log.warning("refused %s: its key is not in %s: %s", address, self._path, key)
+        return admitted
+
+
+class Admission:
+    """The ZAP handler (RFC 27): who may connect, and the user id that connection's messages carry from then on.
+
+    With an authorizer, an admitted key by CURVE in our domain; without one, everybody. Everything else is denied.
+    The user id is ``SERIAL KEY``. Serials grow: io.presence tells by them which of two connections was the earlier.
+    """
+
+    def __init__(self, authorizer: Authorizer | None) -> None:
+        self._authorizer = authorizer
+        self._serial = itertools.count(1)
+
+    def reply(self, request: Sequence[bytes]) -> list[bytes]:
+        """The answer to a request; both as the frames of a message."""
+        version, request_id, domain, address, _, mechanism, *credentials = [*request, *[b""] * 6]
+        if version != b"1.0":
+            return [b"1.0", request_id, b"500", b"unknown ZAP version", b"", b""]
+        key = self._admitted_key(mechanism, credentials[0], address) if domain == ZAP_DOMAIN.encode() else None
+        if key is None:
+            return [b"1.0", request_id, b"400", b"refused", b"", b""]
+        return [b"1.0", request_id, b"200", b"OK", f"{next(self._serial)} {key}".encode(), b""]
+
+    def _admitted_key(self, mechanism: bytes, credential: bytes, address: bytes) -> str | None:
+        if self._authorizer is None:
+            return "" if mechanism == b"NULL" else None
+        if mechanism != b"CURVE" or len(credential) != 32:
+            return None
+        key = z85.encode(credential).decode()
+        return key if self._authorizer.admits(key, address.decode("ascii", "replace")) else None
 
 
 def parse_user_id(user_id: str) -> tuple[int, str]:
-    """(serial of the connection, public key) from the user id that ``Authorizer.zap_reply`` gave."""
+    """(serial of the connection, public key or empty) from a user id that ``Admission`` gave."""
     serial, _, key = user_id.partition(" ")
     return int(serial), key
 

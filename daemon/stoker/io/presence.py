@@ -6,38 +6,53 @@ the kernel reuses a descriptor at once. What can be relied on (libzmq 4.3, one I
 
 * of one descriptor, ``accepted`` and ``closed`` events come in their true order;
 * ``accepted`` is in the monitor before the first message of that connection is in the socket;
-* messages of a closed connection may still be queued, so a connection stays *ending* until the queue was seen empty.
+* messages of a closed connection may still be queued, so a connection stays *ending* until the queue was seen empty;
+* the serial that ``Admission`` gave a connection is higher than those of earlier connections of its descriptor.
 
-Where several connections of one descriptor may be the one a first message belongs to, their serials decide (see
-``Authorizer.zap_reply``: on one descriptor, later connections have higher serials). Without serials, or where only one
-of them has spoken, the newest is taken: a dead peer may then be missed a little later, when the true owner speaks or
-the descriptor closes, but a living one is never given up.
+So the connections of a descriptor are numbered, and the peers heard on it are kept in the order of their serials. A
+peer sits on the newest connection there was when it was first heard, or, if a later peer sits there, on the one before
+that peer's; when that connection is over, so is the peer. It may sit too high, where a connection came and went unheard
+in between: then it is given up when somebody later speaks or the descriptor closes. But it never sits too low: no living
+peer is ever given up, nor one that still has messages queued.
 
 No I/O here: events in, peers out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import bisect
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(eq=False, slots=True)
-class Connection:
-    """One TCP connection; ``peer`` is empty until it has spoken."""
+class Ended(NamedTuple):
+    """A connection that is closed: the ``number``th of its descriptor."""
 
     fd: int
-    peer: bytes = b""
-    serial: int = 0
-    open: bool = True
+    number: int
+
+
+class _Heard(NamedTuple):
+    serial: int
+    peer: bytes
+    highest: int  # number of the newest connection when the peer was first heard
+
+
+@dataclass(slots=True)
+class _Descriptor:
+    first: int = 1  # number of the oldest connection that may still have messages queued
+    last: int = 0  # number of the newest connection
+    open: bool = False  # whether that is open
+    heard: list[_Heard] = field(default_factory=list)  # ascending; never more than there are connections
 
 
 class Presence:
     """The connections of one ROUTER. Exactly one ``gone`` for every peer ``heard``, and none while it lives."""
 
     def __init__(self) -> None:
-        self._newest: dict[int, Connection] = {}  # by descriptor; open or ending
-        self._peers: dict[bytes, Connection] = {}
-        self._ending: list[Connection] = []  # closed, but perhaps with messages still queued
+        self._descriptors: dict[int, _Descriptor] = {}
+        self._peers: dict[bytes, tuple[int, int]] = {}  # peer -> (descriptor, serial)
+        self._ending: list[Ended] = []
         self._gone: list[bytes] = []
 
     def __contains__(self, peer: bytes) -> bool:
@@ -48,85 +63,63 @@ class Presence:
 
     def accepted(self, fd: int) -> None:
         self.closed(fd)  # libzmq closes the loser of a hand-over without an event
-        self._newest[fd] = Connection(fd)
+        row = self._descriptors.setdefault(fd, _Descriptor())
+        row.last += 1
+        row.open = True
 
     def closed(self, fd: int) -> None:
-        connection = self._newest.get(fd)
-        if connection is not None and connection.open:
-            connection.open = False
-            self._ending.append(connection)
+        row = self._descriptors.get(fd)
+        if row is not None and row.open:
+            row.open = False
+            self._ending.append(Ended(fd, row.last))
 
-    def ending(self) -> list[Connection]:
-        """Those that are closed but not yet ``settle``d."""
+    def ending(self) -> list[Ended]:
+        """Those that are closed but not yet ``settle``d, in the order of their ends."""
         return list(self._ending)
 
+    def settle(self, ended: list[Ended]) -> None:
+        """The socket's queue was empty after these (the first of ``ending``) had closed: nothing of theirs follows."""
+        del self._ending[: len(ended)]
+        for fd, number in ended:
+            row = self._descriptors[fd]
+            row.first = number + 1
+            self._unseat(fd, row)
+            if row.first > row.last:
+                del self._descriptors[fd]
+
     def heard(self, peer: bytes, fd: int, serial: int) -> bool:
-        """A message of ``peer`` came in by ``fd``. False: from a connection given up already; drop it."""
-        current = self._peers.get(peer)
-        if current is not None and (current.fd, current.serial) == (fd, serial):
+        """A message of ``peer`` came in by ``fd``. False: by a connection given up already; drop it."""
+        if self._peers.get(peer) == (fd, serial):
             return True
-        connection = self._place(fd, serial)
-        if connection is None:
+        row = self._descriptors.get(fd)
+        if row is None or any(serial == known.serial for known in row.heard):
             return False
-        if current is not None:
-            self._forget(current)  # the peer has simply moved
-        if connection.peer:
-            self._displace(connection)
-        connection.peer, connection.serial = peer, serial
-        self._peers[peer] = connection
+        entry = _Heard(serial, peer, row.last)
+        bisect.insort(row.heard, entry)
+        self._unseat(fd, row)
+        if entry not in row.heard:
+            return False
+        self._peers[peer] = (fd, serial)  # a peer that was heard elsewhere has simply moved
         return True
 
-    def settle(self, ended: list[Connection]) -> None:
-        """The socket's queue was empty after these had closed: nothing of theirs can follow."""
-        settled = set(map(id, ended))
-        self._ending = [connection for connection in self._ending if id(connection) not in settled]
-        for connection in ended:
-            self._give_up(connection)
-            if self._newest.get(connection.fd) is connection:
-                del self._newest[connection.fd]
-
     def drop(self, peer: bytes) -> None:
-        """Give a peer up although its connection is open; what it still says there is unheard (``heard`` is False)."""
-        connection = self._peers.get(peer)
-        if connection is not None:
-            self._give_up(connection)
-            connection.peer = peer  # the connection stays taken: only a new one brings the peer back
+        """Give a peer up although its connection is open; only by a new connection will it be heard again."""
+        if self._peers.pop(peer, None) is not None:
+            self._gone.append(peer)
 
     def take_gone(self) -> list[bytes]:
         """The peers given up since the last call."""
         gone, self._gone = self._gone, []
         return gone
 
-    def _place(self, fd: int, serial: int) -> Connection | None:
-        """The connection a first message by ``fd`` belongs to: see the module's text."""
-        newest = self._newest.get(fd)
-        if newest is not None and newest.open and (not newest.peer or self._is_later(serial, newest)):
-            return newest
-        unheard = [connection for connection in self._ending if connection.fd == fd and not connection.peer]
-        return unheard[-1] if unheard else None
-
-    def _is_later(self, serial: int, connection: Connection) -> bool:
-        if connection.peer not in self._peers:  # dropped: it keeps its connection until that closes
-            return serial > connection.serial
-        return serial >= connection.serial
-
-    def _displace(self, connection: Connection) -> None:
-        """Its peer was of an earlier connection of this descriptor: one that is ending still, or over."""
-        peer, serial = connection.peer, connection.serial
-        if self._peers.get(peer) is not connection:
-            return
-        earlier = [other for other in self._ending if other.fd == connection.fd and not other.peer]
-        if earlier:
-            earlier[0].peer, earlier[0].serial = peer, serial
-            self._peers[peer] = earlier[0]
-        else:
-            self._give_up(connection)
-
-    def _give_up(self, connection: Connection) -> None:
-        if connection.peer and self._peers.get(connection.peer) is connection:
-            self._gone.append(connection.peer)
-            self._forget(connection)
-
-    def _forget(self, connection: Connection) -> None:
-        del self._peers[connection.peer]
-        connection.peer = b""
+    def _unseat(self, fd: int, row: _Descriptor) -> None:
+        """Give up those whose connection is over."""
+        seat = row.last + 1
+        for index in range(len(row.heard) - 1, -1, -1):
+            seat = min(seat - 1, row.heard[index].highest)
+            if seat < row.first:
+                for serial, peer, _ in row.heard[: index + 1]:
+                    if self._peers.get(peer) == (fd, serial):
+                        self.drop(peer)
+                del row.heard[: index + 1]
+                return

@@ -14,7 +14,7 @@ from stoker.core.messages import Failed, Message, ToMaster, roles_allowed
 from stoker.core.states import Role
 from stoker.errors import ProtocolError
 from stoker.io import transport
-from stoker.io.auth import ZAP_DOMAIN, ZAP_ENDPOINT, Authorizer, Keys, parse_user_id
+from stoker.io.auth import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, Keys, parse_user_id
 from stoker.io.loop import Loop
 from stoker.io.presence import Presence
 from stoker.wire import codec
@@ -80,18 +80,21 @@ class Server:
             raise ValueError("the order of events that io.presence relies on holds within one I/O thread")
         self._loop = loop
         self._authorizer = authorizer
+        self._admission = Admission(authorizer)
         self._presence = Presence()
         self._key_of: dict[bytes, str] = {}
         self._router = loop.context.socket(zmq.ROUTER)
         self._monitor: zmq.Socket[bytes] | None = None
-        self._zap: zmq.Socket[bytes] | None = None
+        self._zap: zmq.Socket[bytes] = loop.context.socket(zmq.REP)
         try:
             transport.set_common_options(self._router, host, heartbeat_timeout)
             self._router.set(zmq.ROUTER_MANDATORY, 1)
             self._router.set(zmq.ROUTER_HANDOVER, 1)
             self._router.set(zmq.BACKLOG, BACKLOG)
             if keys is not None:
-                self._require_curve(keys)
+                self._router.set(zmq.CURVE_SERVER, 1)
+                self._router.set(zmq.CURVE_SECRETKEY, keys.pair(Role.MASTER)[1].encode())
+            self._open_zap()
             self._monitor = transport.open_monitor(self._router, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
             self.port = transport.bind(self._router, host, port, max_port_retries)
         except BaseException:
@@ -145,25 +148,20 @@ class Server:
             if source is not None:
                 self._loop.remove_reader(source)
         transport.close(self._router, self._monitor)
-        if self._zap is not None:
-            self._zap.close(0)
+        self._zap.close(0)
 
     # --- connections ---
 
-    def _require_curve(self, keys: Keys) -> None:
-        self._zap = self._loop.context.socket(zmq.REP)
+    def _open_zap(self) -> None:
+        """Before the bind: a connection that finds no ZAP handler would be let in without a word."""
         self._zap.set(zmq.LINGER, 0)
         self._zap.bind(ZAP_ENDPOINT)
-        self._loop.add_reader(self._zap, self._answer_zap)
-        _, secret = keys.pair(Role.MASTER)
-        self._router.set(zmq.CURVE_SERVER, 1)
-        self._router.set(zmq.CURVE_SECRETKEY, secret.encode())
         self._router.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN.encode())
+        self._loop.add_reader(self._zap, self._answer_zap)
 
     def _answer_zap(self) -> None:
-        assert self._zap is not None and self._authorizer is not None
         for request in transport.receive_all(self._zap, BACKLOG):
-            self._zap.send_multipart(self._authorizer.zap_reply([frame.bytes for frame in request]), zmq.NOBLOCK)
+            self._zap.send_multipart(self._admission.reply([frame.bytes for frame in request]), zmq.NOBLOCK)
 
     def _read_monitor(self) -> None:
         assert self._monitor is not None
@@ -193,7 +191,7 @@ class Server:
         peer = frames[0].bytes
         try:
             fd = int(frames[1].get(zmq.SRCFD))
-            serial, key = parse_user_id(str(frames[1].get("User-Id"))) if self._authorizer else (0, "")
+            serial, key = parse_user_id(str(frames[1].get("User-Id")))
         except (zmq.ZMQError, ValueError, IndexError):
             yield Garbage(peer, "not a ZMTP 3 connection")
             return
