@@ -1,0 +1,460 @@
+"""The worker's state machine: registration, and the life of its jobs (spec sections 9.1, 11, 12). No I/O, no clock.
+
+Each event changes the books and leaves effects, which ``take_effects`` hands to the shell. Times are monotonic seconds
+unless they come from ``Now.wall``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from stoker.core.application_masters import CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
+from stoker.core.messages import (
+    ApplicationFinished,
+    DriverStateAck,
+    DriverStateChanged,
+    ExecutorStateAck,
+    ExecutorStateChanged,
+    Failed,
+    KillDriver,
+    KillExecutor,
+    LaunchDriver,
+    LaunchExecutor,
+    Message,
+    Reconnect,
+    RegisteredWorker,
+    RegisterWorker,
+    RegisterWorkerFailed,
+    WorkerHeartbeat,
+    WorkerLeaving,
+)
+from stoker.core.states import DriverState, ExecutorState
+from stoker.core.values import Exit, Now
+from stoker.core.worker_effects import (
+    ApplicationOver,
+    CancelPrepare,
+    Connect,
+    Disconnect,
+    ForgetJob,
+    Log,
+    Prepare,
+    SendMaster,
+    Spawn,
+    StopJob,
+    WorkerEffect,
+)
+from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase, driver_job_key, executor_job_key
+
+REPORT_AGAIN = 5.0  # seconds without an acknowledgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerIdentity:
+    id: str
+    boot: str
+    host: str
+    port: int
+    cores: int
+    memory_mib: int
+    webui_url: str
+    version: str
+
+
+class WorkerCore:
+    def __init__(self, identity: WorkerIdentity, *, masters: tuple[str, ...], grace: float, rng: Rng) -> None:
+        self.identity = identity
+        self.jobs: dict[str, AnyJob] = {}
+        self.master_url = ""
+        self.master_webui_url = ""
+        self.stopping = False
+        self._masters = Masters(masters, rng)
+        self._leader: str | None = None  # address of the master we are registered with
+        self._epoch = 0  # the highest seen
+        self._grace = grace
+        self._heartbeat_interval = 15.0
+        self._heartbeat_at = NEVER
+        self._effects: list[WorkerEffect] = []
+        self._now = Now(0.0, 0.0)
+
+    # --- the books ---
+
+    @property
+    def cores_used(self) -> int:
+        return sum(job.cores for job in self.jobs.values() if job.phase is not Phase.ENDED)
+
+    @property
+    def memory_used(self) -> int:
+        return sum(job.memory_mib for job in self.jobs.values() if job.phase is not Phase.ENDED)
+
+    def take_effects(self) -> list[WorkerEffect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def next_deadline(self) -> float:
+        unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is Phase.ENDED]
+        return min(self._heartbeat_at, *(master.due for master in self._masters), *unacknowledged)
+
+    def _log(self, text: str, level: int = logging.INFO) -> None:
+        self._effects.append(Log(level, text))
+
+    def _send(self, message: Message) -> None:
+        """To the leader; without one, the next registration reports everything."""
+        if self._leader is not None:
+            self._effects.append(SendMaster(self._leader, message))
+
+    # --- time and connections ---
+
+    def tick(self, now: Now) -> None:
+        self._now = now
+        for master in self._masters:
+            if now.mono >= master.due:
+                self._mind(master)
+        if now.mono >= self._heartbeat_at:
+            self._heartbeat_at = now.mono + self._heartbeat_interval
+            self._send(WorkerHeartbeat(worker_id=self.identity.id))
+        for job in self.jobs.values():
+            if job.phase is Phase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
+                self._report(job)
+
+    def _mind(self, master: Master) -> None:
+        """Something is due about this master: connect, give up connecting, or ask a standby again."""
+        if master.link is LinkState.WAITING:
+            master.link, master.due = LinkState.CONNECTING, self._now.mono + CONNECT_TIMEOUT
+            self._effects.append(Connect(master.address))
+        elif master.link is LinkState.CONNECTING:
+            self._hang_up(master.address, "no answer")
+        else:
+            master.due = NEVER
+            self._register(master.address)
+
+    def link_opened(self, address: str, now: Now) -> None:
+        self._now = now
+        master = self._masters.get(address)
+        if master is not None:
+            master.link, master.due = LinkState.OPEN, NEVER
+            self._register(address)
+
+    def link_closed(self, address: str, reason: str, *, denied: bool, now: Now) -> None:
+        """Tried again for ever: a cluster must not need hands because its master was away (quirk 13)."""
+        self._now = now
+        master = self._masters.get(address)
+        if master is None:
+            return
+        self._masters.failed(master, now.mono, reason, denied=denied)
+        if address == self._leader:
+            self._leader, self._heartbeat_at = None, NEVER
+            self._log(f"lost the master at {address}: {reason}", logging.WARNING)
+        elif master.failures == 1:
+            self._log(f"cannot register: {reason}; trying again", logging.WARNING)
+
+    def _register(self, address: str) -> None:
+        identity = self.identity
+        message = RegisterWorker(
+            worker_id=identity.id,
+            boot=identity.boot,
+            host=identity.host,
+            port=identity.port,
+            cores=identity.cores,
+            memory_mib=identity.memory_mib,
+            webui_url=identity.webui_url,
+            version=identity.version,
+            highest_epoch=self._epoch,
+            drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
+            executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
+        )
+        self._effects.append(SendMaster(address, message))
+
+    # --- what masters say ---
+
+    def handle(self, address: str, message: Message, now: Now) -> None:
+        """A message from the master at ``address``. One with an epoch below the highest seen is refused: it comes from a
+        master that does not lead any more (DESIGN 3.2)."""
+        self._now = now
+        epoch = getattr(message, "epoch", None)
+        if epoch is not None:
+            if epoch < self._epoch:
+                kind = type(message).__name__
+                self._log(f"refused {kind} of {address}: epoch {epoch} is over, now is {self._epoch}", logging.WARNING)
+                return
+            self._epoch = epoch
+        handler = _HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, address, message)
+
+    def _registered(self, address: str, message: RegisteredWorker) -> None:
+        if self._leader not in (None, address):
+            self._log(f"the leader is now {message.master_url}")
+        self._leader = address
+        master = self._masters.get(address)
+        if master is not None:
+            master.failures, master.due = 0, NEVER
+        for other in message.masters:
+            self._masters.learn(other, self._now.mono)
+        self.master_url, self.master_webui_url = message.master_url, message.webui_url
+        self._heartbeat_interval = max(0.01, message.heartbeat_interval)
+        self._heartbeat_at = self._now.mono + self._heartbeat_interval
+        for job in self.jobs.values():
+            if job.phase is Phase.ENDED:
+                job.reported_at = self._now.mono
+        self._log(f"registered with {message.master_url}")
+        if self.stopping:
+            self._send(WorkerLeaving(worker_id=self.identity.id, keeping=False))
+
+    def _registration_failed(self, address: str, message: RegisterWorkerFailed) -> None:
+        self._log(f"the master at {address} refused to register this worker: {message.reason}", logging.WARNING)
+        self._hang_up(address, message.reason)
+
+    def _failed(self, address: str, message: Failed) -> None:
+        master = self._masters.get(address)
+        if message.code == "not-leader" and master is not None:
+            if message.leader:
+                self._masters.learn(message.leader, self._now.mono)
+            master.due = self._masters.next_try(master, self._now.mono)
+        else:
+            self._log(f"the master at {address} says: {message.reason}", logging.WARNING)
+            self._hang_up(address, message.reason)
+
+    def _hang_up(self, address: str, why: str) -> None:
+        self._effects.append(Disconnect(address))
+        self.link_closed(address, why, denied=False, now=self._now)
+
+    def _reconnect(self, address: str, message: Reconnect) -> None:
+        self._register(address)
+
+    # --- drivers ---
+
+    def _launch_driver(self, address: str, message: LaunchDriver) -> None:
+        key = driver_job_key(message.driver_id, message.attempt)
+        if key in self.jobs:
+            self._report(self.jobs[key])
+            return
+        job = DriverJob(
+            key=key,
+            cores=message.driver.cores,
+            memory_mib=message.driver.memory_mib,
+            driver_id=message.driver_id,
+            attempt=message.attempt,
+            driver=message.driver,
+            started=self._now.wall,
+        )
+        others = [
+            other
+            for other in self.jobs.values()
+            if isinstance(other, DriverJob) and other.driver_id == message.driver_id and other.phase is not Phase.ENDED
+        ]
+        newest = max((other.attempt for other in others), default=0)
+        if newest > message.attempt:
+            self._refuse(job, f"attempt {newest} of it is here already")
+            return
+        for older in others:
+            self._kill(older)
+        self._accept(job, f"attempt {others[0].attempt} of it is still being ended here" if others else "")
+
+    def _kill_driver(self, address: str, message: KillDriver) -> None:
+        self._kill_or_answer(driver_job_key(message.driver_id, message.attempt), self._never_had_driver(message))
+
+    def _never_had_driver(self, message: KillDriver) -> DriverStateChanged:
+        return DriverStateChanged(
+            worker_id=self.identity.id,
+            driver_id=message.driver_id,
+            attempt=message.attempt,
+            state=DriverState.KILLED,
+            exit=Exit(reason="it was not on this worker"),
+        )
+
+    def _driver_ack(self, address: str, message: DriverStateAck) -> None:
+        self._acknowledged(driver_job_key(message.driver_id, message.attempt))
+
+    # --- executors ---
+
+    def _launch_executor(self, address: str, message: LaunchExecutor) -> None:
+        key = executor_job_key(message.app_id, message.executor_id)
+        if key in self.jobs:
+            self._report(self.jobs[key])
+            return
+        job = ExecutorJob(
+            key=key,
+            cores=message.cores,
+            memory_mib=message.memory_mib,
+            app_id=message.app_id,
+            executor_id=message.executor_id,
+            app=message.app,
+            started=self._now.wall,
+        )
+        self._accept(job, "")
+
+    def _kill_executor(self, address: str, message: KillExecutor) -> None:
+        answer = ExecutorStateChanged(
+            worker_id=self.identity.id,
+            app_id=message.app_id,
+            executor_id=message.executor_id,
+            state=ExecutorState.KILLED,
+            exit=Exit(reason="it was not on this worker"),
+        )
+        self._kill_or_answer(executor_job_key(message.app_id, message.executor_id), answer)
+
+    def _executor_ack(self, address: str, message: ExecutorStateAck) -> None:
+        self._acknowledged(executor_job_key(message.app_id, message.executor_id))
+
+    def _application_finished(self, address: str, message: ApplicationFinished) -> None:
+        self._effects.append(ApplicationOver(message.app_id))
+
+    # --- the life of a job ---
+
+    def _accept(self, job: AnyJob, objection: str) -> None:
+        """Prepare it, or refuse and say why: a refused launch is answered (quirk 7)."""
+        cores, memory = self.cores_used + job.cores, self.memory_used + job.memory_mib
+        if self.stopping:
+            objection = "the worker is stopping"
+        elif cores > self.identity.cores or memory > self.identity.memory_mib:
+            objection = objection or (
+                f"it needs {job.cores} cores and {job.memory_mib} MiB, which are not free on this worker"
+            )
+        if objection:
+            self._refuse(job, objection)
+            return
+        self.jobs[job.key] = job
+        self._effects.append(Prepare(job))
+
+    def _refuse(self, job: AnyJob, reason: str) -> None:
+        self._log(f"refused {job.key}: {reason}", logging.WARNING)
+        self.jobs[job.key] = job
+        self._end(job, Exit(reason=reason), could_not_run=True)
+
+    def prepared(self, key: str, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.PREPARING:
+            job.phase = Phase.STARTING
+            self._effects.append(Spawn(job, self.master_url))
+
+    def could_not_prepare(self, key: str, exit: Exit, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.PREPARING:
+            self._end(job, exit, could_not_run=True)
+
+    def started(self, key: str, pid: int, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is None or job.phase is not Phase.STARTING:
+            return
+        job.phase, job.pid, job.started = Phase.RUNNING, pid, now.wall
+        if isinstance(job, ExecutorJob):
+            job.state = ExecutorState.RUNNING
+        self._report(job)
+        if job.killed:
+            self._effects.append(StopJob(key, self._grace))
+
+    def could_not_start(self, key: str, exit: Exit, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.STARTING:
+            self._end(job, exit, could_not_run=True)
+
+    def exited(self, key: str, exit: Exit, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is None:
+            self._effects.append(ForgetJob(key))
+        elif job.phase is not Phase.ENDED:
+            self._end(job, exit, could_not_run=False)
+
+    def adopt(self, job: AnyJob, now: Now) -> None:
+        """A process of an earlier daemon that the keeper has kept, running or ended."""
+        self._now = now
+        self.jobs[job.key] = job
+
+    def keeper_lost(self, now: Now) -> None:
+        """With its keeper a process's exit code is lost; the next keeper ends what is left of it."""
+        self._now = now
+        for job in list(self.jobs.values()):
+            if job.phase in (Phase.STARTING, Phase.RUNNING):
+                self._end(job, Exit(reason="the worker's process keeper died"), could_not_run=False)
+
+    def _kill_or_answer(self, key: str, never_had: Message) -> None:
+        job = self.jobs.get(key)
+        if job is None:
+            self._send(never_had)
+        elif job.phase is Phase.ENDED:
+            self._report(job)
+        else:
+            self._kill(job)
+
+    def _kill(self, job: AnyJob) -> None:
+        job.killed = True
+        if job.phase is Phase.PREPARING:
+            self._effects.append(CancelPrepare(job.key))
+            self._end(job, Exit(reason="killed before it started"), could_not_run=True)
+        elif job.phase is Phase.RUNNING:
+            self._effects.append(StopJob(job.key, self._grace))
+
+    def _end(self, job: AnyJob, exit: Exit, *, could_not_run: bool) -> None:
+        job.end(exit, could_not_run=could_not_run)
+        self._report(job)
+
+    def _report(self, job: AnyJob) -> None:
+        if job.phase is Phase.ENDED:
+            job.reported_at = self._now.mono
+        elif job.phase is not Phase.RUNNING:
+            return  # nothing to say yet
+        if isinstance(job, DriverJob):
+            message: Message = DriverStateChanged(
+                worker_id=self.identity.id,
+                driver_id=job.driver_id,
+                attempt=job.attempt,
+                state=job.state,
+                pid=job.pid,
+                exit=job.exit,
+            )
+        else:
+            message = ExecutorStateChanged(
+                worker_id=self.identity.id,
+                app_id=job.app_id,
+                executor_id=job.executor_id,
+                state=job.state,
+                pid=job.pid,
+                exit=job.exit,
+            )
+        self._send(message)
+
+    def _acknowledged(self, key: str) -> None:
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.ENDED:
+            del self.jobs[key]
+            self._effects.append(ForgetJob(key))
+
+    # --- stopping ---
+
+    def stop(self, *, keeping: bool, now: Now) -> None:
+        """The daemon is about to go. ``keeping``: its processes stay for the next one; else all of them are ended."""
+        self._now = now
+        self.stopping = True
+        self._send(WorkerLeaving(worker_id=self.identity.id, keeping=keeping))
+        if not keeping:
+            for job in list(self.jobs.values()):
+                if job.phase is not Phase.ENDED:
+                    self._kill(job)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs any more, and what ended has been acknowledged or cannot be."""
+        if any(job.phase is not Phase.ENDED for job in self.jobs.values()):
+            return False
+        return self._leader is None or not self.jobs
+
+
+_HANDLERS = {
+    RegisteredWorker: WorkerCore._registered,
+    RegisterWorkerFailed: WorkerCore._registration_failed,
+    Failed: WorkerCore._failed,
+    Reconnect: WorkerCore._reconnect,
+    LaunchDriver: WorkerCore._launch_driver,
+    KillDriver: WorkerCore._kill_driver,
+    DriverStateAck: WorkerCore._driver_ack,
+    LaunchExecutor: WorkerCore._launch_executor,
+    KillExecutor: WorkerCore._kill_executor,
+    ExecutorStateAck: WorkerCore._executor_ack,
+    ApplicationFinished: WorkerCore._application_finished,
+}

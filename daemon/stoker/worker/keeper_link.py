@@ -1,0 +1,142 @@
+"""The daemon's end of its keeper: find the one that is there or start one, talk to it, notice when it dies."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stoker.errors import StokerError
+from stoker.io.loop import Loop
+
+RECEIVE = 1 << 20  # bytes read at once
+
+
+class KeeperLink:
+    """Messages both ways are those of ``keeper``'s docstring. ``on_lost`` is called once, when the keeper is gone."""
+
+    def __init__(
+        self, loop: Loop, slot: Path, *, on_message: Callable[[dict[str, Any]], None], on_lost: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._slot = slot
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._inbox = b""
+        self._outbox = bytearray()
+        self._socket: socket.socket | None = None
+
+    def open(self, *, away: float, silence: float, grace: float) -> None:
+        """Connect to the slot's keeper; start one if there is none. Raises StokerError. Times in seconds."""
+        connection = self._connect() or self._start(away, silence, grace)
+        connection.setblocking(False)
+        self._socket = connection
+        self._loop.add_reader(connection.fileno(), self._receive)
+
+    def _connect(self) -> socket.socket | None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._at_slot(connection.connect)
+        except OSError as error:
+            connection.close()
+            if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
+                return None
+            raise StokerError(f"cannot reach the keeper in {self._slot}: {error.strerror}") from None
+        return connection
+
+    def _at_slot(self, call: Callable[[str], None]) -> None:
+        """A unix socket's path has room for 108 bytes only; through a descriptor of its folder any depth will do."""
+        folder = os.open(self._slot, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            call(f"/proc/self/fd/{folder}/keeper.sock")
+        finally:
+            os.close(folder)
+
+    def _start(self, away: float, silence: float, grace: float) -> socket.socket:
+        """The socket listens before the keeper runs, so nobody waits for it to start."""
+        path = self._slot / "keeper.sock"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            path.unlink(missing_ok=True)
+            self._at_slot(listener.bind)
+            listener.listen(4)
+            os.set_inheritable(listener.fileno(), True)
+            script = Path(__file__).with_name("keeper.py")
+            command = [sys.executable, "-I", "-S", str(script)]
+            options = {
+                "--listen": str(listener.fileno()),
+                "--journal": str(self._slot / "journal"),
+                "--away": str(away),
+                "--silence": str(silence),
+                "--grace": str(grace),
+            }
+            with (self._slot / "keeper.log").open("ab") as log:
+                process = subprocess.Popen(
+                    [*command, *(word for pair in options.items() for word in pair)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._slot,
+                    start_new_session=True,
+                    pass_fds=[listener.fileno()],
+                )
+            process.returncode = 0  # it outlives us on purpose; nobody waits for it
+        except OSError as error:
+            raise StokerError(f"cannot start a keeper in {self._slot}: {error.strerror}") from None
+        finally:
+            listener.close()
+        connection = self._connect()
+        if connection is None:
+            raise StokerError(f"the keeper did not start: see {self._slot / 'keeper.log'}")
+        return connection
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Queue a message; never blocks."""
+        if self._socket is None:
+            return
+        self._outbox += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> bool:
+        """Write what fits; True when nothing is left."""
+        if self._socket is None:
+            return True
+        while self._outbox:
+            try:
+                sent = self._socket.send(self._outbox)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True  # the reading side reports the loss
+            del self._outbox[:sent]
+        return True
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            self._on_lost()
+            return
+        *lines, self._inbox = (self._inbox + data).split(b"\n")
+        for line in lines:
+            self._on_message(json.loads(line))
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+            self._inbox = b""
+            self._outbox.clear()

@@ -1,0 +1,60 @@
+"""Which of the workers that may share a work directory is this one: ``WORK_DIR/.stoker/worker-N``.
+
+A daemon takes the first slot whose lock is free, so a restarted worker finds the slot of the one before it: its keeper,
+and its port.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from stoker.errors import ConfigError
+
+MAX_SLOTS = 1000
+
+
+class Slot:
+    """Held until the process ends."""
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    @classmethod
+    def take(cls, work_dir: Path) -> Slot:
+        """Raises ConfigError when the work directory cannot be used."""
+        base = work_dir / ".stoker"
+        try:
+            work_dir.mkdir(parents=True, exist_ok=True)
+            base.mkdir(exist_ok=True, mode=0o700)
+            for number in range(1, MAX_SLOTS):
+                folder = base / f"worker-{number}"
+                folder.mkdir(exist_ok=True, mode=0o700)
+                lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(lock)
+                    continue
+                return cls(folder, lock)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot use the work directory {work_dir}: {error.strerror}: choose another with -d or SPARK_WORKER_DIR"
+            ) from None
+        raise ConfigError(f"{work_dir} has {MAX_SLOTS} workers already")
+
+    @property
+    def last_port(self) -> int:
+        """The port the worker of this slot had before; 0 if none."""
+        try:
+            return int((self.folder / "port").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def remember_port(self, port: int) -> None:
+        (self.folder / "port").write_text(f"{port}\n")
+
+    def release(self) -> None:
+        os.close(self._lock)
