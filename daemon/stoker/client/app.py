@@ -40,6 +40,7 @@ from stoker.core.application_events import (
     Send,
     Stopped,
 )
+from stoker.core.application_masters import NEVER
 from stoker.core.messages import Failed, KillExecutors, Message, RequestExecutors
 from stoker.core.states import ApplicationState, ExecutorState
 from stoker.core.values import ApplicationDescription
@@ -182,7 +183,7 @@ class Application:
         """
 
         def enough() -> bool:
-            return len(self._running()) >= count
+            return not self._is_over() and len(self._running()) >= count
 
         self._wait(enough, timeout, f"{count} running executors")
         return self._running()
@@ -264,7 +265,7 @@ class Application:
         try:
             self._loop.run(self._round)
         except Exception as error:
-            log.exception("the application's connection failed")
+            log.debug("the application's connection failed", exc_info=True)
             with self._changed:
                 self._error = InvariantBroken(f"internal error in the application's connection: {error!r}")
             self._tell(Stopped())
@@ -281,7 +282,7 @@ class Application:
         for number, then in answers:
             then(Failed(request=number, reason="the application is over"))
 
-    def _round(self) -> float:
+    def _round(self) -> float | None:
         now = time.monotonic()
         for event in self._links.drain():
             self._core.handle(event, now)
@@ -292,7 +293,8 @@ class Application:
                 self._perform(effect)
         if self._core.phase is Phase.OVER:
             self._loop.stop()
-        return now if self._links.has_news else self._core.next_deadline()
+        deadline = now if self._links.has_news else self._core.next_deadline()
+        return None if deadline == NEVER else deadline
 
     def _perform(self, effect: ApplicationEffect) -> None:
         if isinstance(effect, Send):

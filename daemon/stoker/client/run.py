@@ -223,7 +223,8 @@ class Run:
 
     def _learn_missing_ends(self) -> None:
         """Executors that ended while we were away from the master."""
-        if all(executor.state.is_final for executor in self._executors.values()):
+        killed = self._removed is not None and self._removed.state is ApplicationState.KILLED
+        if killed or all(executor.state.is_final for executor in self._executors.values()):
             return
         try:
             answer = self._app.call(GetStatus(request=0, id=self._app.app_id), timeout=5.0)

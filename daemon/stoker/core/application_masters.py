@@ -80,4 +80,6 @@ class Masters:
 
     def complaints(self) -> str:
         """Each master and why it is of no use, on one line."""
-        return "; ".join(f"{master.address}: {master.why}" for master in self)
+        return "; ".join(
+            master.why if master.address in master.why else f"{master.address}: {master.why}" for master in self
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
     option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
     option("--env", metavar="K=V", action="append", default=[], help="environment of COMMAND; may be repeated")
+    option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
+    option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")
     option("--label", action="store_true", help="begin every line of output with `EXECUTOR_ID: `")
     option(
         "--timeout",
@@ -56,7 +59,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if not args.timeout > 0:
         raise UsageError("--timeout must be a positive number of seconds, e.g. --timeout 60")
     keys = Keys.open(config.keys_dir, create=None) if config.authenticate else None
-    watcher = Run(Output(sys.stdout.buffer, sys.stderr.buffer, label=args.label), description)
+    output = Output(sys.stdout.buffer, sys.stderr.buffer, label=args.label)
+    for warning in config.warnings:
+        output.say(f"warning: {warning}")
+    _configure_logging(environ)
+    watcher = Run(output, description)
     app = Application(
         config.masters,
         description,
@@ -90,6 +97,14 @@ def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescr
         raise UsageError(str(error)) from None
 
 
+def _configure_logging(environ: Mapping[str, str]) -> None:
+    """What the user must know is said in one line each; the libraries' log is for who debugs."""
+    if environ.get("STOKER_DEBUG") == "1":
+        logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s: %(message)s")
+    else:
+        logging.getLogger("stoker").addHandler(logging.NullHandler())
+
+
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -100,6 +115,7 @@ def _user() -> str:
 def _cores(option: str, text: str | None) -> int | None:
     if text is None:
         return None
+    text = text.strip()
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"{option} must be a whole number of at least 1, not {text!r}, e.g. {option} 4")
     return int(text)
