@@ -39,5 +39,9 @@ class Refused(StokerError):
     """The cluster understood the request and said no; the text is the cluster's."""
 
 
+class NotFound(Refused):
+    """The cluster knows no driver, application or executor of that id."""
+
+
 class InvariantBroken(StokerError):
     """Our own books are wrong: the daemon must stop rather than go on from a wrong state."""
