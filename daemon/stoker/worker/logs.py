@@ -1,0 +1,105 @@
+"""Reading what jobs wrote: windows of their stdout and stderr, and waiting for more (long poll)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.core.messages import LogData, ReadLog
+from stoker.core.values import APP_ID, DRIVER_ID
+
+MAX_READ = 1 << 20  # bytes
+LOOK_EVERY = 0.02  # seconds, only while somebody waits
+_STREAMS = re.compile(r"stdout|stderr")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    address: str
+    message: ReadLog
+    until: float
+
+
+class LogReader:
+    """``is_over(id, executor_id)``: True when that process has ended or was never here, False while it may still write.
+    ``reply(address, answer)`` sends to a master."""
+
+    def __init__(
+        self,
+        work_dir: Path,
+        *,
+        is_over: Callable[[str, int], bool],
+        reply: Callable[[str, LogData], None],
+    ) -> None:
+        self._work_dir = work_dir
+        self._is_over = is_over
+        self._reply = reply
+        self._waiting: list[_Waiting] = []
+        self._look_at = float("inf")
+
+    def ask(self, address: str, message: ReadLog, now: float) -> None:
+        answer = self._read(message)
+        if message.wait > 0 and not answer.data and not answer.ended and not answer.error:
+            self._waiting.append(_Waiting(address, message, now + message.wait))
+            self._look_at = min(self._look_at, now + LOOK_EVERY)
+        else:
+            self._reply(address, answer)
+
+    def look(self, now: float) -> None:
+        """Answer those for whom there is something, or whose time is up."""
+        if now < self._look_at:
+            return
+        still = []
+        for waiting in self._waiting:
+            answer = self._read(waiting.message)
+            if answer.data or answer.ended or answer.error or now >= waiting.until:
+                self._reply(waiting.address, answer)
+            else:
+                still.append(waiting)
+        self._waiting = still
+        self._look_at = now + LOOK_EVERY if still else float("inf")
+
+    def wake(self, now: float) -> None:
+        """Something ended: look in this round."""
+        if self._waiting:
+            self._look_at = now
+
+    def next_deadline(self) -> float:
+        return self._look_at
+
+    def path(self, job_id: str, executor_id: int, stream: str) -> Path | None:
+        """Where that output is; None for names that are not of this program's making."""
+        if not _STREAMS.fullmatch(stream):
+            return None
+        if DRIVER_ID.fullmatch(job_id):
+            return self._work_dir / job_id / stream
+        if APP_ID.fullmatch(job_id) and 0 <= executor_id < 2**31:
+            return self._work_dir / job_id / str(executor_id) / stream
+        return None
+
+    def _read(self, message: ReadLog) -> LogData:
+        path = self.path(message.id, message.executor_id, message.stream)
+        if path is None:
+            return LogData(request=message.request, error="that is not the name of an output")
+        over = self._is_over(message.id, message.executor_id)  # before reading: what is written after it is not lost
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if over:
+                return LogData(request=message.request, error="there is no output (any more)", ended=True)
+            return LogData(request=message.request, waiting=True)
+        except OSError as error:
+            return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
+        try:
+            size = os.fstat(descriptor).st_size
+            offset = max(0, size + message.offset) if message.offset < 0 else message.offset
+            if offset > size:
+                offset = 0  # it was rolled: what follows is in a new file
+            data = os.pread(descriptor, max(0, min(message.limit, MAX_READ)), offset)
+        finally:
+            os.close(descriptor)
+        ended = over and offset + len(data) >= size
+        return LogData(request=message.request, offset=offset, size=size, data=data, ended=ended)
