@@ -1,0 +1,151 @@
+"""A master's Server with its loop, links to it, and waiting for what they tell: for tests over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from stoker.core.messages import GetStatus, Message
+from stoker.core.states import Role
+from stoker.io.auth import Authorizer, Keys
+from stoker.io.loop import Loop
+from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
+from stoker.wire import codec
+
+DEADLINE = 20.0  # seconds: far more than anything here takes, so that a busy machine fails no test
+
+
+def nothing() -> None:
+    """A reader that only wakes the loop."""
+
+
+class Net:
+    """A server and its peers, all driven by one loop; ``events`` and each link's ``heard`` are kept in order."""
+
+    def __init__(self, folder: Path, *, authenticate: bool = True, **options: Any) -> None:
+        self.keys = Keys.open(folder / "keys", create=tuple(Role)) if authenticate else None
+        self.authorizer = Authorizer(self.keys.folder) if self.keys else None
+        self.loop = Loop()
+        self.options: dict[str, Any] = {"host": "127.0.0.1", "port": 0, **options}
+        self.server = Server(self.loop, keys=self.keys, authorizer=self.authorizer, **self.options)
+        self.address = f"127.0.0.1:{self.server.port}"
+        self.events: list[Any] = []
+        self.links: list[Peer] = []
+        self.draining = True
+
+    def link(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> Peer:
+        settings = {"address": self.address, "keys": self.keys, "decoder": codec.to_client, **options}
+        peer = Peer(self, Link(self.loop.context, role=role, name=name, **settings))
+        self.links.append(peer)
+        return peer
+
+    def until(self, condition: Callable[[], object], *, within: float = DEADLINE, what: str = "") -> None:
+        """Run the loop until ``condition``; fail after ``within`` seconds."""
+        end = time.monotonic() + within
+
+        def on_round() -> float:
+            if self.draining:
+                self.events += self.server.drain()
+            for peer in list(self.links):
+                peer.heard += peer.link.drain()
+            if condition():
+                self.loop.stop()
+            elif time.monotonic() > end:
+                raise AssertionError(f"not within {within} s: {what or condition}; {self.events[-5:]}")
+            return time.monotonic() + 0.02  # conditions may also hang on what is no socket
+
+        self.loop.run(on_round)
+
+    def settle(self) -> None:
+        """Run until the server has handled all that was sent before: a stranger's question goes in and is answered."""
+        probe = self.opened()
+        probe.link.send(GetStatus(request=1))
+        self.until(lambda: probe.name in self.names(Received))
+        probe.close()
+        self.until(lambda: probe.name in self.names(Gone))
+        self.events = [event for event in self.events if event.peer != probe.peer]
+
+    def opened(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> Peer:
+        peer = self.link(role, name, **options)
+        self.until(lambda: Opened() in peer.heard, what="open")
+        return peer
+
+    def of(self, kind: type, peer: bytes | None = None) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind) and peer in {None, event.peer}]
+
+    def names(self, kind: type) -> list[bytes]:
+        return [event.peer for event in self.of(kind)]
+
+    def close(self) -> None:
+        for peer in list(self.links):
+            peer.close()
+        self.server.close()
+        self.loop.close()
+
+
+class Peer:
+    """A link with what it was told."""
+
+    def __init__(self, net: Net, link: Link[Any]) -> None:
+        self.net = net
+        self.link = link
+        self.heard: list[Any] = []
+        self.peer = self.name = link.sources()[0].get(zmq.ROUTING_ID)
+        for source in link.sources():
+            net.loop.add_reader(source, nothing)
+
+    @property
+    def closed(self) -> Closed | None:
+        return next((item for item in self.heard if isinstance(item, Closed)), None)
+
+    def ask(self, message: Message) -> None:
+        assert self.link.send(message)
+
+    def close(self) -> None:
+        if self in self.net.links:
+            self.net.links.remove(self)
+            for source in self.link.sources():
+                self.net.loop.remove_reader(source)
+            self.link.close()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import zmq
+from stoker.core.messages import GetStatus
+from stoker.core.states import Role
+from stoker.io.auth import Keys
+from stoker.io.sockets import Link, Opened
+from stoker.wire import codec
+
+folder, address, name = sys.argv[1:]
+keys = Keys.open(Path(folder), create=None) if folder else None
+link = Link(zmq.Context(), address=address, keys=keys, role=Role.CLIENT, name=name, decoder=codec.to_client)
+while link.wait(30):
+    for item in link.drain():
+        if isinstance(item, Opened):
+            link.send(GetStatus(request=1))
+"""
+
+
+@contextlib.contextmanager
+def child(net: Net, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A peer in a process of its own, which asks for the status once; heard by the server when the block starts."""
+    folder = str(net.keys.folder) if net.keys else ""
+    prefix = f"client/{name}/".encode()
+    before = set(net.names(Received))
+    process = subprocess.Popen([sys.executable, "-c", CHILD, folder, net.address, name])
+    try:
+        net.until(lambda: any(peer.startswith(prefix) for peer in set(net.names(Received)) - before), what=name)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
