@@ -7,7 +7,9 @@ unless they come from ``Now.wall``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from stoker.core.application_masters import CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
 from stoker.core.messages import (
@@ -78,6 +80,11 @@ class WorkerCore:
         self._now = Now(0.0, 0.0)
 
     # --- the books ---
+
+    @property
+    def leader(self) -> str | None:
+        """Address of the master this worker is registered with."""
+        return self._leader
 
     @property
     def cores_used(self) -> int:
@@ -445,7 +452,7 @@ class WorkerCore:
         return self._leader is None or not self.jobs
 
 
-_HANDLERS = {
+_HANDLERS: dict[type[Message], Callable[[WorkerCore, str, Any], None]] = {
     RegisteredWorker: WorkerCore._registered,
     RegisterWorkerFailed: WorkerCore._registration_failed,
     Failed: WorkerCore._failed,

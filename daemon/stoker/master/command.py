@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         authorizer=Authorizer(config.keys_dir) if keys is not None else None,
         heartbeat_timeout=config.policy.worker_timeout,
     )
-    engine = make_engine(config)
+    engine = _make_engine(config)
     epoch = AloneLeadership(config.state_dir / f"master-{server.port}").acquire()
     _serve(config, loop, server, engine, epoch)
     return 0
@@ -72,7 +72,7 @@ def _serve(config: MasterConfig, loop: Loop, server: Server, engine: RecoveryEng
         daemon.close()
 
 
-def make_engine(config: MasterConfig) -> RecoveryEngine:
+def _make_engine(config: MasterConfig) -> RecoveryEngine:
     """The engine of ``spark.deploy.recoveryMode``. Raises ConfigError when a setting it needs is missing."""
     if config.recovery_mode == "NONE":
         from stoker.recovery.none import NoRecovery  # noqa: PLC0415 - only the engine in use is loaded

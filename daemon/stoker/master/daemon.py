@@ -9,10 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeVar
+from typing import Any
 
 import stoker
 from stoker.config import MasterConfig
@@ -31,7 +28,8 @@ from stoker.core.messages import (
 from stoker.core.records import Record
 from stoker.core.snapshot import ClusterView
 from stoker.core.values import Now
-from stoker.errors import ProtocolError, Refused, StokerError
+from stoker.errors import ProtocolError, Refused
+from stoker.io.ask import ask_in_loop
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.master.blobs import BlobStore
@@ -42,8 +40,6 @@ from stoker.recovery.records import decode_record, encode_record
 LOG = logging.getLogger("stoker.master")
 BATCH = 1000  # messages handled before one durable write
 PRUNE_INTERVAL = 600.0  # seconds between looks for unused uploads
-ANSWER_WITHIN = 10.0  # seconds the dashboard waits for the loop
-T = TypeVar("T")
 
 
 class MasterDaemon:
@@ -171,7 +167,7 @@ class MasterDaemon:
         seen = self._seen
         if seen is not None and time.monotonic() - seen[0] < 0.2:
             return seen[1]
-        view = self._in_loop(self._core.view)
+        view = ask_in_loop(self._loop, self._core.view)
         self._seen = (time.monotonic(), view)
         return view
 
@@ -186,22 +182,7 @@ class MasterDaemon:
             self._core.kill(job_id, None, 0, None)
             return f"Kill request for {job_id} submitted"
 
-        return self._in_loop(kill)
-
-    def _in_loop(self, function: Callable[[], T]) -> T:
-        future: Future[T] = Future()
-
-        def call() -> None:
-            try:
-                future.set_result(function())
-            except StokerError as error:
-                future.set_exception(error)
-
-        self._loop.call_soon_threadsafe(call)
-        try:
-            return future.result(ANSWER_WITHIN)
-        except FutureTimeout:
-            raise Refused("the master is too busy to answer: try again") from None
+        return ask_in_loop(self._loop, kill)
 
 
 def _now() -> Now:

@@ -21,7 +21,7 @@ class RollingLog:
         self._path = path
         self._settings = settings
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115, PTH123 - lives as long as the process's output
-        self._next_roll = time.time() + settings["interval"]
+        self._next_roll: float = time.time() + settings["interval"]
 
     def pump(self) -> bool:
         """Move what is there; False at the end of the output."""
@@ -40,7 +40,7 @@ class RollingLog:
 
     def _is_due(self) -> bool:
         if self._settings["strategy"] == "size":
-            return self._file.tell() >= self._settings["max_bytes"]
+            return self._file.tell() >= int(self._settings["max_bytes"])
         return time.time() >= self._next_roll
 
     def _roll(self) -> None:

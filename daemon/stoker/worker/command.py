@@ -1,0 +1,112 @@
+"""``stoker worker``: put a worker together from its configuration and run it until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+
+import stoker
+from stoker.config import WorkerConfig, add_worker_arguments, worker_config
+from stoker.config.common import is_own
+from stoker.core.states import Role
+from stoker.core.worker import WorkerIdentity
+from stoker.errors import ConfigError
+from stoker.io.auth import Keys
+from stoker.io.daemon import limit_memory, log_settings, set_up_logging
+from stoker.io.loop import Loop
+from stoker.web.serve import LazyWebServer
+from stoker.worker.daemon import WorkerDaemon
+from stoker.worker.slot import Slot
+
+LOG = logging.getLogger("stoker.worker")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_worker_arguments(parser)
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    config = worker_config(args, environ)
+    set_up_logging()
+    log_settings(LOG, config.warnings, config.ignored)
+    limit_memory(config.memory_limit_mib)
+    slot = Slot.take(config.work_dir)
+    listener = _listen(config, slot.last_port)
+    port = listener.getsockname()[1]
+    slot.remember_port(port)
+    loop = Loop()
+    web = LazyWebServer(config.host, config.webui_port, lambda: _web_app(daemon))
+    identity = WorkerIdentity(
+        id=f"worker-{time.strftime('%Y%m%d%H%M%S')}-{config.host}-{port}",
+        boot=os.urandom(8).hex(),
+        host=config.host,
+        port=port,
+        cores=config.cores,
+        memory_mib=config.memory_mib,
+        webui_url=f"http://{config.public_dns or config.host}:{web.port}",
+        version=stoker.__version__,
+    )
+    daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ)
+    loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
+    signal.signal(signal.SIGTERM, lambda *_: daemon.stop(keeping=True))
+    signal.signal(signal.SIGINT, lambda *_: daemon.stop(keeping=False))
+    LOG.info("%s: %d cores, %d MiB, dashboard at %s", identity.id, config.cores, config.memory_mib, identity.webui_url)
+    try:
+        web.start()
+        gc.freeze()  # what is there now stays: keep it out of every collection
+        daemon.run()
+        LOG.info("stopped")
+    finally:
+        web.close()
+        daemon.close()
+        listener.close()
+    return 0
+
+
+def _keys(config: WorkerConfig) -> Keys | None:
+    """On a master's own machine the first of the two to start makes the keys; elsewhere an operator brings them."""
+    if not config.authenticate:
+        LOG.warning("spark.authenticate is false: this worker obeys whoever answers at its master's address")
+        return None
+    local = all(is_own(address.rpartition(":")[0].strip("[]")) for address in config.masters)
+    return Keys.open(config.keys_dir, create=(Role.MASTER, Role.WORKER, Role.CLIENT, Role.ADMIN) if local else None)
+
+
+def _listen(config: WorkerConfig, last_port: int) -> socket.socket:
+    """The worker's own port: part of its id and address. What the cluster has to say comes over the worker's connection
+    to its master, so nobody needs to reach this port; listening makes sure that it is this worker's alone."""
+    wanted = [config.port + offset for offset in range(config.max_port_retries + 1)] if config.port else [last_port, 0]
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    for port in wanted:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, port))
+        except OSError as error:
+            listener.close()
+            problem = error.strerror
+            continue
+        listener.listen(16)
+        listener.setblocking(False)
+        return listener
+    raise ConfigError(f"cannot listen on {config.host}, ports {wanted[0]}-{wanted[-1]}: {problem}")
+
+
+def _turn_away(listener: socket.socket) -> None:
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        return
+    connection.close()
+
+
+def _web_app(daemon: WorkerDaemon) -> object:
+    from stoker.web.worker import make_app  # noqa: PLC0415 - Flask is loaded when somebody first looks
+
+    return make_app(daemon.page, daemon.logs)

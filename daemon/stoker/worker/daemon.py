@@ -1,0 +1,360 @@
+"""The worker's shell: effects to I/O. One thread, one loop; processes live with the keeper."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stoker.config import WorkerConfig
+from stoker.core import worker_effects as effects
+from stoker.core.messages import BlobData, LogData, Message, ReadLog, ToWorker
+from stoker.core.states import Role
+from stoker.core.values import Exit, Now
+from stoker.core.worker import WorkerCore, WorkerIdentity
+from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase, executor_job_key
+from stoker.core.worker_snapshot import WorkerPage
+from stoker.engines.driver import Launch, driver_launch
+from stoker.engines.executor import executor_launch
+from stoker.errors import StokerError
+from stoker.io.ask import ask_in_loop
+from stoker.io.auth import Keys
+from stoker.io.loop import Loop
+from stoker.io.sockets import Closed, Link, Opened
+from stoker.wire import codec
+from stoker.worker import notes
+from stoker.worker.cache import BlobCache
+from stoker.worker.housekeeping import Housekeeping
+from stoker.worker.keeper_link import KeeperLink
+from stoker.worker.logs import LogReader
+from stoker.worker.prepare import Preparer
+from stoker.worker.slot import Slot
+from stoker.worker.view import WorkerView
+
+LOG = logging.getLogger("stoker.worker")
+PINGS_PER_SILENCE = 4
+
+
+class WorkerDaemon:
+    """``run`` returns after ``stop``."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        identity: WorkerIdentity,
+        *,
+        loop: Loop,
+        slot: Slot,
+        keys: Keys | None,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._loop = loop
+        self._keys = keys
+        self._environ = environ
+        self._worker_url = f"spark://{identity.host}:{identity.port}"
+        self._core = WorkerCore(
+            identity,
+            masters=config.masters,
+            grace=config.driver_terminate_timeout,
+            rng=random.Random(),  # noqa: S311 - jitter, guards nothing
+        )
+        self._links: dict[str, Link[ToWorker]] = {}
+        self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
+        self._jobs_known = False  # the keeper has told what it keeps
+        self._cache = BlobCache(config.work_dir / ".stoker" / "cache", self._ask_master)
+        self._preparer = Preparer(
+            config.work_dir,
+            config.local_dirs,
+            self._cache,
+            prepared=lambda key: self._core.prepared(key, _now()),
+            failed=lambda key, exit: self._core.could_not_prepare(key, exit, _now()),
+            in_loop=loop.call_soon_threadsafe,
+        )
+        self.logs = LogReader(config.work_dir, is_over=self._is_over, reply=self._answer_log)
+        self._house = Housekeeping(config, self._cache, self._preparer, self._active_names)
+        self._view = WorkerView(self._core)
+        self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)
+        self._ping_at = 0.0
+        self._stop: str | None = None  # 'keep' or 'end'
+        self._said_goodbye = False
+
+    # --- life ---
+
+    def run(self) -> None:
+        self._open_keeper()
+        self._loop.run(self._round)
+
+    def stop(self, *, keeping: bool) -> None:
+        """From a signal handler. ``keeping``: a restart, the processes stay; else everything is ended first."""
+        wanted = "keep" if keeping else "end"
+        self._stop = "end" if self._stop == "end" else wanted
+        self._loop.call_soon_threadsafe(lambda: None)
+
+    def close(self) -> None:
+        for link in self._links.values():
+            link.close(0.5)
+        self._keeper.close()
+        self._preparer.close()
+
+    def _open_keeper(self) -> None:
+        config = self._config
+        self._keeper.open(
+            away=config.reconnect_timeout, silence=config.worker_timeout, grace=config.driver_terminate_timeout
+        )
+        self._jobs_known = False
+        self._keeper.say({"op": "hello"})
+
+    def _round(self) -> float:
+        now = _now()
+        if self._stop is not None and not self._core.stopping:
+            self._core.stop(keeping=self._stop == "keep", now=now)
+        for address, link in list(self._links.items()):
+            self._drain(address, link, now)
+        if self._jobs_known:  # not before: the first registration must name everything that runs here
+            self._core.tick(now)
+        self._do_effects()
+        self.logs.look(now.mono)
+        if now.mono >= self._ping_at:
+            self._ping_at = now.mono + self._ping_every
+            self._keeper.say({"op": "ping"})
+        written = self._keeper.flush()
+        self._house.look(now.mono)
+        self._end_if_done()
+        deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self.logs.next_deadline())
+        deadline = min(deadline, self._ping_at, self._house.next_deadline())
+        return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
+
+    def _end_if_done(self) -> None:
+        if self._stop == "keep":
+            self._loop.stop()
+        elif self._stop == "end" and self._core.is_idle and not self._said_goodbye:
+            self._said_goodbye = True
+            self._keeper.say({"op": "shutdown", "grace": self._config.driver_terminate_timeout})
+
+    # --- masters ---
+
+    def _drain(self, address: str, link: Link[ToWorker], now: Now) -> None:
+        for event in link.drain():
+            if isinstance(event, Opened):
+                self._core.link_opened(address, now)
+            elif isinstance(event, Closed):
+                self._drop_link(address)
+                self._core.link_closed(address, event.reason, denied=event.denied, now=now)
+                self._cache.master_lost()
+            elif isinstance(event, ReadLog):
+                self.logs.ask(address, event, now.mono)
+            elif isinstance(event, BlobData):
+                self._cache.received(event)
+            else:
+                self._core.handle(address, event, now)
+
+    def _connect(self, address: str) -> None:
+        self._drop_link(address)
+        try:
+            link = Link(
+                self._loop.context,
+                address=address,
+                keys=self._keys,
+                role=Role.WORKER,
+                name=self._core.identity.id,
+                decoder=codec.to_worker,
+                heartbeat_timeout=self._config.worker_timeout,
+            )
+        except StokerError as error:
+            self._core.link_closed(address, str(error), denied=True, now=_now())
+            return
+        self._links[address] = link
+        for source in link.sources():
+            self._loop.add_reader(source, _nothing)
+
+    def _drop_link(self, address: str) -> None:
+        link = self._links.pop(address, None)
+        if link is not None:
+            for source in link.sources():
+                self._loop.remove_reader(source)
+            link.close(0.5)
+
+    def _ask_master(self, message: Message) -> bool:
+        """Send to the master we are registered with."""
+        leader = self._core.leader
+        return leader is not None and leader in self._links and self._links[leader].send(message)
+
+    def _answer_log(self, address: str, answer: LogData) -> None:
+        if address in self._links:
+            self._links[address].send(answer)
+
+    # --- effects ---
+
+    def _do_effects(self) -> None:
+        while pending := self._core.take_effects():
+            for effect in pending:
+                self._do(effect)
+
+    def _do(self, effect: effects.WorkerEffect) -> None:
+        if isinstance(effect, effects.SendMaster):
+            if effect.address in self._links:
+                self._links[effect.address].send(effect.message)
+        elif isinstance(effect, effects.Prepare):
+            self._preparer.prepare(effect.job)
+        elif isinstance(effect, effects.Spawn):
+            self._spawn(effect.job, effect.master_url)
+        elif isinstance(effect, effects.ForgetJob):
+            self._keeper.say({"op": "forget", "key": effect.key})
+        elif isinstance(effect, effects.StopJob):
+            self._keeper.say({"op": "stop", "key": effect.key, "grace": effect.grace})
+        elif isinstance(effect, effects.Connect):
+            self._connect(effect.address)
+        elif isinstance(effect, effects.Disconnect):
+            self._drop_link(effect.address)
+        elif isinstance(effect, effects.CancelPrepare):
+            self._preparer.cancel(effect.key)
+        elif isinstance(effect, effects.ApplicationOver):
+            self._house.application_over(effect.app_id)
+        elif isinstance(effect, effects.Log):
+            LOG.log(effect.level, "%s", effect.text)
+
+    # --- processes ---
+
+    def _spawn(self, job: AnyJob, master_url: str) -> None:
+        folder = self._preparer.folder(job)
+        try:
+            launch = self._launch(job, folder, master_url)
+        except StokerError as error:
+            self._core.could_not_start(job.key, Exit(reason=str(error)), _now())
+            return
+        is_executor = isinstance(job, ExecutorJob)
+        title = "Spark Executor Command" if is_executor else "Launch Command"
+        quoted = " ".join(f'"{word}"' for word in launch.argv)
+        rolling = self._config.log_rolling
+        request = {
+            "op": "spawn",
+            "key": job.key,
+            "argv": launch.argv,
+            "env": launch.env,
+            "cwd": str(folder),
+            "stdout": str(folder / "stdout"),
+            "stderr": str(folder / "stderr"),
+            "header": f"{title}: {quoted}\n{'=' * 40}\n\n",
+            "note": notes.encode(job),
+        }
+        if is_executor and rolling.strategy:
+            request["rolling"] = {
+                "strategy": rolling.strategy,
+                "interval": rolling.interval,
+                "max_bytes": rolling.max_bytes,
+                "max_files": rolling.max_files,
+                "compress": rolling.compress,
+            }
+        self._keeper.say(request)
+
+    def _launch(self, job: AnyJob, folder: Path, master_url: str) -> Launch:
+        """argv and environment, with what the worker adds (spec 4)."""
+        logs = f"{self._core.identity.webui_url}/logPage/"
+        if isinstance(job, DriverJob):
+            if job.driver.kind == "program":
+                _make_executable(folder / job.driver.main)
+            launch = driver_launch(
+                job.driver, folder, environ=self._environ, master_url=master_url, worker_url=self._worker_url
+            )
+            query = f"driverId={job.driver_id}"
+            launch.env["SPARK_DRIVER_LOG_URL_STDOUT"] = f"{logs}?{query}&logType=stdout"
+            launch.env["SPARK_DRIVER_LOG_URL_STDERR"] = f"{logs}?{query}&logType=stderr"
+            launch.env["STOKER_DRIVER_ID"] = job.driver_id
+            launch.env["STOKER_ATTEMPT"] = str(job.attempt)
+            launch.env["SPARK_LOCAL_DIRS"] = ",".join(str(path) for path in self._config.local_dirs)
+            return launch
+        values = {
+            "EXECUTOR_ID": str(job.executor_id),
+            "CORES": str(job.cores),
+            "HOSTNAME": self._core.identity.host,
+            "APP_ID": job.app_id,
+            "WORKER_URL": self._worker_url,
+            "RESOURCE_PROFILE_ID": "0",
+        }
+        launch = executor_launch(job.app, values, environ=self._environ, master_url=master_url)
+        query = f"appId={job.app_id}&executorId={job.executor_id}"
+        launch.env["SPARK_EXECUTOR_DIRS"] = os.pathsep.join(map(str, self._preparer.local_dirs_of(job.app_id)))
+        launch.env["SPARK_LAUNCH_WITH_SCALA"] = "0"
+        launch.env["SPARK_LOG_URL_STDOUT"] = f"{logs}?{query}&logType=stdout"
+        launch.env["SPARK_LOG_URL_STDERR"] = f"{logs}?{query}&logType=stderr"
+        return launch
+
+    def _from_keeper(self, message: dict[str, Any]) -> None:
+        op, now = message["op"], _now()
+        if op == "started":
+            self._core.started(message["key"], message["pid"], now)
+        elif op == "failed":
+            self._core.could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
+        elif op == "exited":
+            self._exited(message["key"], notes.exit_of(message), now)
+        elif op == "jobs":
+            self._adopt(message["jobs"], now)
+        elif op == "bye":
+            self._loop.stop()
+
+    def _exited(self, key: str, exit: Exit, now: Now) -> None:
+        self._core.exited(key, exit, now)
+        job = self._core.jobs.get(key)
+        if job is not None:
+            self._view.finished(job)
+        self.logs.wake(now.mono)
+
+    def _adopt(self, kept: list[dict[str, Any]], now: Now) -> None:
+        """What the keeper has from before this daemon started."""
+        for entry in kept:
+            job = notes.decode(entry)
+            if job is None:
+                LOG.warning("the keeper has %s, which this version does not understand: ending it", entry["key"])
+                self._keeper.say({"op": "stop", "key": entry["key"], "grace": self._config.driver_terminate_timeout})
+                self._keeper.say({"op": "forget", "key": entry["key"]})
+                continue
+            self._core.adopt(job, now)
+        if kept:
+            LOG.info("took over %d processes of the daemon before", len(kept))
+        self._jobs_known = True
+
+    def _keeper_lost(self) -> None:
+        if self._said_goodbye:
+            self._loop.stop()
+            return
+        LOG.error("the process keeper died: its processes are lost, starting another")
+        self._core.keeper_lost(_now())
+        self._open_keeper()
+
+    # --- what others ask ---
+
+    def _is_over(self, job_id: str, executor_id: int) -> bool:
+        if executor_id >= 0:
+            job = self._core.jobs.get(executor_job_key(job_id, executor_id))
+            return job is None or job.phase is Phase.ENDED
+        return not any(
+            isinstance(job, DriverJob) and job.driver_id == job_id and job.phase is not Phase.ENDED
+            for job in self._core.jobs.values()
+        )
+
+    def _active_names(self) -> set[str]:
+        return {job.driver_id if isinstance(job, DriverJob) else job.app_id for job in self._core.jobs.values()}
+
+    def page(self) -> WorkerPage:
+        """For the dashboard's threads: asked for in the loop, so that nobody reads the books while they change."""
+        return ask_in_loop(self._loop, self._view.page)
+
+
+def _make_executable(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not mode & stat.S_IXUSR:
+        path.chmod(mode | 0o111)
+
+
+def _nothing() -> None:
+    """Wakes the loop and leaves the work to the round."""
+
+
+def _now() -> Now:
+    return Now(time.monotonic(), time.time())

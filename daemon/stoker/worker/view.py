@@ -1,0 +1,75 @@
+"""From the worker's books to the immutable page its dashboard shows."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from stoker.core.worker import WorkerCore
+from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase
+from stoker.core.worker_snapshot import DriverPage, ExecutorPage, WorkerPage
+
+FINISHED_SHOWN = 1000  # spark.worker.ui.retainedExecutors and retainedDrivers
+
+
+class WorkerView:
+    """Remembers what ended, which the core forgets once it is acknowledged."""
+
+    def __init__(self, core: WorkerCore) -> None:
+        self._core = core
+        self._drivers: deque[DriverPage] = deque(maxlen=FINISHED_SHOWN)
+        self._executors: deque[ExecutorPage] = deque(maxlen=FINISHED_SHOWN)
+
+    def finished(self, job: AnyJob) -> None:
+        if isinstance(job, DriverJob):
+            self._drivers.append(_driver_page(job))
+        else:
+            self._executors.append(_executor_page(job))
+
+    def page(self) -> WorkerPage:
+        identity, core = self._core.identity, self._core
+        running = [job for job in core.jobs.values() if job.phase is not Phase.ENDED]
+        return WorkerPage(
+            id=identity.id,
+            master_url=core.master_url,
+            master_webui_url=core.master_webui_url,
+            host=identity.host,
+            port=identity.port,
+            webui_url=identity.webui_url,
+            cores=identity.cores,
+            cores_used=core.cores_used,
+            memory_mib=identity.memory_mib,
+            memory_used_mib=core.memory_used,
+            executors=tuple(_executor_page(job) for job in running if isinstance(job, ExecutorJob)),
+            finished_executors=tuple(self._executors),
+            drivers=tuple(_driver_page(job) for job in running if isinstance(job, DriverJob)),
+            finished_drivers=tuple(self._drivers),
+        )
+
+
+def _executor_page(job: ExecutorJob) -> ExecutorPage:
+    return ExecutorPage(
+        app_id=job.app_id,
+        executor_id=job.executor_id,
+        app_name=job.app.name,
+        user=job.app.user,
+        cores=job.cores,
+        memory_mib=job.memory_mib,
+        state=job.state,
+        pid=job.pid,
+        exit=job.exit,
+        command=job.app.command.argv,
+    )
+
+
+def _driver_page(job: DriverJob) -> DriverPage:
+    return DriverPage(
+        driver_id=job.driver_id,
+        main=job.driver.main,
+        main_class=job.driver.main_class,
+        cores=job.cores,
+        memory_mib=job.memory_mib,
+        state=job.state,
+        attempt=job.attempt,
+        pid=job.pid,
+        exit=job.exit,
+    )
