@@ -176,7 +176,7 @@ ENDS = {
             removed(),
         ],
         0,
-        ["executor 0 on host node: lost (worker w was lost); it is replaced"],
+        ["executor 0 on host node: lost, to be replaced (worker w was lost)"],
     ),
 }
 

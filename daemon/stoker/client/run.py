@@ -134,10 +134,13 @@ class Run:
             self._error = self._app.error or StokerError("the application was stopped")
 
     def _on_executor(self, executor: Executor) -> None:
+        before = self._executors.get(executor.id)
         self._executors[executor.id] = executor
         if executor.state is ExecutorState.LOST and self._removed is None:
             reason = executor.exit.reason or "its worker is gone"
-            self._output.say(f"executor {executor.id} on host {executor.host}: lost ({reason}); it is replaced")
+            self._output.say(f"executor {executor.id} on host {executor.host}: lost, to be replaced ({reason})")
+        elif before is not None and before.state is ExecutorState.LOST:
+            self._output.say(f"executor {executor.id} on host {executor.host}: back with its worker")
         if executor.state is ExecutorState.LAUNCHING:
             return  # there is nothing to read yet
         for name in STREAMS:

@@ -47,8 +47,8 @@ class LogStream:
     def take(self, answer: LogData, *, executor_is_over: bool) -> tuple[bytes, float]:
         """(what to write now, seconds until to ask again). Sets ``done`` when there is nothing more to come."""
         if answer.error:
-            return self._failed(answer.error, executor_is_over)
-        if answer.data and answer.offset < self.offset:
+            return self._failed(answer.error, executor_is_over, final=answer.ended)
+        if answer.data and answer.offset < self.offset and not self._is_rolled(answer):
             return self._failed("the answers of the master do not fit together", True)
         self._errors = 0
         if answer.data:
@@ -59,9 +59,13 @@ class LogStream:
         pause = 0.0 if answer.data else RETRY_WAITING if answer.waiting else 0.01
         return self._lines(), pause
 
-    def _failed(self, error: str, executor_is_over: bool) -> tuple[bytes, float]:
+    def _is_rolled(self, answer: LogData) -> bool:
+        """The worker has put the file we read aside and begun a new one (spark.executor.logs.rolling.*)."""
+        return answer.offset == 0 and len(answer.data) <= answer.size < self.offset
+
+    def _failed(self, error: str, executor_is_over: bool, *, final: bool = False) -> tuple[bytes, float]:
         self._errors += 1
-        if executor_is_over and self._errors >= ERRORS_AT_END:
+        if executor_is_over and (final or self._errors >= ERRORS_AT_END):
             self.error = error
             return self.finish(), 0.0
         return b"", RETRY_ERROR
