@@ -54,6 +54,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _serve(config: MasterConfig, loop: Loop, server: Server, engine: RecoveryEngine, epoch: int) -> None:
+    daemon: MasterDaemon
     web = LazyWebServer(config.webui_host, config.webui_port, lambda: _web_app(daemon, config))
     webui_url = f"http://{config.public_dns or config.webui_host}:{web.port}"
     daemon = MasterDaemon(config, loop=loop, server=server, engine=engine, epoch=epoch, webui_url=webui_url)
@@ -92,4 +93,6 @@ def _make_engine(config: MasterConfig) -> RecoveryEngine:
 def _web_app(daemon: MasterDaemon, config: MasterConfig) -> object:
     from stoker.web.master import make_app  # noqa: PLC0415 - Flask is loaded when somebody first looks
 
-    return make_app(daemon.snapshot, daemon, title=config.ui_title)
+    return make_app(
+        daemon.snapshot, daemon, host=config.webui_host, title=config.ui_title, kill_enabled=config.kill_enabled
+    )

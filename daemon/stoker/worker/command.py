@@ -41,7 +41,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     port = listener.getsockname()[1]
     slot.remember_port(port)
     loop = Loop()
-    web = LazyWebServer(config.host, config.webui_port, lambda: _web_app(daemon))
+    daemon: WorkerDaemon
+    web = LazyWebServer(config.host, config.webui_port, lambda: _web_app(daemon, config.host))
     identity = WorkerIdentity(
         id=f"worker-{time.strftime('%Y%m%d%H%M%S')}-{config.host}-{port}",
         boot=os.urandom(8).hex(),
@@ -106,7 +107,7 @@ def _turn_away(listener: socket.socket) -> None:
     connection.close()
 
 
-def _web_app(daemon: WorkerDaemon) -> object:
+def _web_app(daemon: WorkerDaemon, host: str) -> object:
     from stoker.web.worker import make_app  # noqa: PLC0415 - Flask is loaded when somebody first looks
 
-    return make_app(daemon.page, daemon.logs)
+    return make_app(daemon.page, daemon.logs, host=host)
