@@ -1,0 +1,212 @@
+"""The Python API of a submitter::
+
+    with Client("spark://h:7077") as client:
+        driver_id = client.submit("etl.py", "2026-01-31", memory="2g", supervise=True)
+        for piece in client.follow(driver_id):
+            sys.stdout.buffer.write(piece)
+        print(client.wait(driver_id).state)
+
+It talks in the caller's thread only, and survives the restart of a master at every point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+
+from stoker.client.follow import PolledExecutor, WatchedDriver, follow, stream_of
+from stoker.client.logs import Target, parse_target, read_all
+from stoker.client.session import TIMEOUT, Session
+from stoker.client.sources import FileBook
+from stoker.client.submission import Options, describe
+from stoker.client.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
+from stoker.client.upload import upload
+from stoker.config import ClientConfig, client_config, parse_memory
+from stoker.core.messages import (
+    Accepted,
+    GetStatus,
+    KillJob,
+    Message,
+    MissingBlobs,
+    ReadBlobs,
+    Status,
+    Stream,
+    SubmitDriver,
+    Submitted,
+)
+from stoker.core.snapshot import AppView, ClusterView, DriverView
+from stoker.core.states import Role
+from stoker.core.values import DriverDescription
+from stoker.errors import InvariantBroken, Refused
+from stoker.io.auth import Keys
+
+
+class Client:
+    """A connection to a cluster. ``masters`` is a ``spark://`` URL (None: what the environment names, as for the commands),
+    ``timeout`` how long (seconds) there may be no leading master, ``notice`` is told when that takes long.
+
+    All methods raise Unreachable, NotAuthorized, and Refused or NotFound in the cluster's words. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        masters: str | None = None,
+        *,
+        config: ClientConfig | None = None,
+        role: Role = Role.CLIENT,
+        timeout: float = TIMEOUT,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        self.config = config or client_config(argparse.Namespace(master=masters), os.environ)
+        keys = Keys.open(self.config.keys_dir, create=None) if self.config.authenticate else None
+        self.session = Session(self.config.masters, keys=keys, role=role, timeout=timeout, notice=notice)
+        self.book = FileBook()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.session.close()
+
+    # --- submitting --------------------------------------------------------------------------------------------------
+
+    def describe(
+        self,
+        app: str | os.PathLike[str],
+        *args: str,
+        name: str = "",
+        main_class: str = "",
+        cores: int | None = None,
+        memory: str | int | None = None,
+        supervise: bool = False,
+        env: Mapping[str, str] | None = None,
+        conf: Mapping[str, str] | None = None,
+        files: Sequence[str] = (),
+        py_files: Sequence[str] = (),
+        jars: Sequence[str] = (),
+    ) -> DriverDescription:
+        """What ``submit`` would send, for ``submit_many``. ``memory`` is like ``"2g"``, or a number of MiB. Raises UsageError
+        for what is malformed or not there."""
+        options = Options(
+            app=os.fspath(app),
+            args=args,
+            name=name,
+            main_class=main_class,
+            files=files,
+            py_files=py_files,
+            jars=jars,
+            env=env,
+            conf=conf,
+            cores=cores,
+            memory_mib=parse_memory(memory) if isinstance(memory, str) else memory,
+            supervise=supervise,
+        )
+        return describe(options, self.config, self.book)
+
+    def submit(self, app: str | os.PathLike[str] | DriverDescription, *args: str, **options: object) -> str:
+        """Submit a program (options as of ``describe``) or a description; returns the submission id."""
+        driver = app if isinstance(app, DriverDescription) else self.describe(app, *args, **options)  # type: ignore[arg-type]
+        message = SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver)
+        for _ in range(UPLOAD_ROUNDS):
+            answer = self.session.call(message)
+            if isinstance(answer, Submitted):
+                return answer.driver_id
+            self._upload_for(answer)
+        raise Refused("the master does not keep the files uploaded to it: look into its log")
+
+    def submit_watched(self, driver: DriverDescription) -> WatchedDriver:
+        """Submit, and hear of every change of the driver from then on (within ``session.pump``)."""
+        message = SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver, watch=True)
+        for _ in range(UPLOAD_ROUNDS):
+            submission = WatchedSubmission(self.session, message)
+            self.session.wait(submission.is_answered)
+            if submission.driver is not None:
+                return submission.driver
+            assert submission.refusal is not None
+            self._upload_for(self.session.checked(submission.refusal))
+        raise Refused("the master does not keep the files uploaded to it: look into its log")
+
+    def submit_many(self, drivers: Iterable[DriverDescription]) -> list[str]:
+        """Submit all, many at a time; the ids in the same order. When one is refused, those before it are submitted."""
+        everything = list(drivers)
+        self._upload_all(everything)
+        return BulkSubmission(self.session, everything, self._upload_for).run()
+
+    def _upload_all(self, drivers: Sequence[DriverDescription]) -> None:
+        names = dict.fromkeys(artifact.sha256 for driver in drivers for artifact in driver.artifacts if artifact.sha256)
+        if names:
+            self._upload_for(self.session.call(ReadBlobs(request=0, sha256s=tuple(names))))
+
+    def _upload_for(self, answer: Message) -> None:
+        if not isinstance(answer, MissingBlobs):
+            raise InvariantBroken(f"the master answered a submission with {type(answer).__name__}")
+        upload(self.session, self.book, answer.sha256s)
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def cluster(self) -> ClusterView:
+        answer = self._status("")
+        assert answer.cluster is not None
+        return answer.cluster
+
+    def status(self, job_id: str) -> DriverView | AppView:
+        """Of a driver or an application. Raises NotFound."""
+        answer = self._status(job_id)
+        view = answer.driver or answer.app
+        if view is None:
+            raise InvariantBroken(f"the master answered a question about {job_id} with something else")
+        return view
+
+    def _status(self, job_id: str) -> Status:
+        answer = self.session.call(GetStatus(request=0, id=job_id))
+        if not isinstance(answer, Status):
+            raise InvariantBroken(f"the master answered a status question with {type(answer).__name__}")
+        return answer
+
+    def kill(self, job_id: str) -> str:
+        """Ask for the end of a driver or application; the master's answer. Raises NotFound when it is over already."""
+        answer = self.session.call(KillJob(request=0, id=job_id))
+        return answer.text if isinstance(answer, Accepted) else ""
+
+    def wait(self, driver_id: str, timeout: float | None = None) -> DriverView:
+        """Until the driver is over; its last view. Raises TimeoutError after ``timeout`` seconds."""
+        driver = WatchedDriver(self.session, driver_id)
+        driver.watch()
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        follow(self.session, driver, (), lambda: driver.is_over or time.monotonic() >= end, look_at=end)
+        if driver.failure is not None:
+            raise driver.failure
+        if driver.view is None or not driver.view.state.is_final:
+            raise TimeoutError(f"{driver_id} is not over after {timeout:g} s")
+        return driver.view
+
+    # --- output ------------------------------------------------------------------------------------------------------
+
+    def read_log(self, target: str, stream: Stream = "stdout", *, offset: int = 0) -> bytes:
+        """What ``driver-...`` or ``app-.../EXECUTOR`` has written by now, from ``offset`` (bytes; negative: from the end)."""
+        return b"".join(window.data for window in read_all(self.session, _one(target), stream, offset=offset))
+
+    def follow(self, target: str, stream: Stream = "stdout") -> Iterator[bytes]:
+        """The same as it is written, to the very end: also of a driver that has not started yet, over all its attempts."""
+        wanted = _one(target)
+        if wanted.executor_id == -1:
+            driver = WatchedDriver(self.session, wanted.id)
+            driver.watch()
+            return stream_of(self.session, driver, stream)
+        assert wanted.executor_id is not None
+        return stream_of(self.session, PolledExecutor(self.session, wanted.id, wanted.executor_id), stream)
+
+
+def _one(text: str) -> Target:
+    target = parse_target(text)
+    return target if target.executor_id is not None else Target(target.id, 0)
