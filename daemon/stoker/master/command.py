@@ -14,6 +14,7 @@ from stoker.errors import ConfigError
 from stoker.io.auth import Authorizer, Keys
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
+from stoker.io.notify import notify
 from stoker.io.sockets import Server
 from stoker.leader.alone import AloneLeadership
 from stoker.master.daemon import MasterDaemon
@@ -65,6 +66,7 @@ def _serve(config: MasterConfig, loop: Loop, server: Server, engine: RecoveryEng
         web.start()
         LOG.info("dashboard at %s", webui_url)
         print(daemon.url, flush=True)
+        notify(f"READY=1\nSTATUS=serving {daemon.url}")
         gc.freeze()  # what is there now stays: keep it out of every collection
         daemon.run()
         LOG.info("stopped")

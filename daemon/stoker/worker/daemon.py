@@ -25,6 +25,7 @@ from stoker.errors import StokerError
 from stoker.io.ask import ask_in_loop
 from stoker.io.auth import Keys
 from stoker.io.loop import Loop
+from stoker.io.notify import notify
 from stoker.io.sockets import Closed, Link, Opened
 from stoker.wire import codec
 from stoker.worker import notes
@@ -83,6 +84,7 @@ class WorkerDaemon:
         self._ping_at = 0.0
         self._stop: str | None = None  # 'keep' or 'end'
         self._said_goodbye = False
+        self._is_ready = False
 
     # --- life ---
 
@@ -119,6 +121,7 @@ class WorkerDaemon:
         if self._jobs_known:  # not before: the first registration must name everything that runs here
             self._core.tick(now)
         self._do_effects()
+        self._say_when_ready()
         self.logs.look(now.mono)
         if now.mono >= self._ping_at:
             self._ping_at = now.mono + self._ping_every
@@ -129,6 +132,11 @@ class WorkerDaemon:
         deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self.logs.next_deadline())
         deadline = min(deadline, self._ping_at, self._house.next_deadline())
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
+
+    def _say_when_ready(self) -> None:
+        if not self._is_ready and self._core.leader is not None:
+            self._is_ready = True
+            notify(f"READY=1\nSTATUS=registered with {self._core.master_url}")
 
     def _end_if_done(self) -> None:
         if self._stop == "keep":

@@ -1,0 +1,19 @@
+"""Tell whoever started the daemon that it is ready (the sd_notify protocol: systemd's Type=notify, and the playbooks'
+launcher)."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def notify(state: str) -> None:
+    """Send e.g. ``READY=1`` to $NOTIFY_SOCKET, if there is one; a starter that has gone is no error."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
+        try:
+            client.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
+        except OSError:
+            return
