@@ -176,11 +176,10 @@ class Cluster:
             self.master_is_up = True
             self.bench.restart(keep=keep)
             order = [self._register_again(worker) for worker in self.workers]
-            order.append(lambda: self.pass_time(2.5))  # the application's back-off is over by then
-            self.rng.shuffle(order)
+            order.insert(self.rng.randrange(4), lambda: self.pass_time(self.rng.choice((0.25, 1.0, 1.75))))
             for step in order:
                 step()
-            self.settle()
+            self.pass_time(2.0)  # the application's back-off is over by then
 
     def _register_again(self, worker: Worker):  # type: ignore[no-untyped-def]
         def register() -> None:
@@ -270,9 +269,11 @@ def test_an_unlimited_one_goes_on_over_a_master_that_keeps_nothing() -> None:
     assert cluster.app.phase is Phase.REGISTERED
 
 
+@pytest.mark.parametrize("cores", [8, None], ids=["limited", "first grant"])
+@pytest.mark.parametrize("keep", [True, False], ids=["records kept", "nothing kept"])
 @pytest.mark.parametrize("seed", range(40))
-def test_over_crashes_the_share_is_run_exactly_once(seed: int) -> None:
-    cluster = Cluster(seed, finite(max_cores=8))
+def test_over_crashes_the_share_is_run_exactly_once(seed: int, keep: bool, cores: int | None) -> None:
+    cluster = Cluster(seed, finite(max_cores=cores))
     rng = cluster.rng
     for _ in range(30):
         if removed(cluster):
@@ -281,20 +282,22 @@ def test_over_crashes_the_share_is_run_exactly_once(seed: int) -> None:
         if act == 0:
             cluster.master_crashes()
         elif act == 1:
-            cluster.master_returns(keep=True)
+            cluster.master_returns(keep=keep)
         elif act == 2 and cluster.master_is_up:
             cluster.worker_machine_dies(rng.choice(cluster.workers))
         elif act == 3 and rng.random() < 0.5:
             cluster.executor_ends(rng.choice((0, 0, 1)))
         else:
             cluster.pass_time(rng.choice((0.25, 1.0, 6.0)))
-    cluster.master_returns(keep=True)
+    cluster.master_returns(keep=keep)
     cluster.pass_time(15)
     if not removed(cluster):
         cluster.books_agree()
     run_out(cluster)
     failed = any(exit.code for _, _, exit in cluster.done)
-    assert sum(cores for _, cores, _ in cluster.done) == 8
+    assert sum(done for _, done, _ in cluster.done) == (cores or 12)
     last = removed(cluster)
     assert last is not None and last.state is (ApplicationState.FAILED if failed else ApplicationState.FINISHED)
     assert not any(worker.running for worker in cluster.workers)
+    told = {e.id: e.exit for e in cluster.app.executors.all() if e.state is ExecutorState.EXITED}
+    assert told == {id: exit for id, _, exit in cluster.done}  # stoker run's exit code is made of these

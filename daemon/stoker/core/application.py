@@ -11,7 +11,6 @@ Events (``application_events``) and the time go in, effects come out of ``take_e
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 
 import msgspec
@@ -36,7 +35,7 @@ from stoker.core.application_events import (
     Stopped,
 )
 from stoker.core.application_executors import ExecutorTable
-from stoker.core.application_masters import CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
+from stoker.core.application_masters import CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng, sane_interval
 from stoker.core.messages import (
     ApplicationHeartbeat,
     ApplicationRemoved,
@@ -56,7 +55,6 @@ REGISTRATION_TIMEOUT = 60.0  # seconds, in three tries (spec 9.4)
 TRIES = 3
 RECLAIM_TIMEOUT = 10.0  # seconds a new master has to announce the executors the old one granted
 STOP_TIMEOUT = 3.0  # seconds to wait for the master's word on an unregistration
-_HEARTBEAT_RANGE = (0.05, 300.0)  # seconds; whatever a master asks for
 
 
 class Phase(Enum):
@@ -83,7 +81,7 @@ class ApplicationCore:
         self.phase = Phase.REGISTERING
         self.app_id = ""
         self.epoch = -1
-        self.executors = ExecutorTable()
+        self.executors = ExecutorTable(finite=app.finite)
         self._app = app
         self._token, self._tokens_used = token, 1
         self._masters = Masters(masters, rng)
@@ -241,11 +239,19 @@ class ApplicationCore:
         message = RegisterApplication(
             request=number,
             token=self._token,
-            app=self._app,
+            app=self._description(),
             app_id=self.app_id,
             highest_executor_id=self.executors.highest_id,
+            ended=tuple(self.executors.ended),
         )
         self._send(master, message)
+
+    def _description(self) -> ApplicationDescription:
+        """With what the first grant gave as the limit of a finite application that named none."""
+        share = self.executors.share
+        if not self._app.finite or self._app.max_cores is not None or not share:
+            return self._app
+        return msgspec.structs.replace(self._app, max_cores=share)
 
     # --- what masters say --------------------------------------------------------------------------------------------
 
@@ -289,7 +295,7 @@ class ApplicationCore:
         master.failures, master.due, master.why = 0, NEVER, "connected"
         if previous is not None:
             self._drop(previous, "it leads no more")
-        self._heartbeat_interval = _clamped(message.heartbeat_interval)
+        self._heartbeat_interval = sane_interval(message.heartbeat_interval)
         self._heartbeat_at = self._now + self._heartbeat_interval
         self._effects.append(Registered(self.app_id, message.master_url, again))
         self._unsent = set(self._calls)
@@ -388,8 +394,3 @@ class ApplicationCore:
     def _number(self) -> int:
         self._requests += 1
         return self._requests
-
-
-def _clamped(interval: float) -> float:
-    least, most = _HEARTBEAT_RANGE
-    return min(max(interval, least), most) if math.isfinite(interval) else 15.0

@@ -6,6 +6,7 @@ import dataclasses
 
 from stoker.core.application_events import Executor
 from stoker.core.messages import ExecutorAdded, ExecutorUpdated
+from stoker.core.snapshot import ExecutorView
 from stoker.core.states import ExecutorState
 from stoker.core.values import Exit
 
@@ -15,13 +16,21 @@ _ORDER = (ExecutorState.LAUNCHING, ExecutorState.RUNNING, ExecutorState.DECOMMIS
 
 
 class ExecutorTable:
-    """Live executors and the latest finished ones. Telling it the same twice changes nothing."""
+    """Live executors and the latest finished ones. Telling it the same twice changes nothing.
 
-    def __init__(self) -> None:
+    ``finite``: the application has a share of cores to use up, and must be able to tell a master that keeps no records
+    how much of it is used.
+    """
+
+    def __init__(self, *, finite: bool = False) -> None:
+        self._finite = finite
         self._live: dict[int, Executor] = {}
         self._finished: dict[int, Executor] = {}
         self._unconfirmed: set[int] = set()
+        self.ended: list[ExecutorView] = []  # of a finite application, by themselves: what has used its share up
+        self._cores = 0  # held, or used up
         self.highest_id = -1
+        self.share = 0  # the most of those at a time: what a finite application was granted
 
     def all(self) -> tuple[Executor, ...]:
         return tuple(sorted((*self._finished.values(), *self._live.values()), key=lambda executor: executor.id))
@@ -42,6 +51,8 @@ class ExecutorTable:
             memory_mib=message.memory_mib,
         )
         self._live[executor.id] = executor
+        self._cores += executor.cores
+        self.share = max(self.share, self._cores)
         return executor
 
     def update(self, message: ExecutorUpdated) -> Executor | None:
@@ -70,6 +81,22 @@ class ExecutorTable:
             return executor
         del self._live[executor.id]
         self._finished[executor.id] = executor
+        if self._finite and state in (ExecutorState.EXITED, ExecutorState.FAILED):
+            self.ended.append(_view(executor))
+        else:
+            self._cores -= executor.cores
         while len(self._finished) > RETAINED_FINISHED:
             del self._finished[next(iter(self._finished))]
         return executor
+
+
+def _view(executor: Executor) -> ExecutorView:
+    return ExecutorView(
+        id=executor.id,
+        worker_id=executor.worker_id,
+        host=executor.host,
+        cores=executor.cores,
+        memory_mib=executor.memory_mib,
+        state=executor.state,
+        exit=executor.exit,
+    )

@@ -6,6 +6,7 @@ A connection that fails is tried again for ever, after a jittered back-off of 50
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -83,3 +84,8 @@ class Masters:
         return "; ".join(
             master.why if master.address in master.why else f"{master.address}: {master.why}" for master in self
         )
+
+
+def sane_interval(seconds: float) -> float:
+    """Between two heartbeats, whatever a master asks for."""
+    return min(max(seconds, 0.05), 300.0) if math.isfinite(seconds) else 15.0

@@ -18,8 +18,8 @@ from stoker.core.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
-from stoker.core.records import AppRecord, app_key, executor_key
-from stoker.core.states import ApplicationState
+from stoker.core.records import AppRecord, ExecutorRecord, app_key, executor_key
+from stoker.core.states import ApplicationState, ExecutorState
 from stoker.core.values import APP_ID, UNLIMITED, ApplicationDescription
 
 
@@ -29,7 +29,9 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
     app_id = message.app_id or books.tokens.get(message.token, "")
     app = books.find_app(app_id)
     if app is None and app_id and not APP_ID.fullmatch(app_id):
-        ctx.send(peer, Failed(request=message.request, reason=f"{app_id!r} is not an application id", code="bad-request"))
+        ctx.send(
+            peer, Failed(request=message.request, reason=f"{app_id!r} is not an application id", code="bad-request")
+        )
         return
     if app is not None and app.record.owner not in ("", owner):
         reason = f"{app_id} was registered with another key"
@@ -40,6 +42,8 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         return
     if app is None:
         app = _add(ctx, app_id, owner, message)
+    if app.taken_over:
+        _learn(ctx, app, message)
     _bind(ctx, app, peer, owner, message)
     answer = RegisteredApplication(
         request=message.request,
@@ -49,9 +53,13 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         heartbeat_interval=ctx.policy.worker_timeout / 4,
     )
     ctx.send(peer, answer)
+    if message.app_id:
+        _tell_ended(ctx, app, message)
     for executor in app.executors.values():
         executors.announce(ctx, app, executor)
     ctx.schedule_wanted = True
+    if message.app_id and app.record.description.finite:
+        finish_if_done(ctx, app)  # the last of its executors may have ended while it was away
 
 
 def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) -> App:
@@ -70,11 +78,7 @@ def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) ->
         executor_limit=message.app.executor_limit,
         cores_max=_cores_max(ctx, message.app),
     )
-    app = App(record)
-    if returning:
-        # Its executors may live on workers that have not come back yet: do not replace what is not lost.
-        app.not_before = ctx.now.mono + ctx.policy.takeover_grace
-        ctx.wake_at(app.not_before, "schedule")
+    app = App(record, taken_over=returning)
     books.apps[app_id] = app
     books.tokens[message.token] = app_id
     ctx.save_counters()
@@ -92,6 +96,48 @@ def _bind(ctx: Context, app: App, peer: bytes, owner: str, message: RegisterAppl
     app.peer, app.last_seen, app.away_until, app.view = peer, ctx.now.mono, None, None
     ctx.books.app_of_peer.setdefault(peer, set()).add(record.id)
     ctx.save_app(record)
+
+
+def _learn(ctx: Context, app: App, message: RegisterApplication) -> None:
+    """What only the application still knows: its limits, and what of its share is used up."""
+    record = app.record
+    if app.peer is None:
+        # Its executors may live on workers that have not come back yet: do not replace what is not lost.
+        app.not_before = ctx.now.mono + ctx.policy.takeover_grace
+        ctx.wake_at(app.not_before, "schedule")
+    record.description, record.executor_limit = message.app, message.app.executor_limit
+    record.cores_max = _cores_max(ctx, message.app)
+    known = {executor.id for executor in (*app.removed, *app.executors.values())}
+    for view in message.ended if message.app.finite else ():
+        if view.id in known or view.cores < 1:
+            continue
+        known.add(view.id)
+        executor = ExecutorRecord(
+            app_id=record.id,
+            id=view.id,
+            worker_id=view.worker_id,
+            worker_host=view.host,
+            cores=view.cores,
+            memory_mib=view.memory_mib,
+            state=view.state,
+            exit=view.exit,
+        )
+        app.removed.append(executor)
+        ctx.save_executor(executor)
+        record.cores_done += view.cores
+        record.failures += not view.exit.is_success
+
+
+def _tell_ended(ctx: Context, app: App, message: RegisterApplication) -> None:
+    """What ended while the application was away, and may have been taken for lost."""
+    known = {view.id for view in message.ended}
+    for executor in app.removed:
+        if executor.id in known:
+            continue
+        if executor.state in (ExecutorState.EXITED, ExecutorState.FAILED):
+            executors.announce(ctx, app, executor)
+        else:
+            executors.tell(ctx, app, executor)
 
 
 def _cores_max(ctx: Context, description: ApplicationDescription) -> int:
@@ -119,7 +165,7 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App
         executor_limit=description.executor_limit,
         cores_max=_cores_max(ctx, description),
     )
-    app = App(record)
+    app = App(record, taken_over=True)
     ctx.books.apps[app_id] = app
     ctx.books.reserve_id(app_id)
     ctx.save_counters()
@@ -217,6 +263,19 @@ def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: 
     else:
         finish(ctx, app, ApplicationState.KILLED, "killed on request")
         ctx.send(peer, Accepted(request=request, text=f"{app_id} is killed"))
+
+
+def finish_if_done(ctx: Context, app: App) -> None:
+    """A finite application ends when its share of cores is used up and nothing of it runs any more."""
+    record = app.record
+    need = record.description.cores_per_executor or 1
+    limit_reached = record.next_executor_id >= record.executor_limit
+    if app.executors or (executors.cores_left(app) >= need and not limit_reached):
+        return
+    if record.failures:
+        finish(ctx, app, ApplicationState.FAILED, f"{record.failures} of its executors failed")
+    else:
+        finish(ctx, app, ApplicationState.FINISHED, "")
 
 
 def finish(ctx: Context, app: App, state: ApplicationState, reason: str, *, tell: bool = True) -> None:

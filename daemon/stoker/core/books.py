@@ -69,6 +69,7 @@ class App:
     cores_granted: int = 0
     retries: int = 0
     not_before: float = 0.0  # no new executor before, after failures
+    taken_over: bool = False  # from a master that kept no records: not all that ended before is in the books
     view: AppView | None = None
 
 

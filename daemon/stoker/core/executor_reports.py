@@ -51,7 +51,7 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState
             record.cores_done += executor.cores
             record.failures += not exit.is_success
         ctx.save_app(record)
-        finish_if_done(ctx, app)
+        applications.finish_if_done(ctx, app)
         return
     if exit.is_success or state is ExecutorState.KILLED:
         return
@@ -70,19 +70,6 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState
     ctx.wake_at(app.not_before, "schedule")
 
 
-def finish_if_done(ctx: Context, app: App) -> None:
-    """A finite application ends when its share of cores is used up and nothing of it runs any more."""
-    record = app.record
-    need = record.description.cores_per_executor or 1
-    limit_reached = record.next_executor_id >= record.executor_limit
-    if app.executors or (executors.cores_left(app) >= need and not limit_reached):
-        return
-    if record.failures:
-        applications.finish(ctx, app, ApplicationState.FAILED, f"{record.failures} of its executors failed")
-    else:
-        applications.finish(ctx, app, ApplicationState.FINISHED, "")
-
-
 # --- what a registering worker reports -------------------------------------------------------------------------------
 
 
@@ -90,12 +77,13 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     books = ctx.books
     app = books.apps.get(report.app_id)
     if app is None:
-        if report.app_id in books.completed_apps or report.state.is_final:
+        counts = not report.state.is_final or report.app.finite
+        if report.app_id in books.completed_apps or not counts:
             _refuse(ctx, worker, report)
             return
         app = applications.adopt(ctx, report.app_id, report.app)
     executor = app.executors.get(report.executor_id)
-    if executor is None and (report.state.is_final or not _has_room(app, report)):
+    if executor is None and not (_is_news(app, report) if report.state.is_final else _has_room(app, report)):
         _refuse(ctx, worker, report)
         return
     executor = _bind(ctx, app, executor, worker, report)
@@ -112,6 +100,12 @@ def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     if not report.state.is_final:
         ctx.books.condemn(worker, (report.app_id, report.executor_id), report.cores, report.memory_mib)
     _answer_stale(ctx, worker, report.app_id, report.executor_id, report.state)
+
+
+def _is_news(app: App, report: ExecutorReport) -> bool:
+    """It ended, as part of a finite application's share, while there was no master to book it."""
+    booked = any(executor.id == report.executor_id for executor in app.removed)
+    return app.taken_over and app.record.description.finite and not booked
 
 
 def _has_room(app: App, report: ExecutorReport) -> bool:

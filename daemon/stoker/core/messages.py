@@ -15,7 +15,7 @@ from typing import Literal, Union
 
 import msgspec
 
-from stoker.core.snapshot import AppView, ClusterView, DriverView
+from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.values import (
     ApplicationDescription,
@@ -185,6 +185,7 @@ class RegisterApplication(Message, frozen=True):
     app: ApplicationDescription
     app_id: str = ""
     highest_executor_id: int = -1  # the highest the application was ever told of: ids are never used twice
+    ended: tuple[ExecutorView, ...] = ()  # of a finite application that returns: what has used its share up
 
 
 class UnregisterApplication(Message, frozen=True):

@@ -23,7 +23,8 @@ class Policy(Value, frozen=True):
     worker_timeout: float = 60.0  # spark.worker.timeout
     recovery_timeout: float = 60.0  # spark.deploy.recoveryTimeout
     reconnect_timeout: float = 10.0  # spark.stoker.worker.reconnectTimeout
-    takeover_grace: float = 2.0  # an application that came back waits so long for its workers to come back too
+    # An application that came back waits so long for its workers to do so too: more than their longest back-off (2 s).
+    takeover_grace: float = 3.0
     dead_worker_persistence: int = 15  # spark.dead.worker.persistence: times worker_timeout a DEAD worker stays listed
     supervise_backoff_first: float = 1.0
     supervise_backoff_cap: float = 60.0  # spark.stoker.supervise.maxBackoff
