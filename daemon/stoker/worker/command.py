@@ -53,6 +53,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         webui_url=f"http://{config.public_dns or config.host}:{web.port}",
         version=stoker.__version__,
     )
+    # Programs that talk to the cluster themselves find the keys this worker uses.
+    environ = {**environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
     daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ)
     loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
     signal.signal(signal.SIGTERM, lambda *_: daemon.stop(keeping=True))

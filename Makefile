@@ -1,0 +1,42 @@
+# make start: a running cluster on this machine that has just done a real job.   make test: all tests.   make help: more.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export LC_ALL := C.UTF-8
+
+.PHONY: help start stop test lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.controller: pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV) controller
+	@touch $@
+
+$(VENV)/.tests: pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV) controller,test
+	@touch $@ $(VENV)/.controller
+
+start: $(VENV)/.controller ## bring up the cluster of inventory/hosts.yml and run a real job on it
+	@scripts/start
+
+stop: $(VENV)/.controller ## stop that cluster and everything it runs
+	@ansible-playbook playbooks/stop-all.yml
+
+lint: $(VENV)/.tests ## ruff, mypy, ansible-lint
+	@ruff check . && ruff format --check .
+	@mypy
+	@ansible-lint --offline --profile production
+
+test: lint ## lint, then all tests
+	@pytest
+
+bench: $(VENV)/.tests ## measure; see tests/bench/README.md
+	@python -m tests.bench
+
+clean: ## remove the virtual environment and what tests and tools left
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible tests/artifacts
+	@find . -name __pycache__ -prune -exec rm -rf {} +

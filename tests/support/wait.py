@@ -1,0 +1,20 @@
+"""Waiting for a condition with a deadline: never sleep and hope."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], *, within: float = 20.0, what: str = "") -> T:
+    """The first true value of ``condition``; AssertionError after ``within`` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {within} s: {what or condition}"
+        time.sleep(0.01)
