@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from stoker.core.values import Artifact, DriverKind
 from stoker.errors import UsageError
 
-SCHEMES = ("file", "local", "http", "https", "hdfs", "s3")
+SCHEMES = ("file", "local", "http", "https", "hdfs", "s3", "s3a")
 PY_FILES = (".py", ".zip", ".egg", ".whl")
 RESERVED = frozenset({"stdout", "stderr"})  # the program's output has these names in the same directory
 

@@ -1,0 +1,33 @@
+"""Views as JSON, complete: on the wire fields with default values are left out, a script should find them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stoker.core.snapshot import ClusterView
+from stoker.core.states import WorkerState
+from stoker.core.values import Value
+
+
+def as_json(view: Value) -> str:
+    """Indented; workers by state and address, all else by id."""
+    if isinstance(view, ClusterView):
+        view = msgspec.structs.replace(
+            view,
+            workers=tuple(sorted(view.workers, key=lambda w: (w.state is not WorkerState.ALIVE, w.host, w.port))),
+            active_drivers=tuple(sorted(view.active_drivers, key=lambda driver: driver.id)),
+            completed_drivers=tuple(sorted(view.completed_drivers, key=lambda driver: driver.id)),
+            active_apps=tuple(sorted(view.active_apps, key=lambda app: app.id)),
+            completed_apps=tuple(sorted(view.completed_apps, key=lambda app: app.id)),
+        )
+    return msgspec.json.format(msgspec.json.encode(_complete(view)), indent=2).decode()
+
+
+def _complete(value: Any) -> Any:
+    if isinstance(value, Value):
+        return {name: _complete(field) for name, field in msgspec.structs.asdict(value).items()}
+    if isinstance(value, tuple):
+        return [_complete(item) for item in value]
+    return value

@@ -1,0 +1,132 @@
+"""``stoker kill ID...``: end drivers and applications, and see that they ended (spec 11)."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Mapping
+
+from stoker.client.api import Client
+from stoker.client.follow import WatchedDriver
+from stoker.client.terminal import add_connection_arguments, configured, connected, say
+from stoker.core.messages import Accepted, Failed, GetStatus, KillJob, Message, Status
+from stoker.core.states import Role
+from stoker.core.values import APP_ID, DRIVER_ID
+
+WAIT = 15.0  # seconds; a program has 10 between TERM and KILL
+LOOK_AGAIN = 0.1  # seconds between two questions about an application
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker kill [OPTIONS] ID..."
+    add_connection_arguments(parser)
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return when the request is taken, not when they have ended"
+    )
+    parser.add_argument(
+        "--admin", action="store_true", help="use this machine's admin key, which may end everybody's jobs"
+    )
+    parser.add_argument("ids", nargs="+", metavar="ID", help="driver-... or app-...")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """0 when all have ended (or, with ``--no-wait``, are being ended), else 1."""
+    config = configured(args, environ)
+    with connected(args, config, role=Role.ADMIN if args.admin else Role.CLIENT) as client:
+        kills = [_Kill(client, job_id) for job_id in dict.fromkeys(args.ids)]
+        client.session.wait(lambda: all(kill.answered for kill in kills))
+        for kill in kills:
+            if kill.refusal:
+                say(kill.refusal)
+            elif args.no_wait:
+                print(kill.text)
+        if not args.no_wait:
+            _wait(client, kills)
+        return 1 if any(kill.refusal for kill in kills) else 0
+
+
+def _wait(client: Client, kills: list[_Kill]) -> None:
+    end = time.monotonic() + WAIT
+    going = [kill for kill in kills if not kill.refusal]
+    for kill in going:
+        kill.look()
+    while going and time.monotonic() < end:
+        for kill in [kill for kill in going if kill.over]:
+            print(f"killed {kill.id}", flush=True)
+            going.remove(kill)
+        if going:
+            due = min(end, *(kill.work() for kill in going))
+            client.session.pump(max(0.0, due - time.monotonic()))
+    for kill in going:
+        kill.refusal = f"{kill.id} is still ending after {WAIT:g} s: look with 'stoker status {kill.id}'"
+        say(kill.refusal)
+
+
+class _Kill:
+    """One job on its way out. ``refusal`` says why it is not."""
+
+    def __init__(self, client: Client, job_id: str) -> None:
+        self.id = job_id
+        self.answered = False
+        self.refusal = ""
+        self.text = ""
+        self._client = client
+        self._watched: WatchedDriver | None = None
+        self._app_over = False
+        self._look_at = math.inf
+        if DRIVER_ID.fullmatch(job_id) or APP_ID.fullmatch(job_id):
+            client.session.start(KillJob(request=0, id=job_id), self._take)
+        else:
+            self.answered = True
+            self.refusal = (
+                f"{job_id!r} is not an id: write it like driver-20260131120000-0000 or app-20260131120000-0000"
+            )
+
+    @property
+    def over(self) -> bool:
+        return self._app_over or (self._watched is not None and self._watched.is_over)
+
+    def look(self) -> None:
+        """Begin to look for its end."""
+        if self.id.startswith("driver-"):
+            self._watched = WatchedDriver(self._client.session, self.id, known=True)
+            self._watched.watch()
+        else:
+            self._look_at = math.inf
+            self._client.session.start(GetStatus(request=0, id=self.id), self._take_app)
+
+    def work(self) -> float:
+        if self._watched is not None:
+            return self._watched.work()
+        if time.monotonic() >= self._look_at:
+            self.look()
+        return self._look_at
+
+    def _take(self, answer: Message) -> bool:
+        if isinstance(answer, Failed) and answer.code == "not-found":
+            self._client.session.start(GetStatus(request=0, id=self.id), self._explain)
+            return True
+        self.answered = True
+        if isinstance(answer, Accepted):
+            self.text = answer.text
+        else:
+            self.refusal = getattr(answer, "reason", "") or f"the master does not understand the request for {self.id}"
+        return True
+
+    def _explain(self, answer: Message) -> bool:
+        """It is not there to be killed: has it ended, or was it never there?"""
+        self.answered = True
+        view = (answer.driver or answer.app) if isinstance(answer, Status) else None
+        if view is None:
+            kind = "driver" if self.id.startswith("driver-") else "application"
+            self.refusal = f"there is no {kind} {self.id}: 'stoker status' lists them"
+        else:
+            self.refusal = f"{self.id} has already finished: it is {view.state.value}"
+        return True
+
+    def _take_app(self, answer: Message) -> bool:
+        app = answer.app if isinstance(answer, Status) else None
+        self._app_over = app is None or app.state.is_final
+        self._look_at = time.monotonic() + LOOK_AGAIN
+        return True

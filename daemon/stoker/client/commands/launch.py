@@ -1,0 +1,73 @@
+"""``stoker launch``: submit in the words of Spark's first submission client (spec 2.3)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from stoker.client.sources import program_kind
+from stoker.client.submission import Options, describe, parse_environment
+from stoker.client.terminal import add_connection_arguments, configured, connected, memory, program_words, say, whole
+from stoker.errors import UsageError
+
+_EPILOG = """\
+APP_URL is a URL that every worker can reach, or a file here, which is uploaded. MAIN is the main class of a jar, the entry
+point of a .pyz or .whl (package.module:function), or - for a program that has none (.py, an executable).
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker launch [OPTIONS] CLUSTER_URL APP_URL MAIN [ARGUMENT...]"
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_connection_arguments(parser)
+    option = parser.add_argument
+    option("-m", "--memory", metavar="MB", help="memory of the program in MB (default 1024)")
+    option("-c", "--cores", metavar="N", help="cores of the program (default 1)")
+    option("-s", "--supervise", action="store_true", help="restart the program when it fails or loses its worker")
+    option("-v", "--verbose", action="store_true", help="say more")
+    option("--env", metavar="K=V", action="append", default=[], help="environment of the program; may be repeated")
+    option(
+        "words",
+        nargs=argparse.REMAINDER,
+        metavar="CLUSTER_URL APP_URL MAIN [ARGUMENT...]",
+        help="what to run, and where",
+    )
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    words = program_words(args.words)
+    if args.master is None and words:
+        args.master = words.pop(0)
+    if len(words) < 2:
+        raise UsageError(
+            "write it like: stoker launch spark://host:7077 hdfs://host/job.jar com.example.Main [ARGUMENT...]"
+        )
+    app, main, *arguments = words
+    config = configured(args, environ)
+    has_entry_point = program_kind(app) in ("archive", "jar")
+    if main != "-" and not has_entry_point:
+        raise UsageError(f"{app} has no entry point to name: write - instead of {main!r}")
+    options = Options(
+        app=app,
+        args=arguments,
+        main_class="" if main == "-" else main,
+        env=parse_environment(args.env),
+        cores=whole("--cores", args.cores),
+        memory_mib=memory("--memory", args.memory),
+        supervise=args.supervise,
+    )
+    with connected(args, config) as client:
+        driver = describe(options, config, client.book)
+        if args.verbose:
+            say(
+                f"{driver.kind} {driver.main} {driver.main_class} with {driver.cores} cores and {driver.memory_mib} MiB"
+            )
+            say(f"submitting to {config.url}")
+        driver_id = client.submit(driver)
+        if args.verbose:
+            say(f"Driver successfully submitted as {driver_id} to {client.session.master}")
+    print(driver_id)
+    sys.stdout.flush()
+    return 0

@@ -1,0 +1,94 @@
+"""``stoker logs``: what a driver or executor wrote, or is writing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+
+from stoker.client.api import Client
+from stoker.client.follow import PolledExecutor, WatchedDriver, follow, stream_of
+from stoker.client.logs import Target, offset_of_last_lines, parse_target, read_all
+from stoker.client.terminal import add_connection_arguments, configured, connected, say, whole
+from stoker.client.waiting import PATIENCE
+from stoker.core.messages import Stream
+from stoker.core.snapshot import AppView
+from stoker.errors import NotFound, UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker logs [OPTIONS] ID[/EXECUTOR]"
+    add_connection_arguments(parser)
+    option = parser.add_argument
+    option("-f", "--follow", action="store_true", help="go on to the end; also one that has not started yet")
+    option("--stderr", action="store_true", help="stderr instead of stdout")
+    option("-n", "--tail", metavar="N", help="only the last N lines (with -f: begin with them)")
+    option("--bytes", metavar="N", help="only the last N bytes (with -f: begin with them)")
+    option("id", metavar="ID[/EXECUTOR]", help="driver-..., or app-.../0 for an executor")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    target = parse_target(args.id)
+    stream: Stream = "stderr" if args.stderr else "stdout"
+    lines, last_bytes = whole("--tail", args.tail, 0), whole("--bytes", args.bytes, 0)
+    if lines is not None and last_bytes is not None:
+        raise UsageError("--tail and --bytes exclude each other")
+    config = configured(args, environ)
+    with connected(args, config) as client:
+        if target.executor_id is None:
+            target = _only_executor(client, target.id)
+        if args.follow:
+            client.session.connect()
+            client.session.timeout = max(client.session.timeout, PATIENCE)
+            pieces = _follow(client, target, stream, lines, last_bytes)
+        else:
+            pieces = _read(client, target, stream, lines, last_bytes)
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _only_executor(client: Client, app_id: str) -> Target:
+    """The executor of an application that has had one only. Raises UsageError that lists them, or NotFound."""
+    view = client.status(app_id)
+    assert isinstance(view, AppView)
+    ids = sorted({executor.id for executor in (*view.executors, *view.removed_executors)})
+    if not ids:
+        raise NotFound(f"{app_id} has no executor yet: it is {view.state.value}")
+    if len(ids) > 1:
+        shown = ", ".join(map(str, ids[:20])) + (", ..." if len(ids) > 20 else "")
+        raise UsageError(f"{app_id} has executors {shown}: say which, like {app_id}/{ids[0]}")
+    return Target(app_id, ids[0])
+
+
+def _first_offset(client: Client, target: Target, stream: Stream, lines: int | None, last_bytes: int | None) -> int:
+    """Where to begin: 0, or what ``--tail`` or ``--bytes`` leave out (bytes from the start)."""
+    if lines is not None:
+        return offset_of_last_lines(client.session, target, stream, lines)
+    if last_bytes is not None:
+        size = next(read_all(client.session, target, stream, offset=-1)).size
+        return max(0, size - last_bytes)
+    return 0
+
+
+def _read(client: Client, target: Target, stream: Stream, lines: int | None, last_bytes: int | None) -> Iterator[bytes]:
+    offset = _first_offset(client, target, stream, lines, last_bytes)
+    for window in read_all(client.session, target, stream, offset=offset):
+        if window.waiting:
+            say(f"{target.id} has not started yet: follow it with 'stoker logs -f {target.id}'")
+        yield window.data
+
+
+def _follow(
+    client: Client, target: Target, stream: Stream, lines: int | None, last_bytes: int | None
+) -> Iterator[bytes]:
+    session = client.session
+    if target.executor_id is not None and target.executor_id >= 0:
+        offset = _first_offset(client, target, stream, lines, last_bytes)
+        return stream_of(session, PolledExecutor(session, target.id, target.executor_id), stream, offset=offset)
+    driver = WatchedDriver(session, target.id)
+    driver.watch()
+    follow(session, driver, (), lambda: driver.view is not None or driver.is_over)
+    offset = _first_offset(client, target, stream, lines, last_bytes) if driver.run else 0
+    return stream_of(session, driver, stream, offset=offset)

@@ -1,0 +1,42 @@
+"""``stoker status [ID]``: the cluster, a driver or an application."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from stoker.client.terminal import add_connection_arguments, configured, connected
+from stoker.core.snapshot import AppView, DriverView
+from stoker.core.states import DriverState
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker status [OPTIONS] [ID]"
+    add_connection_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts; memory in MiB, times in seconds since 1970")
+    parser.add_argument("--all", action="store_true", help="all rows of long tables")
+    parser.add_argument("id", nargs="?", metavar="ID", help="driver-... or app-...; default: the cluster")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    config = configured(args, environ)
+    with connected(args, config) as client:
+        view = client.status(args.id) if args.id else client.cluster()
+        waits = isinstance(view, DriverView) and view.state is DriverState.SUBMITTED
+        cluster = client.cluster() if waits and not args.json else None
+    if args.json:
+        from stoker.client.as_json import as_json  # noqa: PLC0415 - one of two ways
+
+        print(as_json(view))
+    else:
+        from stoker.client import render, render_job  # noqa: PLC0415 - one of two ways
+
+        if isinstance(view, DriverView):
+            print(render_job.driver(view, cluster))
+        elif isinstance(view, AppView):
+            print(render_job.app(view, all_rows=args.all))
+        else:
+            print(render.cluster(view, all_rows=args.all))
+    sys.stdout.flush()
+    return 0

@@ -1,0 +1,129 @@
+"""``stoker submit``: run a program in the cluster (DESIGN section 6, spec 2.4)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from stoker.client.submission import Options, describe, parse_environment
+from stoker.client.terminal import (
+    add_connection_arguments,
+    comma_list,
+    configured,
+    connected,
+    memory,
+    program_words,
+    say,
+    whole,
+)
+from stoker.config import ClientConfig
+from stoker.errors import UsageError
+
+_EPILOG = """\
+APP is a file here, which is uploaded, or a URL: http(s):, hdfs: and s3: are fetched by the worker, file: is copied and
+local: used in place there. By its suffix it is a Python script (.py), a Python archive (.pyz, .whl), a Java archive
+(.jar), or else a program that is run as it is. Options behind APP are the program's.
+
+Without --wait the submission id alone is printed. With --wait the program's stdout and stderr appear here and its exit
+code is ours (128 + n for signal n). Ctrl-C then leaves the program running, unless --kill-on-interrupt is given.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker submit [OPTIONS] APP [ARGUMENT...]\n       stoker submit --status ID | --kill ID"
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_connection_arguments(parser)
+    option = parser.add_argument
+    option("--name", metavar="NAME", default="", help="shown by 'stoker status'; default: the program's name")
+    option("--deploy-mode", choices=["cluster", "client"], default="cluster", help="run it in the cluster, or here")
+    option(
+        "--class",
+        dest="main_class",
+        metavar="MAIN",
+        default="",
+        help="entry point: package.module:function, or a class",
+    )
+    option("--driver-cores", metavar="N", help="cores of the program (spark.driver.cores, default 1)")
+    option("--driver-memory", metavar="SIZE", help="memory of the program (spark.driver.memory, default 1g)")
+    option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
+    option("--files", metavar="F,..", help="files to lie in the program's directory")
+    option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
+    option("--jars", metavar="F,..", help=".jar files for its class path")
+    option("--env", metavar="K=V", action="append", default=[], help="environment of the program; may be repeated")
+    option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
+    option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")
+    option("--total-executor-cores", metavar="N", help="cores of the program's executors in all (spark.cores.max)")
+    option("--executor-cores", metavar="N", help="cores of each (spark.executor.cores)")
+    option("--executor-memory", metavar="SIZE", help="memory of each (spark.executor.memory)")
+    option("--wait", action="store_true", help="stream its output and exit with its exit code")
+    option("--kill-on-interrupt", action="store_true", help="with --wait: Ctrl-C kills the program")
+    option("--status", metavar="ID", help="show one submission, as 'stoker status ID'")
+    option("--kill", metavar="ID", help="end one submission, as 'stoker kill ID'")
+    option("app", nargs=argparse.REMAINDER, metavar="APP [ARGUMENT...]", help="the program and its arguments")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    words = program_words(args.app)
+    if args.status is not None or args.kill is not None:
+        if words or (args.status is not None and args.kill is not None):
+            raise UsageError("--status ID and --kill ID stand alone")
+        return _about_one(args, environ)
+    if not words:
+        raise UsageError("nothing to submit: stoker submit [OPTIONS] APP [ARGUMENT...]")
+    if args.kill_on_interrupt and not args.wait:
+        raise UsageError("--kill-on-interrupt needs --wait")
+    config = configured(args, environ)
+    options = _options(args, words, config)
+    if args.deploy_mode == "client":
+        from stoker.client.here import run_here  # noqa: PLC0415 - the rarer way
+
+        return run_here(options, config, environ)
+    with connected(args, config) as client:
+        driver = describe(options, config, client.book)
+        if args.wait:
+            from stoker.client.waiting import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
+
+            return submit_and_wait(client, driver, kill_on_interrupt=args.kill_on_interrupt)
+        print(client.submit(driver))
+        sys.stdout.flush()
+    return 0
+
+
+def _about_one(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from stoker.client.commands import kill, status  # noqa: PLC0415 - not for a submission
+
+    if args.status is not None:
+        args.id, args.json, args.all = args.status, False, False
+        return status.run(args, environ)
+    args.ids, args.no_wait, args.admin = [args.kill], False, False
+    return kill.run(args, environ)
+
+
+def _options(args: argparse.Namespace, words: list[str], config: ClientConfig) -> Options:
+    limits = {
+        "spark.cores.max": whole("--total-executor-cores", args.total_executor_cores),
+        "spark.executor.cores": whole("--executor-cores", args.executor_cores),
+    }
+    memory("--executor-memory", args.executor_memory)
+    conf = {name: str(value) for name, value in limits.items() if value is not None}
+    if args.executor_memory is not None:
+        conf["spark.executor.memory"] = args.executor_memory
+    for name in sorted(config.properties):
+        if not name.startswith("spark."):
+            say(f"warning: ignoring {name}: it is not a spark.* property")
+    return Options(
+        app=words[0],
+        args=words[1:],
+        name=args.name,
+        main_class=args.main_class,
+        files=comma_list(args.files),
+        py_files=comma_list(args.py_files),
+        jars=comma_list(args.jars),
+        env=parse_environment(args.env),
+        conf=conf,
+        cores=whole("--driver-cores", args.driver_cores),
+        memory_mib=memory("--driver-memory", args.driver_memory),
+        supervise=args.supervise,
+    )

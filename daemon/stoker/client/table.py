@@ -1,0 +1,82 @@
+"""Text for a terminal: tables, times, amounts. Whatever came from other users is made harmless first."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+MOST_ROWS = 50
+_WIDEST = 60  # characters of a cell
+_COLOURS = {
+    "ALIVE": "32", "RUNNING": "32", "FINISHED": "2", "LAUNCHING": "33", "WAITING": "33", "SUBMITTED": "33",
+    "RELAUNCHING": "33", "RECOVERING": "33", "UNKNOWN": "33", "STANDBY": "33", "DECOMMISSIONED": "33",
+    "DEAD": "31", "FAILED": "31", "ERROR": "31", "KILLED": "31", "LOST": "31", "EXITED": "2",
+}  # fmt: skip
+
+
+def clean(text: str, widest: int = _WIDEST) -> str:
+    """One line without control characters, which could be commands to the terminal; cut at ``widest`` characters."""
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return shown if len(shown) <= widest else shown[: widest - 1] + "…"
+
+
+def state(name: str) -> str:
+    """Coloured, on a terminal (https://no-color.org)."""
+    colour = _COLOURS.get(name)
+    if colour is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return name
+    return f"\x1b[{colour}m{name}\x1b[0m"
+
+
+def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, total: int | None = None) -> str:
+    """Aligned columns under a title; says how many rows are left out when there are ``total``."""
+    from tabulate import tabulate  # noqa: PLC0415 - only what prints tables needs it
+
+    body = tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
+    lines = [
+        f"{title} ({len(rows) if total is None else total})",
+        *("  " + line.rstrip() for line in body.splitlines()),
+    ]
+    left = (total or 0) - len(rows)
+    if left > 0:
+        lines.append(f"  ... and {left} more (--all)")
+    return "\n".join(lines)
+
+
+def fields(pairs: Sequence[tuple[str, str]]) -> str:
+    """Name and value on a line each, without those that have no value."""
+    width = max((len(name) for name, value in pairs if value), default=0)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in pairs if value)
+
+
+def when(seconds: float) -> str:
+    """A time of day, here; empty for 0."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+
+
+def lasting(start: float, end: float) -> str:
+    """From ``start`` to ``end`` (0: now); empty when it has not started."""
+    return duration(max(0.0, (end or time.time()) - start)) if start else ""
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def memory(mib: int) -> str:
+    """As Spark writes it: MiB below one GiB."""
+    return f"{mib} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def used(total: str, in_use: str) -> str:
+    return f"{total} ({in_use} used)"
