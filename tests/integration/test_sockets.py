@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from stoker.io import transport
 from stoker.io.auth import Keys
 from stoker.io.sockets import Closed, Garbage, Gone, Link, Opened, Received, Server
 from stoker.wire import codec
-from tests.support.net import Net, Peer, child
+from tests.support.net import DEADLINE, Net, Peer, child
 
 HEARTBEAT = WorkerHeartbeat(worker_id="worker-20260101000000-h-1")
 
@@ -430,6 +431,53 @@ def test_a_peer_that_never_spoke_is_nobodys(net: Net) -> None:
     net.opened().close()
     net.settle()
     assert net.events == []
+
+
+def test_events_that_come_while_messages_are_read(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the monitor before the messages finds nothing yet: what comes after it must be enough."""
+    net.draining = False
+    peer = net.opened()
+    peer.ask(GetStatus(request=1))
+    drain, look = net.server.drain, net.server._read_monitor
+    looks: list[int] = []
+    monkeypatch.setattr(net.server, "_read_monitor", lambda: looks.append(1) or len(looks) == 1 or look())
+    monkeypatch.setattr(net.server, "drain", lambda: looks.clear() or drain())
+    net.draining = True
+    net.until(lambda: net.events)
+    assert isinstance(net.events[0], Received)
+    peer.close()
+    end = threading.Timer(DEADLINE, net.loop.stop)
+    end.start()
+
+    def on_round() -> None:  # no deadline: only what is told can wake the loop
+        net.events += net.server.drain()
+        if net.of(Gone, peer.peer):
+            net.loop.stop()
+
+    net.loop.run(on_round)
+    assert end.is_alive(), "the loop slept on news"
+    end.cancel()
+    assert net.names(Gone) == [peer.peer]
+
+
+def test_a_link_that_ends_is_read_to_its_end(tmp_path: Path) -> None:
+    net = Net(tmp_path, authenticate=False)
+    master = net.loop.context.socket(zmq.ROUTER)
+    port = master.bind_to_random_port("tcp://127.0.0.1")
+    peer = net.opened(address=f"127.0.0.1:{port}")
+    peer.ask(GetStatus(request=1))
+    master.recv_multipart()  # a ROUTER drops what it sends to a peer it has not heard yet
+    for number in range(25):
+        master.send_multipart([peer.peer, *codec.encode(Accepted(request=number))])
+    master.close(linger=5000)
+    net.links.remove(peer)
+    heard: list[Any] = []
+    while not any(isinstance(item, Closed) for item in heard):
+        assert peer.link.wait(DEADLINE)
+        heard += peer.link.drain(1)
+    assert heard[:-1] == [Accepted(request=number) for number in range(25)]
+    net.links.append(peer)
+    net.close()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -68,7 +68,8 @@ class Link(Generic[T]):
         try:
             transport.set_common_options(self._dealer, host, heartbeat_timeout)
             self._dealer.set(zmq.ROUTING_ID, transport.make_routing_id(role, name))
-            self._dealer.set(zmq.IMMEDIATE, 1)
+            # Not IMMEDIATE, with which libzmq drops what it has received when the connection ends. That nothing is queued
+            # before the link is open is send()'s part.
             self._dealer.set(zmq.RECONNECT_IVL, NEVER_MS)
             self._dealer.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
             if keys is not None:
