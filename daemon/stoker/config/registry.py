@@ -97,7 +97,7 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.cores.max", _whole(1), None, "cores of an application in all", "10"),
         Known("spark.executor.cores", _whole(1), None, "cores of each executor", "2"),
         Known("spark.executor.memory", types.parse_memory, 1024, "memory of each executor", "1g"),
-        Known("spark.driver.cores", _whole(1), 1, "cores of the driver", "1"),
+        Known("spark.driver.cores", _whole(0), 1, "cores of the driver; 0: it only waits for others", "1"),
         Known("spark.driver.memory", types.parse_memory, 1024, "memory of the driver", "1g"),
         Known("spark.driver.supervise", types.parse_bool, False, "restart the driver when it fails", "true"),
         Known("spark.stoker.driver.maxRestarts", _whole(-1), -1,

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="entry point: package.module:function, or a class",
     )
-    option("--driver-cores", metavar="N", help="cores of the program (spark.driver.cores, default 1)")
+    option("--driver-cores", metavar="N", help="cores of the program (spark.driver.cores, default 1; 0: it only waits for others)")
     option("--driver-memory", metavar="SIZE", help="memory of the program (spark.driver.memory, default 1g)")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
     option("--files", metavar="F,..", help="files to lie in the program's directory")
@@ -123,7 +123,7 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig) -
         jars=comma_list(args.jars),
         env=parse_environment(args.env),
         conf=conf,
-        cores=whole("--driver-cores", args.driver_cores),
+        cores=whole("--driver-cores", args.driver_cores, 0),
         memory_mib=memory("--driver-memory", args.driver_memory),
         supervise=args.supervise,
     )
