@@ -125,7 +125,8 @@ class Client:
         raise Refused("the master does not keep the files uploaded to it: look into its log")
 
     def submit_watched(self, driver: DriverDescription) -> WatchedDriver:
-        """Submit, and hear of every change of the driver from then on (within ``session.pump``)."""
+        """Submit, and be told of every change from then on: the quickest way to the driver's output and end, with
+        ``follow`` and ``wait``."""
         message = SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver, watch=True)
         for _ in range(UPLOAD_ROUNDS):
             submission = WatchedSubmission(self.session, message)
@@ -178,16 +179,15 @@ class Client:
         answer = self.session.call(KillJob(request=0, id=job_id))
         return answer.text if isinstance(answer, Accepted) else ""
 
-    def wait(self, driver_id: str, timeout: float | None = None) -> DriverView:
+    def wait(self, driver: str | WatchedDriver, timeout: float | None = None) -> DriverView:
         """Until the driver is over; its last view. Raises TimeoutError after ``timeout`` seconds."""
-        driver = WatchedDriver(self.session, driver_id)
-        driver.watch()
+        driver = self._watched(driver)
         end = math.inf if timeout is None else time.monotonic() + timeout
         follow(self.session, driver, (), lambda: driver.is_over or time.monotonic() >= end, look_at=end)
         if driver.failure is not None:
             raise driver.failure
         if driver.view is None or not driver.view.state.is_final:
-            raise TimeoutError(f"{driver_id} is not over after {timeout:g} s")
+            raise TimeoutError(f"{driver.id} is not over after {timeout:g} s")
         return driver.view
 
     # --- output ------------------------------------------------------------------------------------------------------
@@ -196,15 +196,21 @@ class Client:
         """What ``driver-...`` or ``app-.../EXECUTOR`` has written by now, from ``offset`` (bytes; negative: from the end)."""
         return b"".join(window.data for window in read_all(self.session, _one(target), stream, offset=offset))
 
-    def follow(self, target: str, stream: Stream = "stdout") -> Iterator[bytes]:
+    def follow(self, target: str | WatchedDriver, stream: Stream = "stdout") -> Iterator[bytes]:
         """The same as it is written, to the very end: also of a driver that has not started yet, over all its attempts."""
+        if isinstance(target, WatchedDriver):
+            return stream_of(self.session, target, stream)
         wanted = _one(target)
         if wanted.executor_id == -1:
-            driver = WatchedDriver(self.session, wanted.id)
-            driver.watch()
-            return stream_of(self.session, driver, stream)
+            return stream_of(self.session, self._watched(wanted.id), stream)
         assert wanted.executor_id is not None
         return stream_of(self.session, PolledExecutor(self.session, wanted.id, wanted.executor_id), stream)
+
+    def _watched(self, driver: str | WatchedDriver) -> WatchedDriver:
+        if isinstance(driver, str):
+            driver = WatchedDriver(self.session, driver)
+            driver.watch()
+        return driver
 
 
 def _one(text: str) -> Target:

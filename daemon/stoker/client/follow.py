@@ -104,7 +104,10 @@ class WatchedDriver:
 
     @property
     def place(self) -> str:
-        return self.view.attempts[-1].worker_id if self.view is not None and self.view.attempts else ""
+        if self.view is None or not self.view.attempts:
+            return ""
+        # worker-TIME-HOST-PORT: a restarted worker has another time, and the same directory.
+        return self.view.attempts[-1].worker_id.split("-", 2)[-1]
 
     @property
     def is_over(self) -> bool:
@@ -171,6 +174,7 @@ class LogFollower:
         self._stream: Stream = stream
         self._write = write
         self._offsets: dict[str, int] = {job.place: offset}
+        self._latest = (job.run, job.place)
         self._asked: Exchange | None = None
         self._asked_until = 0.0
         self._again_at = 0.0
@@ -197,13 +201,16 @@ class LogFollower:
 
     def _ask(self, now: float) -> None:
         run, place = self._job.run, self._job.place
+        if run == self._latest[0]:  # its worker came back under another name
+            self._offsets.setdefault(place, self._offsets[self._latest[1]])
+        self._latest = (run, place)
         self._seen, self._asked_until = self._job.news, now + GIVE_UP_ANSWER
         question = ReadLog(
             request=0,
             id=self._job.id,
             stream=self._stream,
             executor_id=self._job.executor_id,
-            offset=self._offsets.get(place, 0),
+            offset=self._offsets.setdefault(place, 0),
             limit=LIMIT,
             wait=POLL,
         )
@@ -263,4 +270,4 @@ def stream_of(session: Session, job: Job, name: Stream, *, offset: int = 0) -> I
     if isinstance(job, WatchedDriver) and job.failure is not None:
         raise job.failure
     if follower.problem:
-        raise StokerError(f"the {name} of {job.id} is incomplete: {follower.problem}")
+        raise StokerError(f"the {name} of {job.id} cannot be read to its end: {follower.problem}")
