@@ -14,6 +14,7 @@ they send is JSON.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -44,7 +45,9 @@ def count(paths: list[str]) -> tuple[Counter[str], int]:
 
 
 def corpus(folder: str) -> list[str]:
-    return sorted(str(path) for path in Path(folder).rglob("*.py") if path.is_file() and "site-packages" not in path.parts)
+    return sorted(
+        str(path) for path in Path(folder).rglob("*.py") if path.is_file() and "site-packages" not in path.parts
+    )
 
 
 # --- an executor ------------------------------------------------------------------------------------------------------
@@ -139,10 +142,19 @@ def drive(folder: str) -> int:
         threading.Thread(target=driver.serve, args=(listener,), daemon=True).start()
         port = listener.address[1]
         command = Command(
-            argv=(sys.executable, os.path.abspath(__file__), "--executor", host, str(port), "{{EXECUTOR_ID}}@{{HOSTNAME}}"),
+            argv=(
+                sys.executable,
+                os.path.abspath(__file__),
+                "--executor",
+                host,
+                str(port),
+                "{{EXECUTOR_ID}}@{{HOSTNAME}}",
+            ),
             env={"WORDCOUNT_KEY": key.hex()},
         )
-        description = ApplicationDescription(name="wordcount", command=command, cores_per_executor=1, memory_mib=256)
+        description = ApplicationDescription(
+            name="wordcount", user=getpass.getuser(), command=command, cores_per_executor=1, memory_mib=256
+        )
         started = time.monotonic()
         with Application(master, description, keys=keys) as app:
             app.wait_for_executors(1, timeout=WAIT)

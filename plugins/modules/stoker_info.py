@@ -88,7 +88,8 @@ def main() -> None:
             module.exit_json(changed=False, status=status, alive=alive)
         if time.monotonic() > deadline:
             module.fail_json(
-                msg=f"{len(alive)} of {params['workers']} workers are registered: {', '.join(alive) or 'none'}", alive=alive
+                msg=f"{len(alive)} of {params['workers']} workers are registered: {', '.join(alive) or 'none'}",
+                alive=alive,
             )
         time.sleep(0.1)
 

@@ -20,7 +20,12 @@ def bench() -> Bench:
 def test_registered_worker_learns_master_epoch_and_heartbeat(bench: Bench) -> None:
     bench.worker("w1")
     answer = bench.take("w1", RegisteredWorker)
-    assert (answer.epoch, answer.worker_id, answer.master_url, answer.heartbeat_interval) == (7, W1, "spark://m:7077", 15)
+    assert (answer.epoch, answer.worker_id, answer.master_url, answer.heartbeat_interval) == (
+        7,
+        W1,
+        "spark://m:7077",
+        15,
+    )
 
 
 def test_heartbeat_of_a_stranger_asks_it_to_register(bench: Bench) -> None:

@@ -18,7 +18,10 @@ from stoker.errors import ConfigError, UsageError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["check"], help="check files before they replace the ones in use")
     parser.add_argument(
-        "--as", dest="kind", choices=["spark-env", "spark-defaults"], help="what the files are (default: by their names)"
+        "--as",
+        dest="kind",
+        choices=["spark-env", "spark-defaults"],
+        help="what the files are (default: by their names)",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="spark-env or spark-defaults.conf")
 

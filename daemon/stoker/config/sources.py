@@ -181,7 +181,9 @@ def unknown_properties(names: Mapping[str, Setting]) -> list[str]:
     for name, setting in names.items():
         if name in INEFFECTIVE:
             lines.append(f"{name} in {setting.source} has no effect in this version")
-        elif name.startswith(OUR_NAMESPACES) and name not in PROPERTIES and not name.startswith("spark.worker.resource."):
+        elif (
+            name.startswith(OUR_NAMESPACES) and name not in PROPERTIES and not name.startswith("spark.worker.resource.")
+        ):
             near = difflib.get_close_matches(name, PROPERTIES, 1)
             hint = f": did you mean {near[0]}?" if near else ""
             lines.append(f"{setting.source} sets the unknown property {name}{hint}")

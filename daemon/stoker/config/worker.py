@@ -61,7 +61,9 @@ class WorkerConfig:
 def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
     add_daemon_arguments(parser, port="random", webui_port="8081")
     parser.add_argument("-c", "--cores", metavar="N", help="cores to offer (default: all)")
-    parser.add_argument("-m", "--memory", metavar="MEM", help="memory to offer, like 1000M or 2G (default: RAM - 1 GiB)")
+    parser.add_argument(
+        "-m", "--memory", metavar="MEM", help="memory to offer, like 1000M or 2G (default: RAM - 1 GiB)"
+    )
     parser.add_argument("-d", "--work-dir", metavar="DIR", help="where drivers and executors run, and their logs")
     parser.add_argument("masters", metavar="MASTER", help="spark://HOST:PORT[,HOST:PORT...]")
 

@@ -52,7 +52,10 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
     if message.watch:
         _add_watcher(ctx, driver, peer, message.request)
     driver_id = driver.record.id
-    ctx.send(peer, Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"))
+    ctx.send(
+        peer,
+        Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"),
+    )
 
 
 def enqueue(ctx: Context, driver: Driver) -> None:
@@ -90,11 +93,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
 def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
     """A worker reports on a driver. Final states are acknowledged after the durable write, stale ones at once."""
     driver = ctx.books.drivers.get(message.driver_id)
-    is_current = (
-        driver is not None
-        and driver.record.attempt == message.attempt
-        and driver.record.id in worker.drivers
-    )
+    is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
     if driver is None or not is_current:
         _answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
         return
@@ -112,7 +111,9 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
 def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
     """A report about an attempt that is over in the books."""
     if not state.is_final:
-        ctx.log(f"{driver_id} attempt {attempt} on {worker.record.id} is over for the cluster: killing it", logging.WARNING)
+        ctx.log(
+            f"{driver_id} attempt {attempt} on {worker.record.id} is over for the cluster: killing it", logging.WARNING
+        )
         ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
         return
     if ctx.books.bury(worker, (driver_id, attempt)):

@@ -182,9 +182,7 @@ class MasterCore:
     def _submit(self, event: Received) -> None:
         assert isinstance(event.message, SubmitDriver)
         if self.ctx.state is not MasterState.ALIVE:
-            reason = (
-                f"Current state is not alive: {self.ctx.state.value}. Can only accept driver submissions in ALIVE state."
-            )
+            reason = f"Current state is not alive: {self.ctx.state.value}. Can only accept driver submissions in ALIVE state."
             self.ctx.send(event.peer, Failed(request=event.message.request, reason=reason, code="not-leader"))
             return
         drivers.submit(self.ctx, event.peer, event.key, event.message)
@@ -262,23 +260,24 @@ class MasterCore:
 
     def locate_output(self, job_id: str, executor_id: int) -> Place:
         """Which worker has the output of a driver's latest attempt, or of an executor."""
-        books = self.ctx.books
-        if job_id.startswith("app-"):
-            app = books.find_app(job_id)
-            if app is None:
-                return Place(error=f"There is no application {job_id}")
-            for executor in (*app.executors.values(), *reversed(app.removed)):
-                if executor.id == executor_id:
-                    return self._place(executor.worker_id)
-            return Place(error=f"{job_id} has no executor {executor_id}")
-        driver = books.find_driver(job_id)
+        return self._executor_output(job_id, executor_id) if job_id.startswith("app-") else self._driver_output(job_id)
+
+    def _executor_output(self, app_id: str, executor_id: int) -> Place:
+        app = self.ctx.books.find_app(app_id)
+        if app is None:
+            return Place(error=f"There is no application {app_id}")
+        for executor in (*app.executors.values(), *reversed(app.removed)):
+            if executor.id == executor_id:
+                return self._place(executor.worker_id)
+        return Place(error=f"{app_id} has no executor {executor_id}")
+
+    def _driver_output(self, driver_id: str) -> Place:
+        driver = self.ctx.books.find_driver(driver_id)
         if driver is None:
-            return Place(error=f"There is no driver {job_id}")
-        if not driver.record.attempts:
-            if driver.record.state.is_final:
-                return Place(error=f"{job_id} never ran")
-            return Place(waiting=True)
-        return self._place(driver.record.attempts[-1].worker_id)
+            return Place(error=f"There is no driver {driver_id}")
+        if driver.record.attempts:
+            return self._place(driver.record.attempts[-1].worker_id)
+        return Place(error=f"{driver_id} never ran") if driver.record.state.is_final else Place(waiting=True)
 
     def _place(self, worker_id: str) -> Place:
         worker = self.ctx.books.current_worker(worker_id)

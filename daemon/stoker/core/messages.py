@@ -11,7 +11,7 @@ Rules
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from typing import Literal
 
 import msgspec
 
@@ -382,19 +382,56 @@ class LogData(Message, frozen=True):
     error: str = ""
 
 
-ToMaster = Union[
-    RegisterWorker, WorkerHeartbeat, WorkerLeaving, DriverStateChanged, ExecutorStateChanged, FetchBlob, LogData,
-    RegisterApplication, UnregisterApplication, ApplicationHeartbeat, RequestExecutors, KillExecutors,
-    SubmitDriver, KillJob, GetStatus, WatchDriver, ReadLog, UploadChunk, ReadBlobs,
-]  # fmt: skip
-ToWorker = Union[
-    RegisteredWorker, RegisterWorkerFailed, Reconnect, LaunchDriver, KillDriver, LaunchExecutor, KillExecutor,
-    ApplicationFinished, DriverStateAck, ExecutorStateAck, BlobData, ReadLog, Failed,
-]  # fmt: skip
-ToClient = Union[
-    RegisteredApplication, ExecutorAdded, ExecutorUpdated, ApplicationRemoved,
-    Submitted, Accepted, Failed, MissingBlobs, UploadStatus, Status, DriverUpdate, LogData,
-]  # fmt: skip
+ToMaster = (
+    RegisterWorker
+    | WorkerHeartbeat
+    | WorkerLeaving
+    | DriverStateChanged
+    | ExecutorStateChanged
+    | FetchBlob
+    | LogData
+    | RegisterApplication
+    | UnregisterApplication
+    | ApplicationHeartbeat
+    | RequestExecutors
+    | KillExecutors
+    | SubmitDriver
+    | KillJob
+    | GetStatus
+    | WatchDriver
+    | ReadLog
+    | UploadChunk
+    | ReadBlobs
+)
+ToWorker = (
+    RegisteredWorker
+    | RegisterWorkerFailed
+    | Reconnect
+    | LaunchDriver
+    | KillDriver
+    | LaunchExecutor
+    | KillExecutor
+    | ApplicationFinished
+    | DriverStateAck
+    | ExecutorStateAck
+    | BlobData
+    | ReadLog
+    | Failed
+)
+ToClient = (
+    RegisteredApplication
+    | ExecutorAdded
+    | ExecutorUpdated
+    | ApplicationRemoved
+    | Submitted
+    | Accepted
+    | Failed
+    | MissingBlobs
+    | UploadStatus
+    | Status
+    | DriverUpdate
+    | LogData
+)
 
 _WORKER_ONLY = (
     RegisterWorker, WorkerHeartbeat, WorkerLeaving, DriverStateChanged, ExecutorStateChanged, FetchBlob, LogData,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from stoker.core.states import DriverState, ExecutorState
@@ -27,7 +27,7 @@ class Job:
     pid: int = 0
     started: float = 0.0  # seconds since the Unix epoch
     killed: bool = False
-    exit: Exit = Exit()
+    exit: Exit = field(default_factory=Exit)
     reported_at: float = 0.0  # monotonic seconds; of the final report
 
 

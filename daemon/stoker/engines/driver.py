@@ -45,9 +45,7 @@ def driver_launch(
 ) -> Launch:
     """argv and environment of a driver whose files are in ``folder``. Raises Refused when this machine cannot run it."""
     main = str(folder / driver.main)
-    args = [
-        word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args
-    ]
+    args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
     env = base_environment(environ)
     env["MASTER"] = master_url
     env.update(_conf_environment(driver.conf))

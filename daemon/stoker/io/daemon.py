@@ -12,9 +12,7 @@ MIB = 1024 * 1024
 
 def set_up_logging() -> None:
     """Log to stderr, one line an event, with time and level."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def log_settings(log: logging.Logger, warnings: Iterable[str], ignored: Iterable[str]) -> None:

@@ -5,7 +5,6 @@ A process, because remote file systems bring large libraries and may hang: a dae
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ def main() -> int:
 
         with fsspec.open(url.replace("s3a://", "s3://", 1), "rb") as source, Path(f"{target}.part").open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
-        os.replace(f"{target}.part", target)
+        Path(f"{target}.part").replace(target)
     except ImportError as error:
         print(f"cannot fetch {url}: {error}; install stoker[{_EXTRA.get(scheme, 'fetch')}] on the workers")
         return 1

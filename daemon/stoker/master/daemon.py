@@ -191,4 +191,3 @@ def _now() -> Now:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-

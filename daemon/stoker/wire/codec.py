@@ -34,7 +34,7 @@ class Decoder(Generic[T]):
     """Decodes the messages of one direction; anything else is refused."""
 
     def __init__(self, direction: object) -> None:
-        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(direction)  # type: ignore[arg-type]
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(direction)
 
     def decode(self, frames: Sequence[bytes | memoryview]) -> T:
         """Raises ProtocolError for a wrong version, frame count, size, or body."""

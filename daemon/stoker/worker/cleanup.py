@@ -37,7 +37,7 @@ def _newest(folder: Path) -> float:
     for parent, _, files in os.walk(folder):
         for name in files:
             try:
-                newest = max(newest, os.lstat(os.path.join(parent, name)).st_mtime)
+                newest = max(newest, (Path(parent) / name).lstat().st_mtime)
             except FileNotFoundError:
                 continue
     return newest

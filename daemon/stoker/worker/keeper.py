@@ -5,7 +5,7 @@ at a time on a unix socket (file descriptor ``--listen``), in lines of JSON:
 
     daemon -> keeper   {"op": "hello"}          -> {"op": "jobs", "jobs": [...]}  all it keeps, ended ones included
                        {"op": "spawn", "key", "argv", "env", "cwd", "stdout", "stderr", "header", "rolling", "note"}
-                                                -> {"op": "started", "key", "pid"} | {"op": "failed", "key", "errno", "reason"}
+                                -> {"op": "started", "key", "pid"} | {"op": "failed", "key", "errno", "reason"}
                        {"op": "stop", "key", "grace"}   TERM to all of the job now, KILL after ``grace`` seconds
                        {"op": "forget", "key"}          the daemon has booked its end
                        {"op": "ping"}                   the daemon is alive
@@ -23,6 +23,7 @@ whatever the journal of a killed one still names.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import errno
 import json
@@ -38,7 +39,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
 
-from stoker.worker.rolling import RollingLog  # noqa: E402 - standard library only, as this file
+from stoker.worker.rolling import RollingLog  # standard library only, as this file
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between looks while something is being ended
@@ -391,10 +392,8 @@ def end_survivors(journal: str, grace: float) -> None:
     number = signal.SIGTERM
     while survivors := _survivors(alive, marks):
         for pid in survivors:
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
-            except (ProcessLookupError, PermissionError):
-                pass
         if time.monotonic() > deadline:
             number = signal.SIGKILL
         time.sleep(0.02)
