@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -36,8 +36,11 @@ class Loop:
         self._readers: dict[Source, Callable[[], None]] = {}
         self._calls: deque[Callable[[], None]] = deque()  # appends are atomic: no lock a signal handler could hold
         self._stopping = False
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.add_reader(self._wake_read, self._on_wake)
+        # Sockets, not a pipe: a late wake-up after close() fails instead of writing to whatever has the number now.
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self.add_reader(self._wake_read.fileno(), self._on_wake)
 
     def add_reader(self, source: Source, callback: Callable[[], None]) -> None:
         """Call ``callback`` in every round in which ``source`` (a ZeroMQ socket or a file descriptor) is readable.
@@ -59,38 +62,41 @@ class Loop:
 
     def run(self, on_round: Callable[[], float | None]) -> None:
         """Run rounds until ``stop``. ``on_round`` returns the next deadline (``time.monotonic()`` seconds) or None."""
-        self._stopping = False
         deadline: float | None = time.monotonic()  # the first round does not wait: it is what asks for a deadline
-        while not self._stopping:
-            for source, _ in self._poller.poll(_poll_ms(deadline)):
-                callback = self._readers.get(source)
-                if callback is not None:  # an earlier callback of this round may have removed it
-                    callback()
-            for _ in range(len(self._calls)):  # those handed in meanwhile wait for the next round
-                self._calls.popleft()()
-            deadline = on_round()
-        self._stopping = False
+        try:
+            while True:
+                for source, _ in self._poller.poll(_poll_ms(deadline)):
+                    callback = self._readers.get(source)
+                    if callback is not None:  # an earlier callback of this round may have removed it
+                        callback()
+                for _ in range(len(self._calls)):  # those handed in meanwhile wait for the next round
+                    self._calls.popleft()()
+                deadline = on_round()
+                if self._stopping:
+                    return
+        finally:
+            self._stopping = False
 
     def stop(self) -> None:
-        """Leave ``run`` after the round under way. From any thread or signal handler."""
+        """Leave ``run`` after the round under way (or, between runs, after the first). From anywhere, as above."""
         self._stopping = True
         self._wake()
 
     def close(self) -> None:
         """Free the loop's own resources (and the context, where the loop made it; its sockets must be closed)."""
-        self.remove_reader(self._wake_read)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self.remove_reader(self._wake_read.fileno())
+        self._wake_read.close()
+        self._wake_write.close()
         if self._owns_context:
             self.context.term()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes the poller as well as one more byte would
-            os.write(self._wake_write, b"\0")
+        with contextlib.suppress(OSError):  # full: one more byte would wake no better; closed: nobody is to be woken
+            self._wake_write.send(b"\0")
 
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while len(os.read(self._wake_read, 4096)) == 4096:
+            while len(self._wake_read.recv(4096)) == 4096:
                 pass
 
 
@@ -98,4 +104,4 @@ def _poll_ms(deadline: float | None) -> int:
     if deadline is None:
         return _LONGEST_POLL_MS
     # Rounded up: waking a fraction of a millisecond early would spin until the deadline.
-    return max(0, min(_LONGEST_POLL_MS, math.ceil((deadline - time.monotonic()) * 1000)))
+    return max(0, math.ceil(min(_LONGEST_POLL_MS, (deadline - time.monotonic()) * 1000)))

@@ -1,0 +1,158 @@
+"""The arrows of docs/architecture.md: who may import whom, read from the source without running it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stoker
+
+ROOT = Path(stoker.__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+# Room -> what it may know, as prefixes of module names below ``stoker``. Everybody may know its own room.
+ALLOWED: dict[str, set[str]] = {
+    "core": set(),
+    "wire": {"core", "errors"},
+    "io": {"core", "wire", "errors"},
+    "recovery": {"core", "errors"},
+    "leader": {"core", "errors"},
+    "engines": {"core", "errors"},
+    "config": {"core", "errors"},
+    "web": {"core.snapshot", "core.worker_snapshot", "core.states", "core.values", "errors"},
+    "client": {"core", "wire", "io", "config", "engines", "errors"},
+    "master": {"core", "wire", "io", "recovery", "leader", "engines", "config", "web", "errors"},
+    "worker": {"core", "wire", "io", "engines", "config", "web", "errors"},
+    "errors": set(),
+    "cli": {"errors"},  # the commands are loaded by name, when they are asked for
+    "__main__": {"cli"},
+    "__init__": {"client"},  # the public Python interface
+}
+
+# The cores decide; they neither look at the world nor at the clock, and they roll no dice.
+PURE = {
+    *(
+        "__future__",
+        "abc",
+        "bisect",
+        "collections",
+        "contextlib",
+        "dataclasses",
+        "datetime",
+        "enum",
+        "functools",
+        "heapq",
+    ),
+    *("itertools", "logging", "math", "operator", "re", "string", "typing", "msgspec"),
+}
+IMPURE_CALLS = {"now", "today", "utcnow", "getLogger"}  # of what PURE lets in
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import, wherever in the file it is; names imported from a package count as modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield node.lineno, "." * node.level
+            else:
+                for alias in node.names:
+                    yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def violations(room: str, source: str) -> list[str]:
+    tree = ast.parse(source)
+    found = []
+    for line, module in imports(tree):
+        if module.startswith("."):
+            found.append(f"{line}: relative import")
+        elif module.split(".")[0] == "stoker":
+            below = module.removeprefix("stoker").removeprefix(".")
+            known = {room, "__version__", *ALLOWED[room]}
+            if below and not any(below == name or below.startswith(f"{name}.") for name in known):
+                found.append(f"{line}: {room} may not know {module}")
+        elif room == "core" and module.split(".")[0] not in PURE:
+            found.append(f"{line}: core may not know {module}")
+    return found + list(forbidden_calls(room, tree))
+
+
+def forbidden_calls(room: str, tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if isinstance(node.func, ast.Name) and name in {"eval", "exec"}:
+            yield f"{node.lineno}: {name}()"
+        if room == "core" and name in IMPURE_CALLS:
+            yield f"{node.lineno}: core asks the world: {name}()"
+        if room != "io" and name == "socket" and any(is_zmq(argument) for argument in node.args):
+            yield f"{node.lineno}: ZeroMQ sockets are made in io only"
+
+
+def is_zmq(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "zmq"
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {room_of(path) for path in SOURCES} <= set(ALLOWED)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows(path: Path) -> None:
+    assert violations(room_of(path), path.read_text()) == []
+
+
+def test_nobody_pickles() -> None:
+    for path in SOURCES:
+        modules = {module.split(".")[0] for _, module in imports(ast.parse(path.read_text()))}
+        assert not modules & {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}, path
+
+
+def test_the_keeper_needs_the_standard_library_only() -> None:
+    """It outlives the worker daemon, and so upgrades of what that needs."""
+    waiting, seen = [ROOT / "worker" / "keeper.py"], set()
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        for line, module in imports(ast.parse(path.read_text())):
+            top = module.split(".")[0]
+            assert top in sys.stdlib_module_names or top == "stoker", f"{path}:{line}: {module}"
+            own = ROOT.joinpath(*module.split(".")[1:-1]).with_suffix(".py")
+            if top == "stoker" and own.exists() and own not in seen:
+                waiting.append(own)
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("core", "import time"),
+        ("core", "import random"),
+        ("core", "def f():\n    import zmq"),
+        ("core", "from stoker.io.loop import Loop"),
+        ("core", "from stoker import io"),
+        ("core", "from datetime import datetime\ndatetime.now()"),
+        ("core", "from .states import Role"),
+        ("wire", "from stoker.io import sockets"),
+        ("io", "from stoker.master import daemon"),
+        ("web", "from stoker.core.master import Master"),
+        ("web", "from stoker.core import books"),
+        ("master", "from stoker.worker import daemon"),
+        ("worker", "import stoker.master.daemon"),
+        ("client", "from stoker.worker.daemon import WorkerDaemon"),
+        ("client", "context.socket(zmq.DEALER)"),
+        ("master", "eval('1')"),
+    ],
+)
+def test_the_guard_sees_what_it_guards_against(room: str, source: str) -> None:
+    assert violations(room, source)
