@@ -17,6 +17,7 @@ class ExecutorPage(Value, frozen=True):
     pid: int = 0
     exit: Exit = Exit()
     command: tuple[str, ...] = ()
+    app_cores_max: int | None = None  # None: unlimited
 
 
 class DriverPage(Value, frozen=True):

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
-from flask import Flask, Response, jsonify, make_response, redirect, render_template, request
-from werkzeug.exceptions import BadRequest, Forbidden, NotFound
+from flask import Flask, Response, make_response, redirect, render_template, request
+from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from stoker.core.snapshot import ClusterView
+from stoker.core.snapshot import AppView, ClusterView, DriverView
 from stoker.core.states import DriverState, MasterState
+from stoker.errors import NotFound as NoSuchJob
 from stoker.errors import StokerError
-from stoker.web.common import Csrf, new_app
-from stoker.web.spark_json import cluster_json, utilization_json
+from stoker.web.common import as_json, new_app
+from stoker.web.csrf import Csrf
+from stoker.web.show import web_link
+from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, utilization_json
+
+Job = TypeVar("Job", AppView, DriverView)
 
 
 class MasterControl(Protocol):
-    """What the dashboard may change."""
+    """What the dashboard may change; called from its own threads."""
 
-    def kill(self, job_id: str) -> str: ...
+    def kill(self, job_id: str) -> str:
+        """Kill a driver or application; what was done, in words. Raises StokerError, whose text is shown."""
+        ...
 
 
 def make_app(
@@ -31,15 +38,24 @@ def make_app(
     title: str = "",
     kill_enabled: bool = True,
 ) -> Flask:
+    """``host`` is where it listens, ``title`` is spark.ui.title ("": the master's URL), ``kill_enabled`` is
+    spark.ui.killEnabled. ``snapshot`` may raise StokerError, which becomes a 503."""
     app = new_app(__name__, host=host)
+    _add_pages(app, snapshot, control, title, kill_enabled)
+    _add_json(app, snapshot)
+    return app
+
+
+def _add_pages(
+    app: Flask, snapshot: Callable[[], ClusterView], control: MasterControl, title: str, kill_enabled: bool
+) -> None:
     csrf = Csrf()
 
     def page(template: str, cluster: ClusterView, **values: Any) -> Response:
         token = csrf.token()
-        heading = title or f"Stoker master at {cluster.url}"
-        body = render_template(
-            template, cluster=cluster, title=heading, csrf=token, may_kill=kill_enabled, worker_links=_links(cluster), **values
-        )
+        values["title"] = values.get("title") or title or f"Stoker Master at {cluster.url}"
+        links = {worker.id: link for worker in cluster.workers if (link := web_link(worker.webui_url))}
+        body = render_template(template, cluster=cluster, csrf=token, may_kill=kill_enabled, links=links, **values)
         return csrf.give(make_response(body), token)
 
     @app.get("/")
@@ -49,19 +65,15 @@ def make_app(
 
     @app.get("/app/")
     def app_page() -> Response:
-        cluster, wanted = snapshot(), request.args.get("appId", "")
-        found = _find((*cluster.active_apps, *cluster.completed_apps), wanted)
-        if found is None:
-            raise NotFound(f"No running application with ID {wanted}")
-        return page("app.html", cluster, app=found)
+        cluster = snapshot()
+        found = _find((*cluster.active_apps, *cluster.completed_apps), "appId", "No running application with ID")
+        return page("app.html", cluster, app=found, title=f"Application: {found.name}")
 
     @app.get("/driver/")
     def driver_page() -> Response:
-        cluster, wanted = snapshot(), request.args.get("driverId", "")
-        found = _find((*cluster.active_drivers, *cluster.completed_drivers), wanted)
-        if found is None:
-            raise NotFound(f"No driver with ID {wanted}")
-        return page("driver.html", cluster, driver=found)
+        cluster = snapshot()
+        found = _find((*cluster.active_drivers, *cluster.completed_drivers), "driverId", "No driver with ID")
+        return page("driver.html", cluster, driver=found, title=f"Driver: {found.name}")
 
     @app.post("/app/kill/")
     @app.post("/driver/kill/")
@@ -69,63 +81,65 @@ def make_app(
         if not kill_enabled:
             raise Forbidden("Killing from this dashboard is switched off (spark.ui.killEnabled).")
         csrf.check()
-        wanted = request.form.get("id", "")
-        if request.form.get("terminate") != "true" or not wanted:
+        job_id = request.form.get("id", "")
+        if request.form.get("terminate") != "true" or not job_id:
             raise BadRequest("A kill needs an id and terminate=true.")
         try:
-            control.kill(wanted)
+            control.kill(job_id)
         except StokerError as error:
-            raise NotFound(str(error)) from None
+            raise _refusal(error) from None
         return redirect("/", 303)
 
+
+def _add_json(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
     @app.get("/json/")
     def whole_json() -> Response:
-        return jsonify(cluster_json(snapshot()))
+        return as_json(cluster_json(snapshot()))
 
-    @app.get("/json/<field>")
+    @app.get("/json/clusterutilization/")
+    def utilization() -> Response:
+        return as_json(utilization_json(snapshot()))
+
+    @app.get("/json/<field>/")
     def one_field(field: str) -> Response:
-        cluster = snapshot()
-        if field == "clusterutilization":
-            return jsonify(utilization_json(cluster))
-        whole = cluster_json(cluster)
-        if field not in whole:
-            raise NotFound(f"there is no field {field!r}: it is one of {', '.join(sorted(whole))}")
-        return jsonify({field: whole[field]})
+        if field not in CLUSTER_FIELDS:
+            raise NotFound(f"There is no field {field[:40]!r}: it is one of {', '.join(CLUSTER_FIELDS)}.")
+        return as_json({field: CLUSTER_FIELDS[field](snapshot())})
 
     @app.get("/healthz")
     def healthz() -> Response:
-        return jsonify(status="ok")
+        """The daemon answers, whatever its state."""
+        return as_json({"status": "ok"})
 
     @app.get("/readyz")
     def readyz() -> Response:
+        """200 only from a master that takes work: not from a standby, not during recovery."""
         state = snapshot().state
-        return make_response(jsonify(status=state.value), 200 if state is MasterState.ALIVE else 503)
-
-    return app
+        return as_json({"status": state.value}, 200 if state is MasterState.ALIVE else 503)
 
 
-def _find(views: tuple[Any, ...], wanted: str) -> Any:
-    return next((view for view in views if view.id == wanted), None)
+def _find(jobs: Sequence[Job], parameter: str, otherwise: str) -> Job:
+    wanted = request.args.get(parameter, "")
+    for job in jobs:
+        if job.id == wanted:
+            return job
+    raise NotFound(f"{otherwise} {wanted[:80]}")
 
 
-def _links(cluster: ClusterView) -> dict[str, str]:
-    """Worker id -> its dashboard, if it has one and can be reached by a link."""
-    return {worker.id: worker.webui_url for worker in cluster.workers if worker.webui_url.startswith(("http://", "https://"))}
+def _refusal(error: StokerError) -> HTTPException:
+    return NotFound(str(error)) if isinstance(error, NoSuchJob) else Conflict(str(error))
 
 
 def _summary(cluster: ClusterView) -> dict[str, Any]:
-    drivers: Counter[DriverState] = Counter(driver.state for driver in (*cluster.active_drivers, *cluster.completed_drivers))
-    waiting = drivers[DriverState.SUBMITTED]
-    json = cluster_json(ClusterView(url="", state=cluster.state, epoch=0, version="", workers=cluster.workers))
+    """What the page's head counts; drivers waiting to be placed or to be relaunched are not running."""
+    active = Counter(driver.state for driver in cluster.active_drivers)
+    completed = Counter(driver.state for driver in cluster.completed_drivers)
+    waiting, relaunching = active[DriverState.SUBMITTED], active[DriverState.RELAUNCHING]
     return {
         "workers": Counter(worker.state.value for worker in cluster.workers),
-        "cores": json["cores"],
-        "cores_used": json["coresused"],
-        "memory": json["memory"],
-        "memory_used": json["memoryused"],
-        "drivers_active": len(cluster.active_drivers),
-        "drivers_waiting": waiting,
-        "drivers": {state.value: count for state, count in drivers.items()},
+        "running": len(cluster.active_drivers) - waiting - relaunching,
+        "waiting": waiting,
+        "relaunching": relaunching,
+        "completed": Counter({state.value: count for state, count in completed.items()}),
+        **{field: CLUSTER_FIELDS[field](cluster) for field in ("cores", "coresused", "memory", "memoryused")},
     }
-
-

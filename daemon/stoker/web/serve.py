@@ -11,74 +11,93 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stoker.errors import ConfigError
 
+if TYPE_CHECKING:
+    from stoker.web.http import DashboardServer
+
 LOG = logging.getLogger("stoker.web")
-THREADS = 4
-MAX_BODY = 65536  # bytes; the pages post nothing but ids
-MAX_HEADER = 16384  # bytes
 BACKLOG = 128
+CLOSE_WITHIN = 2.0  # seconds; a page that takes longer is cut off
 
 
 class LazyWebServer:
-    """Binds in the constructor: ``port``, then +1 ... when it is taken, 0 for any. Raises ConfigError."""
+    """Binds in the constructor: ``port``, then +1 ... ``max_port_retries`` times while it is taken; 0 for any. Raises
+    ConfigError. ``make_app`` imports and makes the WSGI application; it is called once, in the server's own thread."""
 
     def __init__(self, host: str, port: int, make_app: Callable[[], Any], *, max_port_retries: int = 16) -> None:
         self._make_app = make_app
-        self._socket = _bind(host, port, max_port_retries)
-        self.port: int = self._socket.getsockname()[1]
-        self._stop_read, self._stop_write = socket.socketpair()
-        self._server: Any = None
+        self._listener = _bind(host, port, max_port_retries)
+        self.port: int = self._listener.getsockname()[1]
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._lock = threading.Lock()
+        self._server: DashboardServer | None = None
+        self._closing = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
         self._thread.start()
 
+    def close(self) -> None:
+        """Idempotent. Nothing is listening when it returns."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            if self._server is not None:
+                self._server.stop()
+        self._wake_write.send(b"\0")
+        if self._thread is not None:
+            self._thread.join(CLOSE_WITHIN)
+        for end in (self._listener, self._wake_read, self._wake_write):
+            end.close()
+
     def _serve(self) -> None:
-        readable, _, _ = select.select([self._socket, self._stop_read], [], [])
-        if self._stop_read in readable:
+        """The daemon goes on when its dashboard cannot: a visitor is then refused instead of left waiting."""
+        if not self._somebody_comes():
             return
-        from waitress.server import create_server  # noqa: PLC0415 - on the first visit
+        try:
+            server = self._make_server()
+            if server is not None:
+                server.run()
+        except Exception:
+            LOG.exception("the dashboard has failed and stays closed until the daemon is restarted")
+            self._listener.close()
+
+    def _somebody_comes(self) -> bool:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        return self._wake_read.fileno() not in {descriptor for descriptor, _ in poll.poll()}
+
+    def _make_server(self) -> DashboardServer | None:
+        """None when it was closed meanwhile."""
+        from stoker.web.http import DashboardServer  # noqa: PLC0415 - on the first visit
 
         logging.getLogger("waitress").setLevel(logging.ERROR)
-        self._server = create_server(
-            self._make_app(),
-            sockets=[self._socket],
-            threads=THREADS,
-            max_request_body_size=MAX_BODY,
-            max_request_header_size=MAX_HEADER,
-            channel_timeout=30,
-            ident=None,
-            clear_untrusted_proxy_headers=True,
-        )
-        try:
-            self._server.run()
-        except OSError:
-            LOG.debug("the dashboard's socket was closed")
-
-    def close(self) -> None:
-        self._stop_write.send(b"\0")
-        if self._server is not None:
-            self._server.close()
-        self._socket.close()
+        app = self._make_app()
+        with self._lock:
+            if not self._closing:
+                self._server = DashboardServer(app, self._listener)
+            return self._server
 
 
 def _bind(host: str, port: int, retries: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    tried = [0] if port == 0 else [port + offset for offset in range(retries + 1) if port + offset <= 65535]
+    candidates = [port] if port == 0 else range(port, min(port + retries, 65535) + 1)
     problem = ""
-    for candidate in tried:
+    for candidate in candidates:
         listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, candidate))
             listener.listen(BACKLOG)
-        except OSError as error:
+            return listener
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is too long
             listener.close()
-            problem = error.strerror or str(error)
-            continue
-        return listener
-    raise ConfigError(f"the dashboard cannot listen on {host}, ports {tried[0]}-{tried[-1]}: {problem}")
+            problem = getattr(error, "strerror", None) or str(error)
+    tried = f"port {port}" if len(candidates) < 2 else f"ports {candidates[0]}-{candidates[-1]}"
+    raise ConfigError(f"the dashboard cannot listen on {host} {tried}: {problem}; choose another with --webui-port")

@@ -1,54 +1,62 @@
-"""Views in the shape of Spark's ``/json/`` (spec 15.5), key for key, so that existing monitors work. Times in ms."""
+"""Views in the shape of Spark's ``/json/`` (spec 15.5), key for key and in its order, so that existing monitors work.
+
+Times are in milliseconds since the Unix epoch, durations in milliseconds, memory in MiB. The ``resources*`` keys are
+always there and empty: Spark's own are for GPUs and the like, which this scheduler does not hand out.
+"""
 
 from __future__ import annotations
 
+import shlex
 import time
+from collections.abc import Callable
 from typing import Any
 
 from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
-from stoker.core.states import WorkerState
-from stoker.core.values import UNLIMITED
+from stoker.core.states import DriverState, WorkerState
 from stoker.core.worker_snapshot import ExecutorPage, WorkerPage
 
 Json = dict[str, Any]
 
 
+def alive_workers(cluster: ClusterView) -> list[WorkerView]:
+    """Those whose cores and memory count: the totals of page and JSON are over them only."""
+    return [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
+
+
+CLUSTER_FIELDS: dict[str, Callable[[ClusterView], Any]] = {
+    "url": lambda cluster: cluster.url,
+    "workers": lambda cluster: [worker_json(worker) for worker in cluster.workers],
+    "aliveworkers": lambda cluster: len(alive_workers(cluster)),
+    "cores": lambda cluster: sum(worker.cores for worker in alive_workers(cluster)),
+    "coresused": lambda cluster: sum(worker.cores_used for worker in alive_workers(cluster)),
+    "memory": lambda cluster: sum(worker.memory_mib for worker in alive_workers(cluster)),
+    "memoryused": lambda cluster: sum(worker.memory_used_mib for worker in alive_workers(cluster)),
+    "resources": lambda _: [],
+    "resourcesused": lambda _: [],
+    "activeapps": lambda cluster: [app_json(app) for app in cluster.active_apps],
+    "completedapps": lambda cluster: [app_json(app) for app in cluster.completed_apps],
+    "activedrivers": lambda cluster: [driver_json(driver) for driver in cluster.active_drivers],
+    "completeddrivers": lambda cluster: [driver_json(driver) for driver in cluster.completed_drivers],
+    "status": lambda cluster: cluster.state.value,
+}
+
+
 def cluster_json(cluster: ClusterView) -> Json:
-    alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
-    return {
-        "url": cluster.url,
-        "workers": [worker_json(worker) for worker in cluster.workers],
-        "aliveworkers": len(alive),
-        "cores": sum(worker.cores for worker in alive),
-        "coresused": sum(worker.cores_used for worker in alive),
-        "memory": sum(worker.memory_mib for worker in alive),
-        "memoryused": sum(worker.memory_used_mib for worker in alive),
-        "resources": [],
-        "resourcesused": [],
-        "activeapps": [app_json(app) for app in cluster.active_apps],
-        "completedapps": [app_json(app) for app in cluster.completed_apps],
-        "activedrivers": [driver_json(driver) for driver in cluster.active_drivers],
-        "completeddrivers": [driver_json(driver) for driver in cluster.completed_drivers],
-        "status": cluster.state.value,
-    }
+    """The master's ``/json/``."""
+    return {field: make(cluster) for field, make in CLUSTER_FIELDS.items()}
 
 
 def utilization_json(cluster: ClusterView) -> Json:
-    """``/json/clusterutilization``."""
-    whole = cluster_json(cluster)
-    waiting = sum(driver.state.value == "SUBMITTED" for driver in cluster.active_drivers)
-
-    def percent(used: int, total: int) -> int:
-        return 100 * used // total if total else 100
-
+    """The master's ``/json/clusterutilization``; percentages are whole, and 100 where there is nothing to use."""
+    total = {field: CLUSTER_FIELDS[field](cluster) for field in ("cores", "coresused", "memory", "memoryused")}
     return {
-        "waitingDrivers": waiting,
-        "cores": whole["cores"],
-        "coresused": whole["coresused"],
-        "coresutilization": percent(whole["coresused"], whole["cores"]),
-        "memory": whole["memory"],
-        "memoryused": whole["memoryused"],
-        "memoryutilization": percent(whole["memoryused"], whole["memory"]),
+        "waitingDrivers": sum(driver.state is DriverState.SUBMITTED for driver in cluster.active_drivers),
+        "cores": total["cores"],
+        "coresused": total["coresused"],
+        "coresutilization": _percent(total["coresused"], total["cores"]),
+        "memory": total["memory"],
+        "memoryused": total["memoryused"],
+        "memoryutilization": _percent(total["memoryused"], total["memory"]),
     }
 
 
@@ -68,17 +76,17 @@ def worker_json(worker: WorkerView) -> Json:
         "resourcesused": {},
         "resourcesfree": {},
         "state": worker.state.value,
-        "lastheartbeat": round(worker.last_heartbeat * 1000),
+        "lastheartbeat": _ms(worker.last_heartbeat),
     }
 
 
 def app_json(app: AppView) -> Json:
-    end = app.ended or time.time()
+    """``cores`` are those granted, as in Spark: what it asked for is on its page."""
     return {
         "id": app.id,
-        "starttime": round(app.submitted * 1000),
+        "starttime": _ms(app.submitted),
         "name": app.name,
-        "cores": app.cores_max if app.cores_max is not None else UNLIMITED,
+        "cores": app.cores_granted,
         "user": app.user,
         "memoryperexecutor": app.memory_mib,
         "memoryperslave": app.memory_mib,
@@ -86,14 +94,15 @@ def app_json(app: AppView) -> Json:
         "resourcesperslave": [],
         "submitdate": java_date(app.submitted),
         "state": app.state.value,
-        "duration": round((end - app.submitted) * 1000),
+        "duration": _ms((app.ended or time.time()) - app.submitted),
     }
 
 
 def driver_json(driver: DriverView) -> Json:
+    """``starttime`` is a string, as in Spark."""
     return {
         "id": driver.id,
-        "starttime": str(round(driver.submitted * 1000)),
+        "starttime": str(_ms(driver.submitted)),
         "state": driver.state.value,
         "cores": driver.cores,
         "memory": driver.memory_mib,
@@ -122,6 +131,7 @@ def worker_page_json(page: WorkerPage) -> Json:
 
 
 def _executor_json(executor: ExecutorPage) -> Json:
+    """``appdesc.cores`` are the most its application wants; 0: no limit."""
     return {
         "id": executor.executor_id,
         "memory": executor.memory_mib,
@@ -129,17 +139,31 @@ def _executor_json(executor: ExecutorPage) -> Json:
         "appid": executor.app_id,
         "appdesc": {
             "name": executor.app_name,
-            "cores": executor.cores,
+            "cores": executor.app_cores_max or 0,
             "memoryperexecutor": executor.memory_mib,
             "resourcesperexecutor": [],
             "memoryperslave": executor.memory_mib,
             "resourcesperslave": [],
             "user": executor.user,
-            "command": " ".join(executor.command),
+            "command": shlex.join(executor.command),
         },
     }
 
 
 def java_date(seconds: float) -> str:
-    """As java.util.Date prints it, which is what Spark puts there."""
-    return time.strftime("%a %b %d %H:%M:%S %Z %Y", time.localtime(seconds))
+    """As ``java.util.Date`` prints it, which is what Spark puts there: ``Sat Nov 21 07:41:53 UTC 2026``."""
+    moment = time.localtime(seconds)
+    day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]  # English in every locale
+    return f"{day} {month} {moment.tm_mday:02} {time.strftime('%H:%M:%S %Z %Y', moment)}"
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _percent(used: int, total: int) -> int:
+    return 100 * used // total if total else 100

@@ -58,6 +58,7 @@ def _executor_page(job: ExecutorJob) -> ExecutorPage:
         pid=job.pid,
         exit=job.exit,
         command=job.app.command.argv,
+        app_cores_max=job.app.max_cores,
     )
 
 

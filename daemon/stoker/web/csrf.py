@@ -1,0 +1,60 @@
+"""A form counts only when it is from one of our own pages.
+
+Double submit: a random cookie and the same value in the form, sealed with a key of this process; and what the browser says
+of where the form was, when it says it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Response, request
+from werkzeug.exceptions import Forbidden
+
+
+class Csrf:
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def token(self) -> str:
+        """The visitor's token; a new one when it has none of ours."""
+        token = request.cookies.get(_cookie(), "")
+        return token if self._is_ours(token) else self._seal(secrets.token_hex(16))
+
+    def give(self, response: Response, token: str) -> Response:
+        response.set_cookie(_cookie(), token, httponly=True, samesite="Strict", secure=request.is_secure)
+        return response
+
+    def check(self) -> None:
+        """Raises Forbidden for a form that is not from one of our own pages."""
+        token, cookie = request.form.get("csrfToken", ""), request.cookies.get(_cookie(), "")
+        same = hmac.compare_digest(token.encode(), cookie.encode())
+        if _is_foreign() or not same or not self._is_ours(token):
+            raise Forbidden("This form is not from this dashboard, or from before it was restarted: reload the page.")
+
+    def _seal(self, value: str) -> str:
+        return f"{value}.{hmac.new(self._key, value.encode(), 'sha256').hexdigest()}"
+
+    def _is_ours(self, token: str) -> bool:
+        value, _, _ = token.partition(".")
+        return hmac.compare_digest(self._seal(value).encode(), token.encode())
+
+
+def _cookie() -> str:
+    """Cookies do not know ports: the dashboards of one host must not overwrite each other's."""
+    _, _, port = request.host.rpartition(":")
+    return f"stoker_csrf_{port}" if port.isdigit() else "stoker_csrf"
+
+
+def _is_foreign() -> bool:
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.host
+    except ValueError:
+        return True

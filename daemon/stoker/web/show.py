@@ -1,0 +1,43 @@
+"""How values are shown to people."""
+
+from __future__ import annotations
+
+import time
+
+from stoker.core.values import Exit
+
+
+def show_mib(mib: int) -> str:
+    """Memory as Spark shows it: ``512.0 MiB``, ``15.5 GiB``."""
+    if mib >= 1024 * 1024:
+        return f"{mib / 1024 / 1024:.1f} TiB"
+    return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib}.0 MiB"
+
+
+def show_time(seconds: float) -> str:
+    """Local time, as Spark shows it; nothing for "not yet"."""
+    return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+
+
+def show_duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))} ms"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+def show_exit(exit: Exit) -> str:
+    """How a process ended; nothing while it has not."""
+    if exit.signal is not None:
+        return f"signal {exit.signal}"
+    return "" if exit.code is None else f"exit {exit.code}"
+
+
+def web_link(url: str) -> str:
+    """``url`` if a browser may be sent there, else nothing: jobs and workers say what their addresses are."""
+    return url if url.startswith(("http://", "https://")) else ""
