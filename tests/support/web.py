@@ -1,0 +1,184 @@
+"""Views for dashboards to show, and a page read the way a browser reads it: by parsing."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+
+from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
+from stoker.core.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
+from stoker.core.values import Exit
+from stoker.core.worker_snapshot import DriverPage, ExecutorPage, WorkerPage
+
+SUBMITTED = 1_400_000_000.25  # seconds
+VOID = {"meta", "link", "input", "br"}
+
+
+def worker_view(number: int = 1, **changes: Any) -> WorkerView:
+    view = WorkerView(
+        id=f"worker-20140513164640-host{number}-{7000 + number}",
+        host=f"host{number}",
+        port=7000 + number,
+        state=WorkerState.ALIVE,
+        cores=8,
+        cores_used=3,
+        memory_mib=15872,
+        memory_used_mib=1024,
+        webui_url=f"http://host{number}:8081",
+        last_heartbeat=SUBMITTED,
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+def driver_view(number: int = 1, **changes: Any) -> DriverView:
+    view = DriverView(
+        id=f"driver-20140513164640-{number:04}",
+        name="etl",
+        state=DriverState.RUNNING,
+        submitted=SUBMITTED,
+        cores=2,
+        memory_mib=512,
+        main="etl.pyz",
+        main_class="etl.main:run",
+        worker_id=worker_view().id,
+        attempts=(AttemptView(number=1, worker_id=worker_view().id, state=DriverState.RUNNING, started=SUBMITTED),),
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+def executor_view(number: int = 0, **changes: Any) -> ExecutorView:
+    view = ExecutorView(
+        id=number, worker_id=worker_view().id, host="host1", cores=1, memory_mib=1024, state=ExecutorState.RUNNING
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+def app_view(number: int = 1, **changes: Any) -> AppView:
+    view = AppView(
+        id=f"app-20140513164640-{number:04}",
+        name="count",
+        user="ada",
+        state=ApplicationState.RUNNING,
+        submitted=SUBMITTED,
+        cores_granted=1,
+        cores_max=4,
+        memory_mib=1024,
+        executors=(executor_view(),),
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+def cluster_view(**changes: Any) -> ClusterView:
+    view = ClusterView(
+        url="spark://host0:7077",
+        state=MasterState.ALIVE,
+        epoch=3,
+        version="0.1.0",
+        workers=(worker_view(1), worker_view(2, state=WorkerState.DEAD)),
+        active_drivers=(driver_view(1), driver_view(2, state=DriverState.SUBMITTED, worker_id="", attempts=())),
+        completed_drivers=(driver_view(3, state=DriverState.FAILED, ended=SUBMITTED + 5),),
+        active_apps=(app_view(1),),
+        completed_apps=(app_view(2, state=ApplicationState.FINISHED, ended=SUBMITTED + 90, executors=()),),
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+def worker_page(**changes: Any) -> WorkerPage:
+    page = WorkerPage(
+        id=worker_view().id,
+        master_url="spark://host0:7077",
+        master_webui_url="http://host0:8080",
+        host="host1",
+        port=7001,
+        webui_url="http://host1:8081",
+        cores=8,
+        cores_used=3,
+        memory_mib=15872,
+        memory_used_mib=1536,
+        executors=(executor_page(),),
+        drivers=(driver_page(),),
+        finished_drivers=(driver_page(driver_id="driver-20140513164640-0009", exit=Exit(code=7, reason="it gave up")),),
+    )
+    return msgspec.structs.replace(page, **changes)
+
+
+def executor_page(**changes: Any) -> ExecutorPage:
+    page = ExecutorPage(
+        app_id="app-20140513164640-0001",
+        executor_id=4,
+        app_name="count",
+        user="ada",
+        cores=1,
+        memory_mib=1024,
+        state=ExecutorState.RUNNING,
+        command=("sh", "-c", "echo hello"),
+    )
+    return msgspec.structs.replace(page, **changes)
+
+
+def driver_page(**changes: Any) -> DriverPage:
+    page = DriverPage(
+        driver_id="driver-20140513164640-0001",
+        main="etl.pyz",
+        main_class="etl.main:run",
+        cores=2,
+        memory_mib=512,
+        state=DriverState.RUNNING,
+    )
+    return msgspec.structs.replace(page, **changes)
+
+
+class Page(HTMLParser):
+    """``tables``: heading -> rows of cell texts, heads first; ``forms``: (action, fields). Raises AssertionError for tags
+    that are not closed where they should be."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self._heading = ""
+        self.feed(html)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "h2":
+            self._heading = ""
+        elif tag == "tr":
+            self.tables.setdefault(self._heading, []).append([])
+        elif tag in {"th", "td"}:
+            self.tables[self._heading][-1].append("")
+        elif tag == "form":
+            self.forms.append((given["action"] or "", {}))
+        elif tag == "input":
+            self.forms[-1][1][given["name"] or ""] = given["value"] or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, f"</{tag}> closes another tag"
+        if tag == "h2":
+            self._heading = self._heading.partition(" (")[0].strip()
+
+    def handle_data(self, data: str) -> None:
+        words = " ".join(data.split())
+        self.text = f"{self.text} {words}".strip() if words else self.text
+        if "h2" in self._open:
+            self._heading += data
+        elif {"td", "th"} & set(self._open) and words:
+            row = self.tables[self._heading][-1]
+            row[-1] = f"{row[-1]} {words}".strip()
+
+    def links(self) -> list[str]:
+        return [given["href"] or "" for tag, given in self.tags if tag == "a"]
+
+    def definition(self, term: str) -> str:
+        """What the summary says of ``term``: the text up to the next one, as far as this parser can tell."""
+        return self.text.partition(f" {term} ")[2]
