@@ -1,12 +1,13 @@
 """Who runs where: the scheduling algorithms of spec section 10, as pure functions over what is free.
 
 Offers are working copies: the functions take from them what they assign, so one pass can go on with what is left.
+Both functions give exactly what the spec's loops give, at the cost of what they place instead of what they look at:
+docs/adr/0002-placement.md has the reasoning, tests/unit/test_placement_properties.py the proof against those loops.
 """
 
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,12 +33,14 @@ class Offer:
 
 
 class Shuffle(Protocol):
+    """Shuffles in place, as ``random.Random.shuffle`` does."""
+
     def __call__(self, items: list[Any], /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class AppNeed:
-    """What an application may still get. ``executors``: how many it has."""
+    """What an application may still get. ``executors``: how many it has; memory in MiB an executor."""
 
     cores_left: int
     cores_per_executor: int | None
@@ -63,15 +66,22 @@ def place_drivers(
         shuffle(candidates)
     else:
         candidates.sort(key=lambda offer: offer.worker_id)
+    searches: dict[Shape, _Search] = {}
+    too_large: list[Shape] = []
     placed: list[tuple[str, str]] = []
     cursor = 0
     heads = [(*head, shape) for shape in queue.shapes() if (head := queue.head(shape)) is not None]
     heapq.heapify(heads)
     while heads and len(placed) < slots:
         _, driver_id, shape = heapq.heappop(heads)
-        chosen = _first_fit(candidates, shape, cursor if spread_out else 0)
-        if chosen is None:
-            continue  # what is free only shrinks: the whole lane is out for this pass
+        if any(shape.cores >= cores and shape.memory_mib >= memory for cores, memory in too_large):
+            continue
+        if shape not in searches:
+            searches[shape] = _Search(candidates, shape)
+        chosen = searches[shape].first(cursor if spread_out else 0)
+        if chosen is None:  # and so it stays in this pass: what is free only shrinks
+            too_large.append(shape)
+            continue
         candidates[chosen].take(*shape)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
@@ -87,15 +97,40 @@ def _candidates(queue: DriverQueue, offers: list[Offer]) -> list[Offer]:
     shapes = queue.shapes()
     if not shapes:
         return []
-    cores, memory = min(shape[0] for shape in shapes), min(shape[1] for shape in shapes)
+    cores, memory = min(shape.cores for shape in shapes), min(shape.memory_mib for shape in shapes)
     return [offer for offer in offers if offer.fits(cores, memory)]
 
 
-def _first_fit(offers: list[Offer], shape: Shape, start: int) -> int | None:
-    for index in itertools.chain(range(start, len(offers)), range(start)):
-        if offers[index].fits(*shape):
-            return index
-    return None
+class _Search:
+    """First fit for one shape, as often as a pass asks. An offer found too small is too small for the rest of the pass,
+    so it is skipped from then on (disjoint sets with path compression): all searches together look at each offer about
+    once, plus once for each driver placed."""
+
+    def __init__(self, offers: list[Offer], shape: Shape) -> None:
+        self._offers = offers
+        self._shape = shape
+        self._skip: dict[int, int] = {}  # index of an offer that does not fit -> a later index that may
+
+    def first(self, start: int) -> int | None:
+        """Index of the first offer that fits, from ``start`` on and then from the beginning."""
+        index = self._from(start)
+        if index == len(self._offers) and start > 0:
+            index = self._from(0)
+        return index if index < len(self._offers) else None
+
+    def _from(self, index: int) -> int:
+        offers, skip, passed = self._offers, self._skip, []
+        while index < len(offers):
+            following = skip.get(index)
+            if following is None:
+                if offers[index].fits(*self._shape):
+                    break
+                following = index + 1
+            passed.append(index)
+            index = following
+        for before in passed:
+            skip[before] = index
+        return index
 
 
 # --- executors (10.2, 10.3) ------------------------------------------------------------------------------------------
@@ -114,50 +149,68 @@ def place_executors(
 ) -> list[tuple[str, int]]:
     """(worker id, cores) for each executor to launch, grouped by worker in the order of ``selection``."""
     least = need.cores_per_executor or 1
-    if need.cores_left < least:
+    if need.cores_left < least or need.executors >= need.executor_limit:
         return []
     key, descending = _ORDER[selection]
     usable = sorted((offer for offer in offers if offer.fits(least, need.memory_mib)), key=key, reverse=descending)
-    assigned = _assign_cores(need, usable, spread_out)
     placed: list[tuple[str, int]] = []
-    for offer, cores in zip(usable, assigned, strict=True):
-        if cores == 0:
+    for offer, bites in zip(usable, _bites(need, usable, spread_out), strict=True):
+        if bites == 0:
             continue
-        each = need.cores_per_executor or cores
-        for _ in range(cores // each):
-            placed.append((offer.worker_id, each))
-            offer.take(each, need.memory_mib)
+        # Of ``least`` cores a bite: an executor each, or all of them the one executor's there.
+        executors = [bites] if need.cores_per_executor is None else [need.cores_per_executor] * bites
+        for cores in executors:
+            offer.take(cores, need.memory_mib)
+            placed.append((offer.worker_id, cores))
     return placed
 
 
-def _assign_cores(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
-    """Cores for each usable worker. ``least`` cores are given at a time, not one: 4 workers of 16 cores, 48 cores wanted
-    and 16 an executor must give 3 executors, not 12 cores everywhere (SPARK-8881)."""
-    least = need.cores_per_executor or 1
-    to_assign = min(need.cores_left, sum(offer.cores_free for offer in usable))
-    cores = [0] * len(usable)
-    count = [0] * len(usable)
-    total = need.executors
+def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
+    """How many bites of ``cores_per_executor`` cores (of one core without it) each usable worker gives.
 
-    def can_take(index: int) -> bool:
-        offer = usable[index]
-        if to_assign < least or offer.cores_free - cores[index] < least:
-            return False
-        if need.cores_per_executor is None and count[index] > 0:
-            return True  # one more core for the one executor there
-        memory_left = offer.memory_free - count[index] * need.memory_mib
-        return memory_left >= need.memory_mib and total < need.executor_limit
+    Whole executors, not single cores: of 4 workers with 16 cores, 48 cores in executors of 16 are 3 executors, not 12
+    cores everywhere (SPARK-8881). Without ``cores_per_executor`` the limit on executors is one on workers, and memory
+    is needed once a worker, which "usable" has seen to.
+    """
+    more = need.executor_limit - need.executors
+    each = need.cores_per_executor
+    if each is None:
+        room = [offer.cores_free if index < more else 0 for index, offer in enumerate(usable)]
+        wanted = need.cores_left
+    else:
+        room = [_executors_fitting(offer, each, need.memory_mib) for offer in usable]
+        wanted = min(need.cores_left // each, more)
+    return _spread(room, wanted) if spread_out else _pack(room, wanted)
 
-    free = [index for index in range(len(usable)) if can_take(index)]
-    while free:
-        for index in free:
-            while can_take(index):
-                to_assign -= least
-                cores[index] += least
-                if need.cores_per_executor is not None or count[index] == 0:
-                    count[index] += 1
-                    total += 1
-                if spread_out:
-                    break
-        free = [index for index in free if can_take(index)]
-    return cores
+
+def _executors_fitting(offer: Offer, cores: int, memory_mib: int) -> int:
+    by_cores = offer.cores_free // cores
+    return min(by_cores, offer.memory_free // memory_mib) if memory_mib else by_cores
+
+
+def _pack(room: list[int], wanted: int) -> list[int]:
+    """Fill the first, then the second, and so on."""
+    given = []
+    for space in room:
+        given.append(min(space, wanted))
+        wanted -= given[-1]
+    return given
+
+
+def _spread(room: list[int], wanted: int) -> list[int]:
+    """One each in turn, round after round, as long as there is room: the same as pouring ``wanted`` into vessels of
+    different heights up to one level, the last incomplete round going to the first that still have room."""
+    level = 0
+    for full, height in enumerate(sorted(room)):
+        vessels = len(room) - full
+        rise = min(height - level, wanted // vessels)
+        level += rise
+        wanted -= rise * vessels
+        if level < height:
+            break
+    given = []
+    for space in room:
+        extra = 1 if wanted > 0 and space > level else 0
+        given.append(min(space, level) + extra)
+        wanted -= extra
+    return given

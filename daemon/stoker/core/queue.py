@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
-Shape = tuple[int, int]  # (cores, memory in MiB)
+
+class Shape(NamedTuple):
+    """What a driver takes of a worker; memory in MiB."""
+
+    cores: int
+    memory_mib: int
 
 
 class DriverQueue:
     """FIFO lanes, one per shape. Drivers of one shape fit or do not fit together, so a pass that finds a shape too large
-    is done with its whole lane."""
+    is done with its whole lane. Sequence numbers tell which lane's head is the oldest of all."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Shape, dict[str, int]] = {}  # shape -> driver id -> sequence number, oldest first
+        # A lane maps driver id to sequence number. OrderedDict, because taking the first of a plain dict again and
+        # again walks over all that were taken before.
+        self._lanes: dict[Shape, OrderedDict[str, int]] = {}
         self._shape_of: dict[str, Shape] = {}
         self._next = 0
 
@@ -21,9 +29,9 @@ class DriverQueue:
         """Append; a driver already waiting keeps its place."""
         if driver_id in self._shape_of:
             return
-        shape = (cores, memory_mib)
+        shape = Shape(cores, memory_mib)
         self._shape_of[driver_id] = shape
-        self._lanes.setdefault(shape, {})[driver_id] = self._next
+        self._lanes.setdefault(shape, OrderedDict())[driver_id] = self._next
         self._next += 1
 
     def remove(self, driver_id: str) -> bool:
@@ -38,9 +46,12 @@ class DriverQueue:
         return True
 
     def first(self) -> str | None:
-        return next(iter(self), None)
+        """The driver that has waited longest, or None."""
+        heads = [head for shape in self._lanes if (head := self.head(shape)) is not None]
+        return min(heads)[1] if heads else None
 
     def shapes(self) -> list[Shape]:
+        """The shapes of which at least one driver waits."""
         return list(self._lanes)
 
     def head(self, shape: Shape) -> tuple[int, str] | None:
@@ -58,5 +69,4 @@ class DriverQueue:
         return len(self._shape_of)
 
     def __iter__(self) -> Iterator[str]:
-        lanes = [((number, driver_id) for driver_id, number in lane.items()) for lane in self._lanes.values()]
-        return (driver_id for _, driver_id in heapq.merge(*lanes))
+        return iter(self._shape_of)
