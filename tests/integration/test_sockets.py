@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import signal
 import socket
 import threading
@@ -377,6 +378,16 @@ def test_half_an_authentication_is_a_programming_error(tmp_path: Path) -> None:
             Server(net.loop, host="127.0.0.1", port=0, keys=keys, authorizer=None)
     finally:
         net.close()
+
+
+def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        Net(tmp_path).close()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(before[1], 65536)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # --- who is gone ---------------------------------------------------------------------------------------------------

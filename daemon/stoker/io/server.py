@@ -5,6 +5,7 @@ who sent it (by CURVE key, never by what it says) and who is gone (see io.presen
 from __future__ import annotations
 
 import logging
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from stoker.io.loop import Loop
 from stoker.io.presence import Presence
 from stoker.wire import codec
 
+MAX_CONNECTIONS = 65536
 BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class Server:
             raise ValueError("authentication needs both the keys and the authorizer")
         if loop.context.get(zmq.IO_THREADS) != 1:
             raise ValueError("the order of events that io.presence relies on holds within one I/O thread")
+        _allow_many_connections()
         self._loop = loop
         self._authorizer = authorizer
         self._admission = Admission(authorizer)
@@ -231,6 +234,14 @@ class Server:
         if request is not None:
             self.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
         return Garbage(peer, reason)
+
+
+def _allow_many_connections() -> None:
+    """Every connection is a descriptor, and the usual soft limit of 1024 is smaller than a cluster with its clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, MAX_CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _do_nothing() -> None:
