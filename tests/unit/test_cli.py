@@ -1,0 +1,107 @@
+"""The command line as a user meets it: help, mistakes, exit codes; never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stoker.cli import COMMANDS
+
+RUN = [sys.executable, "-m", "stoker"]
+
+
+def stoker(*words: str, home: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home), "SPARK_CONF_DIR": str(home), **(env or {})}
+    return subprocess.run(
+        [*RUN, *words], env=environ, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("stoker: "), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    done = stoker("--help", home=tmp_path)
+    assert done.returncode == 0
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert stoker("--version", home=tmp_path).stdout.startswith("stoker 0.")
+    assert stoker(home=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(tmp_path: Path, command: str) -> None:
+    done = stoker(command, "--help", home=tmp_path)
+    assert done.returncode == 0 and f"stoker {command}" in done.stdout
+
+
+def test_unknown_command_names_the_nearest(tmp_path: Path) -> None:
+    assert "did you mean 'submit'?" in one_line(stoker("sumbit", home=tmp_path), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("master", "--port", "x"), "--port: 'x'"),
+        (("master", "--port", "70000"), "from 0 to 65535"),
+        (("master", "--nonsense"), "--nonsense"),
+        (("master", "-h", "no such host"), "not a host name"),
+        (("worker",), "MASTER"),
+        (("worker", "localhost:7077"), "spark://host:7077"),
+        (("worker", "-c", "none", "spark://localhost"), "--cores: 'none'"),
+        (("worker", "-m", "12q", "spark://localhost"), "512m or 2g"),
+        (("status",), "no master is known"),
+        (("status", "--master", "spark//x"), "spark://host:7077"),
+        (("kill",), "ID"),
+        (("config", "check", "/nonexistent/spark-env"), "No such file"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    assert says in one_line(stoker(*words, home=tmp_path), 1 if words[0] == "config" else 2)
+
+
+def test_host_of_another_machine(tmp_path: Path) -> None:
+    line = stoker("master", "-h", "192.0.2.1", "--webui-port", "0", home=tmp_path)
+    assert line.returncode in (1, 2) and "192.0.2.1" in line.stderr and "Traceback" not in line.stderr
+
+
+def test_zookeeper_is_refused_clearly(tmp_path: Path) -> None:
+    env = {"SPARK_DAEMON_JAVA_OPTS": "-Dspark.deploy.recoveryMode=ZOOKEEPER -Dspark.deploy.zookeeper.url=z:2181"}
+    done = stoker("master", "-h", "127.0.0.1", "-p", "0", "--webui-port", "0", home=tmp_path, env=env)
+    assert done.returncode == 2 and "ZOOKEEPER is not available in this version" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("spark-env", "SPARK_WORKER_CORES=2\n", ""),
+        ("spark-env", "SPARK_WORKER_CORES=many\n", "SPARK_WORKER_CORES"),
+        ("spark-env", "SPARK_WORKER_CORE=2\n", "did you mean SPARK_WORKER_CORES?"),
+        ("spark-env", "export X=$(id)\n", ":1: X runs a command"),
+        ("spark-defaults.conf", "spark.worker.timeout 30s\nspark.sql.x 1\n", ""),
+        ("spark-defaults.conf", "spark.worker.timeout soon\n", "spark.worker.timeout"),
+        ("spark-defaults.conf", "spark.worker.timeot 30\n", "did you mean spark.worker.timeout?"),
+    ],
+)
+def test_config_check(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    done = stoker("config", "check", str(path), home=tmp_path)
+    assert (done.returncode, bool(done.stderr)) == ((1, True) if problem else (0, False)), done
+    assert problem in done.stderr
+
+
+def test_commands_for_people_in_a_hurry_import_little() -> None:
+    code = (
+        "import sys, stoker.client.commands.submit; "
+        "print([name for name in ('flask', 'kazoo', 'tabulate', 'tqdm', 'sqlite3', 'asyncio') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
