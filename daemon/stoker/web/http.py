@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from typing import Any
 
@@ -35,7 +36,8 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         error = self.request.error
         self.status = f"{error.code} {error.reason}"
         kind, body = "text/plain; charset=utf-8", f"{self.status}\n"
-        if (self.request.path or "").startswith(("/json", "/api")):
+        path = getattr(self.request, "path", "")  # there is none when the request line is malformed
+        if path.startswith(("/json", "/api")):
             kind, body = "application/json", json.dumps({"error": error.reason, "status": error.code})
         self.response_headers += [("Content-Type", kind), ("X-Content-Type-Options", "nosniff")]
         self.set_close_on_finish()
@@ -75,6 +77,8 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
     ) -> None:
         self.request_within = request_within
         self.idle = idle
+        self._stopping = False
+        self._lock = threading.Lock()
         adjustments = Adjustments(
             sockets=[listener],
             threads=THREADS,
@@ -84,8 +88,6 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
             max_request_header_size=MAX_HEADER,
             outbuf_high_watermark=_NEVER,  # else a slow reader of a large answer would hold a thread
             cleanup_interval=LOOK_EVERY,
-            asyncore_loop_timeout=LOOK_EVERY,
-            asyncore_use_poll=True,  # select() ends at descriptor 1023
             log_socket_errors=False,
             ident=None,
         )
@@ -94,13 +96,27 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
 
     def run(self) -> None:
         try:
-            super().run()
+            while not self._stopping:  # with poll(), as select() ends at descriptor 1023
+                wasyncore.loop(timeout=LOOK_EVERY, use_poll=True, map=self._map, count=1)
         finally:
             self.task_dispatcher.shutdown(timeout=1)
+            self._close_all()
 
     def stop(self) -> None:
         """Thread-safe. Ends all connections, also those being answered."""
-        self.trigger.pull_trigger(lambda: wasyncore.close_all(self._map, ignore_all=True))
+        with self._lock:
+            if not self._stopping:
+                self._stopping = True
+                self.trigger.pull_trigger()
+
+    def _close_all(self) -> None:
+        """The wake-up pipe is kept while a page still runs that will write to it: its descriptor must not mean another
+        file by then."""
+        with self._lock:
+            self._stopping = True
+            if self.task_dispatcher.threads:
+                self.trigger.del_channel()
+            wasyncore.close_all(self._map, ignore_all=True)
 
     def maintenance(self, now: float) -> None:
         for channel in self.active_channels.values():
