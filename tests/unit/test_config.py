@@ -195,7 +195,7 @@ def test_ill_typed_property_names_itself(environ: dict[str, str], name: str, val
 @pytest.mark.parametrize("mode", ["FILESYSTEM", "ZOOKEEPER"])
 def test_recovery_mode_without_its_setting(environ: dict[str, str], mode: str) -> None:
     environ["SPARK_DAEMON_JAVA_OPTS"] = f"-Dspark.deploy.recoveryMode={mode}"
-    with pytest.raises(ConfigError, match="needs spark.deploy"):
+    with pytest.raises(ConfigError, match=r"needs spark\.deploy"):
         master(environ)
 
 
@@ -277,11 +277,24 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_variable_of_the_mission_is_known() -> None:
-    wanted = (
-        "SPARK_MASTER_IP SPARK_MASTER_PORT SPARK_MASTER_WEBUI_PORT SPARK_MASTER_OPTS SPARK_LOCAL_DIRS SPARK_WORKER_CORES"
-        " SPARK_WORKER_MEMORY SPARK_WORKER_PORT SPARK_WORKER_WEBUI_PORT SPARK_WORKER_INSTANCES SPARK_WORKER_DIR"
-        " SPARK_WORKER_OPTS SPARK_DAEMON_MEMORY SPARK_DAEMON_JAVA_OPTS SPARK_PUBLIC_DNS SPARK_JAVA_OPTS"
-    ).split()
+    wanted = [
+        "SPARK_MASTER_IP",
+        "SPARK_MASTER_PORT",
+        "SPARK_MASTER_WEBUI_PORT",
+        "SPARK_MASTER_OPTS",
+        "SPARK_LOCAL_DIRS",
+        "SPARK_WORKER_CORES",
+        "SPARK_WORKER_MEMORY",
+        "SPARK_WORKER_PORT",
+        "SPARK_WORKER_WEBUI_PORT",
+        "SPARK_WORKER_INSTANCES",
+        "SPARK_WORKER_DIR",
+        "SPARK_WORKER_OPTS",
+        "SPARK_DAEMON_MEMORY",
+        "SPARK_DAEMON_JAVA_OPTS",
+        "SPARK_PUBLIC_DNS",
+        "SPARK_JAVA_OPTS",
+    ]
     assert set(wanted) <= set(VARIABLES)
 
 

@@ -1,0 +1,173 @@
+"""The playbooks on this machine, as a user runs them: without root, in a home of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.cluster import free_port
+
+pytestmark = pytest.mark.ansible
+REPO = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Site:
+    """An inventory with its own ports and folders."""
+
+    home: Path
+    env: dict[str, str]
+    inventory: Path
+    port: int
+
+    def play(self, name: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [str(BIN / "ansible-playbook"), "-i", str(self.inventory), f"playbooks/{name}.yml", *words]
+        done = subprocess.run(command, cwd=REPO, env=self.env, capture_output=True, text=True, timeout=170, check=False)
+        assert not check or done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        return done
+
+    def stoker(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(BIN / "stoker"), *words], env=self.env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def write(self, *, spark_env: dict[str, object] | None = None, defaults: dict[str, object] | None = None) -> None:
+        base = {"SPARK_MASTER_PORT": self.port, "SPARK_MASTER_WEBUI_PORT": 0, "SPARK_WORKER_WEBUI_PORT": free_port()}
+        base |= {"SPARK_WORKER_CORES": 2, "SPARK_WORKER_MEMORY": "2g"}
+        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        here: dict[str, object] = {"localhost": None}
+        content = {
+            "all": {
+                "vars": {"spark_env": base | (spark_env or {}), "spark_defaults": defaults or {}},
+                "children": {"masters": {"hosts": here}, "workers": {"hosts": here}},
+                "hosts": {"localhost": host},
+            }
+        }
+        self.inventory.write_text(yaml.safe_dump(content))
+
+    def pid(self, name: str) -> int:
+        return int((self.home / "state" / "run" / f"stoker-{name}.pid").read_text().split()[0])
+
+
+def changed(done: subprocess.CompletedProcess[str]) -> int:
+    return sum(map(int, re.findall(r"changed=(\d+)", done.stdout)))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    keep = {name: os.environ[name] for name in ("LANG",) if name in os.environ}
+    env = {
+        **keep,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(tmp_path),
+        "SPARK_CONF_DIR": str(tmp_path / "conf"),
+        "STOKER_STATE_DIR": str(tmp_path / "state"),
+        "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    found = Site(tmp_path, env, tmp_path / "hosts.yml", free_port())
+    found.write()
+    yield found
+    found.play("stop-all", check=False)
+
+
+def test_start_is_verified_and_idempotent_and_stop_leaves_nothing(site: Site) -> None:
+    done = site.play("start-all", "--check", "--diff")
+    assert changed(done) > 0 and not (site.home / "conf" / "spark-env").exists()
+    assert changed(site.play("start-all")) > 0
+    status = json.loads(site.stoker("status", "--json").stdout)
+    assert [worker["state"] for worker in status["workers"]] == ["ALIVE"]
+    assert status["url"] == f"spark://localhost:{site.port}"
+    pids = site.pid("master"), site.pid("worker-1")
+    assert changed(site.play("start-all")) == 0
+    assert changed(site.play("start-all", "--check", "--diff")) == 0
+    assert (site.pid("master"), site.pid("worker-1")) == pids
+    assert "ALIVE" in site.play("status").stdout
+    assert changed(site.play("stop-all")) == 2
+    assert changed(site.play("stop-all")) == 0
+    assert all(not Path(f"/proc/{pid}").exists() for pid in pids)
+    assert site.play("status", check=False).returncode != 0
+
+
+def test_killed_daemon_is_started_again_and_only_it(site: Site) -> None:
+    site.play("start-all")
+    worker = site.pid("worker-1")
+    os.kill(site.pid("master"), signal.SIGKILL)
+    assert changed(site.play("start-all")) == 1
+    assert site.pid("worker-1") == worker
+
+
+def test_changed_configuration_restarts_daemons_and_leaves_jobs(site: Site) -> None:
+    site.play("start-all")
+    job = site.stoker("submit", "/bin/sleep", "600").stdout.strip()
+    before = site.pid("worker-1")
+    site.write(defaults={"spark.worker.timeout": "30s", "spark.deploy.spreadOut": True})
+    site.play("start-all")
+    assert site.pid("worker-1") != before
+    status = json.loads(site.stoker("status", "--json", job).stdout)
+    assert status["state"] == "RUNNING" and len(status["attempts"]) == 1
+    done = site.play("kill", "-e", f"id={job}")
+    assert changed(done) == 1
+    assert changed(site.play("kill", "-e", f"id={job}")) == 0
+
+
+def test_submit_and_kill(site: Site) -> None:
+    site.play("start-all")
+    done = site.play("submit", "-e", "app=/bin/echo", "-e", '{"args": ["hello from afar"]}', "-e", "wait=true")
+    assert "hello from afar" in done.stdout and re.search(r"driver-\d{14}-\d{4}", done.stdout)
+    done = site.play("submit", "-e", "app=/bin/false", "-e", "wait=true", check=False)
+    assert done.returncode != 0
+    for words, says in (
+        (("-e", "id=driver-20200101000000-0000"), "driver-20200101000000-0000"),
+        ((), "say what to kill"),
+    ):
+        done = site.play("kill", *words, check=False)
+        assert done.returncode != 0 and says in done.stdout + done.stderr and "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("spark_env", "defaults", "says"),
+    [
+        ({"SPARK_WORKER_CORES": "many"}, {}, "SPARK_WORKER_CORES"),
+        ({"SPARK_WORKER_COERS": 2}, {}, "did you mean SPARK_WORKER_CORES"),
+        ({}, {"spark.worker.timeout": "soon"}, "spark.worker.timeout"),
+    ],
+)
+def test_wrong_setting_fails_before_it_replaces_the_old_file(
+    site: Site, spark_env: dict[str, object], defaults: dict[str, object], says: str
+) -> None:
+    site.write(spark_env=spark_env, defaults=defaults)
+    done = site.play("start-all", check=False)
+    assert done.returncode != 0 and says in done.stdout + done.stderr
+    assert not list((site.home / "state").glob("run/*"))
+
+
+def test_daemon_that_does_not_come_up_shows_its_last_words(site: Site) -> None:
+    site.write(defaults={"spark.deploy.recoveryMode": "FILESYSTEM", "spark.deploy.recoveryDirectory": "/proc/nowhere"})
+    done = site.play("start-all", check=False)
+    assert done.returncode != 0
+    assert "cannot use the recovery directory /proc/nowhere" in done.stdout + done.stderr
+
+
+def test_several_workers_and_parts(site: Site) -> None:
+    site.write(spark_env={"SPARK_WORKER_INSTANCES": 2, "SPARK_WORKER_CORES": 1})
+    site.play("start-master")
+    site.play("start-slaves")
+    status = json.loads(site.stoker("status", "--json").stdout)
+    assert len([worker for worker in status["workers"] if worker["state"] == "ALIVE"]) == 2
+    assert changed(site.play("stop-workers")) == 1
+    assert changed(site.play("stop-slaves")) == 0
+    assert changed(site.play("stop-master")) == 1
