@@ -187,7 +187,7 @@ def test_a_stop_before_the_run_is_not_lost(loop: Loop) -> None:
 def test_waking_a_closed_loop_is_harmless() -> None:
     loop = Loop()
     loop.close()
-    with open(os.devnull, "wb"), open(os.devnull, "wb"):  # noqa: PTH123 - they take the numbers that were the loop's
+    with open(os.devnull, "wb"), open(os.devnull, "wb"):
         loop.call_soon_threadsafe(lambda: None)
         loop.stop()
 
