@@ -23,8 +23,8 @@ LAST_TRIES = 5  # after the process has ended, until the rest of its output is g
 
 
 class Job(Protocol):
-    """Whose output it is. ``run`` numbers its runs (0: none yet), ``place`` names where the latest writes: two runs at one
-    place append to the same file. ``is_over``: no further run will come. ``news`` changes with everything learned of it."""
+    """Whose output it is. ``run`` numbers its runs (0: none yet). ``is_over``: no further run will come. ``news`` changes
+    with everything learned of it."""
 
     id: str
     executor_id: int
@@ -32,9 +32,6 @@ class Job(Protocol):
 
     @property
     def run(self) -> int: ...
-
-    @property
-    def place(self) -> str: ...
 
     @property
     def is_over(self) -> bool: ...
@@ -103,13 +100,6 @@ class WatchedDriver:
         return self.view.attempts[-1].number if self.view is not None and self.view.attempts else 0
 
     @property
-    def place(self) -> str:
-        if self.view is None or not self.view.attempts:
-            return ""
-        # worker-TIME-HOST-PORT: a restarted worker has another time, and the same directory.
-        return self.view.attempts[-1].worker_id.split("-", 2)[-1]
-
-    @property
     def is_over(self) -> bool:
         return self.failure is not None or (self.view is not None and self.view.state.is_final)
 
@@ -129,7 +119,6 @@ class PolledExecutor:
     """An executor: of its application's state we ask only when its output does not come."""
 
     run = 1  # one that is replaced gets another number
-    place = ""
 
     def __init__(self, session: Session, app_id: str, executor_id: int) -> None:
         self.id = app_id
@@ -173,8 +162,8 @@ class LogFollower:
         self._job = job
         self._stream: Stream = stream
         self._write = write
-        self._offsets: dict[str, int] = {job.place: offset}
-        self._latest = (job.run, job.place)
+        self._offset = offset  # where to ask next
+        self._read: dict[str, int] = {}  # by file: how far it is read
         self._asked: Exchange | None = None
         self._asked_until = 0.0
         self._again_at = 0.0
@@ -200,31 +189,42 @@ class LogFollower:
         return self._asked_until
 
     def _ask(self, now: float) -> None:
-        run, place = self._job.run, self._job.place
-        if run == self._latest[0]:  # its worker came back under another name
-            self._offsets.setdefault(place, self._offsets[self._latest[1]])
-        self._latest = (run, place)
+        run, offset = self._job.run, self._offset
         self._seen, self._asked_until = self._job.news, now + GIVE_UP_ANSWER
         question = ReadLog(
             request=0,
             id=self._job.id,
             stream=self._stream,
             executor_id=self._job.executor_id,
-            offset=self._offsets.setdefault(place, 0),
+            offset=offset,
             limit=LIMIT,
             wait=POLL,
         )
-        self._asked = self._session.start(question, lambda answer: self._take(run, place, answer), prompt=False)
 
-    def _take(self, run: int, place: str, answer: Message) -> bool:
-        self._asked = None
-        if not isinstance(answer, LogData):
-            answer = LogData(request=0, error=getattr(answer, "reason", "the master answers something else"))
+        def answered(answer: Message) -> bool:
+            self._asked = None
+            if not isinstance(answer, LogData):
+                answer = LogData(request=0, error=getattr(answer, "reason", "the master answers something else"))
+            if answer.error or answer.waiting or self._is_next(offset, answer):
+                self._take(run, answer)
+            return True
+
+        self._asked = self._session.start(question, answered, prompt=False)
+
+    def _is_next(self, asked: int, answer: LogData) -> bool:
+        """Does this continue what is read of that file? Which file a run writes to shows only in the first answer."""
+        expected = self._read.setdefault(answer.file, 0 if self._read else asked)
+        if asked != expected:
+            self._offset = expected
+            return False
+        self._offset = self._read[answer.file] = answer.offset + len(answer.data)
+        return True
+
+    def _take(self, run: int, answer: LogData) -> None:
         if answer.data:
-            self._offsets[place] = answer.offset + len(answer.data)
             self._failures = 0
             self._write(answer.data)
-        if answer.ended and (not answer.error or not self._offsets.get(place)):
+        if answer.ended and (not answer.error or not self._offset):
             self._read_run = run  # with an error, it ended before it wrote anything
             self._job.run_ended()
         elif answer.error or (answer.waiting and self._job.is_over):
@@ -234,7 +234,6 @@ class LogFollower:
             self._job.check()
         elif not answer.data:
             self._again_at = time.monotonic() + LOOK_AGAIN  # a worker that does not hold questions must not be flooded
-        return True
 
     def _failed(self, error: str) -> None:
         self._again_at = time.monotonic() + RETRY_ERROR

@@ -371,7 +371,8 @@ class DriverUpdate(Message, frozen=True):
 
 class LogData(Message, frozen=True):
     """Worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the file's length now; ``ended``: the
-    process is over and nothing will follow ``offset + len(data) == size``. ``waiting``: it has not started yet."""
+    process is over and nothing will follow ``offset + len(data) == size``. ``waiting``: it has not started yet. ``file``
+    names the file: attempts of a driver may continue one file, on another worker with the same directory too."""
 
     request: int
     offset: int = 0
@@ -380,6 +381,7 @@ class LogData(Message, frozen=True):
     ended: bool = False
     waiting: bool = False
     error: str = ""
+    file: str = ""
 
 
 ToMaster = (

@@ -35,6 +35,7 @@ class LogReader:
         reply: Callable[[str, LogData], None],
     ) -> None:
         self._work_dir = work_dir
+        self._machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self._is_over = is_over
         self._reply = reply
         self._waiting: list[_Waiting] = []
@@ -94,7 +95,8 @@ class LogReader:
         except OSError as error:
             return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
         try:
-            size = os.fstat(descriptor).st_size
+            status = os.fstat(descriptor)
+            size = status.st_size
             offset = max(0, size + message.offset) if message.offset < 0 else message.offset
             if offset > size:
                 offset = 0  # it was rolled: what follows is in a new file
@@ -102,4 +104,5 @@ class LogReader:
         finally:
             os.close(descriptor)
         ended = over and offset + len(data) >= size
-        return LogData(request=message.request, offset=offset, size=size, data=data, ended=ended)
+        file = f"{self._machine}.{status.st_dev:x}.{status.st_ino:x}"
+        return LogData(request=message.request, offset=offset, size=size, data=data, ended=ended, file=file)

@@ -1,0 +1,414 @@
+"""The commands on a real cluster: submit, launch, kill, status, logs. Real daemons, real programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stoker.client import Client
+from stoker.config import ClientConfig
+from stoker.core.snapshot import DriverView
+from stoker.core.states import DriverState
+from stoker.errors import NotFound
+from tests.support.cluster import Cluster, free_port
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.cluster
+
+# Prints its arguments' number of lines, slowly enough to be followed.
+COUNT = (
+    "import sys, time\nfor i in range(int(sys.argv[1])):\n    print(i, flush=True)\n    time.sleep(0.1)\nsys.exit(7)\n"
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """For tests that leave the daemons alone."""
+    with Cluster(
+        tmp_path_factory.mktemp("cluster"),
+        workers=2,
+        cores=4,
+        memory="8g",
+        properties={"spark.stoker.upload.maxSize": "3m"},
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(shared: Cluster) -> Iterator[Client]:
+    address = shared.url.removeprefix("spark://")
+    config = ClientConfig(masters=(address,), keys_dir=shared.home / "conf" / "keys", authenticate=True)
+    with Client(config=config) as client:
+        yield client
+
+
+def lines(count: int) -> str:
+    return "".join(f"{number}\n" for number in range(count))
+
+
+# --- submit ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_id_alone_is_printed_and_the_program_runs(shared: Cluster) -> None:
+    app = shared.script("env.py", "import os, sys\nprint(sys.argv[1:], os.environ['MODE'], os.environ['SPARK_MINE'])\n")
+    done = shared.cli("submit", "--env", "MODE=fast", app, "--env", "a b", "--", env={"SPARK_MINE": "x"})
+    assert (done.returncode, done.stderr) == (0, "")
+    driver = done.stdout.strip()
+    shared.wait_for(driver, "FINISHED")
+    assert shared.cli("logs", driver).stdout == "['--env', 'a b', '--'] fast x\n"
+
+
+def test_wait_streams_both_outputs_and_returns_the_exit_code(shared: Cluster) -> None:
+    app = shared.script("both.py", "import sys\nprint('out')\nprint('err', file=sys.stderr)\nsys.exit(3)\n")
+    done = shared.cli("submit", "--wait", app)
+    assert done.returncode == 3
+    assert done.stdout == "out\n"
+    first, *own, last = done.stderr.splitlines()
+    assert first.startswith("stoker: submitted driver-")
+    assert own == ["err"], "the program's stderr, without the worker's header"
+    assert last.endswith("is FAILED: Command exited with code 3")
+
+
+def test_wait_returns_128_plus_the_signal(shared: Cluster) -> None:
+    app = shared.script("die.sh", "#!/bin/sh\nkill -9 $$\n")
+    assert shared.cli("submit", "--wait", app).returncode == 137
+
+
+def test_every_attempt_of_a_supervised_driver_is_streamed(shared: Cluster) -> None:
+    text = (
+        "import os, sys\nn = int(os.environ['STOKER_ATTEMPT'])\nprint('attempt', n)\n"
+        "print('error', n, file=sys.stderr)\nsys.exit(n < 2)\n"
+    )
+    done = shared.cli("submit", "--wait", "--supervise", shared.script("again.py", text))
+    assert done.returncode == 0
+    assert done.stdout == "attempt 1\nattempt 2\n"
+    assert done.stderr.splitlines()[1:] == ["error 1", "error 2"]
+
+
+def test_all_kinds_of_programs(shared: Cluster) -> None:
+    archive, wheel = shared.home / "app.pyz", shared.home / "app-1.0-py3-none-any.whl"
+    for path in (archive, wheel):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("__main__.py", "import sys; print('main', sys.argv[1:])\n")
+            file.writestr("entry.py", "import sys\ndef go():\n    print('go', sys.argv[1:])\n")
+    (shared.home / "extra.py").write_text("VALUE = 42\n")
+    uses = shared.script("uses.py", "import extra\nprint(extra.VALUE, open('data.txt').read())\n")
+    (shared.home / "data.txt").write_text("data")
+    for words, printed in (
+        ([str(archive), "x"], "main ['x']\n"),
+        (["--class", "entry:go", str(archive), "x"], "go ['x']\n"),
+        (["--class", "entry:go", str(wheel), "x"], "go ['x']\n"),
+        (["/bin/echo", "x", "--y"], "x --y\n"),
+        (["local:/bin/echo", "x"], "x\n"),
+        (["file:///bin/echo", "x"], "x\n"),
+        (["--files", "data.txt", "--py-files", "extra.py", uses], "42 data\n"),
+    ):
+        done = shared.cli("submit", "--wait", *words)
+        assert (done.returncode, done.stdout) == (0, printed), (words, done.stderr)
+
+
+def test_client_mode_runs_it_here(shared: Cluster) -> None:
+    text = "import os, sys, lib\nprint(os.getcwd(), sys.argv[1:], os.environ['MASTER'], lib.X)\nsys.exit(5)\n"
+    (shared.home / "lib.py").write_text("X = 1\n")
+    done = shared.cli("submit", "--deploy-mode", "client", "--py-files", "lib.py", shared.script("here.py", text), "-x")
+    assert done.returncode == 5, done.stderr
+    assert done.stdout == f"{shared.home} ['-x'] {shared.url} 1\n"
+
+
+def test_client_mode_passes_signals_on(shared: Cluster) -> None:
+    app = shared.script(
+        "trap.sh", "#!/bin/sh\ntrap 'echo trapped; exit 9' TERM\necho up\nwhile :; do sleep 0.05; done\n"
+    )
+    process = shared.start_cli("submit", "--deploy-mode", "client", app)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (9, "trapped\n")
+
+
+def test_an_upload_over_the_limit(shared: Cluster) -> None:
+    big = shared.home / "big.bin"
+    big.write_bytes(os.urandom(4 << 20))
+    done = shared.cli("submit", "--files", str(big), "/bin/true")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"stoker: {big}: the file has {4 << 20} bytes; the limit is {3 << 20}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["nowhere.py"], 2, "cannot read 'nowhere.py'"),
+        (["true"], 2, "give its path:"),
+        (["--driver-memory", "12q", "/bin/true"], 2, "--driver-memory: '12q'"),
+        (["--driver-cores", "x", "/bin/true"], 2, "--driver-cores: 'x'"),
+        (["--total-executor-cores", "0", "/bin/true"], 2, "--total-executor-cores: '0'"),
+        (["--conf", "x", "/bin/true"], 2, "--conf 'x'"),
+        (["--env", "x", "/bin/true"], 2, "--env 'x'"),
+        (["--master", "http://h", "/bin/true"], 2, "is not a master URL"),
+        (["--timeout", "soon", "/bin/true"], 2, "is not a duration"),
+        (["--kill-on-interrupt", "/bin/true"], 2, "needs --wait"),
+        (["--properties-file", "none", "/bin/true"], 2, "none"),
+        ([], 2, "nothing to submit"),
+        (["--status", "driver-20260101000000-9999"], 1, "There is no driver"),
+        (["--kill", "driver-20260101000000-9999"], 1, "there is no driver"),
+        (["--nonsense", "/bin/true"], 2, "--nonsense"),
+    ],
+)
+def test_what_is_wrong_is_one_line(shared: Cluster, words: list[str], code: int, says: str) -> None:
+    done = shared.cli("submit", *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreachable_master_is_named(shared: Cluster) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = shared.cli("status", "--master", f"spark://{address}", "--timeout", "0.5s")
+    assert done.returncode == 1
+    assert address in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_key_is_said_to_be_so(shared: Cluster, tmp_path: Path) -> None:
+    from stoker.core.states import Role
+    from stoker.io.auth import Keys
+
+    stranger = Keys.open(tmp_path / "keys", create=(Role.CLIENT,))
+    stranger.known_masters.write_bytes((shared.home / "conf" / "keys" / "known_masters").read_bytes())
+    done = shared.cli("status", env={"STOKER_KEYS_DIR": str(tmp_path / "keys")})
+    assert done.returncode == 1
+    assert "does not admit our key" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+# --- launch ----------------------------------------------------------------------------------------------------------
+
+
+def test_launch_in_the_old_words(shared: Cluster) -> None:
+    app = shared.script("old.py", "import os, sys\nprint(sys.argv[1:], os.environ['X'])\n")
+    done = shared.cli(
+        "launch", "--memory", "64", "--cores", "2", "--supervise", "--env", "X=y", shared.url, app, "-", "a", "--b"
+    )
+    assert done.returncode == 0, done.stderr
+    found = shared.wait_for(done.stdout.strip(), "FINISHED")
+    assert (found["cores"], found["memory_mib"], found["supervise"]) == (2, 64, True)
+    assert shared.cli("logs", found["id"]).stdout == "['a', '--b'] y\n"
+    wrong = shared.cli("launch", shared.url, app)
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("\n") == 1
+
+
+# --- kill ------------------------------------------------------------------------------------------------------------
+
+
+def test_kill_sees_it_ended(shared: Cluster) -> None:
+    app = shared.script("sleep.py", "import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    running = shared.submit(app)
+    waiting = shared.submit("--driver-cores", "100", app)
+    shared.wait_for(running, "RUNNING")
+    done = shared.cli("kill", running, waiting)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted([f"killed {running}", f"killed {waiting}"])
+    for driver in (running, waiting):
+        assert shared.status(driver)["state"] == "KILLED"
+    again = shared.cli("kill", running, "driver-20260101000000-9999", "nonsense")
+    assert again.returncode == 1
+    assert again.stderr.splitlines() == [
+        f"stoker: {running} has already finished: it is KILLED",
+        "stoker: there is no driver driver-20260101000000-9999: 'stoker status' lists them",
+        "stoker: 'nonsense' is not an id: write it like driver-20260131120000-0000 or app-20260131120000-0000",
+    ]
+
+
+def test_kill_of_an_application(shared: Cluster) -> None:
+    run = shared.start_cli("run", "--total-executor-cores", "1", "--", "sleep", "60")
+    app = wait_until(lambda: next(iter(shared.status()["active_apps"]), None), what="the application")
+    wait_until(lambda: shared.status(app["id"])["executors"], what="its executor")
+    shown = shared.cli("status", app["id"]).stdout
+    assert "Executors (1)" in shown
+    done = shared.cli("kill", app["id"])
+    assert (done.returncode, done.stdout) == (0, f"killed {app['id']}\n")
+    run.communicate(timeout=20)
+    assert run.returncode == 1
+
+
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+def test_status_of_the_cluster(shared: Cluster) -> None:
+    shown = shared.cli("status")
+    assert shown.returncode == 0
+    assert shared.url in shown.stdout
+    assert "Workers (2)" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    found = json.loads(shared.cli("status", "--json").stdout)
+    assert found["state"] == "ALIVE"
+    assert [worker["state"] for worker in found["workers"]] == ["ALIVE", "ALIVE"]
+
+
+def test_status_of_a_driver_that_waits(shared: Cluster) -> None:
+    driver = shared.submit("--driver-cores", "100", "/bin/true")
+    try:
+        shown = shared.cli("submit", "--status", driver).stdout
+        assert "SUBMITTED" in shown
+        assert "no worker is that large" in shown
+    finally:
+        assert shared.cli("submit", "--kill", driver).returncode == 0
+
+
+# --- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_logs_whole_tail_and_stderr(shared: Cluster) -> None:
+    driver = shared.submit(
+        shared.script("count.py", "import sys\nfor i in range(2000): print(i)\nprint('e', file=sys.stderr)\n")
+    )
+    shared.wait_for(driver, "FINISHED")
+    assert shared.cli("logs", driver).stdout == lines(2000)
+    assert shared.cli("logs", "--tail", "3", driver).stdout == "1997\n1998\n1999\n"
+    assert shared.cli("logs", "--tail", "0", driver).stdout == ""
+    assert shared.cli("logs", "--tail", "5000", driver).stdout == lines(2000)
+    assert shared.cli("logs", "--bytes", "5", driver).stdout == "1999\n"
+    assert shared.cli("logs", "-f", "--tail", "2", driver).stdout == "1998\n1999\n"
+    error = shared.cli("logs", "--stderr", driver).stdout
+    assert error.startswith("Launch Command: ")
+    assert error.endswith("\n\ne\n")
+    unknown = shared.cli("logs", "driver-20260101000000-9999")
+    assert unknown.returncode == 1
+    assert unknown.stderr.count("\n") == 1
+
+
+def test_logs_follow_a_driver_that_has_not_started(shared: Cluster) -> None:
+    hogs = [
+        shared.submit("--driver-cores", "4", shared.script("hog.py", "import time; time.sleep(60)")) for _ in range(2)
+    ]
+    for hog in hogs:
+        shared.wait_for(hog, "RUNNING")
+    driver = shared.submit("--driver-cores", "4", shared.script("count7.py", COUNT), "5")
+    follower = shared.start_cli("logs", "-f", driver)
+    not_yet = shared.cli("logs", driver)
+    assert (not_yet.returncode, not_yet.stdout) == (0, "")
+    assert "has not started yet" in not_yet.stderr
+    assert shared.cli("kill", *hogs).returncode == 0
+    out, _ = follower.communicate(timeout=30)
+    assert (follower.returncode, out) == (0, lines(5))
+
+
+def test_logs_of_an_executor(shared: Cluster) -> None:
+    done = shared.cli(
+        "run", "--total-executor-cores", "2", "--executor-cores", "1", "--", "sh", "-c", "echo {{EXECUTOR_ID}}"
+    )
+    assert done.returncode == 0, done.stderr
+    app = max(app["id"] for app in shared.status()["completed_apps"])
+    assert shared.cli("logs", f"{app}/1").stdout == "1\n"
+    assert shared.cli("logs", "-f", f"{app}/0").stdout == "0\n"
+    which = shared.cli("logs", app)
+    assert which.returncode == 2
+    assert "has executors 0, 1" in which.stderr
+
+
+# --- interrupted -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kills", [False, True])
+def test_interrupting_wait(shared: Cluster, kills: bool) -> None:
+    app = shared.script("up.py", "import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    process = shared.start_cli("submit", "--wait", *(["--kill-on-interrupt"] if kills else []), app)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    driver = err.split()[2]
+    if kills:
+        shared.wait_for(driver, "KILLED")
+    else:
+        assert f"'stoker logs -f {driver}' follows it" in err
+        assert shared.status(driver)["state"] == "RUNNING"
+        assert shared.cli("kill", driver).returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours(shared: Cluster) -> None:
+    driver = shared.submit(shared.script("much.py", "for i in range(200000): print(i)\n"))
+    shared.wait_for(driver, "FINISHED")
+    words = [sys.executable, "-m", "stoker", "logs", driver]
+    environ = {**shared.environ, "MASTER": shared.url}
+    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+# --- the API ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_api_submits_follows_and_waits(client: Client, shared: Cluster) -> None:
+    app = shared.script("api.py", COUNT)
+    driver = client.submit(app, "3", name="counted")
+    assert b"".join(client.follow(driver)).decode() == lines(3)
+    view = client.wait(driver)
+    assert (view.state, view.name, view.attempts[-1].exit.code) == (DriverState.FAILED, "counted", 7)
+    assert client.read_log(driver, offset=-2) == b"2\n"
+    with pytest.raises(NotFound):
+        client.kill(driver)
+    with pytest.raises(NotFound):
+        client.status("app-20260101000000-9999")
+    status = client.status(driver)
+    assert isinstance(status, DriverView)
+
+
+def test_many_submissions(client: Client) -> None:
+    driver = client.describe("local:/bin/true", memory=1)
+    started = time.monotonic()
+    ids = client.submit_many([driver] * 150)
+    assert len(set(ids)) == 150
+    assert time.monotonic() - started < 5
+    for driver_id in ids:
+        assert client.wait(driver_id, timeout=30).state is DriverState.FINISHED
+
+
+def test_a_time_out_while_waiting(client: Client, shared: Cluster) -> None:
+    driver = client.submit_watched(client.describe("local:/bin/sleep", "60"))
+    with pytest.raises(TimeoutError, match=driver.id):
+        client.wait(driver, timeout=0.2)
+    client.kill(driver.id)
+    assert client.wait(driver, timeout=20).state is DriverState.KILLED
+
+
+# --- while daemons come and go ---------------------------------------------------------------------------------------
+
+
+def test_wait_outlives_master_and_worker(cluster: Cluster) -> None:
+    app = cluster.script("count.py", COUNT)
+    process = cluster.start_cli("submit", "--wait", app, "50")
+    out = cluster.home / "work"
+    stdout = wait_until(lambda: next(iter(out.glob("driver-*/stdout")), None), what="its output")
+
+    def has(count: int) -> None:
+        wait_until(lambda: len(stdout.read_text().splitlines()) >= count, what=f"{count} lines")
+
+    has(3)
+    cluster.master.kill()
+    has(6)
+    cluster.master.start()
+    has(20)
+    cluster.worker[0].kill(signal.SIGTERM)
+    has(24)
+    cluster.worker[0].start()
+    printed, err = process.communicate(timeout=60)
+    assert process.returncode == 7, err
+    assert printed == lines(50), err
