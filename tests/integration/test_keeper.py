@@ -1,0 +1,234 @@
+"""The keeper by itself: a real process at the other end of a real socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stoker.io.loop import Loop
+from stoker.worker.keeper_link import KeeperLink
+from tests.support.wait import wait_until
+
+
+class Daemon:
+    """Plays the worker daemon."""
+
+    def __init__(self, slot: Path) -> None:
+        self.slot = slot
+        self.heard: list[dict[str, Any]] = []
+        self.lost = False
+        self.loop = Loop()
+        self.link = KeeperLink(self.loop, slot, on_message=self.heard.append, on_lost=self._lost)
+
+    def _lost(self) -> None:
+        self.lost = True
+
+    def open(self, away: float = 5.0, silence: float = 60.0, grace: float = 0.5) -> None:
+        self.link.open(away=away, silence=silence, grace=grace)
+
+    def pump(self) -> None:
+        """Poll once, without waiting, and handle what is there."""
+        rounds = iter((time.monotonic(), None))
+
+        def on_round() -> float | None:
+            deadline = next(rounds)
+            if deadline is None:
+                self.loop.stop()
+            return deadline
+
+        self.loop.run(on_round)
+        self.link.flush()
+
+    def expect(self, op: str, key: str | None = None, within: float = 10.0) -> dict[str, Any]:
+        def found() -> dict[str, Any] | None:
+            self.pump()
+            for message in self.heard:
+                if message["op"] == op and key in (None, message.get("key")):
+                    self.heard.remove(message)
+                    return message
+            return None
+
+        return wait_until(found, within=within, what=f"{op} {key}")
+
+    def spawn(self, key: str, *argv: str, **more: Any) -> None:
+        folder = self.slot / "jobs"
+        folder.mkdir(exist_ok=True)
+        request = {
+            "op": "spawn",
+            "key": key,
+            "argv": list(argv),
+            "env": {"PATH": os.environ["PATH"], "MARK": str(self.slot)},
+            "cwd": str(folder),
+            "stdout": str(folder / f"{key}.out"),
+            "stderr": str(folder / f"{key}.err"),
+            "header": "header\n",
+            "note": f"note of {key}",
+        }
+        self.link.say({**request, **more})
+
+    def close(self) -> None:
+        self.link.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def marked(slot: Path) -> list[int]:
+    """Processes of jobs of this slot."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if f"MARK={slot}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return [pid for pid in found if alive(pid)]
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / ("deep" * 30) / "slot"  # longer than a unix socket's path may be
+    folder.mkdir(parents=True)
+    yield folder
+    wait_until(lambda: not marked(folder), what="nothing is left")
+
+
+@pytest.fixture
+def daemon(slot: Path) -> Iterator[Daemon]:
+    found = Daemon(slot)
+    found.open()
+    yield found
+    found.link.say({"op": "shutdown", "grace": 0.2})
+    wait_until(lambda: found.pump() or found.lost, what="the keeper ends")
+
+
+def test_spawn_output_and_exit_code(daemon: Daemon, slot: Path) -> None:
+    daemon.spawn("a", "/bin/sh", "-c", "echo out; echo err >&2; echo $STOKER_JOB; exit 7")
+    assert daemon.expect("started", "a")["pid"] > 0
+    assert daemon.expect("exited", "a")["code"] == 7
+    assert (slot / "jobs/a.out").read_text() == "out\na\n"
+    assert (slot / "jobs/a.err").read_text() == "header\nerr\n"
+
+
+def test_signal_is_reported(daemon: Daemon) -> None:
+    daemon.spawn("a", "/bin/sh", "-c", "kill -9 $$")
+    assert daemon.expect("exited", "a")["signal"] == signal.SIGKILL
+
+
+def test_program_that_is_not_there(daemon: Daemon) -> None:
+    daemon.spawn("a", "/no/such/program")
+    failed = daemon.expect("failed", "a")
+    assert failed["errno"] == 2 and "/no/such/program" in failed["reason"]
+
+
+def test_jobs_survive_the_daemon_and_keep_their_exit_codes(slot: Path) -> None:
+    first = Daemon(slot)
+    first.open()
+    first.spawn("long", "/bin/sleep", "600")
+    pid = first.expect("started", "long")["pid"]
+    first.spawn("short", "/bin/sh", "-c", "sleep 0.3; exit 9")
+    first.expect("started", "short")
+    first.close()
+    time.sleep(0.5)  # the short one ends while nobody is there
+    second = Daemon(slot)
+    second.open()
+    second.link.say({"op": "hello"})
+    jobs = {job["key"]: job for job in second.expect("jobs")["jobs"]}
+    assert jobs["long"]["pid"] == pid and jobs["long"]["exit"] is None
+    assert jobs["short"]["exit"] == {"code": 9} and jobs["short"]["note"] == "note of short"
+    second.link.say({"op": "forget", "key": "short"})
+    second.link.say({"op": "hello"})
+    assert [job["key"] for job in second.expect("jobs")["jobs"]] == ["long"]
+    second.link.say({"op": "shutdown", "grace": 0.2})
+    assert second.expect("exited", "long")["signal"] == signal.SIGTERM
+    second.expect("bye")
+
+
+def test_jobs_end_when_no_daemon_comes_back(slot: Path) -> None:
+    daemon = Daemon(slot)
+    daemon.open(away=1.0)
+    daemon.spawn("a", "/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    pid = daemon.expect("started", "a")["pid"]
+    daemon.close()
+    gone = time.monotonic()
+    wait_until(lambda: not alive(pid), within=5)
+    assert time.monotonic() - gone < 1.5
+
+
+def test_silent_daemon_counts_as_gone(slot: Path) -> None:
+    daemon = Daemon(slot)
+    daemon.open(away=0.6, silence=0.5)
+    daemon.spawn("a", "/bin/sleep", "600")
+    pid = daemon.expect("started", "a")["pid"]
+    wait_until(lambda: not alive(pid), within=5, what="a hung daemon's jobs end")
+    daemon.close()
+
+
+def test_stop_ends_everything_of_a_job_and_nothing_else(daemon: Daemon, slot: Path) -> None:
+    daemon.spawn("a", "/bin/sh", "-c", "setsid sleep 600 & (setsid sleep 601 &); sleep 602 & wait")
+    daemon.spawn("b", "/bin/sleep", "600")
+    daemon.expect("started", "a")
+    other = daemon.expect("started", "b")["pid"]
+    wait_until(lambda: len(marked(slot)) >= 5)
+    daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})
+    daemon.expect("exited", "a")
+    wait_until(lambda: marked(slot) == [other], what="only the other job is left")
+
+
+def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
+    first = Daemon(slot)
+    first.open()
+    first.spawn("a", "/bin/sh", "-c", "setsid sleep 600 & sleep 601")
+    pid = first.expect("started", "a")["pid"]
+    wait_until(lambda: len(marked(slot)) == 3)
+    keeper = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: first.pump() or first.lost)
+    second = Daemon(slot)
+    second.open()
+    second.link.say({"op": "hello"})
+    assert second.expect("jobs")["jobs"] == []
+    assert marked(slot) == []
+    second.link.say({"op": "shutdown", "grace": 0.1})
+    second.expect("bye")
+
+
+def test_keeper_without_work_goes_with_its_daemon(slot: Path) -> None:
+    daemon = Daemon(slot)
+    daemon.open()
+    daemon.spawn("a", "/bin/true")
+    daemon.expect("exited", "a")
+    daemon.link.say({"op": "forget", "key": "a"})
+    daemon.link.say({"op": "hello"})
+    daemon.expect("jobs")
+    daemon.close()
+
+    def keepers() -> list[str]:
+        lines = [entry / "cmdline" for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        texts = []
+        for line in lines:
+            try:
+                texts.append(line.read_bytes().decode())
+            except OSError:
+                continue
+        return [text for text in texts if str(slot) in text]
+
+    wait_until(lambda: not keepers(), what="the keeper ends")
+
+
+def test_hundred_jobs_at_once(daemon: Daemon) -> None:
+    for number in range(100):
+        daemon.spawn(f"job{number}", "/bin/sh", "-c", f"exit {number}")
+    for number in range(100):
+        assert daemon.expect("exited", f"job{number}")["code"] == number
