@@ -223,7 +223,7 @@ def test_kill_sees_it_ended(shared: Cluster) -> None:
     assert sorted(done.stdout.splitlines()) == sorted([f"killed {running}", f"killed {waiting}"])
     for driver in (running, waiting):
         assert shared.status(driver)["state"] == "KILLED"
-    again = shared.cli("kill", running, "driver-20260101000000-9999", "nonsense")
+    again = shared.cli("kill", shared.url, running, "driver-20260101000000-9999", "nonsense")
     assert again.returncode == 1
     assert again.stderr.splitlines() == [
         f"stoker: {running} has already finished: it is KILLED",

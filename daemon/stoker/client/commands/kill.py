@@ -13,6 +13,7 @@ from stoker.client.terminal import add_connection_arguments, configured, connect
 from stoker.core.messages import Accepted, Failed, GetStatus, KillJob, Message, Status
 from stoker.core.states import Role
 from stoker.core.values import APP_ID, DRIVER_ID
+from stoker.errors import UsageError
 
 WAIT = 15.0  # seconds; a program has 10 between TERM and KILL
 LOOK_AGAIN = 0.1  # seconds between two questions about an application
@@ -32,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """0 when all have ended (or, with ``--no-wait``, are being ended), else 1."""
+    if args.ids[0].startswith("spark://") and args.master is None:  # Spark's client: kill MASTER ID (spec 2.3)
+        args.master = args.ids.pop(0)
+        if not args.ids:
+            raise UsageError("nothing to kill: stoker kill [OPTIONS] ID...")
     config = configured(args, environ)
     with connected(args, config, role=Role.ADMIN if args.admin else Role.CLIENT) as client:
         kills = [_Kill(client, job_id) for job_id in dict.fromkeys(args.ids)]
