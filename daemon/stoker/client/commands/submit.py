@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="entry point: package.module:function, or a class",
     )
-    option("--driver-cores", metavar="N", help="cores of the program (spark.driver.cores, default 1; 0 if it only waits)")
+    option(
+        "--driver-cores", metavar="N", help="cores of the program (spark.driver.cores, default 1; 0 if it only waits)"
+    )
     option("--driver-memory", metavar="SIZE", help="memory of the program (spark.driver.memory, default 1g)")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
     option("--files", metavar="F,..", help="files to lie in the program's directory")
