@@ -1,0 +1,1 @@
+"""Measurements, by ``make bench``; what they say is in docs/performance.md."""

@@ -1,0 +1,70 @@
+"""A Dask scheduler and two one-thread workers, as processes of their own commands; then questions by lines:
+``latency N``, ``rate N`` (processes started by tasks: it has no jobs). Prints the seconds of the cold start first."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+BIN = os.path.dirname(sys.executable)
+LOCAL = ["--host", "127.0.0.1"]
+
+
+def spawn(log, *words):
+    return subprocess.Popen([f"{BIN}/dask", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def clock(_):
+    return float(subprocess.run(["/usr/bin/date", "+%s.%N"], stdout=subprocess.PIPE, check=True).stdout)
+
+
+def true(_):
+    return subprocess.run(["/usr/bin/true"], check=True).returncode
+
+
+def ask(client, name, count):
+    if name == "latency":
+        found = []
+        for number in range(count):
+            start = time.time()
+            found.append(client.submit(clock, number, pure=False).result() - start)
+        return found
+    start = time.monotonic()
+    client.gather(client.map(true, range(count), pure=False))
+    return {"finished": count / (time.monotonic() - start)}
+
+
+def main():
+    port = sys.argv[1]
+    address = f"tcp://127.0.0.1:{port}"
+    start = time.monotonic()
+    with open("log", "wb") as log:
+        processes = [spawn(log, "scheduler", *LOCAL, "--port", port, "--no-dashboard")]
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "1GiB"]
+        processes += [spawn(log, "worker", address, *LOCAL, *options) for _ in range(2)]
+    try:
+        while open("log").read().count("Register worker addr") < 2:  # noqa: SIM115
+            assert time.monotonic() < start + 60, "the workers did not register"
+            time.sleep(0.002)
+        print(json.dumps(time.monotonic() - start), flush=True)
+        if len(sys.argv) == 2:
+            serve(address)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def serve(address):
+    from distributed import Client
+
+    client = Client(address)
+    ask(client, "rate", 10)
+    for line in sys.stdin:
+        name, count = line.split()
+        print(json.dumps(ask(client, name, int(count))), flush=True)
+    client.close()
+
+
+main()

@@ -1,0 +1,48 @@
+"""``hyperqueue_client.py SERVER_DIRECTORY``; asked by lines: ``rate N``, ``latency N``."""
+
+import json
+import os
+import sys
+import time
+
+from hyperqueue import Client, Job
+
+
+def job(*argv, stdout=None):
+    made = Job()
+    made.program(list(argv), stdout=stdout, stderr=None)
+    return made
+
+
+def rate(client, count):
+    """Jobs of one process each, without output files: submitted, and finished, per second."""
+    start = time.monotonic()
+    ids = [client.submit(job("/usr/bin/true")) for _ in range(count)]
+    submitted = time.monotonic()
+    client.wait_for_jobs(ids)
+    return {"accepted": count / (submitted - start), "finished": count / (time.monotonic() - start)}
+
+
+def latency(client, count):
+    """Seconds from the call to the program's own clock."""
+    found = []
+    for number in range(count):
+        path = os.path.abspath(f"clock-{number}")
+        made = job("/usr/bin/date", "+%s.%N", stdout=path)
+        start = time.time()
+        client.wait_for_jobs([client.submit(made)])
+        with open(path) as file:
+            found.append(float(file.read()) - start)
+    return found
+
+
+def main():
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - its progress bar
+    client = Client(sys.argv[1])
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        name, count = line.split()
+        print(json.dumps({"rate": rate, "latency": latency}[name](client, int(count))), flush=True)
+
+
+main()
