@@ -156,6 +156,15 @@ def test_jar_with_arguments(shared: Cluster, tmp_path: Path) -> None:
     assert run(shared, *words, code=5) == "arg7\n"
 
 
+def test_job_that_turns_its_output_into_a_pipe_does_not_stop_the_worker(shared: Cluster) -> None:
+    job = shared.submit("/bin/sh", "-c", "rm stdout; mkfifo stdout; echo ready >&2; sleep 600")
+    wait_until(lambda: "ready" in shared.cli("logs", "--stderr", job).stdout)
+    done = shared.cli("logs", job, timeout=20)
+    assert done.returncode == 1 and "not a file" in done.stderr, done
+    assert run(shared, "/bin/echo", "alive") == "alive\n"
+    assert shared.cli("kill", job).returncode == 0
+
+
 def test_one_upload_serves_many_drivers(shared: Cluster) -> None:
     script = shared.script("once.sh", "#!/bin/sh\necho $1\n")
     jobs = [shared.submit(script, str(number)) for number in range(5)]

@@ -16,6 +16,7 @@ from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
+from stoker.io.transport import bracketed
 from stoker.leader.alone import AloneLeadership
 from stoker.master.daemon import MasterDaemon
 from stoker.recovery.base import RecoveryEngine
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _serve(config: MasterConfig, loop: Loop, server: Server, engine: RecoveryEngine, epoch: int) -> None:
     daemon: MasterDaemon
     web = LazyWebServer(config.webui_host, config.webui_port, lambda: _web_app(daemon, config))
-    webui_url = f"http://{config.public_dns or config.webui_host}:{web.port}"
+    webui_url = f"http://{bracketed(config.public_dns or config.webui_host)}:{web.port}"
     daemon = MasterDaemon(config, loop=loop, server=server, engine=engine, epoch=epoch, webui_url=webui_url)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())

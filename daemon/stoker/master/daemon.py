@@ -28,10 +28,11 @@ from stoker.core.messages import (
 from stoker.core.records import Record
 from stoker.core.snapshot import ClusterView
 from stoker.core.values import Now
-from stoker.errors import ProtocolError, Refused
+from stoker.errors import NotFound, ProtocolError
 from stoker.io.ask import ask_in_loop
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server
+from stoker.io.transport import bracketed
 from stoker.master.blobs import BlobStore
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine
@@ -55,7 +56,7 @@ class MasterDaemon:
         self._core = core.MasterCore(
             policy=config.policy,
             epoch=epoch,
-            url=f"spark://{_bracketed(config.host)}:{server.port}",
+            url=f"spark://{bracketed(config.host)}:{server.port}",
             rng=random.Random(),  # noqa: S311 - spreads load, guards nothing
             webui_url=webui_url,
             version=stoker.__version__,
@@ -172,12 +173,12 @@ class MasterDaemon:
         return view
 
     def kill(self, job_id: str) -> str:
-        """Kill a driver or application, as an administrator. Thread-safe. Raises Refused."""
+        """Kill a driver or application, as an administrator. Thread-safe. Raises NotFound."""
 
         def kill() -> str:
             books = self._core.ctx.books
             if job_id not in books.drivers and job_id not in books.apps:
-                raise Refused(f"{job_id} has already finished or does not exist")
+                raise NotFound(f"{job_id} has already finished or does not exist")
             self._core.ctx.now = _now()
             self._core.kill(job_id, None, 0, None)
             return f"Kill request for {job_id} submitted"
@@ -187,7 +188,3 @@ class MasterDaemon:
 
 def _now() -> Now:
     return Now(time.monotonic(), time.time())
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

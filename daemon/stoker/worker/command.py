@@ -20,6 +20,7 @@ from stoker.errors import ConfigError
 from stoker.io.auth import Keys
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
+from stoker.io.transport import bracketed
 from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
 from stoker.worker.slot import Slot
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         port=port,
         cores=config.cores,
         memory_mib=config.memory_mib,
-        webui_url=f"http://{config.public_dns or config.host}:{web.port}",
+        webui_url=f"http://{bracketed(config.public_dns or config.host)}:{web.port}",
         version=stoker.__version__,
     )
     # Programs that talk to the cluster themselves find the keys this worker uses.

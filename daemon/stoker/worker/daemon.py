@@ -27,6 +27,7 @@ from stoker.io.auth import Keys
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Closed, Link, Opened
+from stoker.io.transport import bracketed
 from stoker.wire import codec
 from stoker.worker import notes
 from stoker.worker.cache import BlobCache
@@ -58,7 +59,7 @@ class WorkerDaemon:
         self._loop = loop
         self._keys = keys
         self._environ = environ
-        self._worker_url = f"spark://{identity.host}:{identity.port}"
+        self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
         self._core = WorkerCore(
             identity,
             masters=config.masters,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,8 @@ class LogReader:
             return LogData(request=message.request, error="that is not the name of an output")
         over = self._is_over(message.id, message.executor_id)  # before reading: what is written after it is not lost
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # O_NONBLOCK: a job may have put a pipe there, whose opening would wait for a writer.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             if over:
                 return LogData(request=message.request, error="there is no output (any more)", ended=True)
@@ -96,6 +98,8 @@ class LogReader:
             return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
         try:
             status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return LogData(request=message.request, error="the output is not a file (any more)")
             size = status.st_size
             offset = max(0, size + message.offset) if message.offset < 0 else message.offset
             if offset > size:
