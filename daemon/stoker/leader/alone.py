@@ -5,20 +5,32 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stoker.errors import StokerError
+from stoker.leader.base import Elected, Leadership, LeadershipEvent
+
+# Half of a signed 64-bit number, the largest on the wire: after it there would be no higher epoch to win with.
+_HIGHEST = 2**62
 
 
-class AloneLeadership:
+class AloneLeadership(Leadership):
     """Keeps the last epoch in ``folder/epoch``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def start(self, on_event: Callable[[LeadershipEvent], None]) -> None:
+        on_event(Elected(self.acquire()))
+
+    def release(self) -> None:
+        """Nobody waits for it."""
+
     def acquire(self) -> int:
         """A new epoch: over the last one, and over the wall clock in milliseconds, so that it grows even when the
-        folder was lost. On disk before it is used. Raises StokerError when the folder cannot be written."""
+        folder was lost. On disk before it is used, and never given twice. Raises StokerError when the folder cannot be
+        written, or holds something that is not an epoch."""
         path = self._folder / "epoch"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -30,27 +42,39 @@ class AloneLeadership:
             finally:
                 os.close(lock)
         except OSError as error:
-            raise StokerError(f"cannot keep the epoch in {self._folder}: {error.strerror}") from None
+            raise StokerError(
+                f"cannot keep the epoch in {self._folder}: {error.strerror or error}: the master needs a state folder"
+                " that it may write"
+            ) from None
         return epoch
 
 
 def _read(path: Path) -> int:
+    """The last epoch, 0 if there was none. What cannot be read is not guessed: a lower epoch than the last would make
+    workers refuse this master."""
     try:
-        return int(path.read_text())
+        text = path.read_text().strip()
     except FileNotFoundError:
         return 0
-    except ValueError:
-        raise StokerError(f"{path} does not hold a number: remove it if no master of this cluster runs") from None
+    except UnicodeDecodeError:
+        text = ""
+    if not (text.isascii() and text.isdigit() and int(text) < _HIGHEST):
+        raise StokerError(
+            f"{path} holds no epoch ({text[:40]!r}): remove it if the clock is right, which then gives a higher one"
+        )
+    return int(text)
 
 
 def _write(path: Path, epoch: int) -> None:
+    """Atomic and durable: after a power cut there is the old number or the new one."""
     temporary = path.with_suffix(".new")
-    with temporary.open("w") as file:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
         file.write(f"{epoch}\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

@@ -1,27 +1,38 @@
 """``spark.deploy.recoveryMode FILESYSTEM``: SQLite in the recovery directory (DESIGN section 4).
 
-WAL with ``synchronous=FULL`` is one fsync a batch, and an exclusive lock taken at the start means that one master has
-the store and no shared memory file is needed, so it works on one NFS mount too. Each record carries a format byte and
-a CRC, so that a torn or foreign one is recognised, put aside and named while the rest is recovered.
+* WAL with ``synchronous=FULL``: a commit is one append and one fsync, all or nothing.
+* ``locking_mode=EXCLUSIVE``, taken at the start and kept: one master has the store, whatever machine it is on, and the
+  write-ahead log needs no shared memory, which is what makes SQLite unsafe on NFS.
+* Damage is never taken for data, nor for a fresh start. A database that is broken refuses to open, because to go on
+  without it would lose acknowledged submissions; an operator may decide that. A single record that is torn or
+  foreign, as its format byte and its CRC over key and value tell, is moved to table ``quarantine``, and the rest counts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stoker.recovery.base import RecoveryEngine, StorageFailed
 
 LOG = logging.getLogger("stoker.recovery")
-FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS quarantine (key TEXT, value BLOB, reason TEXT, at REAL);
+SCHEMA_VERSION = 1  # of the tables, in PRAGMA user_version
+FORMAT = 1  # of a record, its first byte
+# What SQLite raises; of a damaged schema also a message that is no text.
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+_CRC = slice(1, 5)
+_VALUE = slice(5, None)
+# Keys are bytes, so that a damaged one can still be read, named and put aside: show them with CAST(key AS TEXT).
+_SCHEMA = f"""
+CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE quarantine (key BLOB, value BLOB, reason TEXT NOT NULL, at REAL NOT NULL);
+PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
@@ -32,89 +43,168 @@ class FilesystemRecovery(RecoveryEngine):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / "recovery.sqlite"
-        self._holder = directory / "holder"
+        self._holder = directory / "recovery.holder"
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.close(descriptor)
+            _make(directory, self._path)
+            self._connection = self._open()
         except OSError as error:
-            raise StorageFailed(f"cannot use the recovery directory {directory}: {error.strerror}") from None
-        self._connection = self._open()
+            raise StorageFailed(
+                f"cannot use the recovery directory {directory}: {error.strerror or error}: let"
+                " spark.deploy.recoveryDirectory name a folder that the master may write"
+            ) from None
 
     def _open(self) -> sqlite3.Connection:
+        connection = None
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript("BEGIN EXCLUSIVE;" + _SCHEMA + "COMMIT;")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StorageFailed(f"the recovery directory {self._directory} is held by {self._held_by()}") from None
-            raise StorageFailed(f"cannot use {self._path}: {error}") from None
-        except sqlite3.DatabaseError as error:
-            raise StorageFailed(
-                f"{self._path} is damaged ({error}): move it aside to start without its records, or restore it"
-            ) from None
-        self._holder.write_text(f"process {os.getpid()} on {os.uname().nodename}\n")
+            _prepare(connection, self._path)
+            self._write_holder()
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, _ERRORS):
+                raise self._open_failed(error) from None
+            raise
         return connection
+
+    def _open_failed(self, error: Exception) -> StorageFailed:
+        if "locked" in str(error):
+            return StorageFailed(
+                f"the recovery directory {self._directory} is held by {self._held_by()}: stop that one, or give this"
+                " one a spark.deploy.recoveryDirectory of its own"
+            )
+        if isinstance(error, sqlite3.OperationalError):  # of the surroundings, not of what is stored
+            return StorageFailed(f"cannot use {self._path}: {error}")
+        return _damaged(self._path, str(error))
+
+    def _write_holder(self) -> None:
+        descriptor = os.open(self._holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
 
     def _held_by(self) -> str:
         try:
-            return f"another master ({self._holder.read_text().strip()})"
+            return f"another master ({self._holder.read_text(errors='replace').strip()})"
         except OSError:
             return "another master"
 
     def commit(self, writes: Mapping[str, bytes | None]) -> None:
-        puts = [(key, _seal(value)) for key, value in writes.items() if value is not None]
-        drops = [(key,) for key, value in writes.items() if value is None]
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", puts)
-            self._connection.executemany("DELETE FROM records WHERE key = ?", drops)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise StorageFailed(f"cannot write to {self._path}: {error}") from None
+        puts = [(key.encode(), _seal(key.encode(), value)) for key, value in writes.items() if value is not None]
+        drops = [(key.encode(),) for key, value in writes.items() if value is None]
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", puts)
+            connection.executemany("DELETE FROM records WHERE key = ?", drops)
 
     def read(self) -> dict[str, bytes]:
         try:
             rows = self._connection.execute("SELECT key, value FROM records").fetchall()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise StorageFailed(f"cannot read {self._path}: {error}") from None
         records = {}
         for key, sealed in rows:
-            value = _unseal(sealed)
+            value = _unseal(key, sealed)
             if value is None:
-                self.quarantine(key, "it is torn, or of another version")
+                self._put_aside(key, sealed, "it is torn, or not of this version")
             else:
-                records[key] = value
+                records[key.decode()] = value
         return records
 
     def quarantine(self, key: str, reason: str) -> None:
-        LOG.error("record %s is put aside: %s", key, reason)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(
-                "INSERT INTO quarantine SELECT key, value, ?, ? FROM records WHERE key = ?", (reason, time.time(), key)
-            )
-            self._connection.execute("DELETE FROM records WHERE key = ?", (key,))
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageFailed(f"cannot write to {self._path}: {error}") from None
+            row = self._connection.execute("SELECT value FROM records WHERE key = ?", (key.encode(),)).fetchone()
+        except _ERRORS as error:
+            raise StorageFailed(f"cannot read {self._path}: {error}") from None
+        if row is not None:
+            self._put_aside(key.encode(), row[0], reason)
+
+    def _put_aside(self, key: object, value: object, reason: str) -> None:
+        name = key.decode(errors="backslashreplace") if isinstance(key, bytes) else key
+        LOG.error("record %s is put aside, into table quarantine of %s: %s", name, self._path, reason)
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO quarantine VALUES (?, ?, ?, ?)", (key, value, reason, time.time()))
+            connection.execute("DELETE FROM records WHERE key = ?", (key,))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                connection.execute("ROLLBACK")
+            if isinstance(error, _ERRORS):
+                raise StorageFailed(f"cannot write to {self._path}: {error}") from None
+            raise
 
     def close(self) -> None:
+        if self._held_by_us():
+            self._holder.unlink(missing_ok=True)
         self._connection.close()
-        self._holder.unlink(missing_ok=True)
+
+    def _held_by_us(self) -> bool:
+        try:
+            self._connection.execute("SELECT 1")
+        except sqlite3.ProgrammingError:  # closed before: the file may be the next master's
+            return False
+        return True
 
 
-def _seal(value: bytes) -> bytes:
-    return bytes([FORMAT]) + zlib.crc32(value).to_bytes(4, "big") + value
+def _make(directory: Path, path: Path) -> None:
+    """An existing database is not touched: to open and close it here would drop the locks this process has on it."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    for folder in (directory, directory.parent):  # the new names must survive a power cut as well as what is in them
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def _unseal(sealed: object) -> bytes | None:
-    if not isinstance(sealed, bytes) or len(sealed) < 5 or sealed[0] != FORMAT:
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Take the lock, check what is there, and make the tables in an empty database."""
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StorageFailed(f"cannot use {path}: no write-ahead log is possible there (journal mode {mode})")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN EXCLUSIVE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, SCHEMA_VERSION):
+        raise StorageFailed(f"{path} is of version {version}, this Stoker knows {SCHEMA_VERSION}: use the newer Stoker")
+    if version == 0:
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            connection.execute(statement)
+    connection.execute("COMMIT")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _damaged(path, verdict)
+
+
+def _damaged(path: Path, how: str) -> StorageFailed:
+    line = " ".join(how.split())
+    return StorageFailed(
+        f"{path} is damaged ({line}): restore it, repair it with `sqlite3 {path} .recover`, or move it aside to start"
+        " without its records"
+    )
+
+
+def _seal(key: bytes, value: bytes) -> bytes:
+    return bytes([FORMAT]) + _crc(key, value) + value
+
+
+def _unseal(key: object, sealed: object) -> bytes | None:
+    """The value, or None when it is not what was sealed under this key."""
+    if not isinstance(key, bytes) or not isinstance(sealed, bytes) or sealed[:1] != bytes([FORMAT]):
         return None
-    value = sealed[5:]
-    return value if zlib.crc32(value) == int.from_bytes(sealed[1:5], "big") else None
+    value = sealed[_VALUE]
+    return value if _crc(key, value) == sealed[_CRC] else None
+
+
+def _crc(key: bytes, value: bytes) -> bytes:
+    return zlib.crc32(value, zlib.crc32(key)).to_bytes(4, "big")
