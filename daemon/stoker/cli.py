@@ -44,15 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failed, 2 wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(words, os.environ)
+        code = _dispatch(words, os.environ)
+        _flush()
     except StokerError as error:
-        print(f"stoker: {error}", file=sys.stderr)
+        print(f"stoker: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return error.exit_code
+    except SystemExit as end:  # argparse ends this way, after help and after mistakes
+        if end.code is not None and not isinstance(end.code, int):
+            raise
+        return end.code or 0
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; keep the interpreter from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return 1
     except Exception as error:
         if os.environ.get("STOKER_DEBUG") == "1":
@@ -60,6 +64,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = type(error).__name__
         print(f"stoker: internal error: {name}: {error}; set STOKER_DEBUG=1 for the traceback", file=sys.stderr)
         return 1
+    return code
+
+
+def _flush() -> None:
+    """Write what is still buffered while a failure can yet be reported. Raises BrokenPipeError and StokerError."""
+    if sys.stdout is None:  # closed by whoever started us
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon_output()
+        raise StokerError(f"cannot write the output: {error.strerror}") from None
+
+
+def _abandon_output() -> None:
+    """Nobody takes our output: keep the interpreter from complaining about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str], environ: Mapping[str, str]) -> int:

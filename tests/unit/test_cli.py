@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from stoker.cli import COMMANDS
+from stoker.cli import COMMANDS, main
 
 RUN = [sys.executable, "-m", "stoker"]
 
@@ -40,6 +41,32 @@ def test_help_and_version(tmp_path: Path) -> None:
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     done = stoker(command, "--help", home=tmp_path)
     assert done.returncode == 0 and f"stoker {command}" in done.stdout
+
+
+def test_mistakes_are_returned_not_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker"]) == 2
+    assert main(["worker", "--help"]) == 0
+    assert "MASTER" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_gone_is_no_news(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = run_writing_to(pipe, tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_output_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run_writing_to(full, tmp_path)
+    assert done.returncode == 1 and done.stderr == "stoker: cannot write the output: No space left on device\n"
+
+
+def run_writing_to(output: IO[str], home: Path) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    words = [*RUN, "--help"]
+    return subprocess.run(words, env=environ, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
 
 
 def test_unknown_command_names_the_nearest(tmp_path: Path) -> None:
@@ -85,6 +112,8 @@ def test_zookeeper_is_refused_clearly(tmp_path: Path) -> None:
         ("spark-env", "SPARK_WORKER_CORES=many\n", "SPARK_WORKER_CORES"),
         ("spark-env", "SPARK_WORKER_CORE=2\n", "did you mean SPARK_WORKER_CORES?"),
         ("spark-env", "export X=$(id)\n", ":1: X runs a command"),
+        ("spark-env", "SPARK_WORKER_OPTS='-Dspark.worker.cleanup.interval=0'\n", "more than 0 seconds"),
+        ("spark-env", "SPARK_WORKER_INSTANCES=0\n", "SPARK_WORKER_INSTANCES"),
         ("spark-defaults.conf", "spark.worker.timeout 30s\nspark.sql.x 1\n", ""),
         ("spark-defaults.conf", "spark.worker.timeout soon\n", "spark.worker.timeout"),
         ("spark-defaults.conf", "spark.worker.timeot 30\n", "did you mean spark.worker.timeout?"),

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what they become, and what a wrong one is answered with."""
+"""What settings become: values, a daemon's and a client's configuration."""
 
 from __future__ import annotations
 
@@ -10,37 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.config import (
-    MasterConfig,
-    WorkerConfig,
-    add_master_arguments,
-    add_worker_arguments,
-    client_config,
-    load_settings,
-    master_config,
-    worker_config,
-)
+from stoker.config import client_config, load_settings
 from stoker.config import types as parse
-from stoker.config.registry import INEFFECTIVE, PROPERTIES, VARIABLES
-from stoker.config.sources import parse_spark_env, read_properties
+from stoker.config.worker import cgroup_limits_mib
 from stoker.errors import ConfigError, UsageError
+from tests.support.settings import empty_environ, master, worker
 
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    return {"SPARK_CONF_DIR": str(tmp_path), "HOME": str(tmp_path), "SPARK_LOCAL_IP": "127.0.0.1"}
-
-
-def master(environ: dict[str, str], *words: str) -> MasterConfig:
-    parser = argparse.ArgumentParser(add_help=False)
-    add_master_arguments(parser)
-    return master_config(parser.parse_args(words), environ)
-
-
-def worker(environ: dict[str, str], *words: str) -> WorkerConfig:
-    parser = argparse.ArgumentParser(add_help=False)
-    add_worker_arguments(parser)
-    return worker_config(parser.parse_args([*words, "spark://127.0.0.1:7077"]), environ)
+    return empty_environ(tmp_path)
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -115,102 +94,6 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
             assert "\n" not in str(error)
 
 
-# --- sources -------------------------------------------------------------------------------------------------------
-
-
-def test_spark_env_is_read_not_executed(tmp_path: Path) -> None:
-    path = tmp_path / "spark-env"
-    path.write_text("# comment\nexport A='one two'\nB=\"${A} three\"\nC=plain # why\n\n")
-    assert parse_spark_env(path) == {"A": "one two", "B": "one two three", "C": "plain"}
-
-
-@pytest.mark.parametrize("line", ["A=$(id)", "A=`id`", "if true; then", "just words", "export"])
-def test_spark_env_with_shell_code_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "spark-env"
-    path.write_text(f"OK=1\n{line}\n")
-    with pytest.raises(ConfigError, match=r"spark-env:2: "):
-        parse_spark_env(path)
-
-
-@given(st.binary(max_size=200))
-def test_any_file_parses_or_is_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz"
-    path.write_bytes(data)
-    for function in (parse_spark_env, read_properties):
-        try:
-            function(path)
-        except ConfigError as error:
-            assert "\n" not in str(error)
-
-
-def test_properties_with_white_space_equals_and_colon(tmp_path: Path) -> None:
-    path = tmp_path / "p"
-    path.write_text("spark.a   1\nspark.b=2\nspark.c: 3\n# c\n! c\n")
-    assert read_properties(path) == {"spark.a": "1", "spark.b": "2", "spark.c": "3"}
-
-
-def test_precedence(environ: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "spark-defaults.conf").write_text("spark.master.ui.port 1001\nspark.worker.timeout 11\n")
-    assert master(environ).webui_port == 1001
-    (tmp_path / "spark-env").write_text("SPARK_MASTER_WEBUI_PORT=1002\nSPARK_MASTER_PORT=2002\n")
-    assert master(environ).webui_port == 1002
-    environ["SPARK_MASTER_WEBUI_PORT"] = "1003"
-    assert master(environ).webui_port == 1003
-    assert master(environ, "--webui-port", "1004").webui_port == 1004
-    assert master(environ).port == 2002
-    environ["SPARK_MASTER_OPTS"] = "-Dspark.worker.timeout=22"
-    assert master(environ).policy.worker_timeout == 22
-
-
-def test_options_reach_only_their_daemon(environ: dict[str, str]) -> None:
-    environ["SPARK_MASTER_OPTS"] = "-Dspark.deploy.defaultCores=3"
-    environ["SPARK_WORKER_OPTS"] = "-Dspark.worker.cleanup.enabled=true"
-    environ["SPARK_DAEMON_JAVA_OPTS"] = "-Dspark.worker.timeout=5 -Xmx300m -XX:+UseG1GC -verbose:gc"
-    found, other = master(environ), worker(environ)
-    assert (found.policy.default_cores, found.policy.worker_timeout, found.memory_limit_mib) == (3, 5, 300)
-    assert (other.cleanup_enabled, other.worker_timeout) == (True, 5)
-    assert found.ignored == ("-XX:+UseG1GC in SPARK_DAEMON_JAVA_OPTS", "-verbose:gc in SPARK_DAEMON_JAVA_OPTS")
-
-
-def test_old_names(environ: dict[str, str]) -> None:
-    environ |= {"SPARK_MASTER_IP": "127.0.0.5", "SPARK_JAVA_OPTS": "-Dspark.deploy.spreadOut=false"}
-    found = master(environ)
-    assert (found.host, found.policy.spread_out_apps) == ("127.0.0.5", False)
-    environ["SPARK_MASTER_HOST"] = "127.0.0.6"
-    assert master(environ).host == "127.0.0.6"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("spark.worker.timeout", "soon"), ("spark.worker.timeout", "0"), ("spark.deploy.defaultCores", "0"),
-     ("spark.deploy.recoveryMode", "DISK"), ("spark.deploy.spreadOut", "maybe"), ("spark.port.maxRetries", "-1"),
-     ("spark.deploy.workerSelectionPolicy", "BEST"), ("spark.master.ui.port", "70000")],
-)  # fmt: skip
-def test_ill_typed_property_names_itself(environ: dict[str, str], name: str, value: str) -> None:
-    environ["SPARK_MASTER_OPTS"] = f"-D{name}={value}"
-    with pytest.raises(ConfigError, match=name.replace(".", r"\.")):
-        master(environ)
-
-
-@pytest.mark.parametrize("mode", ["FILESYSTEM", "ZOOKEEPER"])
-def test_recovery_mode_without_its_setting(environ: dict[str, str], mode: str) -> None:
-    environ["SPARK_DAEMON_JAVA_OPTS"] = f"-Dspark.deploy.recoveryMode={mode}"
-    with pytest.raises(ConfigError, match=r"needs spark\.deploy"):
-        master(environ)
-
-
-def test_unknown_property_is_named_with_its_neighbour(environ: dict[str, str]) -> None:
-    environ["SPARK_MASTER_OPTS"] = "-Dspark.deploy.defaultCore=3 -Dspark.sql.shuffle.partitions=7"
-    assert master(environ).warnings == (
-        "SPARK_MASTER_OPTS sets the unknown property spark.deploy.defaultCore: did you mean spark.deploy.defaultCores?",
-    )
-
-
-def test_missing_properties_file(environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
-        master(environ, "--properties-file", "/nonexistent/p")
-
-
 # --- worker and client ---------------------------------------------------------------------------------------------
 
 
@@ -231,7 +114,7 @@ def test_worker_options_and_variables(environ: dict[str, str], tmp_path: Path) -
     assert (found.local_dirs, found.public_dns) == ((Path("/a"), Path("/b")), "pub")
 
 
-@pytest.mark.parametrize("words", [("-c", "0"), ("-c", "x"), ("-m", "0"), ("-m", "12"[:0] or "k"), ("-p", "-1")])
+@pytest.mark.parametrize("words", [("-c", "0"), ("-c", "x"), ("-m", "0"), ("-m", "k"), ("-p", "-1")])
 def test_bad_worker_options(environ: dict[str, str], words: tuple[str, str]) -> None:
     with pytest.raises(UsageError):
         worker(environ, *words)
@@ -264,38 +147,58 @@ def test_forwarded_environment(environ: dict[str, str]) -> None:
     assert client_config(argparse.Namespace(), environ).forwarded_env == {"SPARK_X": "1"}
 
 
-# --- documentation -------------------------------------------------------------------------------------------------
+def test_forwarded_environment_leaves_this_machine_s_own_out(environ: dict[str, str]) -> None:
+    environ |= {"MASTER": "spark://h", "SPARK_ENV_LOADED": "1", "SPARK_LOCAL_HOSTNAME": "x"}
+    assert client_config(argparse.Namespace(), environ).forwarded_env == {}
 
 
-def test_every_setting_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    for name in (*PROPERTIES, *VARIABLES, *INEFFECTIVE):
-        assert f"`{name}`" in text, f"docs/configuration.md does not have {name}"
-    for known in PROPERTIES.values():
-        assert known.meaning in text, f"docs/configuration.md explains {known.name} otherwise"
-        known.parse(known.example)
+def test_an_address_of_version_6_in_spark_env(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "spark-env").write_text("SPARK_MASTER_HOST=::1\n")
+    assert client_config(argparse.Namespace(master=None), environ).masters == ("[::1]:7077",)
+    assert master(environ).host == "::1"
 
 
-def test_every_variable_of_the_mission_is_known() -> None:
-    wanted = [
-        "SPARK_MASTER_IP",
-        "SPARK_MASTER_PORT",
-        "SPARK_MASTER_WEBUI_PORT",
-        "SPARK_MASTER_OPTS",
-        "SPARK_LOCAL_DIRS",
-        "SPARK_WORKER_CORES",
-        "SPARK_WORKER_MEMORY",
-        "SPARK_WORKER_PORT",
-        "SPARK_WORKER_WEBUI_PORT",
-        "SPARK_WORKER_INSTANCES",
-        "SPARK_WORKER_DIR",
-        "SPARK_WORKER_OPTS",
-        "SPARK_DAEMON_MEMORY",
-        "SPARK_DAEMON_JAVA_OPTS",
-        "SPARK_PUBLIC_DNS",
-        "SPARK_JAVA_OPTS",
-    ]
-    assert set(wanted) <= set(VARIABLES)
+@pytest.mark.parametrize(
+    ("variables", "properties", "source"),
+    [({"MASTER": "local[4]"}, "", "^MASTER: 'local"), ({}, "spark.master yarn\n", r"^spark\.master in .*: 'yarn'")],
+)
+def test_a_master_that_is_none_is_blamed_on_its_source(
+    environ: dict[str, str], tmp_path: Path, variables: dict[str, str], properties: str, source: str
+) -> None:
+    (tmp_path / "spark-defaults.conf").write_text(properties)
+    with pytest.raises(UsageError, match=source):
+        client_config(argparse.Namespace(master=None), environ | variables)
+
+
+@pytest.mark.parametrize("text", ["spark.cores.max", "=1", "spark.cores.max=few", "spark.executor.memory=1x"])
+def test_bad_conf_options(environ: dict[str, str], text: str) -> None:
+    with pytest.raises(UsageError, match="--conf"):
+        client_config(argparse.Namespace(master="spark://h", conf=[text]), environ)
+
+
+def test_jobs_may_inherit_what_spark_env_sets(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "spark-env").write_text("JAVA_HOME=/opt/java\nSPARK_WORKER_INSTANCES=3\n")
+    found = worker(environ)
+    assert (found.environ["JAVA_HOME"], found.instances) == ("/opt/java", 3)
+
+
+@pytest.mark.parametrize(
+    ("membership", "limits", "mib"),
+    [
+        ("0::/a/b\n", {"a/memory.max": "1073741824\n", "a/b/memory.max": "max\n"}, [1024]),
+        ("0::/\n", {"memory.max": "536870912\n"}, [512]),
+        ("4:cpu:/x\n3:memory:/x\n0::/x\n", {"memory/x/memory.limit_in_bytes": "268435456\n"}, [256]),
+        ("0::/elsewhere\n", {}, []),
+    ],
+)
+def test_limits_of_control_groups(tmp_path: Path, membership: str, limits: dict[str, str], mib: list[int]) -> None:
+    (tmp_path / "cgroup").write_text(membership)
+    for name, text in limits.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert cgroup_limits_mib(tmp_path / "cgroup", tmp_path / "tree") == mib
+    assert cgroup_limits_mib(tmp_path / "missing") == []
 
 
 def test_loading_nothing_gives_defaults(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from stoker.config.master import add_master_arguments, master_config
 from stoker.config.registry import PROPERTIES, VARIABLES
-from stoker.config.sources import Setting, Settings, parse_spark_env, read_properties, unknown_properties
+from stoker.config.sources import Setting, Settings, read_properties, unknown_properties
+from stoker.config.spark_env import parse_spark_env
 from stoker.config.worker import add_worker_arguments, worker_config
 from stoker.errors import ConfigError, UsageError
 
@@ -32,15 +33,15 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for name in args.files:
         path = Path(name)
         is_env = args.kind == "spark-env" or (args.kind is None and "env" in path.name)
-        problems += _check_env(path) if is_env else _check_defaults(path)
+        problems += _check_env(path, environ) if is_env else _check_defaults(path)
     for problem in problems:
         print(f"stoker: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def _check_env(path: Path) -> list[str]:
+def _check_env(path: Path, environ: Mapping[str, str]) -> list[str]:
     try:
-        values = parse_spark_env(path)
+        values = parse_spark_env(path, environ)
     except ConfigError as error:
         return [str(error)]
     problems = []

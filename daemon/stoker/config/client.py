@@ -65,13 +65,16 @@ def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:
     """--master, else $MASTER, else spark.master, else spark-env's host and port, else the client profile."""
     if chosen is not None:
         return types.parse_master_url(chosen)
-    url = settings.variable("MASTER") or settings.get("spark.master")
-    if url:
-        return types.parse_master_url(url)
+    url = settings.parsed(types.parse_master_url, "MASTER")
+    if url is not None:
+        return tuple(url)
+    if settings.is_set("spark.master"):
+        return tuple(settings.get("spark.master"))
     host = settings.variable("SPARK_MASTER_HOST", "SPARK_MASTER_IP")
     port = settings.parsed(types.parse_port, "SPARK_MASTER_PORT")
     if host:
-        return types.parse_master_url(f"spark://{host}:{port or types.DEFAULT_PORT}")
+        bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        return types.parse_master_url(f"spark://{bracketed}:{port or types.DEFAULT_PORT}")
     profile = settings.conf_dir / "client"
     try:
         lines = profile.read_text().split()

@@ -31,7 +31,7 @@ def first(*values: T | None) -> T | None:
 
 def keys_dir(settings: Settings) -> Path:
     chosen = settings.variable("STOKER_KEYS_DIR")
-    return Path(chosen) if chosen else settings.conf_dir / "keys"
+    return Path(chosen).absolute() if chosen else settings.conf_dir.absolute() / "keys"
 
 
 def state_dir(settings: Settings) -> Path:

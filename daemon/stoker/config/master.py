@@ -99,8 +99,6 @@ def _policy(settings: Settings) -> Policy:
     get = settings.get
     spread = "spark.deploy.spreadOutApps"
     worker_timeout = get("spark.worker.timeout")
-    if worker_timeout <= 0:
-        raise ConfigError("spark.worker.timeout must be more than 0 seconds")
     recovery_timeout = get("spark.deploy.recoveryTimeout")
     return Policy(
         spread_out_apps=get(spread) if settings.is_set(spread) else get("spark.deploy.spreadOut"),

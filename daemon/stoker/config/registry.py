@@ -9,22 +9,29 @@ from typing import Any
 
 from stoker.config import types
 from stoker.core.values import UNLIMITED
+from stoker.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Known:
-    """``parse`` raises UsageError; ``example`` is shown when it does. ``effective`` False: accepted, without effect."""
+    """``parse`` raises UsageError; ``example`` is shown when it does."""
 
     name: str
     parse: Callable[[str], Any]
     default: Any
     meaning: str
     example: str
-    effective: bool = True
 
 
 def _whole(least: int) -> Callable[[str], int]:
     return lambda text: types.parse_integer(text, least)
+
+
+def _positive_duration(text: str) -> float:
+    seconds = types.parse_duration(text)
+    if seconds <= 0:
+        raise UsageError(f"{text!r} is not a duration of more than 0 seconds")
+    return seconds
 
 
 def _choice(*choices: str) -> Callable[[str], str]:
@@ -40,7 +47,7 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.deploy.recoveryMode", _choice("NONE", "FILESYSTEM", "ZOOKEEPER"), "NONE",
               "what survives a master: nothing, records in a directory, records in ZooKeeper", "FILESYSTEM"),
         Known("spark.deploy.recoveryDirectory", str, "", "where FILESYSTEM keeps its records", "/var/lib/stoker/recovery"),
-        Known("spark.deploy.recoveryTimeout", types.parse_duration, None,
+        Known("spark.deploy.recoveryTimeout", _positive_duration, None,
               "how long a recovering master waits for the silent (default: spark.worker.timeout)", "60s"),
         Known("spark.deploy.zookeeper.url", str, "", "the ZooKeeper ensemble", "zk1:2181,zk2:2181"),
         Known("spark.deploy.zookeeper.dir", str, "/spark", "where in ZooKeeper the state lives", "/spark"),
@@ -68,16 +75,16 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.stoker.executor.maxBackoff", types.parse_duration, 5.0,
               "longest wait before a failed executor is replaced", "5s"),
         # Worker
-        Known("spark.worker.timeout", types.parse_duration, 60.0,
+        Known("spark.worker.timeout", _positive_duration, 60.0,
               "silence after which a worker or application counts as lost; heartbeats come four times as often", "60s"),
         Known("spark.worker.ui.port", types.parse_port, 8081, "port of the worker's dashboard", "8081"),
         Known("spark.worker.cleanup.enabled", types.parse_bool, False, "remove old work directories", "true"),
-        Known("spark.worker.cleanup.interval", types.parse_duration, 1800.0, "how often to look for them", "1800"),
+        Known("spark.worker.cleanup.interval", _positive_duration, 1800.0, "how often to look for them", "1800"),
         Known("spark.worker.cleanup.appDataTtl", types.parse_duration, 604800.0,
               "age after which they go", "604800"),
         Known("spark.worker.driverTerminateTimeout", types.parse_duration, 10.0,
               "time between TERM and KILL when a process is stopped", "10s"),
-        Known("spark.stoker.worker.reconnectTimeout", types.parse_duration, 10.0,
+        Known("spark.stoker.worker.reconnectTimeout", _positive_duration, 10.0,
               "how long a worker daemon may be away before its processes count as lost (and are ended)", "10s"),
         Known("spark.executor.logs.rolling.strategy", _choice("", "time", "size"), "",
               "roll executor logs by time or size", "size"),
@@ -92,7 +99,7 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
         Known("spark.stoker.state.dir", str, "", "where daemons keep what is theirs", "/var/lib/stoker"),
         # Submissions
-        Known("spark.master", str, "", "the master URL", "spark://host:7077"),
+        Known("spark.master", types.parse_master_url, None, "the master URL", "spark://host:7077"),
         Known("spark.app.name", str, "", "name of the driver or application", "etl"),
         Known("spark.cores.max", _whole(1), None, "cores of an application in all", "10"),
         Known("spark.executor.cores", _whole(1), None, "cores of each executor", "2"),
@@ -115,11 +122,18 @@ INEFFECTIVE = frozenset({
     "spark.worker.preferConfiguredMasterAddress", "spark.worker.ui.retainedExecutors",
     "spark.worker.ui.retainedDrivers", "spark.worker.ui.compressedLogFileLengthCacheSize",
     "spark.worker.decommission.signal", "spark.worker.idPattern", "spark.worker.executorStateSync.maxAttempts",
-    "spark.worker.resourcesFile",
+    "spark.worker.resourcesFile", "spark.master.rest.filters", "spark.master.rest.virtualThread.enabled",
+    "spark.master.rest.allowedAppResourcePatterns", "spark.master.rest.maxRequestBodySize",
+    "spark.master.ui.visibleEnvVarPrefixes", "spark.master.useAppNameAsAppId.enabled",
+    "spark.master.useDriverIdAsAppName.enabled",
+    # Outside our namespaces, but nobody may believe that these protect a cluster of ours.
+    "spark.acls.enable", "spark.authenticate.secret", "spark.ui.filters", "spark.ui.reverseProxy",
+    "spark.ui.reverseProxyUrl",
 })  # fmt: skip
 
 OUR_NAMESPACES = ("spark.deploy.", "spark.worker.", "spark.master.", "spark.stoker.")
 
+WITHOUT_EFFECT = "accepted, without effect"
 VARIABLES: dict[str, str] = {
     "SPARK_MASTER_HOST": "host or address the master listens on",
     "SPARK_MASTER_IP": "older name of SPARK_MASTER_HOST",
@@ -139,19 +153,20 @@ VARIABLES: dict[str, str] = {
     "SPARK_WORKER_OPTS": "properties of the worker, as -Dname=value",
     "SPARK_DAEMON_MEMORY": "limit on a daemon's own memory",
     "SPARK_DAEMON_JAVA_OPTS": "properties of both daemons, as -Dname=value; JVM flags are accepted without effect",
-    "SPARK_DAEMON_CLASSPATH": "accepted, without effect",
+    "SPARK_DAEMON_CLASSPATH": "accepted, without effect: the daemons are not Java programs",
     "SPARK_JAVA_OPTS": "older name of SPARK_DAEMON_JAVA_OPTS; for submissions: options of the driver's JVM",
     "SPARK_CONF_DIR": "the configuration folder (/etc/stoker, else ~/.config/stoker)",
     "SPARK_HOME": "work directories are below it when set",
     "SPARK_LOG_DIR": "where the playbooks put the daemons' logs",
     "SPARK_LOG_MAX_FILES": "daemon logs kept (5)",
     "SPARK_PID_DIR": "where the playbooks keep pid files",
-    "SPARK_IDENT_STRING": "accepted, without effect",
+    "SPARK_IDENT_STRING": "accepted, without effect: pid files and logs have the names of their daemons",
     "SPARK_NICENESS": "scheduling priority of the daemons (0)",
     "SPARK_NO_DAEMONIZE": "accepted, without effect: daemons run in the foreground, the playbooks put them in the background",
     "SPARK_SSH_OPTS": "accepted, without effect: set ansible_ssh_common_args",
     "SPARK_SSH_FOREGROUND": "accepted, without effect: use ansible-playbook --ask-pass -f 1",
-    "SPARK_WORKER_SLEEP": "accepted, without effect",
+    "SPARK_WORKER_SLEEP": "accepted, without effect: the playbooks start all workers at once",
+    "SPARK_WORKERS": "accepted, without effect: name the workers' hosts in the inventory",
     "STOKER_KEYS_DIR": "the keys folder (keys below the configuration folder)",
     "STOKER_STATE_DIR": "where daemons keep what is theirs (~/.local/state/stoker)",
     "STOKER_DEBUG": "1: show tracebacks of internal errors",

@@ -6,7 +6,6 @@ Precedence: command line, then environment (its ``-D`` options included), then `
 from __future__ import annotations
 
 import difflib
-import io
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stoker.config import types
-from stoker.config.registry import INEFFECTIVE, OUR_NAMESPACES, PROPERTIES
+from stoker.config.registry import INEFFECTIVE, OUR_NAMESPACES, PROPERTIES, VARIABLES, WITHOUT_EFFECT
+from stoker.config.spark_env import find_spark_env, parse_spark_env, read_text
 from stoker.errors import ConfigError, UsageError
 
 Daemon = Literal["master", "worker"]
@@ -23,6 +23,10 @@ _OPTS: dict[Daemon | None, tuple[str, ...]] = {
     "worker": ("SPARK_JAVA_OPTS", "SPARK_DAEMON_JAVA_OPTS", "SPARK_WORKER_OPTS"),
     None: (),
 }
+_JVM_FLAGS_WITH_ARGUMENT = frozenset({
+    "-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path", "--add-modules", "--add-opens",
+    "--add-exports", "--add-reads", "--patch-module", "--limit-modules", "--enable-native-access",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Settings:
     ignored: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     heap_mib: int | None = None
+    origins: dict[str, str] = field(default_factory=dict)  # of variables that only spark-env sets, for messages
 
     def get(self, name: str) -> Any:
         """The property's typed value, or its default. Raises ConfigError for an ill-typed one."""
@@ -72,7 +77,7 @@ class Settings:
                 try:
                     return parse(value)
                 except UsageError as error:
-                    raise ConfigError(f"{name}: {error}") from None
+                    raise ConfigError(f"{self.origins.get(name, name)}: {error}") from None
         return None
 
 
@@ -81,16 +86,37 @@ def load_settings(
 ) -> Settings:
     """Read all sources. Raises ConfigError with file and line for what cannot be read."""
     conf_dir = configuration_folder(environ)
-    merged = {**read_spark_env(conf_dir), **environ}
-    settings = Settings(environ=merged, conf_dir=conf_dir)
+    env_file = find_spark_env(conf_dir)
+    from_file = parse_spark_env(env_file, environ) if env_file else {}
+    settings = Settings(environ={**from_file, **environ}, conf_dir=conf_dir)
+    settings.origins = {name: f"{name} in {env_file}" for name in from_file if name not in environ}
     path = Path(properties_file) if properties_file else conf_dir / "spark-defaults.conf"
     if properties_file or path.exists():
         for name, value in read_properties(path).items():
             settings.properties[name] = Setting(value, str(path))
+    # The file's options first: one property set there and another in the environment are both in force.
     for variable in _OPTS[daemon]:
-        _apply_options(settings, variable, merged.get(variable, ""))
+        apply_options(settings, f"{variable} in {env_file}", from_file.get(variable, ""))
+    for variable in _OPTS[daemon]:
+        apply_options(settings, variable, environ.get(variable, ""))
     settings.warnings += unknown_properties(settings.properties)
+    if daemon:
+        settings.warnings += _without_effect(settings)
     return settings
+
+
+def _without_effect(settings: Settings) -> list[str]:
+    """A line for each property and variable that Spark heeds and this daemon does not."""
+    lines = [
+        f"{name} in {setting.source} has no effect in this version"
+        for name, setting in settings.properties.items()
+        if name in INEFFECTIVE
+    ]
+    return lines + [
+        f"{settings.origins.get(name, name)}: {meaning}"
+        for name, meaning in VARIABLES.items()
+        if meaning.startswith(WITHOUT_EFFECT) and settings.environ.get(name)
+    ]
 
 
 def configuration_folder(environ: Mapping[str, str]) -> Path:
@@ -107,84 +133,49 @@ def home(environ: Mapping[str, str]) -> Path:
     return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
 
 
-def read_spark_env(conf_dir: Path) -> dict[str, str]:
-    for name in ("spark-env", "spark-env.sh"):
-        path = conf_dir / name
-        if path.exists():
-            return parse_spark_env(path)
-    return {}
-
-
-def parse_spark_env(path: Path) -> dict[str, str]:
-    """Assignments (``export`` allowed), comments, ``${VARIABLE}``; nothing is executed. Raises ConfigError."""
-    from dotenv.parser import parse_stream  # noqa: PLC0415 - only where there is such a file
-    from dotenv.variables import parse_variables  # noqa: PLC0415
-
-    values: dict[str, str] = {}
-    for binding in parse_stream(io.StringIO(_read(path))):
-        line = binding.original.line
-        text = binding.original.string.strip()
-        if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"{path}:{line}: {text.splitlines()[0]!r} is not NAME=VALUE")
-        if binding.key is None:
-            continue
-        value = binding.value or ""
-        if "`" in value or "$(" in value:
-            raise ConfigError(f"{path}:{line}: {binding.key} runs a command; write its result instead")
-        values[binding.key] = "".join(atom.resolve(values) for atom in parse_variables(value))
-    return values
-
-
 def read_properties(path: Path) -> dict[str, str]:
     """``spark-defaults.conf``: name, white space or = or :, value. Raises ConfigError."""
     import javaproperties  # noqa: PLC0415 - only where there is such a file
 
     try:
-        loaded: dict[str, str] = javaproperties.loads(_read(path))
+        loaded: dict[str, str] = javaproperties.loads(read_text(path))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     return {name: value.strip() for name, value in loaded.items()}
 
 
-def _read(path: Path) -> str:
+def apply_options(settings: Settings, source: str, text: str) -> None:
+    """The JVM options of a ``*_OPTS`` variable: properties, the heap's size, and what only a JVM understands."""
     try:
-        return path.read_text()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a text file") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _apply_options(settings: Settings, variable: str, text: str) -> None:
-    try:
-        words = shlex.split(text)
+        words = iter(shlex.split(text.replace("\\\n", " ")))
     except ValueError as error:
-        raise ConfigError(f"{variable}: {error}: {text!r}") from None
+        raise ConfigError(f"{source}: {error}: {text!r}") from None
     for word in words:
-        if word.startswith("-D") and "=" in word:
+        if word.startswith("-D"):
             name, _, value = word[2:].partition("=")
-            settings.properties[name] = Setting(value, variable)
+            settings.properties[name] = Setting(value, source)
         elif word.startswith("-Xmx"):
             try:
                 settings.heap_mib = max(1, types.parse_bytes(word[4:]) // 2**20)
             except UsageError as error:
-                raise ConfigError(f"{variable}: {word}: {error}") from None
+                raise ConfigError(f"{source}: {word}: {error}") from None
         elif word.startswith("-"):
-            settings.ignored.append(f"{word} in {variable}")
+            argument = [next(words, "")] if word in _JVM_FLAGS_WITH_ARGUMENT else []
+            settings.ignored.append(f"{' '.join([word, *argument])} in {source}")
         else:
-            raise ConfigError(f"{variable}: {word!r} is not an option: write properties as -Dname=value")
+            raise ConfigError(f"{source}: {word!r} is not an option: write properties as -Dname=value")
 
 
 def unknown_properties(names: Mapping[str, Setting]) -> list[str]:
     """A line for each name in our namespaces that means nothing to us."""
     lines = []
     for name, setting in names.items():
-        if name in INEFFECTIVE:
-            lines.append(f"{name} in {setting.source} has no effect in this version")
-        elif (
-            name.startswith(OUR_NAMESPACES) and name not in PROPERTIES and not name.startswith("spark.worker.resource.")
-        ):
+        if name.startswith(OUR_NAMESPACES) and not _is_known(name):
             near = difflib.get_close_matches(name, PROPERTIES, 1)
             hint = f": did you mean {near[0]}?" if near else ""
             lines.append(f"{setting.source} sets the unknown property {name}{hint}")
     return lines
+
+
+def _is_known(name: str) -> bool:
+    return name in PROPERTIES or name in INEFFECTIVE or name.startswith("spark.worker.resource.")

@@ -54,6 +54,8 @@ class WorkerConfig:
     worker_timeout: float
     max_port_retries: int
     memory_limit_mib: int | None
+    instances: int  # workers the playbooks start on this machine; each is its own ``stoker worker``
+    environ: Mapping[str, str]  # the daemon's own environment over spark-env's: what jobs may inherit from
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -96,6 +98,8 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),
         memory_limit_mib=memory_limit(settings),
+        instances=settings.parsed(_parse_count, "SPARK_WORKER_INSTANCES") or 1,
+        environ=settings.environ,
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
     )
@@ -123,11 +127,12 @@ def _ports(args: argparse.Namespace, settings: Settings) -> tuple[int, int]:
     return port or 0, webui_port if webui_port is not None else 8081
 
 
-def _cores(args: argparse.Namespace, settings: Settings) -> int:
-    def parse(text: str) -> int:
-        return types.parse_integer(text, 1)
+def _parse_count(text: str) -> int:
+    return types.parse_integer(text, 1)
 
-    chosen = first(option("--cores", args.cores, parse), settings.parsed(parse, "SPARK_WORKER_CORES"))
+
+def _cores(args: argparse.Namespace, settings: Settings) -> int:
+    chosen = first(option("--cores", args.cores, _parse_count), settings.parsed(_parse_count, "SPARK_WORKER_CORES"))
     return chosen if chosen is not None else len(os.sched_getaffinity(0))
 
 
@@ -139,18 +144,35 @@ def _memory(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def total_memory_mib() -> int:
-    """The machine's RAM, or this process's control group limit where that is lower; 2 GiB if neither can be read."""
+    """The machine's RAM, or this process's control group limit where that is lower; 2 GiB if RAM cannot be read."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
     except (ValueError, OSError):
         return 2048
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limit = int(Path(path).read_text())
-        except (OSError, ValueError):
+    return min([total, *cgroup_limits_mib()])
+
+
+def cgroup_limits_mib(membership: Path = Path("/proc/self/cgroup"), tree: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """The memory limits of this process's control group and of the groups around it, v2 and v1."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    limits = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
             continue
-        total = min(total, limit // MIB)
-    return total
+        root, name = (tree / "memory", "memory.limit_in_bytes") if controllers else (tree, "memory.max")
+        folder = root / group.lstrip("/")
+        for around in (folder, *folder.parents):
+            if not around.is_relative_to(root):
+                break
+            try:
+                limits.append(int((around / name).read_text()) // MIB)
+            except (OSError, ValueError):  # no such group here (a container's view), or "max"
+                continue
+    return limits
 
 
 def _work_dir(args: argparse.Namespace, settings: Settings, state: Path) -> Path:
