@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -25,6 +26,19 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of the process, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a process has taken by now."""
+
+    rss_mib: float
+    descriptors: int
+    cpu_s: float
+
+    @classmethod
+    def of(cls, pid: int) -> Use:
+        return cls(rss_mib(pid), descriptors(pid), cpu_seconds(pid))
 
 
 def until(condition: Callable[[], object], *, within: float = 60.0, every: float = 0.001) -> None:

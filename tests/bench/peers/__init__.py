@@ -29,7 +29,7 @@ class Asker:
         for line in self.process.stdout:
             with contextlib.suppress(ValueError):  # peers chat on stdout too
                 return json.loads(line)
-        raise RuntimeError(f"the peer ended with {self.process.wait(10)}: {' '.join(map(str, self.process.args))}")
+        raise RuntimeError(f"the peer ended with {self.process.wait(10)}")
 
 
 @contextlib.contextmanager
