@@ -61,8 +61,8 @@ def _command(cluster: Cluster, settings: Settings) -> Measure:
 
 def rates(settings: Settings) -> Iterator[Measure]:
     """Rounds of no-op drivers, ours and the peers' in turn."""
-    finished = Measure("finished no-op drivers", "1/s", rate=True, beat_peers=True)
-    accepted = Measure("accepted submissions", "1/s", rate=True, beat_peers=True)
+    finished = Measure("finished no-op drivers", "1/s", rate=True, beat_hyperqueue=True)
+    accepted = Measure("accepted submissions", "1/s", rate=True, beat_hyperqueue=True)
     count = settings.size(1000)
     with running() as cluster, client_of(cluster) as client, _peers(settings) as (hyperqueue, dask):
         driver = small(client, TRUE)

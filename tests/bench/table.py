@@ -8,19 +8,19 @@ from typing import Any
 
 from tabulate import tabulate
 
-HEADS = ["measure", "unit", "Stoker", "min-max", "HyperQueue", "Dask", "ratio", "target", ""]
+HEADS = ["measure", "unit", "Stoker", "min-max", "HyperQueue", "Dask", "to best peer", "target", ""]
 
 
 @dataclass
 class Measure:
-    """``target``: a limit; without one, the best peer's median is it if ``beat_peers``. ``rate``: more is better."""
+    """``target``: a limit; with ``beat_hyperqueue`` it is HyperQueue's median of the same run. ``rate``: more is better."""
 
     name: str
     unit: str
     values: list[float] = field(default_factory=list)
     target: float | None = None
     rate: bool = False
-    beat_peers: bool = False
+    beat_hyperqueue: bool = False
     hyperqueue: list[float] = field(default_factory=list)
     dask: list[float] = field(default_factory=list)
     note: str = ""
@@ -46,7 +46,9 @@ class Measure:
 
     @property
     def limit(self) -> float | None:
-        return self.best_peer if self.beat_peers else self.target
+        if self.beat_hyperqueue:
+            return statistics.median(self.hyperqueue) if self.hyperqueue else None
+        return self.target
 
     @property
     def is_met(self) -> bool | None:
