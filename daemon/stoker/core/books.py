@@ -17,6 +17,7 @@ from stoker.core.states import WorkerState
 
 ExecutorKey = tuple[str, int]  # (application id, executor id)
 
+_HIGHEST_FOLLOWED = 10**10  # number of an id; far beyond what a cluster counts, far below what an id may have
 REMOVED_EXECUTORS_SHOWN = 1000  # per application, as spark.worker.ui.retainedExecutors
 
 
@@ -105,8 +106,11 @@ class Books:
         return f"app-{_stamp(wall)}-{number:04d}"
 
     def reserve_id(self, identifier: str) -> None:
-        """An id given out by an earlier master exists: never give its number out again."""
+        """An id given out by an earlier master exists: never give its number out again. An absurd number is not
+        followed, or one made-up id would use up all; then the time in ids keeps them apart."""
         number = int(identifier.rsplit("-", 1)[1]) + 1
+        if number > _HIGHEST_FOLLOWED:
+            return
         if identifier.startswith("driver-"):
             self.counters.drivers = max(self.counters.drivers, number)
         else:

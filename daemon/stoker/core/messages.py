@@ -18,6 +18,7 @@ import msgspec
 from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.values import (
+    UNLIMITED,
     ApplicationDescription,
     DriverDescription,
     DriverReport,
@@ -186,6 +187,16 @@ class RegisterApplication(Message, frozen=True):
     app_id: str = ""
     highest_executor_id: int = -1  # the highest the application was ever told of: ids are never used twice
     ended: tuple[ExecutorView, ...] = ()  # of a finite application that returns: what has used its share up
+
+    def __post_init__(self) -> None:
+        # With room below the largest executor id for those that will follow.
+        if not -1 <= self.highest_executor_id <= UNLIMITED // 2:
+            raise ValueError(f"{self.highest_executor_id} is not the id of an executor")
+        for view in self.ended:
+            if not (
+                0 <= view.id <= UNLIMITED // 2 and 0 <= view.cores <= UNLIMITED and 0 <= view.memory_mib <= UNLIMITED
+            ):
+                raise ValueError(f"executor {view.id} of {view.cores} cores and {view.memory_mib} MiB cannot be")
 
 
 class UnregisterApplication(Message, frozen=True):

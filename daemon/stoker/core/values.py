@@ -7,7 +7,9 @@ times are seconds since the Unix epoch, unless a name says otherwise.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -16,10 +18,13 @@ from stoker.core.states import DriverState, ExecutorState
 
 UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
 
-DRIVER_ID = re.compile(r"driver-\d{14}-\d{4,}")
-APP_ID = re.compile(r"app-\d{14}-\d{4,}")
-WORKER_ID = re.compile(r"worker-\d{14}-[A-Za-z0-9_.:\[\]-]+-\d+")
+# Ids name folders and are numbers in part: at most 12 digits, so that a counter made from one stays far below 64 bits.
+DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
+APP_ID = re.compile(r"app-[0-9]{14}-[0-9]{4,12}")
+WORKER_ID = re.compile(r"worker-[0-9]{14}-[A-Za-z0-9_.:\[\]-]{1,255}-[0-9]{1,5}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+
+OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
 DriverKind = Literal["python", "archive", "jar", "program"]
 
@@ -51,10 +56,14 @@ class Artifact(Value, frozen=True):
     def __post_init__(self) -> None:
         if not self.name or self.name in {".", ".."} or "/" in self.name or "\0" in self.name:
             raise ValueError(f"artifact name {self.name!r} must be a plain file name")
+        if self.name in OUTPUTS:
+            raise ValueError(f"a file of a driver must not be called {self.name!r}: its output is written there")
         if bool(self.sha256) == bool(self.url):
             raise ValueError(f"artifact {self.name!r} needs exactly one of sha256 and url")
         if self.sha256 and not SHA256.fullmatch(self.sha256):
             raise ValueError(f"artifact {self.name!r}: sha256 must be 64 lower-case hex digits")
+        _check_range("size", self.size, 0, 2**62)
+        _check_texts(f"artifact {self.name!r}", (self.name, self.url))
 
 
 class DriverDescription(Value, frozen=True):
@@ -91,6 +100,9 @@ class DriverDescription(Value, frozen=True):
         for name in (self.main, *self.py_files, *self.jars):
             if name not in names:
                 raise ValueError(f"{name!r} is used by the driver but is not one of its files")
+        _check_texts("the driver's name", (self.name, self.user))
+        _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
+        _check_texts("a property", (*self.conf, *self.conf.values()))
         _check_environment(self.env)
 
 
@@ -104,8 +116,7 @@ class Command(Value, frozen=True):
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
             raise ValueError("an executor's command must not be empty")
-        if any("\0" in word for word in self.argv):
-            raise ValueError("an executor's command must not contain NUL")
+        _check_texts("an executor's command", self.argv)
         _check_environment(self.env)
 
 
@@ -133,6 +144,7 @@ class ApplicationDescription(Value, frozen=True):
             _check_range("cores_per_executor", self.cores_per_executor, 1)
         _check_range("memory_mib", self.memory_mib, 0)
         _check_range("executor_limit", self.executor_limit, 0)
+        _check_texts("the application's name", (self.name, self.user, self.ui_url))
 
 
 class Exit(Value, frozen=True):
@@ -142,6 +154,14 @@ class Exit(Value, frozen=True):
     code: int | None = None
     signal: int | None = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.code is not None and self.signal is not None:
+            raise ValueError(f"a process cannot end by code {self.code} and by signal {self.signal}")
+        if self.code is not None:
+            _check_range("code", self.code, -UNLIMITED - 1)
+        if self.signal is not None:
+            _check_range("signal", self.signal, 0)
 
     @property
     def status(self) -> int | None:
@@ -164,6 +184,11 @@ class DriverReport(Value, frozen=True):
     pid: int = 0
     exit: Exit = Exit()
 
+    def __post_init__(self) -> None:
+        _check_id(self.driver_id, DRIVER_ID, "a driver")
+        _check_range("attempt", self.attempt, 1)
+        _check_process(self.started, self.pid)
+
 
 class ExecutorReport(Value, frozen=True):
     """An executor as its worker knows it, sent when the worker registers."""
@@ -178,13 +203,44 @@ class ExecutorReport(Value, frozen=True):
     pid: int = 0
     exit: Exit = Exit()
 
+    def __post_init__(self) -> None:
+        _check_id(self.app_id, APP_ID, "an application")
+        _check_range("executor_id", self.executor_id, 0)
+        _check_range("cores", self.cores, 1)
+        _check_range("memory_mib", self.memory_mib, 0)
+        _check_process(self.started, self.pid)
 
-def _check_range(name: str, value: int, least: int) -> None:
-    if not least <= value <= UNLIMITED:
-        raise ValueError(f"{name} must be between {least} and {UNLIMITED}, not {value}")
+
+def _check_range(name: str, value: int, least: int, most: int = UNLIMITED) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, not {value}")
+
+
+def _check_id(identifier: str, pattern: re.Pattern[str], kind: str) -> None:
+    if not pattern.fullmatch(identifier):
+        raise ValueError(f"{identifier[:80]!r} is not the id of {kind}")
+
+
+def _check_process(started: float, pid: int) -> None:
+    if not (math.isfinite(started) and started >= 0):
+        raise ValueError(f"started must be a time, not {started}")
+    _check_range("pid", pid, 0)
+
+
+def _check_texts(what: str, texts: Iterable[str]) -> None:
+    """No program takes NUL in its arguments, and neither messages nor file names what is not UTF-8."""
+    for text in texts:
+        if "\0" in text:
+            raise ValueError(f"{what} must not contain NUL: {text[:80]!r}")
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"{what} must be UTF-8: {text[:80]!r}") from None
 
 
 def _check_environment(env: dict[str, str]) -> None:
     for name, value in env.items():
-        if not name or "=" in name or "\0" in name or "\0" in value:
+        if not name or "=" in name:
             raise ValueError(f"environment variable {name!r} is malformed")
+        _check_texts(f"environment variable {name!r}", (name, value))

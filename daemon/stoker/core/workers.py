@@ -16,7 +16,7 @@ from stoker.core.context import Context
 from stoker.core.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
 from stoker.core.records import WorkerRecord, worker_key
 from stoker.core.states import WorkerState
-from stoker.core.values import WORKER_ID
+from stoker.core.values import UNLIMITED, WORKER_ID
 
 
 def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
@@ -66,6 +66,8 @@ def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
         return f"{message.worker_id!r} is not a worker id"
     if message.cores < 1 or message.memory_mib < 1:
         return f"a worker needs at least 1 core and 1 MiB, not {message.cores} cores and {message.memory_mib} MiB"
+    if message.cores > UNLIMITED or message.memory_mib > UNLIMITED:
+        return f"no worker has {message.cores} cores and {message.memory_mib} MiB"
     if message.highest_epoch > ctx.epoch:
         return f"it obeys a newer master (epoch {message.highest_epoch}, this one's is {ctx.epoch})"
     other_id = ctx.books.worker_at.get((message.host, message.port))

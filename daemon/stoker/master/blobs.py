@@ -164,8 +164,9 @@ class BlobStore:
                 error = "the master does not have this upload (any more): submit again"
                 self._reply(peer, _nothing(message, error))
                 return
-            data = os.pread(file.fileno(), max(0, min(message.limit, MAX_CHUNK)), max(0, message.offset))
             size = os.fstat(file.fileno()).st_size
+            offset = max(0, min(message.offset, size))
+            data = os.pread(file.fileno(), max(0, min(message.limit, MAX_CHUNK)), offset)
         except OSError as error:
             self._reply(peer, _nothing(message, f"the master cannot read the upload: {error.strerror or error}"))
             return

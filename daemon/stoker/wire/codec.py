@@ -23,8 +23,12 @@ T = TypeVar("T")
 
 
 def encode(message: Message) -> list[bytes]:
-    """The frames of a message. Raises ProtocolError when it is larger than peers accept."""
-    body = _encoder.encode(message)
+    """The frames of a message. Raises ProtocolError when it is larger than peers accept, or holds what MessagePack
+    cannot: integers over 64 bits, text that is not UTF-8."""
+    try:
+        body = _encoder.encode(message)
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise ProtocolError(f"{type(message).__name__} cannot be sent: {_one_line(error)}") from None
     if len(body) > MAX_BODY:
         raise ProtocolError(f"{type(message).__name__} of {len(body)} bytes is over the limit of {MAX_BODY}")
     return [HEADER, body]
@@ -49,7 +53,14 @@ class Decoder(Generic[T]):
         try:
             return self._decoder.decode(body)
         except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as error:
-            raise ProtocolError(f"undecodable message: {error}") from None
+            raise ProtocolError(f"undecodable message: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    """What is wrong; it may quote the peer, who must neither write lines of our log nor fill it."""
+    text = str(error)
+    shown = "".join(character if character.isprintable() else "?" for character in text[:300])
+    return shown + ("..." if len(text) > 300 else "")
 
 
 to_master: Decoder[ToMaster] = Decoder(ToMaster)

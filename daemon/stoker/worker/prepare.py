@@ -57,6 +57,10 @@ class Preparer:
             self.cancel(job.key)
             self._failed(job.key, Exit(reason=f"cannot make {error.filename}: {error.strerror}"))
             return
+        except ValueError as error:  # a URL that is none, or NUL in a path
+            self.cancel(job.key)
+            self._failed(job.key, Exit(reason=f"a file of the driver has a malformed URL: {error}"))
+            return
         if job.key in self._waiting and not self._waiting[job.key]:
             del self._waiting[job.key]
             self._prepared(job.key)
@@ -198,4 +202,6 @@ def _copy(source: Path, target: Path, artifact: Artifact) -> str:
         part.rename(target)
     except OSError as error:
         return f"cannot copy {artifact.url} on this worker: {error.strerror}"
+    except ValueError as error:  # NUL in the path
+        return f"cannot copy {artifact.url} on this worker: {error}"
     return ""
