@@ -32,6 +32,7 @@ lint: $(VENV)/.tests ## ruff, mypy, ansible-lint
 	@ansible-lint --offline --profile production
 
 test: lint ## lint, then all tests
+	@scripts/test-needs
 	@pytest
 
 bench: $(VENV)/.tests ## measure; see tests/bench/README.md
