@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -176,10 +177,23 @@ def test_bad_conf_options(environ: dict[str, str], text: str) -> None:
         client_config(argparse.Namespace(master="spark://h", conf=[text]), environ)
 
 
-def test_jobs_may_inherit_what_spark_env_sets(environ: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "spark-env").write_text("JAVA_HOME=/opt/java\nSPARK_WORKER_INSTANCES=3\n")
-    found = worker(environ)
-    assert (found.environ["JAVA_HOME"], found.instances) == ("/opt/java", 3)
+def test_a_machine_whose_name_is_loopback_is_told(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "localhost")
+    del environ["SPARK_LOCAL_IP"]
+    found = master(environ)
+    assert found.host == "localhost"
+    assert any("no other machine can connect" in line for line in found.warnings)
+
+
+def test_jobs_inherit_what_spark_env_exports_and_none_of_the_daemons_own(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "spark-env").write_text("JAVA_HOME=/opt/java\nSPARK_WORKER_INSTANCES=3\nOUR_REGION=north\n")
+    found = worker({**environ, "HADOOP_CONF_DIR": "/etc/hadoop", "TOKEN_OF_THE_OPERATOR": "secret"})
+    jobs = {name: found.job_environ.get(name) for name in ("JAVA_HOME", "OUR_REGION", "HADOOP_CONF_DIR")}
+    assert jobs == {"JAVA_HOME": "/opt/java", "OUR_REGION": "north", "HADOOP_CONF_DIR": "/etc/hadoop"}
+    assert found.instances == 3
+    assert not {"SPARK_WORKER_INSTANCES", "TOKEN_OF_THE_OPERATOR"} & set(found.job_environ)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def run_here(options: Options, config: ClientConfig, environ: Mapping[str, str])
             _place(artifact, folder / artifact.name, book)
         launch = driver_launch(driver, folder, environ=environ, master_url=config.url)
         argv = [_original(word, driver, folder, book) for word in launch.argv]
-        return _supervise(argv, {**environ, **launch.env})
+        return _supervise(argv, launch.env)
 
 
 def _place(artifact: Artifact, target: Path, book: FileBook) -> None:

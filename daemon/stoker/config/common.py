@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,11 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
         return configured.strip("[]")
     name = socket.gethostname()
     if is_own(name):
+        if _is_loopback(name):  # as Debian's installer writes it into /etc/hosts
+            settings.warnings.append(
+                f"this machine's name {name!r} is a loopback address: no other machine can connect; say --host or set"
+                " SPARK_LOCAL_IP to one that others reach"
+            )
         return name
     settings.warnings.append(f"this machine's name {name!r} is not an address of its own: listening on 127.0.0.1 only")
     return "127.0.0.1"
@@ -74,6 +80,11 @@ def is_own(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_loopback(host: str) -> bool:
+    address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][4][0]
+    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 
 
 def _check_host(host: str) -> None:

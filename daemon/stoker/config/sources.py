@@ -46,6 +46,7 @@ class Settings:
     warnings: list[str] = field(default_factory=list)
     heap_mib: int | None = None
     origins: dict[str, str] = field(default_factory=dict)  # of variables that only spark-env sets, for messages
+    exports: frozenset[str] = frozenset()  # the variables that spark-env names
 
     def get(self, name: str) -> Any:
         """The property's typed value, or its default. Raises ConfigError for an ill-typed one."""
@@ -89,6 +90,7 @@ def load_settings(
     env_file = find_spark_env(conf_dir)
     from_file = parse_spark_env(env_file, environ) if env_file else {}
     settings = Settings(environ={**from_file, **environ}, conf_dir=conf_dir)
+    settings.exports = frozenset(from_file)
     settings.origins = {name: f"{name} in {env_file}" for name in from_file if name not in environ}
     path = Path(properties_file) if properties_file else conf_dir / "spark-defaults.conf"
     if properties_file or path.exists():

@@ -11,11 +11,19 @@ from pathlib import Path
 from stoker.config import types
 from stoker.config.common import first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.master import add_daemon_arguments
+from stoker.config.registry import VARIABLES
 from stoker.config.sources import Settings, load_settings
 from stoker.errors import ConfigError, UsageError
 
 MIB = 2**20
 _INTERVALS = {"daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1}
+
+_INHERITED = {
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "JAVA_HOME", "LD_LIBRARY_PATH",
+    "SPARK_HOME", "SPARK_CONF_DIR", "STOKER_KEYS_DIR", "STOKER_STATE_DIR",
+}  # fmt: skip
+_INHERITED_PREFIXES = ("LC_", "HADOOP_", "YARN_", "PYSPARK_")
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +63,7 @@ class WorkerConfig:
     max_port_retries: int
     memory_limit_mib: int | None
     instances: int  # workers the playbooks start on this machine; each is its own ``stoker worker``
-    environ: Mapping[str, str]  # the daemon's own environment over spark-env's: what jobs may inherit from
+    job_environ: Mapping[str, str]  # what every program that the worker starts inherits
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -99,10 +107,22 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         max_port_retries=settings.get("spark.port.maxRetries"),
         memory_limit_mib=memory_limit(settings),
         instances=settings.parsed(_parse_count, "SPARK_WORKER_INSTANCES") or 1,
-        environ=settings.environ,
+        job_environ=_job_environ(settings),
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
     )
+
+
+def _job_environ(settings: Settings) -> dict[str, str]:
+    """Enough to run and to find the cluster, and whatever spark-env exports for programs (spec 4): of the daemon's own
+    environment and settings nothing else, which may hold what is no user's business."""
+
+    def inherited(name: str) -> bool:
+        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES):
+            return True
+        return name in settings.exports and name not in VARIABLES
+
+    return {"PATH": _DEFAULT_PATH, **{name: value for name, value in settings.environ.items() if inherited(name)}}
 
 
 def _host(settings: Settings, chosen: str | None, masters: tuple[str, ...]) -> str:

@@ -13,13 +13,6 @@ from typing import NamedTuple
 from stoker.core.values import DriverDescription
 from stoker.errors import Refused
 
-# What a program inherits of the daemon's own environment: enough to run, and none of the daemon's settings but those
-# that let the program find its cluster.
-_INHERITED = (
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "JAVA_HOME", "LD_LIBRARY_PATH",
-    "SPARK_HOME", "SPARK_CONF_DIR", "STOKER_KEYS_DIR", "STOKER_STATE_DIR",
-)  # fmt: skip
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Runs one entry point, ``module`` or ``module:function``, of what is on PYTHONPATH; the rest of argv is the program's.
 _ENTRY_POINT = (
     "import importlib,runpy,sys;n=sys.argv.pop(1);m,_,f=n.partition(':');sys.argv[0]=n;"
@@ -32,22 +25,14 @@ class Launch(NamedTuple):
     env: dict[str, str]
 
 
-def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What every process started for a user inherits."""
-    env = {name: environ[name] for name in _INHERITED if name in environ}
-    env.update({name: value for name, value in environ.items() if name.startswith("LC_")})
-    env.setdefault("PATH", _DEFAULT_PATH)
-    return env
-
-
 def driver_launch(
     driver: DriverDescription, folder: Path, *, environ: Mapping[str, str], master_url: str, worker_url: str = ""
 ) -> Launch:
-    """argv and environment of a driver whose files are in ``folder``. Raises Refused when this machine cannot run it."""
+    """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits. Raises Refused when
+    this machine cannot run it."""
     main = str(folder / driver.main)
     args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
-    env = base_environment(environ)
-    env["MASTER"] = master_url
+    env = {**environ, "MASTER": master_url}
     env.update(_conf_environment(driver.conf))
     env.update(driver.env)
     python_path = [str(folder / name) for name in driver.py_files]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stoker.core.values import ApplicationDescription
-from stoker.engines.driver import Launch, base_environment
+from stoker.engines.driver import Launch
 
 
 def executor_launch(
     app: ApplicationDescription, substitutions: Mapping[str, str], *, environ: Mapping[str, str], master_url: str
 ) -> Launch:
-    """``substitutions``: EXECUTOR_ID, CORES, HOSTNAME, APP_ID, WORKER_URL, RESOURCE_PROFILE_ID."""
+    """``environ`` is what it inherits; ``substitutions`` are EXECUTOR_ID, CORES, HOSTNAME, APP_ID, WORKER_URL and
+    RESOURCE_PROFILE_ID."""
 
     def fill(text: str) -> str:
         if "{{" in text:
@@ -19,7 +20,6 @@ def executor_launch(
                 text = text.replace("{{" + name + "}}", value)
         return text
 
-    env = base_environment(environ)
-    env["MASTER"] = master_url
+    env = {**environ, "MASTER": master_url}
     env.update({name: fill(value) for name, value in app.command.env.items()})
     return Launch([fill(word) for word in app.command.argv], env)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         version=stoker.__version__,
     )
     # Programs that talk to the cluster themselves find the keys this worker uses.
-    environ = {**config.environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
+    environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
     daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ)
     loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
     signal.signal(signal.SIGTERM, lambda *_: daemon.stop(keeping=True))
