@@ -24,6 +24,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("stoker.client.commands.run", "run a command on executors of the cluster"),
     "status": ("stoker.client.commands.status", "show the cluster, a driver or an application"),
     "logs": ("stoker.client.commands.logs", "show what a driver or executor wrote"),
+    "drain": ("stoker.client.commands.drain", "have workers get nothing new, and wait until they are empty"),
+    "undrain": ("stoker.client.commands.undrain", "let drained workers work again"),
+    "forget": ("stoker.client.commands.forget", "take workers that are gone for good off the list"),
     "config": ("stoker.config.check", "check configuration files"),
 }
 

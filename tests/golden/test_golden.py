@@ -15,6 +15,8 @@ import msgspec
 import pytest
 
 from stoker.core.messages import (
+    DrainWorkers,
+    ForgetWorkers,
     KillJob,
     LaunchDriver,
     LaunchExecutor,
@@ -24,8 +26,8 @@ from stoker.core.messages import (
     WorkerLeaving,
 )
 from stoker.core.policy import Policy
-from stoker.core.states import DriverState, ExecutorState
-from stoker.core.values import DriverReport, ExecutorReport
+from stoker.core.states import DriverState, ExecutorState, Role
+from stoker.core.values import DrainMark, DriverReport, ExecutorReport
 from tests.support.core import Bench, application, driver
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -92,6 +94,7 @@ class Story:
             plain[0],
             cores=int(values.get("cores", 4)),
             worker_id=f"worker-2027010100000{again}-h{number}-{4000 + number}",
+            drain=DrainMark(draining=True, revision=int(values["drained"])) if "drained" in values else DrainMark(),
             **{kind: tuple(found) for kind, found in reports.items()},
         )
 
@@ -124,6 +127,15 @@ class Story:
 
     def do_kill(self, plain: list[str], values: dict[str, str]) -> None:
         self.bench.send("c1", KillJob(request=1, id=self._id(plain[0])))
+
+    def do_drain(self, plain: list[str], values: dict[str, str]) -> None:
+        self.bench.send("c9", DrainWorkers(request=1, workers=tuple(plain), drain=True), role=Role.ADMIN)
+
+    def do_undrain(self, plain: list[str], values: dict[str, str]) -> None:
+        self.bench.send("c9", DrainWorkers(request=1, workers=tuple(plain), drain=False), role=Role.ADMIN)
+
+    def do_forget(self, plain: list[str], values: dict[str, str]) -> None:
+        self.bench.send("c9", ForgetWorkers(request=1, workers=tuple(plain)), role=Role.ADMIN)
 
     def do_gone(self, plain: list[str], values: dict[str, str]) -> None:
         self.bench.gone(plain[0])
@@ -181,6 +193,10 @@ class Story:
                 continue
             if name in ("driver_id", "app_id"):
                 words.append(self._name(str(value)))
+            elif name == "workers":
+                words += [worker.host for worker in value]
+            elif name == "drain":
+                words.append(f"draining={value.draining} revision={value.revision}")
             elif name == "exit":
                 words += [f"exit={value.status}"] if value.status is not None else []
             else:
@@ -199,7 +215,8 @@ class Story:
             assert app is not None
             now[self._name(app_id)] = f"{app.record.state.value} cores={app.cores_granted}"
         for worker in books.workers.values():
-            now[worker.record.host] = f"{worker.record.state.value} used={worker.cores_used}"
+            draining = " draining" if worker.record.drain.draining else ""
+            now[worker.record.host] = f"{worker.record.state.value} used={worker.cores_used}{draining}"
         changed = [f"    {name} is {state}" for name, state in now.items() if self.states.get(name) != state]
         gone = [f"    {name} is forgotten" for name in self.states if name not in now]
         self.states = now

@@ -29,6 +29,8 @@ from stoker.client.upload import upload
 from stoker.config import ClientConfig, client_config, parse_memory
 from stoker.core.messages import (
     Accepted,
+    DrainWorkers,
+    ForgetWorkers,
     GetStatus,
     KillJob,
     Message,
@@ -38,8 +40,9 @@ from stoker.core.messages import (
     Stream,
     SubmitDriver,
     Submitted,
+    Workers,
 )
-from stoker.core.snapshot import AppView, ClusterView, DriverView
+from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
 from stoker.core.states import Role
 from stoker.core.values import DriverDescription
 from stoker.errors import InvariantBroken, Refused
@@ -160,10 +163,10 @@ class Client:
         assert answer.cluster is not None
         return answer.cluster
 
-    def status(self, job_id: str) -> DriverView | AppView:
-        """Of a driver or an application. Raises NotFound."""
+    def status(self, job_id: str) -> DriverView | AppView | WorkerView:
+        """Of a driver, an application or a worker, by id. Raises NotFound."""
         answer = self._status(job_id)
-        view = answer.driver or answer.app
+        view = answer.driver or answer.app or answer.worker
         if view is None:
             raise InvariantBroken(f"the master answered a question about {job_id} with something else")
         return view
@@ -178,6 +181,31 @@ class Client:
         """Ask for the end of a driver or application; the master's answer. Raises NotFound when it is over already."""
         answer = self.session.call(KillJob(request=0, id=job_id))
         return answer.text if isinstance(answer, Accepted) else ""
+
+    # --- workers -----------------------------------------------------------------------------------------------------
+
+    def drain(self, workers: Sequence[str], drain: bool = True) -> tuple[WorkerView, ...]:
+        """Have workers (ids, HOST or HOST:PORT) get nothing new, or let them work again; as they are then. Needs the admin
+        role. Raises NotFound, and changes nothing, if one of them is not known."""
+        return self._workers(DrainWorkers(request=0, workers=tuple(workers), drain=drain))
+
+    def forget(self, workers: Sequence[str]) -> tuple[WorkerView, ...]:
+        """Take workers that are gone off the list. Needs the admin role. Raises NotFound, and Refused while one may come
+        back."""
+        return self._workers(ForgetWorkers(request=0, workers=tuple(workers)))
+
+    def worker(self, worker_id: str) -> WorkerView:
+        """The worker of that id, or the one that was started in its place since. Raises NotFound."""
+        answer = self._status(worker_id)
+        if answer.worker is None:
+            raise InvariantBroken(f"the master answered a question about {worker_id} with something else")
+        return answer.worker
+
+    def _workers(self, message: DrainWorkers | ForgetWorkers) -> tuple[WorkerView, ...]:
+        answer = self.session.call(message)
+        if not isinstance(answer, Workers):
+            raise InvariantBroken(f"the master answered {type(message).__name__} with {type(answer).__name__}")
+        return answer.workers
 
     def wait(self, driver: str | WatchedDriver, timeout: float | None = None) -> DriverView:
         """Until the driver is over; its last view. Raises TimeoutError after ``timeout`` seconds."""

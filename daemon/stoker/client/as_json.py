@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from stoker.core.snapshot import ClusterView
+from stoker.core.snapshot import ClusterView, WorkerView
 from stoker.core.states import WorkerState
 from stoker.core.values import Value
 
@@ -23,6 +24,11 @@ def as_json(view: Value) -> str:
             completed_apps=tuple(sorted(view.completed_apps, key=lambda app: app.id)),
         )
     return msgspec.json.format(msgspec.json.encode(_complete(view)), indent=2).decode()
+
+
+def workers_as_json(views: Sequence[WorkerView]) -> str:
+    """The workers alone, in the shape they have in the cluster's."""
+    return msgspec.json.format(msgspec.json.encode({"workers": [_complete(view) for view in views]}), indent=2).decode()
 
 
 def _complete(value: Any) -> Any:

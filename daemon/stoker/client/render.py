@@ -31,7 +31,7 @@ def cluster(view: ClusterView, *, all_rows: bool = False) -> str:
     return "\n\n".join(parts)
 
 
-_WORKER = ("Worker", "Address", "State", "Cores", "Memory", "Last heard")
+_WORKER = ("Worker", "Address", "State", "Cores", "Memory", "Running", "Last heard")
 _APP = ("Application", "Name", "User", "State", "Cores", "Memory per executor", "Executors", "Submitted", "Duration")
 _DRIVER = ("Submission", "Name", "User", "State", "Cores", "Memory", "Worker", "Submitted", "Duration", "Exit")
 
@@ -41,7 +41,6 @@ def _table(title: str, headers: Sequence[str], rows: list[list[str]], everything
 
 
 def _summary(view: ClusterView) -> str:
-    counts = Counter(worker.state for worker in view.workers)
     alive = [worker for worker in view.workers if worker.state is WorkerState.ALIVE]
     waiting = sum(driver.state.value == "SUBMITTED" for driver in view.active_drivers)
     drivers = (
@@ -51,10 +50,7 @@ def _summary(view: ClusterView) -> str:
         ("Master", f"{text.clean(view.url)}  {text.state(view.state.value)}"),
         ("Version", f"{text.clean(view.version)}, epoch {view.epoch}"),
         ("Dashboard", text.clean(view.webui_url)),
-        (
-            "Workers",
-            ", ".join(f"{counts[kind]} {kind.value.lower()}" for kind in WorkerState if counts[kind]) or "none",
-        ),
+        ("Workers", _count(view)),
         ("Cores", text.used(str(sum(w.cores for w in alive)), str(sum(w.cores_used for w in alive)))),
         (
             "Memory",
@@ -68,13 +64,42 @@ def _summary(view: ClusterView) -> str:
     return text.fields(pairs)
 
 
+def _count(view: ClusterView) -> str:
+    counts = Counter(worker.state for worker in view.workers)
+    kinds = [f"{counts[kind]} {kind.value.lower()}" for kind in WorkerState if counts[kind]]
+    draining = sum(worker.draining for worker in view.workers)
+    return (", ".join(kinds) or "none") + (f"; {draining} draining" if draining else "")
+
+
+def workers(views: Sequence[WorkerView]) -> str:
+    """A table of them alone."""
+    return text.table("Workers", _WORKER, [_worker(view) for view in views])
+
+
+def worker(view: WorkerView) -> str:
+    """One worker in full."""
+    address, state, cores, memory, running, heard = _worker(view)[1:]
+    note = f"  nothing new is placed here: 'stoker undrain {address}' lets it work again" if view.draining else ""
+    pairs = [
+        ("Address", address),
+        ("Cores", cores),
+        ("Memory", memory),
+        ("Runs", f"{running} drivers and executors"),
+        ("Last heard", heard),
+        ("Version", text.clean(view.version)),
+        ("Dashboard", text.clean(view.webui_url)),
+    ]
+    return f"{text.clean(view.id)}  {state}{note}\n{text.fields(pairs)}"
+
+
 def _worker(worker: WorkerView) -> list[str]:
     return [
         text.clean(worker.id),
         text.clean(f"{worker.host}:{worker.port}"),
-        text.state(worker.state.value),
+        text.state(worker.state.value) + (" draining" if worker.draining else ""),
         text.used(str(worker.cores), str(worker.cores_used)),
         text.used(text.memory(worker.memory_mib), text.memory(worker.memory_used_mib)),
+        str(worker.running),
         text.when(worker.last_heartbeat),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from stoker.client import table as text
-from stoker.client.placing import why_waiting
+from stoker.client.placing import why_nowhere, why_waiting
 from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView
 from stoker.core.states import ApplicationState, DriverState
 from stoker.core.values import Exit
@@ -38,11 +38,12 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def app(view: AppView, *, all_rows: bool = False) -> str:
-    """At most 50 executors of each kind unless ``all_rows``."""
+def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = False) -> str:
+    """At most 50 executors of each kind unless ``all_rows``; ``cluster`` is needed to say why it waits."""
     head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(view.reason, _WIDE)}" if view.reason else "")
     if view.state is ApplicationState.WAITING:
-        head += "  no executor yet: what it wants is not free"
+        nowhere = why_nowhere(cluster) if cluster is not None else ""
+        head += f"  no executor yet: {nowhere or 'what it wants is not free'}"
     limit = "unlimited" if view.cores_max is None else str(view.cores_max)
     per = "all that is given on a worker" if view.cores_per_executor is None else str(view.cores_per_executor)
     pairs = [

@@ -38,7 +38,8 @@ class Worker:
 
     @property
     def is_usable(self) -> bool:
-        return self.record.state is WorkerState.ALIVE and self.peer is not None and not self.leaving
+        alive = self.record.state is WorkerState.ALIVE and self.peer is not None
+        return alive and not self.leaving and not self.record.drain.draining
 
     @property
     def cores_free(self) -> int:

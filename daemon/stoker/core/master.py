@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stoker.core import applications, drivers, executor_reports, recovery, workers
+from stoker.core import applications, draining, drivers, executor_reports, recovery, workers
 from stoker.core.books import Worker
 from stoker.core.context import Context, Rng
 from stoker.core.effects import Effect
 from stoker.core.messages import (
     ApplicationHeartbeat,
+    DrainWorkers,
     DriverStateChanged,
     ExecutorStateChanged,
     Failed,
+    ForgetWorkers,
     GetStatus,
     KillExecutors,
     KillJob,
@@ -206,16 +208,27 @@ class MasterCore:
         assert isinstance(event.message, GetStatus)
         request, wanted = event.message.request, event.message.id
         driver, app = self.ctx.books.find_driver(wanted), self.ctx.books.find_app(wanted)
+        worker = self.ctx.books.current_worker(wanted)
         if not wanted:
             answer: Message = Status(request=request, cluster=self.view())
         elif driver is not None:
             answer = Status(request=request, driver=driver_view(driver))
         elif app is not None:
             answer = Status(request=request, app=app_view(app))
+        elif worker is not None:
+            answer = Status(request=request, worker=worker_view(worker))
         else:
-            reason = f"There is no driver or application {wanted}"
+            reason = f"There is no driver, application or worker {wanted}"
             answer = Failed(request=request, reason=reason, code="not-found")
         self.ctx.send(event.peer, answer)
+
+    def _drain_workers(self, event: Received) -> None:
+        assert isinstance(event.message, DrainWorkers)
+        draining.drain(self.ctx, event.peer, event.message)
+
+    def _forget_workers(self, event: Received) -> None:
+        assert isinstance(event.message, ForgetWorkers)
+        draining.forget(self.ctx, event.peer, event.message)
 
     def _watch(self, event: Received) -> None:
         assert isinstance(event.message, WatchDriver)
@@ -295,6 +308,8 @@ _HANDLERS = {
     SubmitDriver: MasterCore._submit,
     KillJob: MasterCore._kill,
     GetStatus: MasterCore._get_status,
+    DrainWorkers: MasterCore._drain_workers,
+    ForgetWorkers: MasterCore._forget_workers,
     WatchDriver: MasterCore._watch,
     RegisterApplication: MasterCore._register_app,
     UnregisterApplication: MasterCore._unregister_app,

@@ -15,11 +15,12 @@ from typing import Literal
 
 import msgspec
 
-from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView
+from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.values import (
     UNLIMITED,
     ApplicationDescription,
+    DrainMark,
     DriverDescription,
     DriverReport,
     ExecutorReport,
@@ -50,6 +51,7 @@ class RegisterWorker(Message, frozen=True):
     highest_epoch: int = 0
     drivers: tuple[DriverReport, ...] = ()
     executors: tuple[ExecutorReport, ...] = ()
+    drain: DrainMark = DrainMark()  # the latest it was told
 
 
 class WorkerHeartbeat(Message, frozen=True):
@@ -112,6 +114,13 @@ class Reconnect(Message, frozen=True):
     """The master does not know this worker (any more): register again."""
 
     epoch: int
+
+
+class SetDrain(Message, frozen=True):
+    """Keep this mark and report it with each registration: a master without records learns it from there."""
+
+    epoch: int
+    drain: DrainMark
 
 
 class LaunchDriver(Message, frozen=True):
@@ -278,10 +287,26 @@ class KillJob(Message, frozen=True):
 
 
 class GetStatus(Message, frozen=True):
-    """Of the cluster (``id`` empty), of a driver, or of an application; answered by ``Status``."""
+    """Of the cluster (``id`` empty), of a driver, an application or a worker; answered by ``Status``."""
 
     request: int
     id: str = ""
+
+
+class DrainWorkers(Message, frozen=True):
+    """Have workers get nothing new (``drain``), or let them work again. ``workers`` are ids, HOST (all that are known
+    there) or HOST:PORT. Answered by ``Workers``, or by ``Failed`` if one of them is not known, and then nothing changed."""
+
+    request: int
+    workers: tuple[str, ...]
+    drain: bool
+
+
+class ForgetWorkers(Message, frozen=True):
+    """Take workers that are not connected off the list; named and answered as in ``DrainWorkers``."""
+
+    request: int
+    workers: tuple[str, ...]
 
 
 class WatchDriver(Message, frozen=True):
@@ -367,12 +392,20 @@ class UploadStatus(Message, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """Exactly one of the three is set."""
+    """Exactly one of the four is set."""
 
     request: int
     cluster: ClusterView | None = None
     driver: DriverView | None = None
     app: AppView | None = None
+    worker: WorkerView | None = None
+
+
+class Workers(Message, frozen=True):
+    """The workers a request was about, as they are after it (forgotten ones as they were)."""
+
+    request: int
+    workers: tuple[WorkerView, ...]
 
 
 class DriverUpdate(Message, frozen=True):
@@ -411,6 +444,8 @@ ToMaster = (
     | SubmitDriver
     | KillJob
     | GetStatus
+    | DrainWorkers
+    | ForgetWorkers
     | WatchDriver
     | ReadLog
     | UploadChunk
@@ -420,6 +455,7 @@ ToWorker = (
     RegisteredWorker
     | RegisterWorkerFailed
     | Reconnect
+    | SetDrain
     | LaunchDriver
     | KillDriver
     | LaunchExecutor
@@ -442,6 +478,7 @@ ToClient = (
     | MissingBlobs
     | UploadStatus
     | Status
+    | Workers
     | DriverUpdate
     | LogData
 )
@@ -455,4 +492,6 @@ def roles_allowed(message: type[Message]) -> frozenset[Role]:
     """Which roles may send a message of this type to a master (DESIGN 3.1)."""
     if message in _WORKER_ONLY:
         return frozenset({Role.WORKER})
+    if message in (DrainWorkers, ForgetWorkers):
+        return frozenset({Role.ADMIN})
     return frozenset({Role.CLIENT, Role.ADMIN})

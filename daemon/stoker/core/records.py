@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, WorkerState
-from stoker.core.values import ApplicationDescription, DriverDescription, Exit
+from stoker.core.values import ApplicationDescription, DrainMark, DriverDescription, Exit
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -88,6 +88,7 @@ class WorkerRecord(Record):
     version: str = ""
     state: WorkerState = WorkerState.ALIVE
     last_heartbeat: float = 0.0
+    drain: DrainMark = DrainMark()
 
 
 class Counters(Record):

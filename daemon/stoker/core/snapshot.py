@@ -21,6 +21,8 @@ class WorkerView(Value, frozen=True):
     webui_url: str = ""
     last_heartbeat: float = 0.0
     version: str = ""
+    draining: bool = False  # gets nothing new
+    running: int = 0  # drivers and executors there, those being ended included
 
 
 class AttemptView(Value, frozen=True):

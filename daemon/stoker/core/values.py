@@ -173,6 +173,23 @@ class Exit(Value, frozen=True):
         return self.code == 0 and self.signal is None
 
 
+class DrainMark(Value, frozen=True):
+    """Whether a worker is draining: it gets nothing new, and what runs on it goes on. ``revision`` counts the operator's
+    changes of mind, so that of two marks for one worker the later is known (docs/adr: draining)."""
+
+    draining: bool = False
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("revision", self.revision, 0)
+
+    def changed(self, draining: bool) -> DrainMark:
+        """The mark after an operator's decision; the same one when it changes nothing."""
+        if draining is self.draining:
+            return self
+        return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED))
+
+
 class DriverReport(Value, frozen=True):
     """A driver as its worker knows it, sent when the worker registers. Enough to re-create the master's books."""
 

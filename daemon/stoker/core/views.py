@@ -24,6 +24,8 @@ def worker_view(worker: Worker) -> WorkerView:
         webui_url=record.webui_url,
         last_heartbeat=record.last_heartbeat,
         version=record.version,
+        draining=record.drain.draining,
+        running=len(worker.drivers) + len(worker.executors) + len(worker.dying),
     )
 
 

@@ -28,11 +28,12 @@ from stoker.core.messages import (
     RegisteredWorker,
     RegisterWorker,
     RegisterWorkerFailed,
+    SetDrain,
     WorkerHeartbeat,
     WorkerLeaving,
 )
 from stoker.core.states import DriverState, ExecutorState
-from stoker.core.values import Exit, Now
+from stoker.core.values import DrainMark, Exit, Now
 from stoker.core.worker_effects import (
     ApplicationOver,
     CancelPrepare,
@@ -41,6 +42,7 @@ from stoker.core.worker_effects import (
     ForgetJob,
     Log,
     Prepare,
+    RememberDrain,
     SendMaster,
     Spawn,
     StopJob,
@@ -64,8 +66,17 @@ class WorkerIdentity:
 
 
 class WorkerCore:
-    def __init__(self, identity: WorkerIdentity, *, masters: tuple[str, ...], grace: float, rng: Rng) -> None:
+    def __init__(
+        self,
+        identity: WorkerIdentity,
+        *,
+        masters: tuple[str, ...],
+        grace: float,
+        rng: Rng,
+        drain: DrainMark = DrainMark(),  # noqa: B008 - immutable
+    ) -> None:
         self.identity = identity
+        self.drain = drain  # the latest word of a master; only remembered and reported: not to place here is its part
         self.jobs: dict[str, AnyJob] = {}
         self.master_url = ""
         self.master_webui_url = ""
@@ -169,6 +180,7 @@ class WorkerCore:
             highest_epoch=self._epoch,
             drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
             executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
+            drain=self.drain,
         )
         self._effects.append(SendMaster(address, message))
 
@@ -228,6 +240,12 @@ class WorkerCore:
 
     def _reconnect(self, address: str, message: Reconnect) -> None:
         self._register(address)
+
+    def _set_drain(self, address: str, message: SetDrain) -> None:
+        if message.drain != self.drain:
+            self.drain = message.drain
+            self._effects.append(RememberDrain(message.drain))
+            self._log("draining: nothing new is placed here" if message.drain.draining else "not draining any more")
 
     # --- drivers ---
 
@@ -457,6 +475,7 @@ _HANDLERS: dict[type[Message], Callable[[WorkerCore, str, Any], None]] = {
     RegisterWorkerFailed: WorkerCore._registration_failed,
     Failed: WorkerCore._failed,
     Reconnect: WorkerCore._reconnect,
+    SetDrain: WorkerCore._set_drain,
     LaunchDriver: WorkerCore._launch_driver,
     KillDriver: WorkerCore._kill_driver,
     DriverStateAck: WorkerCore._driver_ack,

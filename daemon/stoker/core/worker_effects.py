@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stoker.core.messages import Message
+from stoker.core.values import DrainMark
 from stoker.core.worker_jobs import AnyJob
 
 
@@ -65,11 +66,28 @@ class ApplicationOver:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberDrain:
+    """Keep the mark where the next daemon of this slot finds it."""
+
+    drain: DrainMark
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     level: int
     text: str
 
 
 WorkerEffect = (
-    Connect | Disconnect | SendMaster | Prepare | CancelPrepare | Spawn | StopJob | ForgetJob | ApplicationOver | Log
+    Connect
+    | Disconnect
+    | SendMaster
+    | Prepare
+    | CancelPrepare
+    | Spawn
+    | StopJob
+    | ForgetJob
+    | ApplicationOver
+    | RememberDrain
+    | Log
 )

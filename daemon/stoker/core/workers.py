@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from stoker.core import drivers, executor_reports, executors
+from stoker.core import draining, drivers, executor_reports, executors
 from stoker.core.books import Worker
 from stoker.core.context import Context
 from stoker.core.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
@@ -39,11 +39,12 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     worker = books.workers.get(message.worker_id)
     if worker is None:
         worker = Worker(record)
+    before = books.worker_at.get((record.host, record.port))
+    predecessor = books.workers.get(before) if before is not None and before != record.id else None
+    record.drain = draining.carried_over(worker, predecessor, message)
     worker.record = record
     worker.last_seen, worker.away_until = ctx.now.mono, None
     worker.leaving = worker.keeping = False
-    before = books.worker_at.get((record.host, record.port))
-    predecessor = books.workers.get(before) if before is not None and before != record.id else None
     books.add_worker(worker)
     books.bind_worker(worker, peer)
     answer = RegisteredWorker(
@@ -54,6 +55,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
         heartbeat_interval=ctx.policy.worker_timeout / 4,
     )
     ctx.send(peer, answer)
+    draining.tell(ctx, worker, message.drain)
     _reconcile(ctx, worker, predecessor, message)
     ctx.save_worker(record)
     ctx.log(f"registered {record.id} with {record.cores} cores and {record.memory_mib} MiB")
@@ -195,6 +197,7 @@ def check_silence(ctx: Context) -> None:
             and worker.record.last_heartbeat < shown_until
             and not worker.drivers
             and worker.away_until is None
+            and not worker.record.drain.draining  # or it would be forgotten that nothing may run there
         ):
             ctx.books.drop_worker(worker)
             ctx.forget(worker_key(worker.record.id))

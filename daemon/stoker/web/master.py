@@ -17,7 +17,7 @@ from stoker.errors import StokerError
 from stoker.web.common import as_json, new_app
 from stoker.web.csrf import Csrf
 from stoker.web.show import web_link
-from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, utilization_json
+from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, spark_state, utilization_json
 
 Job = TypeVar("Job", AppView, DriverView)
 
@@ -41,6 +41,7 @@ def make_app(
     """``host`` is where it listens, ``title`` is spark.ui.title ("": the master's URL), ``kill_enabled`` is
     spark.ui.killEnabled. ``snapshot`` may raise StokerError, which becomes a 503."""
     app = new_app(__name__, host=host)
+    app.jinja_env.filters["spark_state"] = lambda worker: spark_state(worker).value
     _add_pages(app, snapshot, control, title, kill_enabled)
     _add_json(app, snapshot)
     return app
@@ -136,7 +137,7 @@ def _summary(cluster: ClusterView) -> dict[str, Any]:
     completed = Counter(driver.state for driver in cluster.completed_drivers)
     waiting, relaunching = active[DriverState.SUBMITTED], active[DriverState.RELAUNCHING]
     return {
-        "workers": Counter(worker.state.value for worker in cluster.workers),
+        "workers": Counter(spark_state(worker).value for worker in cluster.workers),
         "running": len(cluster.active_drivers) - waiting - relaunching,
         "waiting": waiting,
         "relaunching": relaunching,

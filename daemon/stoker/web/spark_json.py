@@ -18,9 +18,15 @@ from stoker.core.worker_snapshot import ExecutorPage, WorkerPage
 Json = dict[str, Any]
 
 
+def spark_state(worker: WorkerView) -> WorkerState:
+    """In Spark's words: a worker that gets nothing new is DECOMMISSIONED, though here it can be undrained (spec 14)."""
+    decommissioned = worker.draining and worker.state is WorkerState.ALIVE
+    return WorkerState.DECOMMISSIONED if decommissioned else worker.state
+
+
 def alive_workers(cluster: ClusterView) -> list[WorkerView]:
     """Those whose cores and memory count: the totals of page and JSON are over them only."""
-    return [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
+    return [worker for worker in cluster.workers if spark_state(worker) is WorkerState.ALIVE]
 
 
 CLUSTER_FIELDS: dict[str, Callable[[ClusterView], Any]] = {
@@ -75,7 +81,7 @@ def worker_json(worker: WorkerView) -> Json:
         "resources": {},
         "resourcesused": {},
         "resourcesfree": {},
-        "state": worker.state.value,
+        "state": spark_state(worker).value,
         "lastheartbeat": _ms(worker.last_heartbeat),
     }
 

@@ -58,6 +58,7 @@ class WorkerDaemon:
         self._config = config
         self._loop = loop
         self._keys = keys
+        self._slot = slot
         self._environ = environ
         self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
         self._core = WorkerCore(
@@ -65,6 +66,7 @@ class WorkerDaemon:
             masters=config.masters,
             grace=config.driver_terminate_timeout,
             rng=random.Random(),  # noqa: S311 - jitter, guards nothing
+            drain=slot.drain,
         )
         self._links: dict[str, Link[ToWorker]] = {}
         self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
@@ -225,6 +227,8 @@ class WorkerDaemon:
             self._preparer.cancel(effect.key)
         elif isinstance(effect, effects.ApplicationOver):
             self._house.application_over(effect.app_id)
+        elif isinstance(effect, effects.RememberDrain):
+            self._slot.remember_drain(effect.drain)
         elif isinstance(effect, effects.Log):
             LOG.log(effect.level, "%s", effect.text)
 

@@ -1,16 +1,22 @@
 """Which of the workers that may share a work directory is this one: ``WORK_DIR/.stoker/worker-N``.
 
 A daemon takes the first slot whose lock is free, so a restarted worker finds the slot of the one before it: its keeper,
-and its port.
+its port, and whether it is draining.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from pathlib import Path
 
+import msgspec
+
+from stoker.core.values import DrainMark
 from stoker.errors import ConfigError
+
+LOG = logging.getLogger("stoker.worker")
 
 MAX_SLOTS = 1000
 
@@ -55,6 +61,30 @@ class Slot:
 
     def remember_port(self, port: int) -> None:
         (self.folder / "port").write_text(f"{port}\n")
+
+    @property
+    def drain(self) -> DrainMark:
+        """The mark the worker of this slot was told last; a master that keeps records knows better anyway."""
+        path = self.folder / "drain"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=DrainMark)
+        except FileNotFoundError:
+            return DrainMark()
+        except (OSError, msgspec.DecodeError) as error:
+            LOG.warning("cannot read %s: %s; taken as not draining", path, error)
+            return DrainMark()
+
+    def remember_drain(self, drain: DrainMark) -> None:
+        """A mark that cannot be kept is logged: it counts all the same until the daemon ends."""
+        path, temporary = self.folder / "drain", self.folder / "drain.new"
+        try:
+            with temporary.open("wb") as file:
+                file.write(msgspec.json.encode(drain))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            LOG.warning("cannot write %s: %s; a restart of this worker may lose that it is draining", path, error)
 
     def release(self) -> None:
         os.close(self._lock)

@@ -1,4 +1,4 @@
-"""``stoker status [ID]``: the cluster, a driver or an application."""
+"""``stoker status [ID]``: the cluster, a driver, an application or a worker."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 
 from stoker.client.terminal import add_connection_arguments, configured, connected
-from stoker.core.snapshot import AppView, DriverView
-from stoker.core.states import DriverState
+from stoker.core.snapshot import AppView, DriverView, WorkerView
+from stoker.core.states import ApplicationState, DriverState
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_connection_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for scripts; memory in MiB, times in seconds since 1970")
     parser.add_argument("--all", action="store_true", help="all rows of long tables")
-    parser.add_argument("id", nargs="?", metavar="ID", help="driver-... or app-...; default: the cluster")
+    parser.add_argument("id", nargs="?", metavar="ID", help="driver-..., app-... or worker-...; default: the cluster")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = configured(args, environ)
     with connected(args, config) as client:
         view = client.status(args.id) if args.id else client.cluster()
-        waits = isinstance(view, DriverView) and view.state is DriverState.SUBMITTED
+        waits = view.state in (DriverState.SUBMITTED, ApplicationState.WAITING)
         cluster = client.cluster() if waits and not args.json else None
     if args.json:
         from stoker.client.as_json import as_json  # noqa: PLC0415 - one of two ways
@@ -35,7 +35,9 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         if isinstance(view, DriverView):
             print(render_job.driver(view, cluster))
         elif isinstance(view, AppView):
-            print(render_job.app(view, all_rows=args.all))
+            print(render_job.app(view, cluster, all_rows=args.all))
+        elif isinstance(view, WorkerView):
+            print(render.worker(view))
         else:
             print(render.cluster(view, all_rows=args.all))
     sys.stdout.flush()

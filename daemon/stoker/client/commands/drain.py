@@ -1,0 +1,83 @@
+"""``stoker drain WORKER...``: nothing new is placed there, what runs goes on; with ``--wait``, until nothing runs there."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from stoker.client.api import Client
+from stoker.client.terminal import configured, say
+from stoker.client.workers import add_worker_names, address, show_workers
+from stoker.config import parse_duration
+from stoker.core.snapshot import ClusterView, WorkerView
+from stoker.core.states import Role
+from stoker.errors import NotFound, UsageError
+
+LOOK_AGAIN = 0.25  # seconds between two questions about a worker
+_MOST_NAMED = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_worker_names(parser, "drain")
+    parser.add_argument("--wait", action="store_true", help="return when nothing runs there any more")
+    parser.add_argument(
+        "--timeout", metavar="TIME", help="how long to wait, like 90s or 2h (default: as long as it takes)"
+    )
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """0 when they are draining (with ``--wait``: and empty), else 1."""
+    timeout = math.inf if args.timeout is None else parse_duration(args.timeout)
+    if args.timeout is not None and not args.wait:
+        raise UsageError("--timeout has a meaning only with --wait")
+    config = configured(args, environ)
+    with Client(config=config, role=Role.ADMIN, notice=say) as client:
+        workers = client.drain(args.workers)
+        if args.wait:
+            workers = _wait(client, workers, timeout)
+        show_workers(workers, json=args.json)
+        left = [worker for worker in workers if worker.running] if args.wait else []
+        if left:
+            cluster = client.cluster()
+            for worker in left:
+                say(f"{address(worker)} is draining, but still runs {_what_runs(worker, cluster)} after {timeout:g} s")
+    return 1 if left else 0
+
+
+def _wait(client: Client, workers: Sequence[WorkerView], timeout: float) -> tuple[WorkerView, ...]:
+    """Until nothing runs on them, or ``timeout`` seconds have passed; as they are then. Says how many are left, when that
+    changes."""
+    end = time.monotonic() + timeout
+    seen = {worker.id: worker for worker in workers}
+    said: dict[str, int] = {}
+    while True:
+        for key, worker in seen.items():
+            if worker.running and said.get(key) != worker.running:
+                said[key] = worker.running
+                say(f"{address(worker)}: {worker.running} still running")
+        busy = [key for key, worker in seen.items() if worker.running]
+        if not busy or time.monotonic() >= end:
+            return tuple(seen.values())
+        client.session.wait(lambda: False, min(LOOK_AGAIN, max(0.0, end - time.monotonic())))
+        for key in busy:
+            seen[key] = _look(client, seen[key])
+
+
+def _look(client: Client, worker: WorkerView) -> WorkerView:
+    try:
+        return client.worker(worker.id)
+    except NotFound:  # forgotten meanwhile
+        return msgspec.structs.replace(worker, running=0)
+
+
+def _what_runs(worker: WorkerView, cluster: ClusterView) -> str:
+    ids = [driver.id for driver in cluster.active_drivers if driver.worker_id == worker.id]
+    for app in cluster.active_apps:
+        ids += [f"{app.id}/{executor.id}" for executor in app.executors if executor.worker_id == worker.id]
+    named = ", ".join(ids[:_MOST_NAMED]) or f"{worker.running} that are being ended"
+    more = len(ids) - _MOST_NAMED
+    return named + (f" and {more} more" if more > 0 else "")
