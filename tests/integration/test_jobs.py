@@ -134,7 +134,7 @@ def test_files_by_url(shared: Cluster, tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{server.server_address[1]}/served.sh"
         assert run(shared, "--files", f"file:{tmp_path}/beside.txt", url) == "beside\n"
         done = shared.cli("submit", "--wait", url.replace("served", "missing"))
-        assert done.returncode != 0 and "cannot fetch" in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode != 0 and "missing.sh: 404" in done.stderr and "Traceback" not in done.stderr
         server.shutdown()
     done = shared.cli("submit", "--wait", "file:/nonexistent/program")
     assert done.returncode != 0 and "/nonexistent/program on this worker: No such file" in done.stderr

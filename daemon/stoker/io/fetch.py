@@ -26,10 +26,17 @@ def main() -> int:
         print(f"cannot fetch {url}: {error}; install stoker[{_EXTRA.get(scheme, 'fetch')}] on the workers")
         return 1
     except Exception as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        print(f"cannot fetch {url}: {first[0]}")
+        print(f"cannot fetch {url}: {_reason(error, url)}")
         return 1
     return 0
+
+
+def _reason(error: BaseException, url: str) -> str:
+    """One line. fsspec raises FileNotFoundError with nothing but the URL for whatever HTTP said; the cause knows more."""
+    while str(error).strip() in ("", url) and error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines and lines[0] != url else type(error).__name__
 
 
 if __name__ == "__main__":
