@@ -3,6 +3,7 @@ write, and only then releases the ``Send``s (DESIGN section 1)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,3 +40,25 @@ class Log:
 
 
 Effect = Send | Persist | Forget | Log
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch's effects in the order they may happen: first ``writes``, durably and as one, and only then ``after``."""
+
+    writes: dict[str, Any]  # key -> record, or None where it is to be forgotten
+    after: tuple[Send | Log, ...]
+
+
+def batch_of(effects: Iterable[Effect]) -> Batch:
+    """What a shell must do for the effects of one batch. Of several writes to one key the last one counts."""
+    writes: dict[str, Any] = {}
+    after: list[Send | Log] = []
+    for effect in effects:
+        if isinstance(effect, Persist):
+            writes[effect.key] = effect.record
+        elif isinstance(effect, Forget):
+            writes[effect.key] = None
+        else:
+            after.append(effect)
+    return Batch(writes, tuple(after))

@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import Any
 
 import stoker
 from stoker.config import MasterConfig
 from stoker.core import master as core
-from stoker.core.effects import Effect, Forget, Log, Persist, Send
+from stoker.core.effects import Effect, Send, batch_of
 from stoker.core.messages import (
     FetchBlob,
     LogData,
@@ -25,7 +24,6 @@ from stoker.core.messages import (
     SubmitDriver,
     UploadChunk,
 )
-from stoker.core.records import Record
 from stoker.core.snapshot import ClusterView
 from stoker.core.values import Now
 from stoker.errors import NotFound, ProtocolError
@@ -36,7 +34,7 @@ from stoker.io.transport import bracketed
 from stoker.master.blobs import BlobStore
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine
-from stoker.recovery.records import decode_record, encode_record
+from stoker.recovery.records import encode_writes, read_records
 
 LOG = logging.getLogger("stoker.master")
 BATCH = 1000  # messages handled before one durable write
@@ -74,14 +72,8 @@ class MasterDaemon:
         return self._core.ctx.url
 
     def recover(self) -> None:
-        """Read what an earlier master recorded. An unreadable record is put aside and named; the rest counts."""
-        records: dict[str, Record] = {}
-        for key, data in self._engine.read().items():
-            try:
-                records[key] = decode_record(key, data)
-            except ProtocolError as error:
-                self._engine.quarantine(key, str(error))
-        self._release(self._core.recover(records, _now()))
+        """Start from what an earlier master recorded."""
+        self._release(self._core.recover(read_records(self._engine), _now()))
 
     def run(self) -> None:
         self._loop.run(self._round)
@@ -133,21 +125,13 @@ class MasterDaemon:
 
     def _release(self, effects: list[Effect]) -> None:
         """Persist, THEN send. A failed write stops the master before anything of the batch is told to anyone."""
-        if not effects:
-            return
-        if self._engine.is_durable:
-            writes: dict[str, Any] = {}
-            for effect in effects:
-                if isinstance(effect, Persist):
-                    writes[effect.key] = effect.record
-                elif isinstance(effect, Forget):
-                    writes[effect.key] = None
-            if writes:
-                self._engine.commit({k: None if r is None else encode_record(r) for k, r in writes.items()})
-        for effect in effects:
+        batch = batch_of(effects)
+        if batch.writes and self._engine.is_durable:
+            self._engine.commit(encode_writes(batch.writes))
+        for effect in batch.after:
             if isinstance(effect, Send):
                 self._reply(effect.peer, effect.message)
-            elif isinstance(effect, Log):
+            else:
                 LOG.log(effect.level, "%s", effect.text)
 
     def _reply(self, peer: bytes, message: Message) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
 from stoker.errors import ProtocolError
+from stoker.recovery.base import RecoveryEngine
 
 _TYPES: dict[str, type[Record]] = {
     "driver": DriverRecord,
@@ -31,3 +34,21 @@ def decode_record(key: str, data: bytes) -> Record:
         return decoder.decode(data)
     except (msgspec.DecodeError, ValueError) as error:
         raise ProtocolError(f"record {key!r} cannot be read: {error}") from None
+
+
+def encode_writes(writes: Mapping[str, Record | None]) -> dict[str, bytes | None]:
+    """A batch's writes, as an engine takes them."""
+    return {key: None if record is None else encode_record(record) for key, record in writes.items()}
+
+
+def read_records(engine: RecoveryEngine) -> dict[str, Record]:
+    """What an earlier master recorded. An unreadable record is put aside and named; the rest counts.
+
+    Raises StorageFailed."""
+    records: dict[str, Record] = {}
+    for key, data in engine.read().items():
+        try:
+            records[key] = decode_record(key, data)
+        except ProtocolError as error:
+            engine.quarantine(key, str(error))
+    return records
