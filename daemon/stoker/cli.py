@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "drain": ("stoker.client.commands.drain", "have workers get nothing new, and wait until they are empty"),
     "undrain": ("stoker.client.commands.undrain", "let drained workers work again"),
     "forget": ("stoker.client.commands.forget", "take workers that are gone for good off the list"),
+    "tunnel": ("stoker.via.tunnel", "reach a cluster's dashboard and master through ssh"),
+    "relay": ("stoker.via.relay", "the remote half of --via and tunnel, which start it"),
     "config": ("stoker.config.check", "check configuration files"),
 }
 
@@ -99,6 +101,10 @@ def _dispatch(words: list[str], environ: Mapping[str, str]) -> int:
     if name == "--version":
         print(f"stoker {stoker.__version__}")
         return 0
+    if name == "--via":
+        from stoker.via.command import run_via  # noqa: PLC0415 - when it is asked for, as the commands
+
+        return run_via(rest, environ, _dispatch)
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean '{near[0]}'?" if near else "see 'stoker --help'"
@@ -115,4 +121,9 @@ def _dispatch(words: list[str], environ: Mapping[str, str]) -> int:
 def _usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
-    return "usage: stoker COMMAND [OPTIONS]\n\n" + "\n".join(lines) + "\n\n'stoker COMMAND --help' says more."
+    usage = "usage: stoker [--via [USER@]HOST] COMMAND [OPTIONS]"
+    return (
+        f"{usage}\n\n"
+        + "\n".join(lines)
+        + ("\n\n--via runs a command on a cluster that is reached through ssh. 'stoker COMMAND --help' says more.")
+    )

@@ -1,0 +1,88 @@
+"""A port of this machine's loopback that leads through an ssh connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from stoker.errors import Refused
+
+if TYPE_CHECKING:
+    from paramiko import Channel, Transport
+
+CHUNK = 65536  # bytes
+
+
+class Forward:
+    """Connections to ``port`` of 127.0.0.1 reach ``host:port_there`` as the ssh server sees it. One that is refused there is
+    closed here, and the next is tried anew. A context manager; raises Refused when the first look shows that the server
+    forwards nothing."""
+
+    def __init__(self, transport: Transport, host: str, port_there: int, *, port: int = 0) -> None:
+        self._transport = transport
+        self._there = (host, port_there)
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self._closed = False
+
+    def __enter__(self) -> Forward:
+        try:
+            self._channel(("127.0.0.1", 0)).close()
+        except Refused:
+            self._listener.close()
+            raise
+        threading.Thread(target=self._accept, name=f"forward-{self.port}", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # close() alone does not end an accept()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                connection, address = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve, args=(connection, address), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        with connection:
+            try:
+                channel = self._channel(address)
+            except Refused:
+                return
+            with channel:
+                back = threading.Thread(target=_pump, args=(channel, connection), daemon=True)
+                back.start()
+                _pump(connection, channel)
+                back.join()
+
+    def _channel(self, origin: tuple[str, int]) -> Channel:
+        from paramiko import ChannelException, SSHException  # noqa: PLC0415 - an extra
+
+        try:
+            return self._transport.open_channel("direct-tcpip", self._there, origin)
+        except ChannelException as error:
+            if error.code == 1:  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)
+                raise Refused("the ssh server forwards no ports: allow it there (AllowTcpForwarding)") from None
+            raise Refused(f"nobody listens at {self._there[0]}:{self._there[1]} there") from None
+        except (SSHException, EOFError, OSError) as error:
+            raise Refused(f"the ssh connection is over: {error}") from None
+
+
+def _pump(source: socket.socket | Channel, sink: socket.socket | Channel) -> None:
+    """Bytes from one to the other until the end, and then the end."""
+    with contextlib.suppress(OSError, EOFError):
+        while data := source.recv(CHUNK):
+            sink.sendall(data)
+    with contextlib.suppress(OSError, EOFError):
+        sink.shutdown(socket.SHUT_WR) if isinstance(sink, socket.socket) else sink.shutdown_write()

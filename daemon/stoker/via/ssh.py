@@ -1,0 +1,90 @@
+"""An ssh connection by Fabric: ssh config honoured, unknown host keys refused, failures in one line.
+
+Two things of Fabric's are not used. It adds unknown host keys without a word; here a host must be in known_hosts. And its
+port forwarder ends for good when one connection is refused, which is what a restarted master does; ``forward.py`` does
+not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stoker.errors import ConfigError, NotAuthorized, StokerError, Unreachable, UsageError
+
+if TYPE_CHECKING:
+    from fabric import Connection
+
+CONNECT_TIMEOUT = 15  # seconds
+KEEPALIVE = 15  # seconds; a laptop that changed its network notices
+_SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+
+
+@contextlib.contextmanager
+def connected(target: str) -> Iterator[Connection]:
+    """A connection to ``[USER@]HOST[:PORT]``, or a name of ssh's configuration.
+
+    Raises ConfigError without Fabric, UsageError for a malformed target, NotAuthorized when one side does not accept the
+    other, Unreachable when there is no connection.
+    """
+    try:
+        from fabric import Connection  # noqa: PLC0415 - an extra
+        from paramiko import SSHException  # noqa: PLC0415
+    except ImportError:
+        raise ConfigError("--via and tunnel need Fabric: pip install 'stoker[ssh]'") from None
+    if not target or target.startswith("-") or any(character.isspace() for character in target):
+        raise UsageError(f"{target!r} is not [USER@]HOST[:PORT]")
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints what we say in words of ours
+    try:
+        connection = Connection(target, connect_timeout=CONNECT_TIMEOUT)
+        _check_host_keys(connection)
+        connection.open()
+    except (SSHException, OSError, EOFError, ValueError) as error:
+        raise _explained(error, target) from None
+    try:
+        connection.transport.set_keepalive(KEEPALIVE)
+        yield connection
+    finally:
+        connection.close()
+        if not isinstance(connection.gateway, str) and connection.gateway:
+            connection.gateway.close()
+
+
+def _check_host_keys(connection: Any) -> None:
+    """Of the host, and of those it is reached through (ProxyJump)."""
+    from paramiko import RejectPolicy  # noqa: PLC0415
+
+    files = connection.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2").split()
+    for path in (_SYSTEM_KNOWN_HOSTS, *(Path(name).expanduser() for name in files)):
+        if path.exists():
+            connection.client.load_system_host_keys(str(path))
+    connection.client.set_missing_host_key_policy(RejectPolicy())
+    if connection.gateway and not isinstance(connection.gateway, str):
+        _check_host_keys(connection.gateway)
+
+
+def _explained(error: Exception, target: str) -> StokerError:
+    from paramiko import ssh_exception  # noqa: PLC0415
+
+    text = " ".join(str(error).split())
+    if "not found in known_hosts" in text:
+        return NotAuthorized(f"the host key of {target} is not known: check it with 'ssh {target}' first")
+    explanations: list[tuple[type[Exception], type[StokerError], str]] = [  # the first that fits
+        (ssh_exception.BadHostKeyException, NotAuthorized,
+         f"{target}: its host key is not the one in known_hosts: find out why before you go on"),
+        (ssh_exception.PasswordRequiredException, NotAuthorized,
+         f"{target}: the ssh key has a passphrase: ssh-add it first"),
+        (ssh_exception.AuthenticationException, NotAuthorized,
+         f"{target} does not accept our ssh keys: 'ssh {target}' must work without a password"),
+        (ValueError, UsageError, f"{target!r} is not [USER@]HOST[:PORT]: {text}"),
+        (socket.gaierror, Unreachable, f"cannot find the host of {target}: check the name"),
+        (OSError, Unreachable, f"cannot connect to {target}: is sshd running there? ({text})"),
+    ]  # fmt: skip
+    for kind, answer, line in explanations:
+        if isinstance(error, kind):
+            return answer(line)
+    return Unreachable(f"no ssh connection to {target}: {text}")
