@@ -28,6 +28,8 @@ class MasterConfig:
     recovery_directory: Path | None
     zookeeper_url: str
     zookeeper_dir: str
+    zookeeper_session_timeout: float  # seconds
+    zookeeper_auth_file: Path | None
     authenticate: bool
     keys_dir: Path
     state_dir: Path
@@ -67,6 +69,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
     )
     directory = settings.get("spark.deploy.recoveryDirectory")
     mode = settings.get("spark.deploy.recoveryMode")
+    auth = settings.get("spark.stoker.zookeeper.authFile")
     if mode == "FILESYSTEM" and not directory:
         raise ConfigError("spark.deploy.recoveryMode FILESYSTEM needs spark.deploy.recoveryDirectory")
     if mode == "ZOOKEEPER" and not settings.get("spark.deploy.zookeeper.url"):
@@ -82,6 +85,8 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         recovery_directory=Path(directory).absolute() if directory else None,
         zookeeper_url=settings.get("spark.deploy.zookeeper.url"),
         zookeeper_dir=settings.get("spark.deploy.zookeeper.dir"),
+        zookeeper_session_timeout=settings.get("spark.stoker.zookeeper.sessionTimeout"),
+        zookeeper_auth_file=Path(auth).absolute() if auth else None,
         authenticate=settings.get("spark.authenticate"),
         keys_dir=keys_dir(settings),
         state_dir=state_dir(settings),

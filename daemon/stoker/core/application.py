@@ -42,7 +42,9 @@ from stoker.core.messages import (
     ExecutorAdded,
     ExecutorUpdated,
     Failed,
+    MastersChanged,
     Message,
+    Reconnect,
     RegisterApplication,
     RegisteredApplication,
     RequestExecutors,
@@ -262,10 +264,14 @@ class ApplicationCore:
             self._on_removed(master, message)
         elif isinstance(message, Failed) and message.request in master.requests:
             self._on_registration_failed(master, message)
+        elif isinstance(message, Reconnect):
+            self._on_reconnect(master, message)
         elif master is not self._current:
             self._note(master, message, "it is not our leader")
         elif isinstance(message, (ExecutorAdded, ExecutorUpdated)):
             self._on_executor(master, message)
+        elif isinstance(message, MastersChanged):
+            self._masters.tell(message.masters, self._now)
         else:
             self._on_answer(master, message)
 
@@ -297,11 +303,19 @@ class ApplicationCore:
             self._drop(previous, "it leads no more")
         self._heartbeat_interval = sane_interval(message.heartbeat_interval)
         self._heartbeat_at = self._now + self._heartbeat_interval
+        self._masters.tell(message.masters, self._now)
         self._effects.append(Registered(self.app_id, message.master_url, again))
         self._unsent = set(self._calls)
         if self._stop is not None:
             self._send(master, self._stop)
         self._send_calls()
+
+    def _on_reconnect(self, master: Master, message: Reconnect) -> None:
+        """A standby that asked us to wait leads now."""
+        if message.epoch < self.epoch or self.phase is Phase.REMOVED:
+            self._note(master, message, f"it leads no more (epoch {message.epoch}, we have seen {self.epoch})")
+        else:
+            self._use(master)
 
     def _on_registration_failed(self, master: Master, message: Failed) -> None:
         master.requests.clear()

@@ -46,6 +46,7 @@ class Master:
 
 class Masters:
     def __init__(self, addresses: tuple[str, ...], rng: Rng) -> None:
+        self._given = frozenset(addresses)
         self._table = {address: Master(address) for address in addresses}
         self._rng = rng
 
@@ -61,6 +62,18 @@ class Masters:
             master = self._table.setdefault(address, Master(address))
             if master.link is LinkState.WAITING:
                 master.due = min(master.due, now)
+
+    def tell(self, addresses: tuple[str, ...], now: float) -> None:
+        """The leader said which masters there are: try new ones, and forget those that were only heard of, are not
+        listed any more and cannot be reached."""
+        if not addresses:
+            return
+        for address, master in list(self._table.items()):
+            if address not in addresses and address not in self._given and master.link is LinkState.WAITING:
+                del self._table[address]
+        for address in addresses:
+            if address not in self._table:
+                self.learn(address, now)
 
     def next_try(self, master: Master, now: float) -> float:
         """When to try again after one more failure."""

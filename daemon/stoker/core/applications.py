@@ -51,6 +51,7 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         master_url=ctx.url,
         epoch=ctx.epoch,
         heartbeat_interval=ctx.policy.worker_timeout / 4,
+        masters=ctx.masters,
     )
     ctx.send(peer, answer)
     if message.app_id:

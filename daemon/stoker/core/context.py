@@ -33,6 +33,8 @@ class Context:
         self.webui_url = webui_url
         self.rng = rng
         self.state = MasterState.ALIVE
+        self.masters: tuple[str, ...] = ()  # addresses of all, this one's first; empty: there is only this one
+        self.rival = ""  # what was heard of another master that leads; for the operator
         self.books = Books()
         self.now = Now(0.0, 0.0)
         self.schedule_wanted = False

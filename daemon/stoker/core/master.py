@@ -6,7 +6,7 @@ pass), commits the ``Persist``/``Forget`` effects in one durable write, and only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stoker.core import applications, draining, drivers, executor_reports, recovery, workers
@@ -23,6 +23,7 @@ from stoker.core.messages import (
     GetStatus,
     KillExecutors,
     KillJob,
+    MastersChanged,
     Message,
     Reconnect,
     RegisterApplication,
@@ -269,7 +270,22 @@ class MasterCore:
             active_apps=tuple(app_view(app) for app in books.apps.values()),
             completed_apps=tuple(app_view(app) for app in books.completed_apps.values()),
             webui_url=ctx.webui_url,
+            warnings=(ctx.rival,) if ctx.rival else (),
         )
+
+    def masters_are(self, addresses: tuple[str, ...]) -> None:
+        """All masters there are, this one first: who registers is told, and who has registered as well."""
+        ctx = self.ctx
+        if addresses == ctx.masters:
+            return
+        ctx.masters = addresses
+        for peer in (*ctx.books.worker_of_peer, *ctx.books.app_of_peer):
+            ctx.send(peer, MastersChanged(epoch=ctx.epoch, masters=addresses))
+
+    def invite(self, peers: Iterable[bytes]) -> None:
+        """Those who asked this master while it was a standby may register now (spec 13.3.2)."""
+        for peer in peers:
+            self.ctx.send(peer, Reconnect(epoch=self.ctx.epoch))
 
     def locate_output(self, job_id: str, executor_id: int) -> Place:
         """Which worker has the output of a driver's latest attempt, or of an executor."""

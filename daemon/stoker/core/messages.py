@@ -111,7 +111,8 @@ class RegisterWorkerFailed(Message, frozen=True):
 
 
 class Reconnect(Message, frozen=True):
-    """The master does not know this worker (any more): register again."""
+    """Register (again): the master does not know this worker any more, or it was a standby until now and leads. To
+    workers and applications."""
 
     epoch: int
 
@@ -121,6 +122,14 @@ class SetDrain(Message, frozen=True):
 
     epoch: int
     drain: DrainMark
+
+
+class MastersChanged(Message, frozen=True):
+    """Masters were added or removed; ``masters`` are all there are now, HOST:PORT, the leader first. To registered workers
+    and applications, so that they know where to look when the leader is gone."""
+
+    epoch: int
+    masters: tuple[str, ...]
 
 
 class LaunchDriver(Message, frozen=True):
@@ -242,6 +251,7 @@ class RegisteredApplication(Message, frozen=True):
     master_url: str
     epoch: int
     heartbeat_interval: float = 15.0  # seconds
+    masters: tuple[str, ...] = ()  # all known masters, HOST:PORT, the leader first
 
 
 class ExecutorAdded(Message, frozen=True):
@@ -456,6 +466,7 @@ ToWorker = (
     | RegisterWorkerFailed
     | Reconnect
     | SetDrain
+    | MastersChanged
     | LaunchDriver
     | KillDriver
     | LaunchExecutor
@@ -469,6 +480,8 @@ ToWorker = (
 )
 ToClient = (
     RegisteredApplication
+    | Reconnect
+    | MastersChanged
     | ExecutorAdded
     | ExecutorUpdated
     | ApplicationRemoved

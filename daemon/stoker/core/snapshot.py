@@ -98,4 +98,6 @@ class ClusterView(Value, frozen=True):
     active_apps: tuple[AppView, ...] = ()
     completed_apps: tuple[AppView, ...] = ()
     webui_url: str = ""
+    leader_url: str = ""  # of a standby: whom to ask
+    leader_webui_url: str = ""
     warnings: tuple[str, ...] = ()  # e.g. running without authentication

@@ -23,6 +23,7 @@ from stoker.core.messages import (
     KillExecutor,
     LaunchDriver,
     LaunchExecutor,
+    MastersChanged,
     Message,
     Reconnect,
     RegisteredWorker,
@@ -163,6 +164,9 @@ class WorkerCore:
         if address == self._leader:
             self._leader, self._heartbeat_at = None, NEVER
             self._log(f"lost the master at {address}: {reason}", logging.WARNING)
+            for other in self._masters:  # one of them leads now, or soon
+                if other.link is LinkState.OPEN:
+                    other.due = now.mono
         elif master.failures == 1:
             self._log(f"cannot register: {reason}; trying again", logging.WARNING)
 
@@ -202,14 +206,14 @@ class WorkerCore:
             handler(self, address, message)
 
     def _registered(self, address: str, message: RegisteredWorker) -> None:
-        if self._leader not in (None, address):
+        before, self._leader = self._leader, address
+        if before is not None and before != address:
             self._log(f"the leader is now {message.master_url}")
-        self._leader = address
+            self._register(before)  # by our highest epoch it learns that it leads us no more, if it believes so
         master = self._masters.get(address)
         if master is not None:
             master.failures, master.due = 0, NEVER
-        for other in message.masters:
-            self._masters.learn(other, self._now.mono)
+        self._masters.tell(message.masters, self._now.mono)
         self.master_url, self.master_webui_url = message.master_url, message.webui_url
         self._heartbeat_interval = max(0.01, message.heartbeat_interval)
         self._heartbeat_at = self._now.mono + self._heartbeat_interval
@@ -229,7 +233,11 @@ class WorkerCore:
         if message.code == "not-leader" and master is not None:
             if message.leader:
                 self._masters.learn(message.leader, self._now.mono)
-            master.due = self._masters.next_try(master, self._now.mono)
+            if address == self._leader:
+                self._leader, self._heartbeat_at = None, NEVER
+            again = self._masters.next_try(master, self._now.mono)
+            # With a leader there is no hurry: a standby that comes to lead says so.
+            master.due = again if self._leader is None else self._now.mono + self._heartbeat_interval
         else:
             self._log(f"the master at {address} says: {message.reason}", logging.WARNING)
             self._hang_up(address, message.reason)
@@ -246,6 +254,10 @@ class WorkerCore:
             self.drain = message.drain
             self._effects.append(RememberDrain(message.drain))
             self._log("draining: nothing new is placed here" if message.drain.draining else "not draining any more")
+
+    def _masters_changed(self, address: str, message: MastersChanged) -> None:
+        if address == self._leader:
+            self._masters.tell(message.masters, self._now.mono)
 
     # --- drivers ---
 
@@ -476,6 +488,7 @@ _HANDLERS: dict[type[Message], Callable[[WorkerCore, str, Any], None]] = {
     Failed: WorkerCore._failed,
     Reconnect: WorkerCore._reconnect,
     SetDrain: WorkerCore._set_drain,
+    MastersChanged: WorkerCore._masters_changed,
     LaunchDriver: WorkerCore._launch_driver,
     KillDriver: WorkerCore._kill_driver,
     DriverStateAck: WorkerCore._driver_ack,

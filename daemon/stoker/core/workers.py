@@ -21,6 +21,8 @@ from stoker.core.values import UNLIMITED, WORKER_ID
 
 def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     reason = _refusal(ctx, peer, message)
+    if message.highest_epoch > ctx.epoch:
+        _overruled(ctx, peer, message)
     if reason:
         ctx.log(f"refused {message.worker_id}: {reason}", logging.WARNING)
         ctx.send(peer, RegisterWorkerFailed(epoch=ctx.epoch, reason=reason))
@@ -53,6 +55,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
         master_url=ctx.url,
         webui_url=ctx.webui_url,
         heartbeat_interval=ctx.policy.worker_timeout / 4,
+        masters=ctx.masters,
     )
     ctx.send(peer, answer)
     draining.tell(ctx, worker, message.drain)
@@ -77,6 +80,19 @@ def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
     if other is not None and other.record.id != message.worker_id and other.peer not in (None, peer):
         return "Attempted to re-register worker at same address"
     return ""
+
+
+def _overruled(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
+    """The worker obeys a master elected later. It is no longer ours, and somebody has to hear of it: masters that share
+    no recovery store both lead."""
+    ctx.rival = (
+        f"another master leads as well: {message.worker_id} obeys it (epoch {message.highest_epoch}, this one's is"
+        f" {ctx.epoch}): unless both have spark.deploy.recoveryMode ZOOKEEPER in common, stop one of them"
+    )
+    ctx.log(ctx.rival, logging.ERROR)
+    worker = ctx.books.workers.get(message.worker_id)
+    if worker is not None and worker.peer == peer:
+        away(ctx, worker, "it obeys another master")
 
 
 def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message: RegisterWorker) -> None:

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A master that stands for election: what others must know to reach it."""
+
+    address: str  # HOST:PORT
+    webui_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Elected:
     """This master leads. ``epoch`` is higher than that of every leader before it, and on record: it goes into each
     command."""
@@ -17,16 +25,43 @@ class Elected:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """This master leads no more, or cannot know: it must not send nor write anything, and end itself."""
+    """This master leads no more: it must not send nor write anything, and drop its connections."""
 
     reason: str
 
 
-LeadershipEvent = Elected | Revoked
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Whether this master leads cannot be known at the moment: it must not send nor write anything until ``Thawed``."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """It leads still, and has all the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Another master leads; ``leader`` is None while there is none, and ``reason`` says what is known about it."""
+
+    leader: Candidate | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The addresses of all masters that stand for election, in no order."""
+
+    addresses: tuple[str, ...]
+
+
+LeadershipEvent = Elected | Revoked | Frozen | Thawed | Follow | Roster
 
 
 class Leadership(ABC):
-    """Tells one master when it leads."""
+    """Tells one master when it leads. After ``Revoked`` nothing more comes: a new one stands for election again."""
 
     @abstractmethod
     def start(self, on_event: Callable[[LeadershipEvent], None]) -> None:
@@ -35,4 +70,4 @@ class Leadership(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Withdraw, so that another master may lead at once. No event follows."""
+        """Withdraw, so that another master may lead at once. No event follows. A second call does nothing."""

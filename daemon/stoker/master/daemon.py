@@ -1,7 +1,8 @@
-"""The master's shell: effects to I/O. One thread, one loop; the dashboard's threads only ask it for snapshots.
+"""The leading master's shell: effects to I/O. One thread, one loop; the dashboard's threads only ask it for snapshots.
 
 Each round: drain what is waiting, run the core on each event, one scheduling pass, ONE durable write of all records of
-the batch, and only then the messages (DESIGN section 1).
+the batch, and only then the messages (DESIGN section 1). A batch that cannot be written is tried again until it can be;
+meanwhile, and while the election cannot tell whether this master leads, it does nothing (master.hold).
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
 
 import stoker
 from stoker.config import MasterConfig
@@ -16,41 +21,59 @@ from stoker.core import master as core
 from stoker.core.effects import Effect, Send, batch_of
 from stoker.core.messages import (
     FetchBlob,
+    GetStatus,
     LogData,
     Message,
     MissingBlobs,
     ReadBlobs,
     ReadLog,
+    Status,
     SubmitDriver,
     UploadChunk,
 )
 from stoker.core.snapshot import ClusterView
+from stoker.core.states import MasterState
 from stoker.core.values import Now
-from stoker.errors import NotFound, ProtocolError
+from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.ask import ask_in_loop
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.io.transport import bracketed
+from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.blobs import BlobStore
+from stoker.master.hold import Hold
 from stoker.master.relay import LogRelay
-from stoker.recovery.base import RecoveryEngine
+from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
 
 LOG = logging.getLogger("stoker.master")
 BATCH = 1000  # messages handled before one durable write
 PRUNE_INTERVAL = 600.0  # seconds between looks for unused uploads
+WRITE_AGAIN = 0.25  # seconds until a batch that could not be recorded is tried again
 
 
 class MasterDaemon:
-    """Ties the core to sockets, recovery engine, uploads and logs. ``run`` returns after ``stop``."""
+    """Ties the core to sockets, recovery engine, uploads and logs. ``news`` are the election's events, as they come."""
 
     def __init__(
-        self, config: MasterConfig, *, loop: Loop, server: Server, engine: RecoveryEngine, epoch: int, webui_url: str
+        self,
+        config: MasterConfig,
+        *,
+        loop: Loop,
+        server: Server,
+        engine: RecoveryEngine,
+        news: deque[LeadershipEvent],
+        epoch: int,
+        webui_url: str,
     ) -> None:
-        self._loop = loop
+        self.loop = loop
+        self._news = news
         self._server = server
         self._engine = engine
-        self._warnings = tuple(config.warnings)
+        self._hold = Hold(self._reply)
+        self._unreleased: list[Effect] = []  # their records could not be written yet
+        self._write_at = 0.0
+        self._is_over = False
         self._core = core.MasterCore(
             policy=config.policy,
             epoch=epoch,
@@ -71,26 +94,40 @@ class MasterDaemon:
     def url(self) -> str:
         return self._core.ctx.url
 
+    @property
+    def _address(self) -> str:
+        return self.url.removeprefix("spark://")
+
     def recover(self) -> None:
         """Start from what an earlier master recorded."""
         self._release(self._core.recover(read_records(self._engine), _now()))
 
-    def run(self) -> None:
-        self._loop.run(self._round)
+    def invite(self, peers: Iterable[bytes]) -> None:
+        """Those who asked this master while it was a standby may register now."""
+        self._core.invite(peers)
 
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+    def run(self) -> None:
+        """Lead, until the loop is stopped or this master leads no more."""
+        self.loop.run(self._round)
 
     def close(self) -> None:
         self._blobs.close()
-        self._server.close()
         self._engine.close()
 
     # --- the round ---
 
     def _round(self) -> float:
-        events = self._server.drain(BATCH)
         now = _now()
+        while self._news:
+            self._heed(self._news.popleft())
+        if self._hold.unwritten and not self._hold.frozen and now.mono >= self._write_at:
+            self._release(self._unreleased)
+        if self._is_over:
+            return now.mono
+        return self._wait(now) if self._hold.reason else self._act(now)
+
+    def _act(self, now: Now) -> float:
+        events = self._hold.take() or self._server.drain(BATCH)
         for event in events:
             if isinstance(event, Received):
                 self._receive(event, now)
@@ -106,7 +143,43 @@ class MasterDaemon:
             self._blobs.prune(self._needed_blobs())
         return now.mono if len(events) >= BATCH else min(self._core.next_deadline(), self._prune_at)
 
+    def _wait(self, now: Now) -> float:
+        """A round in which nothing may be decided. Reading is let through: it changes nothing."""
+        for event in [] if self._hold.is_full else self._server.drain(BATCH):
+            if not isinstance(event, Received):
+                self._hold.add(event)
+            elif isinstance(event.message, GetStatus) and not event.message.id:
+                self._reply(event.peer, Status(request=event.message.request, cluster=self._view()))
+            elif not self._pass_on(event):
+                self._hold.add(event)
+        return self._write_at if self._hold.unwritten else now.mono + PRUNE_INTERVAL
+
+    def _heed(self, event: LeadershipEvent) -> None:
+        if isinstance(event, Revoked):
+            self._give_up(event.reason)
+        elif isinstance(event, Frozen):
+            if not self._hold.frozen:
+                LOG.error("%s: this master does nothing until it does", event.reason)
+            self._hold.frozen = event.reason
+        elif isinstance(event, Thawed):
+            LOG.warning("ZooKeeper answers again and this master still leads: it goes on")
+            self._hold.frozen, self._write_at = "", 0.0
+        elif isinstance(event, Roster):
+            others = [address for address in event.addresses if address != self._address]
+            self._core.masters_are((self._address, *others))
+
+    def _give_up(self, reason: str) -> None:
+        if not self._is_over:
+            LOG.error("this master leads no more: %s", reason)
+        self._is_over = True
+        self.loop.stop()
+
     def _receive(self, event: Received, now: Now) -> None:
+        if not self._pass_on(event):
+            self._core.handle(core.Received(event.peer, event.key, event.role, event.message), now)
+
+    def _pass_on(self, event: Received) -> bool:
+        """What concerns files and logs only; False when it is for the core to decide."""
         message = event.message
         if isinstance(message, ReadLog):
             self._relay.ask(event.peer, message)
@@ -121,13 +194,27 @@ class MasterDaemon:
         elif isinstance(message, SubmitDriver) and (missing := self._blobs.missing(message.driver)):
             self._reply(event.peer, MissingBlobs(request=message.request, sha256s=missing))
         else:
-            self._core.handle(core.Received(event.peer, event.key, event.role, message), now)
+            return False
+        return True
 
     def _release(self, effects: list[Effect]) -> None:
-        """Persist, THEN send. A failed write stops the master before anything of the batch is told to anyone."""
+        """Persist, THEN send. Of a batch that cannot be written nobody is told anything until it is."""
         batch = batch_of(effects)
-        if batch.writes and self._engine.is_durable:
-            self._engine.commit(encode_writes(batch.writes))
+        try:
+            if batch.writes and self._engine.is_durable:
+                self._engine.commit(encode_writes(batch.writes))
+        except Superseded as error:
+            self._give_up(str(error))
+            return
+        except StorageFailed as error:
+            if str(error) != self._hold.unwritten:
+                LOG.error("%s: this master does nothing until that works", error)
+            self._hold.unwritten, self._unreleased = str(error), effects
+            self._write_at = time.monotonic() + WRITE_AGAIN
+            return
+        if self._hold.unwritten:
+            LOG.warning("the records could be written: this master goes on")
+            self._hold.unwritten, self._unreleased = "", []
         for effect in batch.after:
             if isinstance(effect, Send):
                 self._reply(effect.peer, effect.message)
@@ -152,14 +239,23 @@ class MasterDaemon:
         seen = self._seen
         if seen is not None and time.monotonic() - seen[0] < 0.2:
             return seen[1]
-        view = ask_in_loop(self._loop, self._core.view)
+        view = ask_in_loop(self.loop, self._view)
         self._seen = (time.monotonic(), view)
         return view
 
+    def _view(self) -> ClusterView:
+        """A master that waits takes no work, and says why."""
+        view = self._core.view()
+        if not self._hold.reason:
+            return view
+        return msgspec.structs.replace(view, state=MasterState.RECOVERING, warnings=(self._hold.reason, *view.warnings))
+
     def kill(self, job_id: str) -> str:
-        """Kill a driver or application, as an administrator. Thread-safe. Raises NotFound."""
+        """Kill a driver or application, as an administrator. Thread-safe. Raises NotFound, or Refused while it waits."""
 
         def kill() -> str:
+            if self._hold.reason:
+                raise Refused(self._hold.reason)
             books = self._core.ctx.books
             if job_id not in books.drivers and job_id not in books.apps:
                 raise NotFound(f"{job_id} has already finished or does not exist")
@@ -167,7 +263,7 @@ class MasterDaemon:
             self._core.kill(job_id, None, 0, None)
             return f"Kill request for {job_id} submitted"
 
-        return ask_in_loop(self._loop, kill)
+        return ask_in_loop(self.loop, kill)
 
 
 def _now() -> Now:

@@ -16,6 +16,10 @@ class StorageFailed(StokerError):
     """The store could not be opened, read or written; it reads as it did before the call."""
 
 
+class Superseded(StorageFailed):
+    """Another master leads by now: nothing was written, and nothing ever will be by this one."""
+
+
 class RecoveryEngine(ABC):
     """A durable map of record keys to bytes, owned by one master at a time. Every method raises StorageFailed."""
 

@@ -15,19 +15,16 @@ import logging
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stoker.recovery.base import RecoveryEngine, StorageFailed
+from stoker.recovery.seal import seal, unseal
 
 LOG = logging.getLogger("stoker.recovery")
 SCHEMA_VERSION = 1  # of the tables, in PRAGMA user_version
-FORMAT = 1  # of a record, its first byte
 # What SQLite raises; of a damaged schema also a message that is no text.
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
-_CRC = slice(1, 5)
-_VALUE = slice(5, None)
 # Keys are bytes, so that a damaged one can still be read, named and put aside: show them with CAST(key AS TEXT).
 _SCHEMA = f"""
 CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -89,7 +86,7 @@ class FilesystemRecovery(RecoveryEngine):
             return "another master"
 
     def commit(self, writes: Mapping[str, bytes | None]) -> None:
-        puts = [(key.encode(), _seal(key.encode(), value)) for key, value in writes.items() if value is not None]
+        puts = [(key.encode(), seal(key.encode(), value)) for key, value in writes.items() if value is not None]
         drops = [(key.encode(),) for key, value in writes.items() if value is None]
         with self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", puts)
@@ -102,7 +99,7 @@ class FilesystemRecovery(RecoveryEngine):
             raise StorageFailed(f"cannot read {self._path}: {error}") from None
         records = {}
         for key, sealed in rows:
-            value = _unseal(key, sealed)
+            value = unseal(key, sealed)
             if value is None:
                 self._put_aside(key, sealed, "it is torn, or not of this version")
             else:
@@ -192,19 +189,3 @@ def _damaged(path: Path, how: str) -> StorageFailed:
         f"{path} is damaged ({line}): restore it, repair it with `sqlite3 {path} .recover`, or move it aside to start"
         " without its records"
     )
-
-
-def _seal(key: bytes, value: bytes) -> bytes:
-    return bytes([FORMAT]) + _crc(key, value) + value
-
-
-def _unseal(key: object, sealed: object) -> bytes | None:
-    """The value, or None when it is not what was sealed under this key."""
-    if not isinstance(key, bytes) or not isinstance(sealed, bytes) or sealed[:1] != bytes([FORMAT]):
-        return None
-    value = sealed[_VALUE]
-    return value if _crc(key, value) == sealed[_CRC] else None
-
-
-def _crc(key: bytes, value: bytes) -> bytes:
-    return zlib.crc32(value, zlib.crc32(key)).to_bytes(4, "big")

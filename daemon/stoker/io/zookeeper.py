@@ -1,0 +1,161 @@
+"""A session with a ZooKeeper ensemble: the only place that makes a ZooKeeper client.
+
+What kazoo does by itself (reconnecting, retries, locks) is used as far as it can be trusted: the state of the session is
+ours to follow, because LOST is only told after a reconnection and kazoo's lock may believe in itself for longer than the
+ensemble does (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+import logging
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from kazoo.client import KazooClient, KazooState, TransactionRequest
+from kazoo.exceptions import KazooException
+from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.retry import KazooRetry
+from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
+
+from stoker.errors import ConfigError
+
+LOG = logging.getLogger("stoker.zookeeper")
+RECONNECT_FIRST = 0.02  # seconds between two attempts to reach a member, doubling
+RECONNECT_CAP = 1.0
+
+# Whatever a call may fail with: the ensemble's answers, and silence.
+ZooKeeperFailure = (KazooException, KazooTimeoutError)
+
+
+class SessionState(Enum):
+    CONNECTED = "connected"
+    SUSPENDED = "suspended"  # not connected; the session may live on
+    LOST = "lost"  # the session is over, and all its ephemeral nodes with it
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooKeeperSettings:
+    """``hosts`` is ``h1:p1,h2:p2``, ``directory`` the node below which everything of ours lives, ``session_timeout`` in
+    seconds, ``auth`` a digest identity ``USER:PASSWORD`` (empty: none, and the nodes are open to all)."""
+
+    hosts: str
+    directory: str
+    session_timeout: float
+    auth: str = ""
+
+
+def read_auth_file(path: Path) -> str:
+    """``USER:PASSWORD`` from a file that only its owner can read. Raises ConfigError."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"spark.stoker.zookeeper.authFile: cannot read {path}: {reason}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"spark.stoker.zookeeper.authFile: {path} is open to other users: `chmod 600 {path}`")
+    user, colon, password = text.partition(":")
+    if not (user and colon and password) or "\n" in text:
+        raise ConfigError(f"spark.stoker.zookeeper.authFile: {path} does not hold one line USER:PASSWORD")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """``path`` is at ``version`` as long as nobody else has taken the lead."""
+
+    path: str
+    version: int
+
+
+class ZooKeeper:
+    """One session; a session that is lost is followed by a new one. Methods of ``client`` may be called from any thread.
+
+    ``on_state`` gets each change, on kazoo's own thread: it should only enqueue.
+    """
+
+    def __init__(self, settings: ZooKeeperSettings, on_state: Callable[[SessionState], None]) -> None:
+        logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # what matters of it we say ourselves
+        self.directory = "/" + settings.directory.strip("/")
+        self.hosts = settings.hosts
+        self.timeout = settings.session_timeout
+        self._on_state = on_state
+        user, _, password = settings.auth.partition(":")
+        self.acl = [make_digest_acl(user, password, all=True)] if settings.auth else OPEN_ACL_UNSAFE
+        retry = KazooRetry(max_tries=-1, delay=RECONNECT_FIRST, max_delay=RECONNECT_CAP, max_jitter=0.4)
+        self.client = KazooClient(
+            hosts=settings.hosts,
+            timeout=settings.session_timeout,
+            default_acl=self.acl,
+            auth_data=[("digest", settings.auth)] if settings.auth else None,
+            connection_retry=retry,
+            command_retry=KazooRetry(max_tries=0),  # what is to be tried again is decided above
+        )
+        self.client.add_listener(self._changed)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once. Raises ConfigError for hosts that cannot be."""
+        try:
+            self.client.start_async()
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"spark.deploy.zookeeper.url {self.hosts!r}: {error}") from None
+
+    def stop(self) -> None:
+        """End the session: its ephemeral nodes go at once. A second call does nothing."""
+        self.client.remove_listener(self._changed)
+        self.client.stop()
+        self.client.close()
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self.client.connected)
+
+    @property
+    def session_id(self) -> int:
+        """0 without a session."""
+        held = self.client.client_id
+        return int(held[0]) if held else 0
+
+    def path(self, *names: str) -> str:
+        return "/".join([self.directory.rstrip("/"), *names])
+
+    def ensure(self, *names: str) -> None:
+        """Make a lasting node and what is above it. Nodes of ours from before the setting of an identity get its ACL;
+        what lies above ``directory`` is left to whoever else uses it."""
+        path = self.path(*names)
+        self.client.ensure_path(path)
+        if self.acl is not OPEN_ACL_UNSAFE and self.client.get_acls(path)[0] != self.acl:
+            self.client.set_acls(path, self.acl)
+
+    def transaction(self, fence: Fence) -> TransactionRequest:
+        """One that happens only while the fence stands."""
+        transaction = self.client.transaction()
+        transaction.check(fence.path, version=fence.version)
+        return transaction
+
+    def commit(self, transaction: TransactionRequest) -> list[Any]:
+        """The results of a transaction that happened. Raises what stopped it (of ZooKeeperFailure), or KazooTimeoutError
+        after the session timeout."""
+        results: list[Any] = transaction.commit_async().get(timeout=self.timeout)
+        failures = [result for result in results if isinstance(result, Exception)]
+        # The others only say that they were rolled back, or not looked at, because of the true one.
+        for failure in sorted(failures, key=lambda found: type(found).__name__ in _ECHOES):
+            raise failure
+        return results
+
+    def _changed(self, state: str) -> None:
+        found = {KazooState.CONNECTED: SessionState.CONNECTED, KazooState.SUSPENDED: SessionState.SUSPENDED}
+        self._on_state(found.get(state, SessionState.LOST))
+
+
+_ECHOES = frozenset({"RolledBackError", "RuntimeInconsistency"})
+
+
+def explain(error: BaseException) -> str:
+    """A failure of ZooKeeper in words, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{f' ({text})' if text and text != '()' else ''}"

@@ -1,0 +1,80 @@
+"""Noticing at once that the leader's process is gone: a standby keeps a plain TCP connection to it.
+
+When a process dies its kernel closes the connection. That alone proves nothing (a network may close connections too), so
+the standby connects again: *refused* means that nobody listens there any more. Only a leader that has been reached before
+is believed to be gone; one behind a firewall that refuses is not. Being wrong is harmless all the same, because the epoch
+fences the old leader off (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+CONNECT_WITHIN = 2.0  # seconds
+PAUSE = 0.5  # seconds between attempts that told nothing
+LASTING = 1.0  # seconds; connections that end sooner one after the other are made with pauses
+
+
+class LeaderWatch:
+    """Watches ``address`` (HOST:PORT) in a thread of its own; calls ``on_gone`` there, once, when nobody listens any more."""
+
+    def __init__(self, address: str, on_gone: Callable[[], None]) -> None:
+        host, _, port = address.rpartition(":")
+        self.address = address
+        self._target = (host.strip("[]"), int(port))
+        self._on_gone = on_gone
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self._thread = threading.Thread(target=self._watch, name=f"watch-{address}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns at once; ``on_gone`` may still be under way."""
+        with self._lock:
+            self._stopped.set()
+            if self._connection is not None:
+                with contextlib.suppress(OSError):
+                    self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _watch(self) -> None:
+        reached, short = False, 0
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                with socket.create_connection(self._target, CONNECT_WITHIN) as connection:
+                    reached = True
+                    self._wait_for_end(connection)
+            except ConnectionRefusedError:
+                if reached and not self._stopped.is_set():
+                    self._on_gone()
+                    return
+                short = 2
+            except OSError:
+                short = 2
+            else:
+                short = 0 if time.monotonic() - began > LASTING else short + 1
+            if short > 1:  # after the first sudden end it is asked at once what has happened
+                self._stopped.wait(PAUSE)
+
+    def _wait_for_end(self, connection: socket.socket) -> None:
+        """What the master says is of no interest. It hangs up on who says nothing, and then this connects again."""
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            self._connection = connection
+        connection.settimeout(None)
+        try:
+            while connection.recv(4096):
+                pass
+        except OSError:
+            return  # reset: an end like any other
+        finally:
+            with self._lock:
+                self._connection = None

@@ -1,0 +1,312 @@
+"""``spark.deploy.recoveryMode ZOOKEEPER``: the election among any number of masters (DESIGN section 4, spec 13.2).
+
+Below ``spark.deploy.zookeeper.dir``:
+
+    epoch        lasting: the highest epoch ever led under, a number that only grows
+    leader       ephemeral: who leads; its creator's session is what must stay alive
+    masters/A    ephemeral: one for each master that stands for election
+
+To take the lead is ONE transaction: create ``leader`` and set ``epoch``, the latter only at the version that was read. So
+of many that try one succeeds, and from then on every transaction that checks ``epoch`` at an older version fails: that is
+the fence of ``recovery.zookeeper``, and it needs no clock and no good behaviour of an old leader.
+
+A leader whose process died holds ``leader`` until its session times out. A standby that has seen the process go (see
+``leader.watch``) does not wait for that: it deletes the node in the same transaction.
+
+All calls to ZooKeeper are made by one thread, one after the other; kazoo's threads and the shell only put tasks into its
+queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from kazoo.exceptions import AuthFailedError, BadVersionError, NodeExistsError, NoNodeError
+
+from stoker.errors import StokerError
+from stoker.io.zookeeper import Fence, SessionState, ZooKeeper, ZooKeeperFailure, ZooKeeperSettings, explain
+from stoker.leader.base import Candidate, Elected, Follow, Frozen, Leadership, LeadershipEvent, Revoked, Roster, Thawed
+from stoker.leader.watch import LeaderWatch
+
+LOG = logging.getLogger("stoker.leader")
+TRY_AGAIN = 1.0  # seconds after a call that failed although the session is connected
+# Half of a signed 64-bit number, the largest on the wire: after it there would be no higher epoch to win with.
+_HIGHEST = 2**62
+
+
+class _Node(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``leader`` and ``masters/A`` hold, as JSON; ``epoch`` in ``leader`` only."""
+
+    address: str
+    webui_url: str = ""
+    process: int = 0
+    host: str = ""
+    epoch: int = 0
+
+
+class ZooKeeperLeadership(Leadership):
+    """``fence`` is set before ``Elected`` is told, and belongs into every transaction from then on."""
+
+    def __init__(self, settings: ZooKeeperSettings, me: Candidate) -> None:
+        self.fence = Fence("", -1)
+        self.zookeeper = ZooKeeper(settings, self._session_changed)
+        self._me = me
+        self._on_event: Callable[[LeadershipEvent], None] = lambda _: None
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="election", daemon=True)
+        self._epoch = 0  # that we lead under
+        self._frozen = False
+        self._over = False  # revoked, or released
+        self._following: Follow | None = None
+        self._roster: tuple[str, ...] = ()
+        self._watch: LeaderWatch | None = None
+        self._complaint = ""
+
+    # --- from outside ---
+
+    def start(self, on_event: Callable[[LeadershipEvent], None]) -> None:
+        self._on_event = on_event
+        self._thread.start()
+        self.zookeeper.start()
+        self._follow(None, f"connecting to ZooKeeper at {self.zookeeper.hosts}")
+
+    def release(self) -> None:
+        if not self._thread.is_alive():
+            return
+        self._over = True
+        self._tasks.put(None)
+        self._thread.join(self.zookeeper.timeout)
+        self._stop_watch()
+        self.zookeeper.stop()
+
+    def _session_changed(self, state: SessionState) -> None:
+        """On kazoo's thread. A leader freezes here and now: the queue may be busy."""
+        if state is SessionState.SUSPENDED and self._epoch and not self._over:
+            self._tell(Frozen(f"ZooKeeper at {self.zookeeper.hosts} does not answer"))
+        self._tasks.put(lambda: self._session_is(state))
+
+    # --- the thread ---
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                task()
+            except ZooKeeperFailure as error:
+                self._failed(error)
+            except StokerError as error:
+                self._complain(str(error))
+                self._later()
+
+    def _failed(self, error: Exception) -> None:
+        """Without a connection the next one brings us back here; with one it must be tried again."""
+        if not self.zookeeper.is_connected:
+            return
+        if isinstance(error, AuthFailedError):
+            self._complain("ZooKeeper does not accept the identity in spark.stoker.zookeeper.authFile")
+        else:
+            self._complain(f"ZooKeeper at {self.zookeeper.hosts} refuses a call: {explain(error)}")
+        self._later()
+
+    def _complain(self, text: str) -> None:
+        if text != self._complaint:
+            LOG.error("%s", text)
+        self._complaint = text
+        if not self._epoch:
+            self._follow(None, text)
+
+    def _later(self) -> None:
+        timer = threading.Timer(TRY_AGAIN, self._look_soon)
+        timer.daemon = True
+        timer.start()
+
+    def _look_soon(self, _: object = None) -> None:
+        """A watch fired, or a pause is over."""
+        self._tasks.put(self._look)
+
+    def _session_is(self, state: SessionState) -> None:
+        if state is SessionState.LOST and self._epoch:
+            self._revoke("its ZooKeeper session has ended")
+        elif state is not SessionState.CONNECTED:
+            silent = f"ZooKeeper at {self.zookeeper.hosts} does not answer"
+            self._follow(None, silent)
+            if self._epoch:
+                self._frozen = True
+                self._tell(Frozen(silent))  # again: the first may have come before ``Elected``, or before ``Thawed``
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """See who leads, and do what follows from it. Repeatable: it is called after everything that may have changed."""
+        if self._over or not self.zookeeper.is_connected:
+            return
+        self._announce()
+        leader, owner = self._read_leader()
+        if self._epoch:
+            self._check(leader, owner)
+        elif leader is None:
+            self._take(None)
+        elif owner == self.zookeeper.session_id:
+            self._lead(leader.epoch)  # our transaction had succeeded, but its answer was lost
+        else:
+            self._follow(Candidate(leader.address, leader.webui_url))
+        self._read_roster()
+        self._complaint = ""
+
+    def _announce(self) -> None:
+        """Be listed among the masters, by this session."""
+        for names in (("masters",), ("epoch",)):
+            self.zookeeper.ensure(*names)
+        client, path = self.zookeeper.client, self.zookeeper.path("masters", self._me.address)
+        found = client.exists(path)
+        if found is not None and found.ephemeralOwner == self.zookeeper.session_id:
+            return
+        if found is not None:  # of our session before this one, or of a process before us
+            client.delete(path)
+        client.create(path, _encode(self._me, 0), ephemeral=True)
+
+    def _read_leader(self) -> tuple[_Node | None, int]:
+        """Who leads, by which session; sets a watch."""
+        client, path = self.zookeeper.client, self.zookeeper.path("leader")
+        if client.exists(path, watch=self._look_soon) is None:
+            return None, 0
+        try:
+            data, found = client.get(path, watch=self._look_soon)
+        except NoNodeError:
+            return None, 0
+        return _decode(data), found.ephemeralOwner
+
+    def _read_roster(self) -> None:
+        client = self.zookeeper.client
+        names = client.get_children(self.zookeeper.path("masters"), watch=self._look_soon)
+        roster = tuple(sorted(names))
+        if roster != self._roster:
+            self._roster = roster
+            self._tell(Roster(roster))
+
+    # --- taking the lead ---
+
+    def _take(self, gone: _Node | None) -> None:
+        """Try to lead; ``gone`` is a leader whose process has been seen to go. Somebody else may be faster."""
+        path = self.zookeeper.path("epoch")
+        data, found = self.zookeeper.client.get(path)
+        last = _parse_epoch(path, data)
+        if gone is not None and gone.epoch != last:
+            self._look()  # it is another one that leads by now
+            return
+        # Over the clock, so that workers that obeyed a master without ZooKeeper obey this one.
+        epoch = max(last + 1, int(time.time() * 1000))
+        transaction = self.zookeeper.client.transaction()
+        if gone is not None:
+            transaction.delete(self.zookeeper.path("leader"))
+        transaction.create(self.zookeeper.path("leader"), _encode(self._me, epoch), ephemeral=True)
+        transaction.set_data(path, b"%d" % epoch, version=found.version)
+        try:
+            self.zookeeper.commit(transaction)
+        except (BadVersionError, NodeExistsError, NoNodeError):
+            self._look_soon()
+            return
+        if gone is not None:
+            LOG.warning("the leader %s is gone: taking over", gone.address)
+        self._lead(epoch)
+        self._read_leader()  # a watch on our own node
+
+    def _lead(self, epoch: int) -> None:
+        path = self.zookeeper.path("epoch")
+        data, found = self.zookeeper.client.get(path)
+        if _parse_epoch(path, data) != epoch:
+            return  # led for a moment only: the watch on ``leader`` tells the rest
+        self._stop_watch()
+        self.fence = Fence(path, found.version)
+        self._epoch, self._following = epoch, None
+        self._tell(Elected(epoch))
+
+    def _check(self, leader: _Node | None, owner: int) -> None:
+        """Do we lead still?"""
+        if leader is None or owner != self.zookeeper.session_id or leader.epoch != self._epoch:
+            self._revoke(f"{leader.address} leads" if leader is not None else "its node in ZooKeeper was removed")
+        elif self._frozen:
+            self._frozen = False
+            self._tell(Thawed())
+
+    def _revoke(self, reason: str) -> None:
+        self._over = True
+        self._stop_watch()
+        self._on_event(Revoked(reason))
+
+    # --- following ---
+
+    def _follow(self, leader: Candidate | None, reason: str = "") -> None:
+        if self._epoch:
+            return
+        if self._watch is not None and (leader is None or leader.address != self._watch.address):
+            self._stop_watch()
+        if leader is not None and self._watch is None:
+            self._watch = LeaderWatch(leader.address, self._leader_gone)
+            self._watch.start()
+        following = Follow(leader, reason)
+        if following != self._following:
+            self._following = following
+            self._tell(following)
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    def _leader_gone(self) -> None:
+        """On the watch's thread: nobody listens where the leader did."""
+        self._tasks.put(self._usurp)
+
+    def _usurp(self) -> None:
+        if self._over or self._epoch or self._watch is None or not self.zookeeper.is_connected:
+            return
+        gone = self._watch.address
+        self._stop_watch()
+        leader, _ = self._read_leader()
+        if leader is not None and leader.address == gone:
+            self._take(leader)
+        else:
+            self._look()
+
+    def _tell(self, event: LeadershipEvent) -> None:
+        if not self._over:
+            self._on_event(event)
+
+
+def _encode(candidate: Candidate, epoch: int) -> bytes:
+    node = _Node(
+        address=candidate.address,
+        webui_url=candidate.webui_url,
+        process=os.getpid(),
+        host=socket.gethostname(),
+        epoch=epoch,
+    )
+    return msgspec.json.encode(node)
+
+
+def _decode(data: bytes) -> _Node:
+    try:
+        return msgspec.json.decode(data, type=_Node)
+    except (msgspec.DecodeError, ValueError):
+        raise StokerError(
+            "what holds `leader` in spark.deploy.zookeeper.dir is no Stoker master: give this cluster a directory of"
+            " its own"
+        ) from None
+
+
+def _parse_epoch(path: str, data: Any) -> int:
+    """What cannot be read is not guessed: a lower epoch than the last would make workers refuse this master."""
+    text = bytes(data or b"0").decode(errors="replace")
+    if not (text.isascii() and text.isdigit() and int(text) < _HIGHEST):
+        raise StokerError(
+            f"{path} in ZooKeeper holds no epoch ({text[:40]!r}): no master can lead until it is set right"
+        )
+    return int(text)

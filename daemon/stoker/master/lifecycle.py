@@ -1,0 +1,177 @@
+"""A master's life: standby -> elected -> leading -> deposed -> standby ..., until it is told to stop (DESIGN section 4).
+
+Each turn (a *term*) has its own loop, ROUTER, session with ZooKeeper and books, and all of them go with it: what a deposed
+leader knew, and everybody it talked to, is gone before it stands for election again (ADR 6). Process, ports and dashboard
+stay.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections import deque
+
+from stoker.config import MasterConfig
+from stoker.core.snapshot import ClusterView
+from stoker.errors import Refused
+from stoker.io.auth import Authorizer, Keys
+from stoker.io.loop import Loop
+from stoker.io.notify import notify
+from stoker.io.sockets import Server
+from stoker.io.transport import bracketed
+from stoker.leader.base import Candidate, Elected, LeadershipEvent
+from stoker.master.daemon import MasterDaemon
+from stoker.master.services import Services
+from stoker.master.standby import Standby
+from stoker.web.serve import LazyWebServer
+
+LOG = logging.getLogger("stoker.master")
+
+
+class Lifecycle:
+    """``run`` returns after ``stop``. Also what the dashboard asks: it answers for whatever this master is just now."""
+
+    def __init__(self, config: MasterConfig, keys: Keys | None) -> None:
+        self._config = config
+        self._keys = keys
+        self._port = config.port
+        self._stage: Standby | MasterDaemon | None = None
+        self._stopping = False
+        self._is_ready = False
+        self._webui_url = ""
+
+    def stop(self) -> None:
+        """From a signal handler, or any thread."""
+        self._stopping = True
+        stage = self._stage
+        if stage is not None:
+            stage.loop.call_soon_threadsafe(stage.loop.stop)
+
+    def run(self) -> None:
+        """Raises StokerError when this master cannot serve at all."""
+        loop, server = self._listen(self._config.max_port_retries)
+        web = LazyWebServer(self._config.webui_host, self._config.webui_port, self._web_app)
+        try:
+            self._webui_url = f"http://{bracketed(self._config.public_dns or self._config.webui_host)}:{web.port}"
+            web.start()
+            self._term(loop, server)
+            while not self._stopping:
+                self._term(*self._listen(0))
+            LOG.info("stopped")
+        finally:
+            web.close()
+
+    def _listen(self, max_port_retries: int) -> tuple[Loop, Server]:
+        loop = Loop()
+        try:
+            server = Server(
+                loop,
+                host=self._config.host,
+                port=self._port,
+                max_port_retries=max_port_retries,
+                keys=self._keys,
+                authorizer=Authorizer(self._config.keys_dir) if self._keys is not None else None,
+                heartbeat_timeout=self._config.policy.worker_timeout,
+            )
+        except BaseException:
+            loop.close()
+            raise
+        self._port = server.port
+        return loop, server
+
+    @property
+    def _url(self) -> str:
+        return f"spark://{bracketed(self._config.host)}:{self._port}"
+
+    def _term(self, loop: Loop, server: Server) -> None:
+        """From standing for election to the end of leading. Whatever ends it, nothing of it is left."""
+        news: deque[LeadershipEvent] = deque()
+
+        def on_event(event: LeadershipEvent) -> None:
+            news.append(event)
+            loop.call_soon_threadsafe(_do_nothing)
+
+        me = Candidate(self._url.removeprefix("spark://"), self._webui_url)
+        services = Services(self._config, me, self._port)
+        try:
+            standby = Standby(
+                loop=loop,
+                server=server,
+                news=news,
+                url=self._url,
+                webui_url=self._webui_url,
+                on_serving=self._say_ready,
+            )
+            self._enter(standby)
+            services.leadership.start(on_event)
+            elected = standby.run()
+            if elected is not None and not self._stopping:
+                self._lead(standby, server, services, news, elected)
+        finally:
+            services.leadership.release()
+            server.close()
+            loop.close()
+
+    def _lead(
+        self, standby: Standby, server: Server, services: Services, news: deque[LeadershipEvent], elected: Elected
+    ) -> None:
+        daemon = MasterDaemon(
+            self._config,
+            loop=standby.loop,
+            server=server,
+            engine=services.open_engine(),
+            news=news,
+            epoch=elected.epoch,
+            webui_url=self._webui_url,
+        )
+        try:
+            daemon.recover()
+            daemon.invite(standby.waiting)
+            self._enter(daemon)
+            LOG.info("leading under epoch %d; dashboard at %s", elected.epoch, self._webui_url)
+            self._say_ready(f"serving {daemon.url}")
+            gc.freeze()  # what is there now stays: keep it out of every collection
+            daemon.run()
+        finally:
+            gc.unfreeze()
+            if self._stopping:
+                services.leadership.release()  # first of all: the next master may begin
+            daemon.close()
+
+    def _enter(self, stage: Standby | MasterDaemon) -> None:
+        self._stage = stage
+        if self._stopping:  # the signal came between two stages
+            stage.loop.stop()
+
+    def _say_ready(self, status: str) -> None:
+        if not self._is_ready:
+            print(self._url, flush=True)
+        self._is_ready = True
+        notify(f"READY=1\nSTATUS={status}")
+
+    # --- for the dashboard's threads ---
+
+    def _web_app(self) -> object:
+        from stoker.web.master import make_app  # noqa: PLC0415 - Flask is loaded when somebody first looks
+
+        config = self._config
+        return make_app(
+            self.snapshot, self, host=config.webui_host, title=config.ui_title, kill_enabled=config.kill_enabled
+        )
+
+    def snapshot(self) -> ClusterView:
+        """Raises Refused while the master cannot answer."""
+        return self._staged().snapshot()
+
+    def kill(self, job_id: str) -> str:
+        """Kill a driver or application, as an administrator. Raises NotFound or Refused."""
+        return self._staged().kill(job_id)
+
+    def _staged(self) -> Standby | MasterDaemon:
+        if self._stage is None:
+            raise Refused("the master is starting: try again")
+        return self._stage
+
+
+def _do_nothing() -> None:
+    """Wakes the loop; the stage's round takes the news."""

@@ -1,0 +1,53 @@
+"""What a master's recovery mode means for one term: who elects it, and where its records are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stoker.config import MasterConfig
+from stoker.errors import ConfigError
+from stoker.leader.alone import AloneLeadership
+from stoker.leader.base import Candidate, Leadership
+from stoker.recovery.base import RecoveryEngine
+
+# ruff: noqa: PLC0415 - only the engine in use is loaded
+
+
+class Services:
+    """``open_engine`` may be called once this master is elected. Raises ConfigError when a setting is missing."""
+
+    leadership: Leadership
+    open_engine: Callable[[], RecoveryEngine]
+
+    def __init__(self, config: MasterConfig, me: Candidate, port: int) -> None:
+        if config.recovery_mode == "ZOOKEEPER":
+            self._use_zookeeper(config, me)
+            return
+        self.leadership = AloneLeadership(config.state_dir / f"master-{port}")
+        if config.recovery_mode == "FILESYSTEM":
+            from stoker.recovery.filesystem import FilesystemRecovery
+
+            directory = config.recovery_directory
+            if directory is None:
+                raise ConfigError("spark.deploy.recoveryMode FILESYSTEM needs spark.deploy.recoveryDirectory")
+            self.open_engine = lambda: FilesystemRecovery(directory)
+        else:
+            from stoker.recovery.none import NoRecovery
+
+            self.open_engine = NoRecovery
+
+    def _use_zookeeper(self, config: MasterConfig, me: Candidate) -> None:
+        from stoker.io.zookeeper import ZooKeeperSettings, read_auth_file
+        from stoker.leader.zookeeper import ZooKeeperLeadership
+        from stoker.recovery.zookeeper import ZooKeeperRecovery
+
+        path = config.zookeeper_auth_file
+        settings = ZooKeeperSettings(
+            hosts=config.zookeeper_url,
+            directory=config.zookeeper_dir,
+            session_timeout=config.zookeeper_session_timeout,
+            auth=read_auth_file(path) if path is not None else "",
+        )
+        leadership = ZooKeeperLeadership(settings, me)
+        self.leadership = leadership
+        self.open_engine = lambda: ZooKeeperRecovery(leadership.zookeeper, leadership.fence)

@@ -1,0 +1,110 @@
+"""A master that does not lead: it answers everything with "not the leader, ask H:P", and remembers who asked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+import stoker
+from stoker.core.messages import Failed, RegisterApplication, RegisterWorker
+from stoker.core.snapshot import ClusterView
+from stoker.core.states import MasterState
+from stoker.errors import NotFound, ProtocolError
+from stoker.io.loop import Loop
+from stoker.io.sockets import Gone, Received, Server
+from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked
+
+LOG = logging.getLogger("stoker.master")
+LOOK_EVERY = 60.0  # seconds; everything that matters wakes the loop
+
+
+class Standby:
+    """``news`` are the election's events, as they come; ``run`` takes them up to and with ``Elected``. ``on_serving`` is
+    told what this standby does, each time it changes."""
+
+    def __init__(
+        self,
+        *,
+        loop: Loop,
+        server: Server,
+        news: deque[LeadershipEvent],
+        url: str,
+        webui_url: str,
+        on_serving: Callable[[str], None],
+    ) -> None:
+        self.loop = loop
+        self.url = url
+        self.waiting: dict[bytes, None] = {}  # connections of workers and applications that want to register
+        self._server = server
+        self._news = news
+        self._webui_url = webui_url
+        self._on_serving = on_serving
+        self._elected: Elected | None = None
+        self._following = Follow(None, "no election yet")
+
+    def run(self) -> Elected | None:
+        """Until this master is elected; None when it is to stop, or has to stand for election anew."""
+        self.loop.run(self._round)
+        return self._elected
+
+    def _round(self) -> float:
+        while self._news and self._elected is None:
+            self._take(self._news.popleft())
+        if self._elected is None:
+            for event in self._server.drain():
+                if isinstance(event, Received):
+                    self._answer(event)
+                elif isinstance(event, Gone):
+                    self.waiting.pop(event.peer, None)
+        return time.monotonic() + LOOK_EVERY
+
+    def _take(self, event: LeadershipEvent) -> None:
+        if isinstance(event, Elected):
+            self._elected = event
+            self.loop.stop()
+        elif isinstance(event, Revoked):
+            self.loop.stop()
+        elif isinstance(event, Follow):
+            self._following = event
+            LOG.info("standby: %s", self._words())
+            self._on_serving(f"standby: {self._words()}")
+
+    def _words(self) -> str:
+        leader = self._following.leader
+        return f"the leader is {leader.address}" if leader is not None else f"no leader yet: {self._following.reason}"
+
+    def _answer(self, event: Received) -> None:
+        message = event.message
+        if isinstance(message, (RegisterWorker, RegisterApplication)):
+            self.waiting[event.peer] = None
+        request = getattr(message, "request", 0 if isinstance(message, RegisterWorker) else None)
+        if request is None:
+            return
+        leader = self._following.leader
+        reason = f"master {self.url.removeprefix('spark://')} is a standby, {self._words()}"
+        address = leader.address if leader is not None else ""
+        try:
+            self._server.send(event.peer, Failed(request=request, reason=reason, code="not-leader", leader=address))
+        except ProtocolError as error:
+            LOG.error("cannot answer %r: %s", event.peer, error)
+
+    # --- for the dashboard's threads ---
+
+    def snapshot(self) -> ClusterView:
+        leader = self._following.leader
+        return ClusterView(
+            url=self.url,
+            state=MasterState.STANDBY,
+            epoch=0,
+            version=stoker.__version__,
+            webui_url=self._webui_url,
+            leader_url=f"spark://{leader.address}" if leader is not None else "",
+            leader_webui_url=leader.webui_url if leader is not None else "",
+            warnings=() if leader is not None else (self._words(),),
+        )
+
+    def kill(self, job_id: str) -> str:
+        """Raises NotFound: a standby knows no jobs."""
+        raise NotFound(f"this master is a standby: ask the leader to kill {job_id}")
