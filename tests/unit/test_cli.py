@@ -99,10 +99,19 @@ def test_host_of_another_machine(tmp_path: Path) -> None:
     assert line.returncode in (1, 2) and "192.0.2.1" in line.stderr and "Traceback" not in line.stderr
 
 
-def test_zookeeper_is_refused_clearly(tmp_path: Path) -> None:
-    env = {"SPARK_DAEMON_JAVA_OPTS": "-Dspark.deploy.recoveryMode=ZOOKEEPER -Dspark.deploy.zookeeper.url=z:2181"}
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("", "needs spark.deploy.zookeeper.url"),
+        ("-Dspark.deploy.zookeeper.url=z:many", "write it like zk1:2181,zk2:2181"),
+        ("-Dspark.deploy.zookeeper.url=z -Dspark.stoker.zookeeper.authFile=/nowhere", "cannot read /nowhere"),
+        ("-Dspark.deploy.zookeeper.url=z -Dspark.stoker.zookeeper.sessionTimeout=0", "more than 0 seconds"),
+    ],
+)
+def test_zookeeper_settings_that_cannot_be(tmp_path: Path, options: str, problem: str) -> None:
+    env = {"SPARK_DAEMON_JAVA_OPTS": f"-Dspark.deploy.recoveryMode=ZOOKEEPER {options}"}
     done = stoker("master", "-h", "127.0.0.1", "-p", "0", "--webui-port", "0", home=tmp_path, env=env)
-    assert done.returncode == 2 and "ZOOKEEPER is not available in this version" in done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and problem in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

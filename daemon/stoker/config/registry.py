@@ -49,7 +49,7 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.deploy.recoveryDirectory", str, "", "where FILESYSTEM keeps its records", "/var/lib/stoker/recovery"),
         Known("spark.deploy.recoveryTimeout", _positive_duration, None,
               "how long a recovering master waits for the silent (default: spark.worker.timeout)", "60s"),
-        Known("spark.deploy.zookeeper.url", str, "", "the ZooKeeper ensemble", "zk1:2181,zk2:2181"),
+        Known("spark.deploy.zookeeper.url", types.parse_zookeeper_url, "", "the ZooKeeper ensemble", "zk1:2181,zk2:2181"),
         Known("spark.deploy.zookeeper.dir", str, "/spark", "where in ZooKeeper the state lives", "/spark"),
         Known("spark.stoker.zookeeper.sessionTimeout", _positive_duration, 6.0,
               "after how long of silence ZooKeeper declares a master dead and another may lead", "6s"),

@@ -71,13 +71,19 @@ def parse_master_url(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-def _address(part: str, url: str, form: str) -> str:
-    host, port = part, str(DEFAULT_PORT)
+def _address(part: str, url: str, form: str, port: str = str(DEFAULT_PORT)) -> str:
+    host = part
     if not part.endswith("]") and ":" in part:
         host, _, port = part.rpartition(":")
     if not _HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= 65535:
         raise UsageError(f"{url!r} has no valid HOST:PORT in {part!r}: {form}")
     return f"{host}:{int(port)}"
+
+
+def parse_zookeeper_url(text: str) -> str:
+    """``zk1:2181,zk2:2181``; a missing port is 2181. Raises UsageError."""
+    form = "write it like zk1:2181,zk2:2181"
+    return ",".join(_address(part.strip(), text, form, "2181") for part in text.split(","))
 
 
 def parse_choice(text: str, choices: tuple[str, ...]) -> str:
