@@ -1,0 +1,50 @@
+"""Images of test hosts: a minimal Debian with systemd, sshd and Python, made from packages; no registry is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from tests.support.podman import exclusively, podman, run
+
+BASE = ("python3", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "sudo")
+FLAVOURS: dict[str, tuple[str, tuple[str, ...]]] = {  # name: Debian release, packages beyond BASE
+    "bookworm": ("bookworm", ()),
+    "trixie": ("trixie", ()),
+    "bookworm-zookeeper": ("bookworm", ("openjdk-17-jre-headless", "libzookeeper-java")),
+}
+_CUSTOMIZE = Path(__file__).with_name("host-image")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def image(flavour: str) -> str:
+    """The image's name; it is built when podman does not have it (half a minute). Raises KeyError, PodmanError."""
+    release, extra = FLAVOURS[flavour]
+    packages = ",".join(BASE + extra)
+    digest = hashlib.sha256(f"{release} {packages} {_CUSTOMIZE.read_text()}".encode()).hexdigest()[:12]
+    name = f"localhost/stoker-test-host:{flavour}-{digest}"
+    with exclusively("image"):
+        if run("podman", "image", "exists", name, check=False).returncode != 0:
+            _build(name, release, packages)
+    return name
+
+
+def _build(name: str, release: str, packages: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="stoker-image-") as folder:
+        Path(folder).chmod(0o755)  # apt drops its privileges below it
+        archive = str(Path(folder) / "rootfs.tar")
+        quick = ["force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*"]
+        run(
+            "mmdebstrap", "--variant=minbase", f"--include={packages}", f"--keyring={_KEYRING}",
+            *[f"--dpkgopt={option}" for option in quick], f"--customize-hook={_CUSTOMIZE}",
+            release, archive, _mirror(), timeout=900,
+        )  # fmt: skip
+        podman("import", archive, name, timeout=300)
+
+
+def _mirror() -> str:
+    """Where this machine's apt gets Debian from."""
+    said = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages").stdout
+    places = [line.split()[2] for line in said.splitlines() if line.startswith("Debian Debian ")]
+    return places[0] if places else "http://deb.debian.org/debian"
