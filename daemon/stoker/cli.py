@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("stoker.client.commands.forget", "take workers that are gone for good off the list"),
     "tunnel": ("stoker.via.tunnel", "reach a cluster's dashboard and master through ssh"),
     "relay": ("stoker.via.relay", "the remote half of --via and tunnel, which start it"),
+    "token": ("stoker.client.commands.token", "make and end tokens for dashboards and the HTTP interfaces"),
     "config": ("stoker.config.check", "check configuration files"),
 }
 

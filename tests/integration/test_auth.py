@@ -154,7 +154,7 @@ def test_a_private_key_open_to_others(keys: Keys) -> None:
 
 def test_somebody_elses_folder(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = os.geteuid()
-    monkeypatch.setattr(auth.os, "geteuid", lambda: uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
     with pytest.raises(ConfigError, match="belongs to another user"):
         Keys.open(keys.folder, create=None)
 

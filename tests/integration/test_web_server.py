@@ -18,6 +18,7 @@ import pytest
 
 from stoker.errors import ConfigError
 from stoker.web import http as server_module
+from stoker.web.access.policy import Access
 from stoker.web.http import DashboardServer
 from stoker.web.master import make_app
 from stoker.web.serve import LazyWebServer
@@ -28,7 +29,7 @@ HOST = "127.0.0.1"
 
 
 class Control:
-    def kill(self, job_id: str) -> str:
+    def kill(self, job_id: str, owner: str | None) -> str:
         return job_id
 
 
@@ -109,7 +110,7 @@ def test_ports_end_at_65535() -> None:
 
 def test_ipv6() -> None:
     try:
-        server = LazyWebServer("::1", 0, lambda: make_app(cluster_view, Control(), host="::1"))
+        server = LazyWebServer("::1", 0, lambda: make_app(cluster_view, Control(), access=Access(host="::1")))
     except ConfigError:
         pytest.skip("no IPv6 here")
     server.start()

@@ -160,7 +160,7 @@ class Page(HTMLParser):
         elif tag == "form":
             self.forms.append((given["action"] or "", {}))
         elif tag == "input":
-            self.forms[-1][1][given["name"] or ""] = given["value"] or ""
+            self.forms[-1][1][given.get("name") or ""] = given.get("value") or ""
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag, f"</{tag}> closes another tag"

@@ -23,7 +23,10 @@ ALLOWED: dict[str, set[str]] = {
     "leader": {"core", "io.zookeeper", "errors"},
     "engines": {"core", "errors"},
     "config": {"core", "errors"},
-    "web": {"core.snapshot", "core.worker_snapshot", "core.states", "core.values", "errors"},
+    "web": {
+        *("core.access", "core.snapshot", "core.worker_snapshot", "core.states", "core.values", "errors"),
+        *("config.web", "io.peer_user", "io.tokens"),
+    },
     "client": {"core", "wire", "io", "config", "engines", "errors"},
     "master": {"core", "wire", "io", "recovery", "leader", "engines", "config", "web", "errors"},
     "worker": {"core", "wire", "io", "engines", "config", "web", "errors"},

@@ -9,12 +9,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from stoker.core.values import Exit
+from stoker.web.access.policy import Access
 from stoker.web.common import new_app
 from stoker.web.show import show_duration, show_exit, show_mib, show_time, web_link
 
 
 def make(host: str = "127.0.0.1") -> Flask:
-    app = new_app("stoker.web.test", host=host)
+    app = new_app("stoker.web.test", access=Access(host=host))
 
     @app.get("/")
     @app.get("/json/")

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from flask.testing import FlaskClient
 
+from stoker.core.access import AccessRole
 from stoker.core.snapshot import AttemptView, ClusterView
 from stoker.core.states import DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.values import Exit
 from stoker.errors import NotFound, Refused, StokerError, Unreachable
+from stoker.web.access.policy import Access
 from stoker.web.master import make_app
 from tests.support.web import (
     SUBMITTED,
@@ -31,15 +33,18 @@ class Control:
         self.killed: list[str] = []
         self.error = error
 
-    def kill(self, job_id: str) -> str:
+    def kill(self, job_id: str, owner: str | None) -> str:
         if self.error:
             raise self.error
         self.killed.append(job_id)
         return f"{job_id} is being killed"
 
 
-def browser(cluster: ClusterView | None = None, control: Control | None = None, **options: Any) -> FlaskClient:
-    return make_app(lambda: cluster or cluster_view(), control or Control(), **options).test_client()
+def browser(
+    cluster: ClusterView | None = None, control: Control | None = None, *, kill_enabled: bool = True, **options: Any
+) -> FlaskClient:
+    access = Access(anonymous=AccessRole.OPERATOR, kill_enabled=kill_enabled)
+    return make_app(lambda: cluster or cluster_view(), control or Control(), access=access, **options).test_client()
 
 
 def look(client: FlaskClient, path: str = "/") -> Page:
@@ -300,7 +305,10 @@ def test_killing_can_be_switched_off() -> None:
     control = Control()
     client = browser(control=control, kill_enabled=False)
     assert look(client).forms == []
-    response = client.post("/driver/kill/", data={"id": driver_view().id, "terminate": "true"})
+    cookie = client.get_cookie("stoker_csrf")
+    assert cookie is not None
+    fields = {"id": driver_view().id, "terminate": "true", "csrfToken": cookie.value}
+    response = client.post("/driver/kill/", data=fields)
     assert response.status_code == 403
     assert "spark.ui.killEnabled" in response.text
     assert control.killed == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from stoker.config import types
 from stoker.config.common import first, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.sources import Settings, load_settings
+from stoker.config.web import WebConfig, anonymous_role, web_config
+from stoker.core.access import AccessRole
 from stoker.core.policy import Policy
 from stoker.errors import ConfigError
 
@@ -37,9 +40,22 @@ class MasterConfig:
     memory_limit_mib: int | None
     max_port_retries: int
     ui_title: str
-    kill_enabled: bool
+    web: WebConfig
+    rest: RestConfig | None  # None: off
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestConfig:
+    """Submissions over HTTP (spec 15.6). ``port_chosen``: a port that is taken is then an error, not a warning."""
+
+    host: str
+    anonymous: AccessRole
+    port: int
+    port_chosen: bool
+    max_body_bytes: int
+    allowed_apps: tuple[re.Pattern[str], ...]
 
 
 def add_master_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +72,8 @@ def add_daemon_arguments(parser: argparse.ArgumentParser, *, port: str, webui_po
 def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> MasterConfig:
     """Raises UsageError or ConfigError with the one line to show."""
     settings = load_settings(environ, properties_file=args.properties_file, daemon="master")
-    host = listen_host(settings, args.host or settings.variable("SPARK_MASTER_HOST", "SPARK_MASTER_IP"))
+    chosen = args.host or settings.variable("SPARK_MASTER_HOST", "SPARK_MASTER_IP")
+    host = listen_host(settings, chosen)
     port = first(
         option("--port", args.port, types.parse_port),
         settings.parsed(types.parse_port, "SPARK_MASTER_PORT"),
@@ -74,12 +91,14 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         raise ConfigError("spark.deploy.recoveryMode FILESYSTEM needs spark.deploy.recoveryDirectory")
     if mode == "ZOOKEEPER" and not settings.get("spark.deploy.zookeeper.url"):
         raise ConfigError("spark.deploy.recoveryMode ZOOKEEPER needs spark.deploy.zookeeper.url")
+    public_dns = settings.variable("SPARK_PUBLIC_DNS")
+    web = web_config(settings, host=host, chosen=chosen, public_dns=public_dns)
     return MasterConfig(
         host=host,
         port=port if port is not None else types.DEFAULT_PORT,
-        webui_host=host,
+        webui_host=web.host,
         webui_port=webui_port if webui_port is not None else 8080,
-        public_dns=settings.variable("SPARK_PUBLIC_DNS"),
+        public_dns=public_dns,
         policy=_policy(settings),
         recovery_mode=mode,
         recovery_directory=Path(directory).absolute() if directory else None,
@@ -94,9 +113,24 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         memory_limit_mib=memory_limit(settings),
         max_port_retries=settings.get("spark.port.maxRetries"),
         ui_title=settings.get("spark.master.ui.title"),
-        kill_enabled=settings.get("spark.ui.killEnabled"),
+        web=web,
+        rest=_rest(settings, web),
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
+    )
+
+
+def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:
+    if not settings.get("spark.master.rest.enabled"):
+        return None
+    host = settings.get("spark.master.rest.host").strip("[]") or web.host
+    return RestConfig(
+        host=host,
+        anonymous=web.anonymous if host == web.host else anonymous_role(settings, host),
+        port=settings.get("spark.master.rest.port"),
+        port_chosen=settings.is_set("spark.master.rest.port"),
+        max_body_bytes=settings.get("spark.master.rest.maxRequestBodySize"),
+        allowed_apps=settings.get("spark.master.rest.allowedAppResourcePatterns") or (),
     )
 
 

@@ -3,11 +3,13 @@ this table, and an unknown name is answered with its nearest neighbour here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from stoker.config import types
+from stoker.core.access import ROLES
 from stoker.core.values import UNLIMITED
 from stoker.errors import UsageError
 
@@ -36,6 +38,20 @@ def _positive_duration(text: str) -> float:
 
 def _choice(*choices: str) -> Callable[[str], str]:
     return lambda text: types.parse_choice(text, choices)
+
+
+def _bounded_bytes(text: str) -> int:
+    size = types.parse_bytes(text)
+    if not 1024 <= size <= 64 * 2**20:  # it is held in memory, once for each request
+        raise UsageError(f"{text!r} is not an amount from 1k to 64m")
+    return size
+
+
+def _patterns(text: str) -> tuple[re.Pattern[str], ...]:
+    try:
+        return tuple(re.compile(part.strip()) for part in text.split(",") if part.strip())
+    except re.error as error:
+        raise UsageError(f"{text!r} is not a list of regular expressions: {error}") from None
 
 
 _SELECTIONS = ("CORES_FREE_DESC", "CORES_FREE_ASC", "MEMORY_FREE_DESC", "MEMORY_FREE_ASC", "WORKER_ID")
@@ -73,6 +89,13 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.master.ui.port", types.parse_port, 8080, "port of the master's dashboard", "8080"),
         Known("spark.master.ui.title", str, "", "title of the master's dashboard", "Production"),
         Known("spark.ui.killEnabled", types.parse_bool, True, "kill buttons on the dashboard", "true"),
+        Known("spark.master.rest.enabled", types.parse_bool, True,
+              "submissions over HTTP, as Spark's clients make them", "true"),
+        Known("spark.master.rest.host", str, "", "where they are taken (default: where the dashboard listens)", "10.0.0.5"),
+        Known("spark.master.rest.port", types.parse_port, 6066, "port of submissions over HTTP", "6066"),
+        Known("spark.master.rest.maxRequestBodySize", _bounded_bytes, 2**20, "largest submission over HTTP", "1m"),
+        Known("spark.master.rest.allowedAppResourcePatterns", _patterns, None,
+              "regular expressions, comma separated, one of which a program's URL must match", "hdfs://apps/.*"),
         Known("spark.stoker.upload.maxSize", types.parse_bytes, 2**30, "largest file a submitter may upload", "1g"),
         Known("spark.stoker.supervise.maxBackoff", types.parse_duration, 60.0,
               "longest wait before a supervised driver is restarted", "60s"),
@@ -98,6 +121,20 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.executor.logs.rolling.maxRetainedFiles", _whole(-1), -1, "rolled files kept; -1: all", "10"),
         Known("spark.executor.logs.rolling.enableCompression", types.parse_bool, False, "gzip rolled files", "true"),
         # Both daemons
+        Known("spark.stoker.web.host", str, "",
+              "where dashboards and HTTP interfaces listen (default: the daemon's host if one was chosen, else loopback)",
+              "10.0.0.5"),
+        Known("spark.stoker.web.anonymous", _choice("none", *ROLES), "",
+              "what they may over HTTP who show no token: none, viewer, submitter, operator or admin"
+              " (default: viewer on loopback, none elsewhere)", "viewer"),
+        Known("spark.stoker.web.trustLocalUser", types.parse_bool, True,
+              "connections of the daemon's own user, and of root, from the same machine need no token", "true"),
+        Known("spark.stoker.web.sessionTimeout", _positive_duration, 43200.0,
+              "how long a log-in to a dashboard lasts without a visit", "12h"),
+        Known("spark.ssl.standalone.enabled", types.parse_bool, False, "dashboards and HTTP interfaces by TLS", "true"),
+        Known("spark.ssl.standalone.certChain", str, "", "PEM file of the certificate and its chain",
+              "/etc/stoker/tls/cert.pem"),
+        Known("spark.ssl.standalone.privateKey", str, "", "PEM file of its private key", "/etc/stoker/tls/key.pem"),
         Known("spark.authenticate", types.parse_bool, True,
               "keys and encryption on every connection (Spark's default is false)", "true"),
         Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
@@ -120,14 +157,13 @@ PROPERTIES: dict[str, Known] = {
 INEFFECTIVE = frozenset({
     "spark.deploy.recoveryMode.factory", "spark.deploy.recoveryCompressionCodec", "spark.deploy.appNumberModulo",
     "spark.deploy.recoverySerializationFilter", "spark.deploy.driverIdPattern", "spark.deploy.appIdPattern",
-    "spark.master.rest.enabled", "spark.master.rest.host", "spark.master.rest.port", "spark.master.rest.maxThreads",
+    "spark.master.rest.maxThreads",
     "spark.master.ui.historyServerUrl", "spark.master.ui.decommission.allow.mode",
     "spark.worker.initialRegistrationRetries", "spark.worker.maxRegistrationRetries",
     "spark.worker.preferConfiguredMasterAddress", "spark.worker.ui.retainedExecutors",
     "spark.worker.ui.retainedDrivers", "spark.worker.ui.compressedLogFileLengthCacheSize",
     "spark.worker.decommission.signal", "spark.worker.idPattern", "spark.worker.executorStateSync.maxAttempts",
     "spark.worker.resourcesFile", "spark.master.rest.filters", "spark.master.rest.virtualThread.enabled",
-    "spark.master.rest.allowedAppResourcePatterns", "spark.master.rest.maxRequestBodySize",
     "spark.master.ui.visibleEnvVarPrefixes", "spark.master.useAppNameAsAppId.enabled",
     "spark.master.useDriverIdAsAppName.enabled",
     # Outside our namespaces, but nobody may believe that these protect a cluster of ours.

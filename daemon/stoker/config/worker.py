@@ -13,6 +13,7 @@ from stoker.config.common import first, is_own, keys_dir, listen_host, memory_li
 from stoker.config.master import add_daemon_arguments
 from stoker.config.registry import VARIABLES
 from stoker.config.sources import Settings, load_settings
+from stoker.config.web import WebConfig, web_config
 from stoker.errors import ConfigError, UsageError
 
 MIB = 2**20
@@ -46,6 +47,7 @@ class WorkerConfig:
     port: int
     webui_port: int
     public_dns: str | None
+    web: WebConfig
     cores: int
     memory_mib: int
     work_dir: Path
@@ -84,12 +86,15 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
     masters = types.parse_master_url(args.masters)
     state = state_dir(settings)
     ports = _ports(args, settings)
+    host = _host(settings, args.host, masters)
+    public_dns = settings.variable("SPARK_PUBLIC_DNS")
     return WorkerConfig(
         masters=masters,
-        host=_host(settings, args.host, masters),
+        host=host,
         port=ports[0],
         webui_port=ports[1],
-        public_dns=settings.variable("SPARK_PUBLIC_DNS"),
+        public_dns=public_dns,
+        web=web_config(settings, host=host, chosen=args.host, public_dns=public_dns),
         cores=_cores(args, settings),
         memory_mib=_memory(args, settings),
         work_dir=_work_dir(args, settings, state),

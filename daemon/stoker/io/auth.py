@@ -6,11 +6,8 @@ to libzmq's question who may connect. Keys are CURVE keys in Z85: 40 printable c
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import itertools
 import logging
-import os
 import re
 import socket
 import time
@@ -22,6 +19,7 @@ from zmq.utils import z85
 
 from stoker.core.states import Role
 from stoker.errors import ConfigError
+from stoker.io.private import check_private, locked, read_text, stamp, write_private
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = "stoker"
@@ -54,15 +52,15 @@ class Keys:
         keys = cls(folder)
         if create and not keys._complete(create):
             keys._create(create)
-        keys._check_private(folder, 0o700)
+        check_private(folder, 0o700)
         return keys
 
     def pair(self, role: Role) -> tuple[str, str]:
         """(public key, secret key) of ``role``. Raises ConfigError when there is none, or it is open to others."""
         path = self._private(role)
-        self._check_private(path.parent, 0o700)
-        self._check_private(path, 0o600)
-        lines = _read(path).split()
+        check_private(path.parent, 0o700)
+        check_private(path, 0o600)
+        lines = read_text(path).split()
         if len(lines) != 2 or not all(map(_KEY.fullmatch, lines)):
             raise ConfigError(f"{path}: not a public and a secret key on two lines; restore it, or remove it")
         public, secret = lines
@@ -90,43 +88,24 @@ class Keys:
     def _create(self, roles: Sequence[Role]) -> None:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._check_private(self.folder, 0o700)
-            with self._locked():
+            check_private(self.folder, 0o700)
+            with locked(self.folder):
                 (self.folder / "private").mkdir(mode=0o700, exist_ok=True)
                 for role in roles:
                     if not self._private(role).exists():
                         self._create_pair(role)
                 if self._private(Role.MASTER).exists() and not self.known_masters.exists():
-                    _write(self.known_masters, f"* {self.pair(Role.MASTER)[0]}\n")
+                    write_private(self.known_masters, f"* {self.pair(Role.MASTER)[0]}\n")
         except OSError as error:
             raise ConfigError(f"cannot make keys in {self.folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
 
     def _create_pair(self, role: Role) -> None:
         public, secret = (key.decode() for key in zmq.curve_keypair())
         # Admitted first: stopped in between, the next start makes another pair, and this line admits nobody.
-        known = _read(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
+        known = read_text(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
         known += "" if known.endswith("\n") else "\n"
-        _write(self.authorized, f"{known}{role.value} {public} {_host_name()}\n")
-        _write(self._private(role), f"{public}\n{secret}\n")
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _check_private(self, path: Path, mode: int) -> None:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise ConfigError(f"no key: {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
-        if status.st_uid != os.geteuid():
-            raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
-        if status.st_mode & 0o077:
-            raise ConfigError(f"{path} is open to other users: `chmod {mode:o} {path}`")
+        write_private(self.authorized, f"{known}{role.value} {public} {_host_name()}\n")
+        write_private(self._private(role), f"{public}\n{secret}\n")
 
 
 class Authorizer:
@@ -139,7 +118,7 @@ class Authorizer:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "authorized"
-        self._stamp = _stamp(self._path)
+        self._stamp = stamp(self._path)
         self._peers = _parse_authorized(self._path)
         self._next_check = time.monotonic() + _CHECK_INTERVAL
         self._logged: set[str] = set()
@@ -148,13 +127,13 @@ class Authorizer:
         """The role and name of a public key, or None when it is not admitted (any more)."""
         if time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + _CHECK_INTERVAL
-            if _stamp(self._path) != self._stamp:
+            if stamp(self._path) != self._stamp:
                 self.reload()
         return self._peers.get(key)
 
     def reload(self) -> None:
         """Read the file again now."""
-        self._stamp = _stamp(self._path)
+        self._stamp = stamp(self._path)
         try:
             self._peers = _parse_authorized(self._path)
         except ConfigError as error:
@@ -232,39 +211,10 @@ def _parse_known_masters(path: Path) -> dict[str, str]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split()
         if words and not words[0].startswith("#"):
             yield f"{path}:{number}", words
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not text") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Atomic and durable: readers see the old file or the new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def _host_name() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -20,8 +21,11 @@ from stoker.config import MasterConfig
 from stoker.core import master as core
 from stoker.core.effects import Effect, Send, batch_of
 from stoker.core.messages import (
+    Accepted,
+    Failed,
     FetchBlob,
     GetStatus,
+    KillJob,
     LogData,
     Message,
     MissingBlobs,
@@ -29,12 +33,13 @@ from stoker.core.messages import (
     ReadLog,
     Status,
     SubmitDriver,
+    Submitted,
     UploadChunk,
 )
 from stoker.core.snapshot import ClusterView
-from stoker.core.states import MasterState
-from stoker.core.values import Now
-from stoker.errors import NotFound, ProtocolError, Refused
+from stoker.core.states import MasterState, Role
+from stoker.core.values import DriverDescription, Now
+from stoker.errors import InvariantBroken, ProtocolError
 from stoker.io.ask import ask_in_loop
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server
@@ -42,6 +47,7 @@ from stoker.io.transport import bracketed
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.blobs import BlobStore
 from stoker.master.hold import Hold
+from stoker.master.inside import Inside
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
@@ -86,6 +92,7 @@ class MasterDaemon:
         self._blobs = BlobStore(
             folder, max_bytes=config.upload_max_bytes, reply=self._reply, in_loop=loop.call_soon_threadsafe
         )
+        self._inside = Inside(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
         self._prune_at = time.monotonic() + PRUNE_INTERVAL
         self._seen: tuple[float, ClusterView] | None = None
@@ -223,6 +230,8 @@ class MasterDaemon:
 
     def _reply(self, peer: bytes, message: Message) -> None:
         """A peer that cannot take it is gone, and the server reports that by itself."""
+        if self._inside.take(peer, message):
+            return
         try:
             self._server.send(peer, message)
         except ProtocolError as error:
@@ -250,20 +259,32 @@ class MasterDaemon:
             return view
         return msgspec.structs.replace(view, state=MasterState.RECOVERING, warnings=(self._hold.reason, *view.warnings))
 
-    def kill(self, job_id: str) -> str:
-        """Kill a driver or application, as an administrator. Thread-safe. Raises NotFound, or Refused while it waits."""
+    def kill(self, job_id: str, owner: str | None) -> str:
+        """Kill a driver or application; ``owner`` None may kill everybody's. Thread-safe. Raises NotFound, NotAuthorized,
+        Refused."""
+        answer = self._ask(KillJob(request=0, id=job_id), Role.ADMIN if owner is None else Role.CLIENT, owner or "")
+        if not isinstance(answer, Accepted):
+            raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
+        return answer.text
 
-        def kill() -> str:
+    def submit(self, driver: DriverDescription, owner: str) -> str:
+        """Submit a driver; its id, once it is recorded. Thread-safe. Raises Refused."""
+        answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), Role.CLIENT, owner)
+        if not isinstance(answer, Submitted):
+            raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
+        return answer.driver_id
+
+    def _ask(self, message: Message, role: Role, owner: str) -> Message:
+        """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
+        Refused while this master waits."""
+
+        def handle(peer: bytes) -> None:
             if self._hold.reason:
-                raise Refused(self._hold.reason)
-            books = self._core.ctx.books
-            if job_id not in books.drivers and job_id not in books.apps:
-                raise NotFound(f"{job_id} has already finished or does not exist")
-            self._core.ctx.now = _now()
-            self._core.kill(job_id, None, 0, None)
-            return f"Kill request for {job_id} submitted"
+                self._inside.take(peer, Failed(request=0, reason=self._hold.reason))
+            else:
+                self._core.handle(core.Received(peer, owner, role, message), _now())
 
-        return ask_in_loop(self.loop, kill)
+        return self._inside.ask(handle)
 
 
 def _now() -> Now:

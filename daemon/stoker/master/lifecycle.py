@@ -13,6 +13,7 @@ from collections import deque
 
 from stoker.config import MasterConfig
 from stoker.core.snapshot import ClusterView
+from stoker.core.values import DriverDescription
 from stoker.errors import Refused
 from stoker.io.auth import Authorizer, Keys
 from stoker.io.loop import Loop
@@ -52,7 +53,8 @@ class Lifecycle:
         loop, server = self._listen(self._config.max_port_retries)
         web = LazyWebServer(self._config.webui_host, self._config.webui_port, self._web_app)
         try:
-            self._webui_url = f"http://{bracketed(self._config.public_dns or self._config.webui_host)}:{web.port}"
+            name = bracketed(self._config.public_dns or self._config.webui_host)
+            self._webui_url = f"{self._config.web.scheme}://{name}:{web.port}"
             web.start()
             self._term(loop, server)
             while not self._stopping:
@@ -152,20 +154,23 @@ class Lifecycle:
     # --- for the dashboard's threads ---
 
     def _web_app(self) -> object:
-        from stoker.web.master import make_app  # noqa: PLC0415 - Flask is loaded when somebody first looks
+        from stoker.web.access.setup import make_access  # noqa: PLC0415 - Flask is loaded when somebody first looks
+        from stoker.web.master import make_app  # noqa: PLC0415
 
         config = self._config
-        return make_app(
-            self.snapshot, self, host=config.webui_host, title=config.ui_title, kill_enabled=config.kill_enabled
-        )
+        return make_app(self.snapshot, self, access=make_access(config.web, config.keys_dir), title=config.ui_title)
 
     def snapshot(self) -> ClusterView:
         """Raises Refused while the master cannot answer."""
         return self._staged().snapshot()
 
-    def kill(self, job_id: str) -> str:
-        """Kill a driver or application, as an administrator. Raises NotFound or Refused."""
-        return self._staged().kill(job_id)
+    def kill(self, job_id: str, owner: str | None) -> str:
+        """Kill a driver or application; ``owner`` None may kill everybody's. Raises NotFound, NotAuthorized or Refused."""
+        return self._staged().kill(job_id, owner)
+
+    def submit(self, driver: DriverDescription, owner: str) -> str:
+        """Submit a driver; its id, once it is recorded. Raises Refused."""
+        return self._staged().submit(driver, owner)
 
     def _staged(self) -> Standby | MasterDaemon:
         if self._stage is None:

@@ -11,7 +11,8 @@ import stoker
 from stoker.core.messages import Failed, RegisterApplication, RegisterWorker
 from stoker.core.snapshot import ClusterView
 from stoker.core.states import MasterState
-from stoker.errors import NotFound, ProtocolError
+from stoker.core.values import DriverDescription
+from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.loop import Loop
 from stoker.io.sockets import Gone, Received, Server
 from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked
@@ -105,6 +106,10 @@ class Standby:
             warnings=() if leader is not None else (self._words(),),
         )
 
-    def kill(self, job_id: str) -> str:
+    def kill(self, job_id: str, owner: str | None) -> str:
         """Raises NotFound: a standby knows no jobs."""
         raise NotFound(f"this master is a standby: ask the leader to kill {job_id}")
+
+    def submit(self, driver: DriverDescription, owner: str) -> str:
+        """Raises Refused, in the words by which Spark's clients know that they should ask the next master."""
+        raise Refused("Current state is not alive: STANDBY. Can only accept driver submissions in ALIVE state.")

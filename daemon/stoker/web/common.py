@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, NotFound
 
-from stoker.errors import StokerError
+from stoker.core.access import AccessRole
+from stoker.errors import NotAuthorized, StokerError
+from stoker.errors import NotFound as NoSuchJob
+from stoker.web.access.guard import guard, needs
+from stoker.web.access.login import add_login
+from stoker.web.access.policy import Access
+from stoker.web.csrf import Csrf
 from stoker.web.show import show_duration, show_exit, show_mib, show_time, web_link
 
 ROWS = 200  # shown in a table; JSON has them all
@@ -28,19 +32,18 @@ _HEADERS = {
 }
 
 
-def new_app(name: str, *, host: str) -> Flask:
-    """``host``: where the dashboard listens. On loopback, requests for other names are refused: they come from a page
-    whose name was made to point here (DNS rebinding)."""
+def new_app(name: str, *, access: Access | None = None) -> Flask:
+    """``access``: who may do what; without it, everybody on loopback may look."""
+    access = access or Access()
     app = Flask(name, template_folder=str(_HERE / "templates"), static_folder=str(_HERE / "static"))
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(mib=show_mib, when=show_time, duration=show_duration, exit=show_exit, link=web_link)
     app.jinja_env.globals.update(rows=ROWS, now=time.time)
-
-    @app.before_request
-    def check_host() -> None:
-        if _is_loopback(host) and not _is_loopback(_asked_host()):
-            raise BadRequest(f"This dashboard is for {host} only: open it by that name.")
+    csrf = app.extensions["csrf"] = Csrf()
+    guard(app, access, csrf)
+    add_login(app, access, csrf)
+    app.view_functions["static"] = needs(AccessRole.NONE)(app.view_functions["static"])
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -52,7 +55,7 @@ def new_app(name: str, *, host: str) -> Flask:
     def http_error(error: HTTPException) -> Response:
         response = _error_answer(error.code or 500, error.description or "")
         for header, value in error.get_headers():
-            if header in {"Allow", "Retry-After"}:
+            if header in {"Allow", "Retry-After", "WWW-Authenticate"}:
                 response.headers[header] = value
         return response
 
@@ -70,6 +73,13 @@ def new_app(name: str, *, host: str) -> Flask:
 
 def as_json(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, mimetype="application/json")
+
+
+def refusal(error: StokerError) -> HTTPException:
+    """What the cluster said to a request to change something, as an HTTP error."""
+    if isinstance(error, NoSuchJob):
+        return NotFound(str(error))
+    return Forbidden(str(error)) if isinstance(error, NotAuthorized) else Conflict(str(error))
 
 
 def whole_number(name: str, default: int) -> int:
@@ -90,19 +100,3 @@ def _error_answer(code: int, text: str) -> Response:
         return Response(f"{text}\n", code, mimetype="text/plain")
     values: dict[str, Any] = {"code": code, "text": text, "title": HTTPStatus(code).phrase}
     return Response(render_template("error.html", **values), code)
-
-
-def _asked_host() -> str:
-    try:
-        return urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,7 +1,7 @@
 """A form counts only when it is from one of our own pages.
 
-Double submit: a random cookie and the same value in the form, sealed with a key of this process; and what the browser says
-of where the form was, when it says it.
+Double submit: a random cookie and the same value in the form (of scripts: in the header X-CSRF-Token), sealed with a key
+of this process; and what the browser says of where the form was, when it says it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Csrf:
 
     def check(self) -> None:
         """Raises Forbidden for a form that is not from one of our own pages."""
-        token, cookie = request.form.get("csrfToken", ""), request.cookies.get(_cookie(), "")
+        cookie = request.cookies.get(_cookie(), "")
+        token = request.headers.get("X-CSRF-Token") or request.form.get("csrfToken", "")
         same = hmac.compare_digest(token.encode(), cookie.encode())
         if _is_foreign() or not same or not self._is_ours(token):
             raise Forbidden("This form is not from this dashboard, or from before it was restarted: reload the page.")

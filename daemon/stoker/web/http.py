@@ -16,7 +16,10 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
+
+from stoker.io.peer_user import is_own_or_root, peer_user
+from stoker.web.access.policy import LOCAL_USER
 
 THREADS = 4
 MAX_CONNECTIONS = 500
@@ -45,9 +48,24 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.write(body.encode())
 
 
+class _Task(WSGITask):  # type: ignore[misc]
+    def get_environment(self) -> Any:
+        environ = super().get_environment()
+        environ[LOCAL_USER] = self.channel.is_of_local_user
+        return environ
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
     error_task_class = _ErrorTask
     request_began = 0.0  # when the first byte of the request came that is not complete yet
+    _of_local_user: bool | None = None
+
+    def is_of_local_user(self) -> bool:
+        """Asked of the kernel once: a connection does not change hands unnoticed by those who hold it."""
+        if self._of_local_user is None:
+            self._of_local_user = is_own_or_root(peer_user(self.socket))
+        return self._of_local_user
 
     def received(self, data: bytes) -> Any:
         if self.request is None:

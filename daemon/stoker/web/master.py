@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from flask import Flask, Response, make_response, redirect, render_template, request
-from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, NotFound
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from stoker.core.access import AccessRole
 from stoker.core.snapshot import AppView, ClusterView, DriverView
 from stoker.core.states import DriverState, MasterState
-from stoker.errors import NotFound as NoSuchJob
 from stoker.errors import StokerError
-from stoker.web.common import as_json, new_app
+from stoker.web.access.audit import audit
+from stoker.web.access.guard import needs
+from stoker.web.access.policy import Access, who
+from stoker.web.common import as_json, new_app, refusal
 from stoker.web.csrf import Csrf
 from stoker.web.show import web_link
 from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, spark_state, utilization_json
@@ -25,8 +28,9 @@ Job = TypeVar("Job", AppView, DriverView)
 class MasterControl(Protocol):
     """What the dashboard may change; called from its own threads."""
 
-    def kill(self, job_id: str) -> str:
-        """Kill a driver or application; what was done, in words. Raises StokerError, whose text is shown."""
+    def kill(self, job_id: str, owner: str | None) -> str:
+        """Kill a driver or application; what was done, in words. ``owner``: only what was submitted by that one; None:
+        anybody's. Raises StokerError, whose text is shown."""
         ...
 
 
@@ -34,29 +38,29 @@ def make_app(
     snapshot: Callable[[], ClusterView],
     control: MasterControl,
     *,
-    host: str = "127.0.0.1",
+    access: Access | None = None,
     title: str = "",
-    kill_enabled: bool = True,
 ) -> Flask:
-    """``host`` is where it listens, ``title`` is spark.ui.title ("": the master's URL), ``kill_enabled`` is
-    spark.ui.killEnabled. ``snapshot`` may raise StokerError, which becomes a 503."""
-    app = new_app(__name__, host=host)
+    """``title`` is spark.ui.title ("": the master's URL). ``snapshot`` may raise StokerError, which becomes a 503."""
+    access = access or Access()
+    app = new_app(__name__, access=access)
     app.jinja_env.filters["spark_state"] = lambda worker: spark_state(worker).value
-    _add_pages(app, snapshot, control, title, kill_enabled)
+    _add_pages(app, snapshot, control, title, access)
     _add_json(app, snapshot)
     return app
 
 
 def _add_pages(
-    app: Flask, snapshot: Callable[[], ClusterView], control: MasterControl, title: str, kill_enabled: bool
+    app: Flask, snapshot: Callable[[], ClusterView], control: MasterControl, title: str, access: Access
 ) -> None:
-    csrf = Csrf()
+    csrf: Csrf = app.extensions["csrf"]
 
     def page(template: str, cluster: ClusterView, **values: Any) -> Response:
         token = csrf.token()
         values["title"] = values.get("title") or title or f"Stoker Master at {cluster.url}"
         links = {worker.id: link for worker in cluster.workers if (link := web_link(worker.webui_url))}
-        body = render_template(template, cluster=cluster, csrf=token, may_kill=kill_enabled, links=links, **values)
+        may_kill = access.kill_enabled and who().may(AccessRole.SUBMITTER)
+        body = render_template(template, cluster=cluster, csrf=token, may_kill=may_kill, links=links, **values)
         return csrf.give(make_response(body), token)
 
     @app.get("/")
@@ -78,17 +82,19 @@ def _add_pages(
 
     @app.post("/app/kill/")
     @app.post("/driver/kill/")
+    @needs(AccessRole.SUBMITTER)
     def kill() -> BaseResponse:
-        if not kill_enabled:
+        if not access.kill_enabled:
             raise Forbidden("Killing from this dashboard is switched off (spark.ui.killEnabled).")
-        csrf.check()
         job_id = request.form.get("id", "")
         if request.form.get("terminate") != "true" or not job_id:
             raise BadRequest("A kill needs an id and terminate=true.")
         try:
-            control.kill(job_id)
+            control.kill(job_id, who().kills_as)
         except StokerError as error:
-            raise _refusal(error) from None
+            audit("kill", job_id, str(error))
+            raise refusal(error) from None
+        audit("kill", job_id)
         return redirect("/", 303)
 
 
@@ -108,11 +114,13 @@ def _add_json(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
         return as_json({field: CLUSTER_FIELDS[field](snapshot())})
 
     @app.get("/healthz")
+    @needs(AccessRole.NONE)
     def healthz() -> Response:
         """The daemon answers, whatever its state."""
         return as_json({"status": "ok"})
 
     @app.get("/readyz")
+    @needs(AccessRole.NONE)
     def readyz() -> Response:
         """200 only from a master that takes work: not from a standby, not during recovery."""
         state = snapshot().state
@@ -125,10 +133,6 @@ def _find(jobs: Sequence[Job], parameter: str, otherwise: str) -> Job:
         if job.id == wanted:
             return job
     raise NotFound(f"{otherwise} {wanted[:80]}")
-
-
-def _refusal(error: StokerError) -> HTTPException:
-    return NotFound(str(error)) if isinstance(error, NoSuchJob) else Conflict(str(error))
 
 
 def _summary(cluster: ClusterView) -> dict[str, Any]:

@@ -6,15 +6,18 @@ from collections.abc import Callable
 
 from flask import Flask, Response, render_template, request
 
+from stoker.core.access import AccessRole
 from stoker.core.worker_snapshot import WorkerPage
+from stoker.web.access.guard import needs
+from stoker.web.access.policy import Access
 from stoker.web.common import as_json, new_app
 from stoker.web.log_window import LogPaths, read_window
 from stoker.web.spark_json import worker_page_json
 
 
-def make_app(snapshot: Callable[[], WorkerPage], logs: LogPaths, *, host: str = "127.0.0.1") -> Flask:
-    """``host`` is where it listens. ``snapshot`` may raise StokerError, which becomes a 503."""
-    app = new_app(__name__, host=host)
+def make_app(snapshot: Callable[[], WorkerPage], logs: LogPaths, *, access: Access | None = None) -> Flask:
+    """``snapshot`` may raise StokerError, which becomes a 503."""
+    app = new_app(__name__, access=access)
 
     @app.get("/")
     def index() -> str:
@@ -38,6 +41,7 @@ def make_app(snapshot: Callable[[], WorkerPage], logs: LogPaths, *, host: str = 
         return Response(head + window.text, mimetype="text/plain")
 
     @app.get("/healthz")
+    @needs(AccessRole.NONE)
     def healthz() -> Response:
         return as_json({"status": "ok"})
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     slot.remember_port(port)
     loop = Loop()
     daemon: WorkerDaemon
-    web = LazyWebServer(config.host, config.webui_port, lambda: _web_app(daemon, config.host))
+    web = LazyWebServer(config.web.host, config.webui_port, lambda: _web_app(daemon, config))
     identity = WorkerIdentity(
         id=f"worker-{time.strftime('%Y%m%d%H%M%S')}-{config.host}-{port}",
         boot=os.urandom(8).hex(),
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         port=port,
         cores=config.cores,
         memory_mib=config.memory_mib,
-        webui_url=f"http://{bracketed(config.public_dns or config.host)}:{web.port}",
+        webui_url=f"{config.web.scheme}://{bracketed(config.public_dns or config.web.host)}:{web.port}",
         version=stoker.__version__,
     )
     # Programs that talk to the cluster themselves find the keys this worker uses.
@@ -110,7 +110,8 @@ def _turn_away(listener: socket.socket) -> None:
     connection.close()
 
 
-def _web_app(daemon: WorkerDaemon, host: str) -> object:
-    from stoker.web.worker import make_app  # noqa: PLC0415 - Flask is loaded when somebody first looks
+def _web_app(daemon: WorkerDaemon, config: WorkerConfig) -> object:
+    from stoker.web.access.setup import make_access  # noqa: PLC0415 - Flask is loaded when somebody first looks
+    from stoker.web.worker import make_app  # noqa: PLC0415
 
-    return make_app(daemon.page, daemon.logs, host=host)
+    return make_app(daemon.page, daemon.logs, access=make_access(config.web, config.keys_dir))

@@ -1,0 +1,94 @@
+"""``stoker token create|list|revoke``: who may look at dashboards and change things over HTTP (docs/security.md).
+
+It works on this machine's keys folder; ``playbooks/token.yml`` does the same for a whole cluster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from typing import NoReturn
+
+from stoker.client import table
+from stoker.client.terminal import say
+from stoker.config import load_settings, parse_duration
+from stoker.config.common import keys_dir
+from stoker.core.access import ROLES, AccessRole
+from stoker.errors import UsageError
+from stoker.io.tokens import Token, TokenFile
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "stoker token create --name NAME [--role ROLE] [--expires 30d] | list [--json] | revoke NAME|ID..."
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="create|list|revoke", parser_class=_Action, prog="stoker token"
+    )
+    create = actions.add_parser("create", description="make a token and print it, this once")
+    create.add_argument("--name", required=True, help="who or what it is for; audit lines show it")
+    create.add_argument("--role", choices=ROLES, default="viewer", help="what it may (default: viewer)")
+    create.add_argument("--expires", metavar="TIME", help="after how long it ends, like 12h or 30d (default: never)")
+    shown = actions.add_parser("list", description="the tokens there are")
+    shown.add_argument("--json", action="store_true", help="for programs")
+    revoke = actions.add_parser("revoke", description="end tokens: refused within a second")
+    revoke.add_argument("tokens", nargs="+", metavar="NAME|ID")
+
+
+class _Action(argparse.ArgumentParser):
+    """As ``stoker.cli`` has them: errors are one line."""
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, add_help=False, allow_abbrev=False)
+        self.add_argument("--help", action="help", help="show this and exit")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    tokens = TokenFile(keys_dir(load_settings(environ)))
+    if args.action == "create":
+        lifetime = parse_duration(args.expires) if args.expires else None
+        if lifetime == 0:
+            raise UsageError(
+                "--expires 0: a token that has ended already; leave the option out for one that never ends"
+            )
+        print(tokens.create(args.name, AccessRole[args.role.upper()], lifetime))
+        say(f"this is all that will ever be seen of it; only its hash is kept, in {tokens.path}")
+    elif args.action == "revoke":
+        for name in dict.fromkeys(args.tokens):
+            token = tokens.revoke(name)
+            print(f"{token.name} ({token.role.label}) is revoked")
+    else:
+        _list(tokens.read(), as_json=args.json)
+    return 0
+
+
+def _list(tokens: list[Token], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([_plain(token) for token in tokens], indent=2))
+        return
+    now = time.time()
+    rows = [
+        [token.id, token.role.label, token.name, table.when(token.created), _until(token, now)]
+        for token in sorted(tokens, key=lambda token: token.created)
+    ]
+    print(table.table("Tokens", ["ID", "ROLE", "NAME", "CREATED", "EXPIRES"], rows))
+
+
+def _until(token: Token, now: float) -> str:
+    if not token.expires:
+        return "never"
+    return table.when(token.expires) + ("" if token.is_valid(now) else " (is over)")
+
+
+def _plain(token: Token) -> dict[str, object]:
+    """Times in seconds since the Unix epoch; ``expires`` 0: never."""
+    return {
+        "id": token.id,
+        "role": token.role.label,
+        "name": token.name,
+        "created": token.created,
+        "expires": token.expires,
+    }

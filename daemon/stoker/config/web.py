@@ -1,0 +1,111 @@
+"""Settings of a daemon's HTTP side: where it listens, who may do what, with which certificate (docs/security.md)."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.config.sources import Settings
+from stoker.core.access import AccessRole
+from stoker.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """PEM files: the certificate with its chain, and its private key."""
+
+    chain: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Raises ConfigError for files that are missing, unreadable or do not belong together."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.chain, self.key, password=_no_password)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+            raise ConfigError(
+                f"spark.ssl.standalone.certChain {self.chain} and .privateKey {self.key} cannot be used: {reason}"
+            ) from None
+        return context
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebConfig:
+    """``anonymous`` is what they may who show no token; times in seconds."""
+
+    host: str
+    anonymous: AccessRole
+    trust_local_user: bool
+    session_timeout: float
+    kill_enabled: bool
+    certificate: Certificate | None
+    known_as: tuple[str, ...] = ()  # further names of this machine
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.certificate is None else "https"
+
+
+def web_config(settings: Settings, *, host: str, chosen: str | None, public_dns: str | None) -> WebConfig:
+    """``host`` is the daemon's own; its HTTP side listens there only when that was ``chosen``, else on loopback. Raises
+    ConfigError."""
+    told = chosen or settings.variable("SPARK_LOCAL_HOSTNAME", "SPARK_LOCAL_IP")
+    listens: str = settings.get("spark.stoker.web.host").strip("[]") or (host if told else loopback_of(host))
+    return WebConfig(
+        host=listens,
+        anonymous=anonymous_role(settings, listens),
+        trust_local_user=settings.get("spark.stoker.web.trustLocalUser"),
+        session_timeout=settings.get("spark.stoker.web.sessionTimeout"),
+        kill_enabled=settings.get("spark.ui.killEnabled"),
+        certificate=_certificate(settings),
+        known_as=tuple(filter(None, (host, public_dns))),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """By its looks, without asking a name server."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def loopback_of(host: str) -> str:
+    if is_loopback(host):
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
+
+
+def anonymous_role(settings: Settings, listens: str) -> AccessRole:
+    """What they may who show no token where a daemon listens at ``listens``."""
+    name = settings.get("spark.stoker.web.anonymous")
+    if name:
+        role = AccessRole[name.upper()]
+        if role > AccessRole.VIEWER and not is_loopback(listens):
+            settings.warnings.append(
+                f"spark.stoker.web.anonymous {name}: whoever reaches {listens} may run programs here without a token"
+            )
+        return role
+    return AccessRole.VIEWER if is_loopback(listens) else AccessRole.NONE
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if not settings.get("spark.ssl.standalone.enabled"):
+        return None
+    chain, key = settings.get("spark.ssl.standalone.certChain"), settings.get("spark.ssl.standalone.privateKey")
+    if not chain or not key:
+        raise ConfigError(
+            "spark.ssl.standalone.enabled needs spark.ssl.standalone.certChain and spark.ssl.standalone.privateKey:"
+            " the PEM files of a certificate and of its key"
+        )
+    return Certificate(chain=Path(chain), key=Path(key))
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted: store it without a password, mode 0600")

@@ -1,0 +1,65 @@
+"""Files that are nobody else's business: atomic and durable to write, refused when others may read them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from stoker.errors import ConfigError
+
+
+def read_text(path: Path) -> str:
+    """Raises ConfigError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text") from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Mode 0600; readers see the old file or the new one, also after a power cut. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock ends with its holder. Raises OSError."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_private(path: Path, mode: int) -> None:
+    """Raises ConfigError when it is missing, open to others or somebody else's; ``mode`` is the one to advise."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ConfigError(f"no key: {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
+    if status.st_uid != os.geteuid():
+        raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
+    if status.st_mode & 0o077:
+        raise ConfigError(f"{path} is open to other users: `chmod {mode:o} {path}`")
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes when the file does; None while there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

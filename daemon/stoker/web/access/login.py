@@ -1,0 +1,71 @@
+"""The log-in page: a token becomes a session of this browser."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, make_response, redirect, render_template, request
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as BaseResponse
+
+from stoker.core.access import AccessRole
+from stoker.web.access.audit import LOG, audit
+from stoker.web.access.guard import check_secret, needs, session_cookie
+from stoker.web.access.policy import Access, who
+from stoker.web.csrf import Csrf
+
+
+def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
+    @app.get("/login")
+    @needs(AccessRole.NONE)
+    def login_page() -> Response:
+        if not access.asks_for_tokens:
+            raise NotFound("There is nothing to log in to.")
+        return _page(access, csrf)
+
+    @app.post("/login")
+    @needs(AccessRole.NONE)
+    def login() -> BaseResponse:
+        csrf.check()
+        token = check_secret(access, request.form.get("token", "").strip())
+        if token is None:
+            return _page(access, csrf, "That token is unknown, revoked or over.")
+        LOG.info("action=login target=- who=%s role=%s from=%s", token.name, token.role.label, request.remote_addr)
+        response = redirect(local_path(request.form.get("next", "")), 303)
+        secret = access.sessions.start(token)
+        response.set_cookie(session_cookie(), secret, httponly=True, samesite="Strict", secure=request.is_secure)
+        return response
+
+    @app.post("/logout")
+    @needs(AccessRole.NONE)
+    def logout() -> BaseResponse:
+        csrf.check()
+        access.sessions.end(request.cookies.get(session_cookie(), ""))
+        audit("logout", "-")
+        response = redirect("/", 303)
+        response.delete_cookie(session_cookie(), httponly=True, samesite="Strict", secure=request.is_secure)
+        return response
+
+
+def _page(access: Access, csrf: Csrf, problem: str = "") -> Response:
+    token = csrf.token()
+    body = render_template(
+        "login.html",
+        title="Log in",
+        csrf=token,
+        problem=problem,
+        next=local_path(request.values.get("next", "")),
+        none_made=access.tokens is not None and access.tokens.is_empty,
+        identity=who(),
+    )
+    return csrf.give(make_response(body, 401 if problem else 200), token)
+
+
+def local_path(path: str) -> str:
+    """``path`` if it leads to this dashboard, else its overview: nobody is sent elsewhere after logging in."""
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return "/"
+    is_local = not parts.scheme and not parts.netloc and path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_local and path.isprintable() and "\\" not in path else "/"

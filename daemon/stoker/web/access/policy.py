@@ -1,0 +1,94 @@
+"""The rules of one HTTP listener, and what a request shows of who sends it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from flask import g, request
+
+from stoker.core.access import AccessRole, Identity
+from stoker.io.tokens import TokenFile
+from stoker.web.access.sessions import Sessions
+from stoker.web.access.throttle import Throttle
+
+LOCAL_USER = (
+    "stoker.local_user"  # in the WSGI environment: the other end is a process of the daemon's own user, or root's
+)
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+_BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie", "Referer")
+
+
+@dataclass
+class Access:
+    """``host``: where it listens; ``known_as``: further names it is asked for by. ``anonymous`` is what they may who show
+    nothing, ``trust_local_user`` whether the daemon's own user needs to show nothing. As it comes, everybody may look."""
+
+    host: str = "127.0.0.1"
+    anonymous: AccessRole = AccessRole.VIEWER
+    trust_local_user: bool = False
+    tokens: TokenFile | None = None
+    known_as: tuple[str, ...] = ()
+    session_timeout: float = 12 * 3600.0  # seconds
+    kill_enabled: bool = True
+    sessions: Sessions = field(init=False)
+    throttle: Throttle = field(default_factory=Throttle)
+
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.session_timeout)
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        return self.tokens is not None
+
+    def local_user(self) -> Identity | None:
+        """The daemon's own user on this machine: may do with it as he likes anyway. Not through a proxy, which everybody
+        may come through, and not under a name that others can point here (DNS rebinding)."""
+        if not (self.trust_local_user and request.environ.get(LOCAL_USER, _nobody)()):
+            return None
+        if any(name in request.headers for name in _FORWARDED) or not self._is_own_name(asked_host()):
+            return None
+        return Identity("local user", AccessRole.ADMIN)
+
+    def _is_own_name(self, asked: str) -> bool:
+        return is_loopback(asked) or is_address(asked) or asked in {self.host.lower(), *map(str.lower, self.known_as)}
+
+
+def who() -> Identity:
+    """Who sends the request that is being answered."""
+    identity: Identity = g.identity
+    return identity
+
+
+def asked_host() -> str:
+    """The host name of the request's Host header, in lower case; "" for a malformed one."""
+    try:
+        return urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_from_browser() -> bool:
+    """Could a browser have been made to send it? By what it says of itself, or by a kind of body that every page may send
+    anywhere."""
+    return request.mimetype in _FORMS or any(name in request.headers for name in _BROWSER)
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    return is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
+
+
+def _nobody() -> bool:
+    return False

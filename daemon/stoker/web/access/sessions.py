@@ -1,0 +1,60 @@
+"""Who has logged in with a browser. In memory: a restarted daemon asks again."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from typing import NamedTuple
+
+from stoker.io.tokens import Token
+
+MOST = 1000  # sessions; the one that was used longest ago makes room
+
+
+class _Session(NamedTuple):
+    token: Token
+    ends: float  # time.monotonic seconds
+
+
+class Sessions:
+    """``timeout``: seconds without a request after which one ends. Thread-safe."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._sessions: dict[str, _Session] = {}  # hash of the cookie -> session, longest unused first
+
+    def start(self, token: Token) -> str:
+        """The cookie's value."""
+        secret = secrets.token_urlsafe(32)
+        with self._lock:
+            self._drop_ended()
+            while len(self._sessions) >= MOST:
+                del self._sessions[next(iter(self._sessions))]
+            self._sessions[_key(secret)] = _Session(token, time.monotonic() + self._timeout)
+        return secret
+
+    def find(self, secret: str) -> Token | None:
+        """The token it was started with; it lasts on from now."""
+        key = _key(secret)
+        with self._lock:
+            session = self._sessions.pop(key, None)
+            if session is None or session.ends < time.monotonic():
+                return None
+            self._sessions[key] = session._replace(ends=time.monotonic() + self._timeout)
+            return session.token
+
+    def end(self, secret: str) -> None:
+        with self._lock:
+            self._sessions.pop(_key(secret), None)
+
+    def _drop_ended(self) -> None:
+        now = time.monotonic()
+        for key in [key for key, session in self._sessions.items() if session.ends < now]:
+            del self._sessions[key]
+
+
+def _key(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
