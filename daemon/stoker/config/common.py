@@ -61,7 +61,7 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
         return configured.strip("[]")
     name = socket.gethostname()
     if is_own(name):
-        if _is_loopback(name):  # as Debian's installer writes it into /etc/hosts
+        if is_loopback(name):  # as Debian's installer writes it into /etc/hosts
             settings.warnings.append(
                 f"this machine's name {name!r} is a loopback address: no other machine can connect; say --host or set"
                 " SPARK_LOCAL_IP to one that others reach"
@@ -82,7 +82,7 @@ def is_own(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][4][0]
     return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config import types
-from stoker.config.common import first, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.common import first, is_loopback, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, anonymous_role, web_config
 from stoker.core.access import AccessRole
@@ -42,6 +42,8 @@ class MasterConfig:
     ui_title: str
     web: WebConfig
     rest: RestConfig | None  # None: off
+    gateway: bool  # let Spark clients in
+    spark_secret: str  # what they must know; empty: nothing
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         settings.parsed(types.parse_port, "SPARK_MASTER_WEBUI_PORT"),
         settings.get("spark.master.ui.port"),
     )
+    secret = _gateway_secret(settings, host)
     directory = settings.get("spark.deploy.recoveryDirectory")
     mode = settings.get("spark.deploy.recoveryMode")
     auth = settings.get("spark.stoker.zookeeper.authFile")
@@ -115,6 +118,8 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         ui_title=settings.get("spark.master.ui.title"),
         web=web,
         rest=_rest(settings, web),
+        gateway=settings.get("spark.stoker.gateway.enabled"),
+        spark_secret=secret,
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
     )
@@ -132,6 +137,26 @@ def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:
         max_body_bytes=settings.get("spark.master.rest.maxRequestBodySize"),
         allowed_apps=settings.get("spark.master.rest.allowedAppResourcePatterns") or (),
     )
+
+
+def _gateway_secret(settings: Settings, host: str) -> str:
+    """What Spark clients must know. Raises ConfigError when strangers on other machines would be let in unasked."""
+    if not settings.get("spark.stoker.gateway.enabled"):
+        return ""
+    secret: str = settings.get("spark.authenticate.secret") if settings.get("spark.authenticate") else ""
+    if secret:
+        raise ConfigError(
+            "spark.authenticate.secret: the gateway cannot check it in this version; take one of the two out"
+        )
+    if is_loopback(host):
+        return secret
+    if not settings.get("spark.stoker.gateway.open"):
+        raise ConfigError(
+            "spark.stoker.gateway.enabled lets every Spark client that reaches this machine run programs: set"
+            " spark.authenticate.secret, or spark.stoker.gateway.open to true"
+        )
+    settings.warnings.append("spark.stoker.gateway.open: any Spark client that reaches this port can run programs here")
+    return secret
 
 
 def _policy(settings: Settings) -> Policy:

@@ -101,6 +101,10 @@ PROPERTIES: dict[str, Known] = {
               "longest wait before a supervised driver is restarted", "60s"),
         Known("spark.stoker.executor.maxBackoff", types.parse_duration, 5.0,
               "longest wait before a failed executor is replaced", "5s"),
+        Known("spark.stoker.gateway.enabled", types.parse_bool, False,
+              "let unmodified Spark clients in, on the master's own port", "true"),
+        Known("spark.stoker.gateway.open", types.parse_bool, False,
+              "let them in without a secret, from other machines too", "false"),
         # Worker
         Known("spark.worker.timeout", _positive_duration, 60.0,
               "silence after which a worker or application counts as lost; heartbeats come four times as often", "60s"),
@@ -113,6 +117,9 @@ PROPERTIES: dict[str, Known] = {
               "time between TERM and KILL when a process is stopped", "10s"),
         Known("spark.stoker.worker.reconnectTimeout", _positive_duration, 10.0,
               "how long a worker daemon may be away before its processes count as lost (and are ended)", "10s"),
+        Known("spark.stoker.spark.home", str, "",
+              "folders of Spark distributions, or of folders of them, comma separated (default: $SPARK_HOME and the"
+              " pyspark package)", "/opt/spark"),
         Known("spark.executor.logs.rolling.strategy", _choice("", "time", "size"), "",
               "roll executor logs by time or size", "size"),
         Known("spark.executor.logs.rolling.time.interval", str, "daily",
@@ -137,6 +144,8 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.ssl.standalone.privateKey", str, "", "PEM file of its private key", "/etc/stoker/tls/key.pem"),
         Known("spark.authenticate", types.parse_bool, True,
               "keys and encryption on every connection (Spark's default is false)", "true"),
+        Known("spark.authenticate.secret", str, "",
+              "what a Spark client must know to be let in by the gateway; its executors on a worker get it", "SECRET"),
         Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
         Known("spark.stoker.state.dir", str, "", "where daemons keep what is theirs", "/var/lib/stoker"),
         # Submissions
@@ -167,7 +176,7 @@ INEFFECTIVE = frozenset({
     "spark.master.ui.visibleEnvVarPrefixes", "spark.master.useAppNameAsAppId.enabled",
     "spark.master.useDriverIdAsAppName.enabled",
     # Outside our namespaces, but nobody may believe that these protect a cluster of ours.
-    "spark.acls.enable", "spark.authenticate.secret", "spark.ui.filters", "spark.ui.reverseProxy",
+    "spark.acls.enable", "spark.ui.filters", "spark.ui.reverseProxy",
     "spark.ui.reverseProxyUrl",
 })  # fmt: skip
 

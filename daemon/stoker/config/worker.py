@@ -61,6 +61,8 @@ class WorkerConfig:
     driver_terminate_timeout: float
     reconnect_timeout: float
     log_rolling: LogRolling
+    spark_homes: tuple[Path, ...]  # where Spark distributions are; empty: $SPARK_HOME and the pyspark package
+    spark_secret: str  # spark.authenticate.secret, which executors of Spark's get
     worker_timeout: float
     max_port_retries: int
     memory_limit_mib: int | None
@@ -108,6 +110,8 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         driver_terminate_timeout=settings.get("spark.worker.driverTerminateTimeout"),
         reconnect_timeout=settings.get("spark.stoker.worker.reconnectTimeout"),
         log_rolling=_rolling(settings),
+        spark_homes=_paths(settings.get("spark.stoker.spark.home")),
+        spark_secret=settings.get("spark.authenticate.secret"),
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),
         memory_limit_mib=memory_limit(settings),
@@ -212,6 +216,10 @@ def _local_dirs(settings: Settings, state: Path) -> tuple[Path, ...]:
     text = settings.variable("SPARK_LOCAL_DIRS")
     if not text:
         return (state / "local",)
+    return _paths(text)
+
+
+def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part.strip()).absolute() for part in text.split(",") if part.strip())
 
 

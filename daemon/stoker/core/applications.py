@@ -178,6 +178,9 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App
 def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
     app.away_until = ctx.now.mono + seconds
     ctx.wake_at(app.away_until, f"app-away {app.record.id}")
+    spark = app.record.description.spark
+    if spark is not None and spark.driver_host:
+        ctx.invite(app.record.id, app.record.description, seconds)
 
 
 def away_due(ctx: Context, app_id: str) -> None:

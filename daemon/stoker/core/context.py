@@ -7,12 +7,12 @@ import logging
 from typing import Any, Protocol
 
 from stoker.core.books import Books
-from stoker.core.effects import Effect, Forget, Log, Persist, Send
+from stoker.core.effects import Effect, Forget, Invite, Log, Persist, Send
 from stoker.core.messages import Message
 from stoker.core.policy import Policy
 from stoker.core.records import COUNTERS_KEY, app_key, driver_key, executor_key, worker_key
 from stoker.core.states import MasterState
-from stoker.core.values import Now
+from stoker.core.values import ApplicationDescription, Now
 
 
 class Rng(Protocol):
@@ -49,6 +49,9 @@ class Context:
 
     def log(self, text: str, level: int = logging.INFO) -> None:
         self._effects.append(Log(level, text))
+
+    def invite(self, app_id: str, app: ApplicationDescription, within: float) -> None:
+        self._effects.append(Invite(app_id, app, self.webui_url, within))
 
     def save_driver(self, record: Any) -> None:
         self._effects.append(Persist(driver_key(record.id), record))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stoker.core.messages import Message
+from stoker.core.values import ApplicationDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,18 @@ class Log:
     text: str
 
 
-Effect = Send | Persist | Forget | Log
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """An unmodified Spark application waits for a master to call: tell its driver, for ``within`` seconds, that we lead
+    now."""
+
+    app_id: str
+    app: ApplicationDescription
+    webui_url: str
+    within: float
+
+
+Effect = Send | Persist | Forget | Log | Invite
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +59,13 @@ class Batch:
     """A batch's effects in the order they may happen: first ``writes``, durably and as one, and only then ``after``."""
 
     writes: dict[str, Any]  # key -> record, or None where it is to be forgotten
-    after: tuple[Send | Log, ...]
+    after: tuple[Send | Log | Invite, ...]
 
 
 def batch_of(effects: Iterable[Effect]) -> Batch:
     """What a shell must do for the effects of one batch. Of several writes to one key the last one counts."""
     writes: dict[str, Any] = {}
-    after: list[Send | Log] = []
+    after: list[Send | Log | Invite] = []
     for effect in effects:
         if isinstance(effect, Persist):
             writes[effect.key] = effect.record

@@ -23,6 +23,7 @@ DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
 APP_ID = re.compile(r"app-[0-9]{14}-[0-9]{4,12}")
 WORKER_ID = re.compile(r"worker-[0-9]{14}-[A-Za-z0-9_.:\[\]-]{1,255}-[0-9]{1,5}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){0,9}")
 
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
@@ -66,6 +67,26 @@ class Artifact(Value, frozen=True):
         _check_texts(f"artifact {self.name!r}", (self.name, self.url))
 
 
+class SparkProgram(Value, frozen=True):
+    """What an executor of an unmodified Spark application needs besides its command, whose first word is then a Java
+    class. ``release`` says which Spark must be on the worker (``4.3``, or ``4.2|4.1`` where either may be meant);
+    ``driver_host`` and ``driver_port`` are where a new master finds the application's driver."""
+
+    release: str
+    driver_host: str = ""
+    driver_port: int = 0
+    java_options: tuple[str, ...] = ()
+    class_path: tuple[str, ...] = ()
+    library_path: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not SPARK_RELEASE.fullmatch(self.release):
+            raise ValueError(f"{self.release[:80]!r} is not a release of Spark")
+        _check_range("driver_port", self.driver_port, 0, 65535)
+        texts = (self.driver_host, *self.java_options, *self.class_path, *self.library_path)
+        _check_texts("a Spark application's setting", texts)
+
+
 class DriverDescription(Value, frozen=True):
     """A program to run once in the cluster.
 
@@ -90,6 +111,7 @@ class DriverDescription(Value, frozen=True):
     supervise: bool = False
     max_restarts: int = -1  # supervised restarts after failures; negative: no limit
     user: str = ""
+    spark: SparkProgram | None = None  # a jar that runs on a Spark distribution of the worker's
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -123,8 +145,8 @@ class Command(Value, frozen=True):
 class ApplicationDescription(Value, frozen=True):
     """What an application asks for when it registers (spec section 8, ApplicationDescription).
 
-    ``finite``: an executor that exits has done its share. It is not replaced, and its cores do not come back to this
-    application (``stoker run``); only lost executors are replaced.
+    ``spark``: its executors are those of Apache Spark. ``finite``: an executor that exits has done its share. It is not
+    replaced, and its cores do not come back to this application (``stoker run``); only lost executors are replaced.
     """
 
     name: str
@@ -136,6 +158,7 @@ class ApplicationDescription(Value, frozen=True):
     executor_limit: int = UNLIMITED
     ui_url: str = ""
     finite: bool = False
+    spark: SparkProgram | None = None
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stoker.core.values import ApplicationDescription
-from stoker.engines.driver import Launch
+from stoker.engines.launch import Launch, fill
 
 
 def executor_launch(
@@ -13,13 +13,6 @@ def executor_launch(
 ) -> Launch:
     """``environ`` is what it inherits; ``substitutions`` are EXECUTOR_ID, CORES, HOSTNAME, APP_ID, WORKER_URL and
     RESOURCE_PROFILE_ID."""
-
-    def fill(text: str) -> str:
-        if "{{" in text:
-            for name, value in substitutions.items():
-                text = text.replace("{{" + name + "}}", value)
-        return text
-
     env = {**environ, "MASTER": master_url}
-    env.update({name: fill(value) for name, value in app.command.env.items()})
-    return Launch([fill(word) for word in app.command.argv], env)
+    env.update({name: fill(value, substitutions) for name, value in app.command.env.items()})
+    return Launch([fill(word, substitutions) for word in app.command.argv], env)

@@ -13,6 +13,7 @@ import zmq
 
 from stoker.core.messages import Failed, Message, ToMaster, roles_allowed
 from stoker.core.states import Role
+from stoker.core.values import ApplicationDescription
 from stoker.errors import ProtocolError
 from stoker.io import transport
 from stoker.io.auth import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, Keys, parse_user_id
@@ -62,6 +63,8 @@ class Server:
     ``port`` 0 means any free one; else the ports after it are tried while they are busy (``spark.port.maxRetries``,
     spec section 1). ``heartbeat_timeout`` (seconds): a peer whose TCP stack is silent for that long is disconnected.
 
+    ``endpoint``: listen there instead, because somebody else (the gateway) has the port and passes connections on.
+
     Raises ConfigError when no port is free or the host is not ours.
     """
 
@@ -75,6 +78,7 @@ class Server:
         keys: Keys | None,
         authorizer: Authorizer | None,
         heartbeat_timeout: float = 60.0,
+        endpoint: str = "",
     ) -> None:
         if (keys is None) != (authorizer is None):
             raise ValueError("authentication needs both the keys and the authorizer")
@@ -99,7 +103,11 @@ class Server:
                 self._router.set(zmq.CURVE_SECRETKEY, keys.pair(Role.MASTER)[1].encode())
             self._open_zap()
             self._monitor = transport.open_monitor(self._router, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-            self.port = transport.bind(self._router, host, port, max_port_retries)
+            if endpoint:
+                self._router.bind(endpoint)
+                self.port = port
+            else:
+                self.port = transport.bind(self._router, host, port, max_port_retries)
         except BaseException:
             self.close()
             raise
@@ -144,6 +152,10 @@ class Server:
                 raise
             return False  # closed already; drain tells it, after the messages that still wait
         return True
+
+    def invite(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+        """An unmodified Spark application waits for a call that only a master with a gateway can make."""
+        log.warning("%s is a Spark application, and spark.stoker.gateway.enabled is off: it cannot come back", app_id)
 
     def close(self) -> None:
         """Close the sockets; what is not yet sent is lost."""

@@ -93,25 +93,36 @@ def close(sock: zmq.Socket[bytes], monitor: zmq.Socket[bytes] | None, linger_ms:
     sock.close(linger_ms)
 
 
+def candidate_ports(port: int, max_retries: int) -> Iterator[int]:
+    """``port`` and those tried after it; 0, any free one, alone. Past the last port Spark goes on at 1024 (spec 1)."""
+    for offset in range((max_retries if port else 0) + 1):
+        yield port + offset if port + offset <= LAST_PORT else 1024 + (port + offset - LAST_PORT - 1)
+
+
 def bind(sock: zmq.Socket[bytes], host: str, port: int, max_retries: int) -> int:
-    numeric = _numeric_host(host)
-    if port == 0:
-        max_retries = 0
-    for offset in range(max_retries + 1):
-        # Past the last port Spark goes on at 1024 (spec section 1).
-        candidate = port + offset if port + offset <= LAST_PORT else 1024 + (port + offset - LAST_PORT - 1)
+    numeric = numeric_host(host)
+    for candidate in candidate_ports(port, max_retries):
         try:
             sock.bind(f"tcp://{bracketed(numeric)}:{candidate or '*'}")
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE:
                 continue
-            raise ConfigError(_explain_bind(host, candidate, error)) from None
+            raise explain_bind(host, candidate, error) from None
         endpoint = str(sock.get_string(zmq.LAST_ENDPOINT))
         return int(endpoint.rstrip("\0").rpartition(":")[2])
-    raise ConfigError(f"no free port at {host} from {port} on ({max_retries + 1} tried): choose another with --port")
+    raise no_free_port(host, port, max_retries)
 
 
-def _explain_bind(host: str, port: int, error: zmq.ZMQError) -> str:
+def no_free_port(host: str, port: int, max_retries: int) -> ConfigError:
+    tried = (max_retries if port else 0) + 1
+    return ConfigError(f"no free port at {host} from {port} on ({tried} tried): choose another with --port")
+
+
+def explain_bind(host: str, port: int, error: OSError | zmq.ZMQError) -> ConfigError:
+    return ConfigError(_bind_problem(host, port, error))
+
+
+def _bind_problem(host: str, port: int, error: OSError | zmq.ZMQError) -> str:
     if error.errno in {errno.EADDRNOTAVAIL, errno.ENODEV}:
         return f"{host} is no address of this machine: choose another with --host"
     if error.errno == errno.EACCES:
@@ -119,7 +130,7 @@ def _explain_bind(host: str, port: int, error: zmq.ZMQError) -> str:
     return f"cannot listen at {host}:{port} ({error.strerror}): choose another with --host and --port"
 
 
-def _numeric_host(host: str) -> str:
+def numeric_host(host: str) -> str:
     """libzmq binds to addresses only. IPv4 first, which is what links to a name try."""
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)

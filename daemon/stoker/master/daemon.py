@@ -19,7 +19,7 @@ import msgspec
 import stoker
 from stoker.config import MasterConfig
 from stoker.core import master as core
-from stoker.core.effects import Effect, Send, batch_of
+from stoker.core.effects import Effect, Invite, Send, batch_of
 from stoker.core.messages import (
     Accepted,
     Failed,
@@ -225,6 +225,8 @@ class MasterDaemon:
         for effect in batch.after:
             if isinstance(effect, Send):
                 self._reply(effect.peer, effect.message)
+            elif isinstance(effect, Invite):
+                self._server.invite(effect.app_id, effect.app, effect.webui_url, effect.within)
             else:
                 LOG.log(effect.level, "%s", effect.text)
 

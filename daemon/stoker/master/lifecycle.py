@@ -7,9 +7,11 @@ stay.
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from stoker.config import MasterConfig
 from stoker.core.snapshot import ClusterView
@@ -66,7 +68,7 @@ class Lifecycle:
     def _listen(self, max_port_retries: int) -> tuple[Loop, Server]:
         loop = Loop()
         try:
-            server = Server(
+            server = self._server_type()(
                 loop,
                 host=self._config.host,
                 port=self._port,
@@ -80,6 +82,13 @@ class Lifecycle:
             raise
         self._port = server.port
         return loop, server
+
+    def _server_type(self) -> Callable[..., Server]:
+        if not self._config.gateway:
+            return Server
+        from stoker.gateway.server import GatedServer  # noqa: PLC0415 - costs nothing where it is off
+
+        return functools.partial(GatedServer, secret=self._config.spark_secret)
 
     @property
     def _url(self) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
-import stat
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from stoker.config import WorkerConfig
@@ -19,20 +16,18 @@ from stoker.core.values import Exit, Now
 from stoker.core.worker import WorkerCore, WorkerIdentity
 from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase, executor_job_key
 from stoker.core.worker_snapshot import WorkerPage
-from stoker.engines.driver import Launch, driver_launch
-from stoker.engines.executor import executor_launch
 from stoker.errors import StokerError
 from stoker.io.ask import ask_in_loop
 from stoker.io.auth import Keys
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Closed, Link, Opened
-from stoker.io.transport import bracketed
 from stoker.wire import codec
 from stoker.worker import notes
 from stoker.worker.cache import BlobCache
 from stoker.worker.housekeeping import Housekeeping
 from stoker.worker.keeper_link import KeeperLink
+from stoker.worker.launching import Launcher
 from stoker.worker.logs import LogReader
 from stoker.worker.prepare import Preparer
 from stoker.worker.slot import Slot
@@ -59,8 +54,7 @@ class WorkerDaemon:
         self._loop = loop
         self._keys = keys
         self._slot = slot
-        self._environ = environ
-        self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
+        self._launcher = Launcher(config, identity, environ=environ)
         self._core = WorkerCore(
             identity,
             masters=config.masters,
@@ -237,7 +231,8 @@ class WorkerDaemon:
     def _spawn(self, job: AnyJob, master_url: str) -> None:
         folder = self._preparer.folder(job)
         try:
-            launch = self._launch(job, folder, master_url)
+            local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
+            launch = self._launcher.launch(job, folder, master_url, local_dirs)
         except StokerError as error:
             self._core.could_not_start(job.key, Exit(reason=str(error)), _now())
             return
@@ -265,38 +260,6 @@ class WorkerDaemon:
                 "compress": rolling.compress,
             }
         self._keeper.say(request)
-
-    def _launch(self, job: AnyJob, folder: Path, master_url: str) -> Launch:
-        """argv and environment, with what the worker adds (spec 4)."""
-        logs = f"{self._core.identity.webui_url}/logPage/"
-        if isinstance(job, DriverJob):
-            if job.driver.kind == "program":
-                _make_executable(folder / job.driver.main)
-            launch = driver_launch(
-                job.driver, folder, environ=self._environ, master_url=master_url, worker_url=self._worker_url
-            )
-            query = f"driverId={job.driver_id}"
-            launch.env["SPARK_DRIVER_LOG_URL_STDOUT"] = f"{logs}?{query}&logType=stdout"
-            launch.env["SPARK_DRIVER_LOG_URL_STDERR"] = f"{logs}?{query}&logType=stderr"
-            launch.env["STOKER_DRIVER_ID"] = job.driver_id
-            launch.env["STOKER_ATTEMPT"] = str(job.attempt)
-            launch.env["SPARK_LOCAL_DIRS"] = ",".join(str(path) for path in self._config.local_dirs)
-            return launch
-        values = {
-            "EXECUTOR_ID": str(job.executor_id),
-            "CORES": str(job.cores),
-            "HOSTNAME": self._core.identity.host,
-            "APP_ID": job.app_id,
-            "WORKER_URL": self._worker_url,
-            "RESOURCE_PROFILE_ID": "0",
-        }
-        launch = executor_launch(job.app, values, environ=self._environ, master_url=master_url)
-        query = f"appId={job.app_id}&executorId={job.executor_id}"
-        launch.env["SPARK_EXECUTOR_DIRS"] = os.pathsep.join(map(str, self._preparer.local_dirs_of(job.app_id)))
-        launch.env["SPARK_LAUNCH_WITH_SCALA"] = "0"
-        launch.env["SPARK_LOG_URL_STDOUT"] = f"{logs}?{query}&logType=stdout"
-        launch.env["SPARK_LOG_URL_STDERR"] = f"{logs}?{query}&logType=stderr"
-        return launch
 
     def _from_keeper(self, message: dict[str, Any]) -> None:
         op, now = message["op"], _now()
@@ -357,12 +320,6 @@ class WorkerDaemon:
     def page(self) -> WorkerPage:
         """For the dashboard's threads: asked for in the loop, so that nobody reads the books while they change."""
         return ask_in_loop(self._loop, self._view.page)
-
-
-def _make_executable(path: Path) -> None:
-    mode = path.stat().st_mode
-    if not mode & stat.S_IXUSR:
-        path.chmod(mode | 0o111)
 
 
 def _nothing() -> None:

@@ -1,0 +1,115 @@
+"""Apache Spark's programs on a worker: which Spark distribution runs them, and the ``java`` command (spec/spark-rpc).
+
+Several versions may lie side by side. A *home* is a folder with ``jars/spark-core_*.jar``: an unpacked distribution, or
+the content of the ``pyspark`` package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from stoker.core.values import ApplicationDescription, SparkProgram
+from stoker.engines.launch import Launch, fill
+from stoker.errors import Refused
+
+SECRET = "_SPARK_AUTH_SECRET"  # noqa: S105 - where Spark's own worker puts spark.authenticate.secret for executors
+_CORE = re.compile(r"spark-core_[0-9.]+-([0-9]+)\.([0-9]+)\.([0-9]+)(.*)\.jar")
+
+
+def spark_executor(
+    app: ApplicationDescription,
+    substitutions: Mapping[str, str],
+    *,
+    memory_mib: int,
+    homes: Sequence[Path],
+    environ: Mapping[str, str],
+    master_url: str,
+    secret: str = "",
+) -> Launch:
+    """argv and environment of an executor; its heap is ``memory_mib``. Raises Refused when this machine lacks the Spark
+    or the Java it needs."""
+    spark = app.spark
+    assert spark is not None
+    env = {**environ, "MASTER": master_url}
+    env.update({name: fill(value, substitutions) for name, value in app.command.env.items()})
+    if secret:
+        env[SECRET] = secret
+    home = find_home(spark.release, homes, asked=app.command.env.get("SPARK_HOME", ""))
+    main_class, *arguments = app.command.argv
+    argv = java_command(spark, home, env, memory_mib=memory_mib, main_class=main_class)
+    return Launch([fill(word, substitutions) for word in (*argv, *arguments)], env)
+
+
+def java_command(
+    spark: SparkProgram, home: Path, env: dict[str, str], *, memory_mib: int, main_class: str, jars: Sequence[str] = ()
+) -> list[str]:
+    """The words up to the main class. ``env`` gets what belongs to ``home``. Raises Refused without a Java."""
+    java = find_java(env)
+    env["SPARK_HOME"] = str(home)
+    if spark.library_path:
+        known = filter(None, [env.get("LD_LIBRARY_PATH")])
+        env["LD_LIBRARY_PATH"] = os.pathsep.join([*spark.library_path, *known])
+    class_path = os.pathsep.join([*jars, *spark.class_path, f"{home}/jars/*"])
+    heap = [f"-Xmx{memory_mib}M"] if memory_mib else []
+    return [java, "-cp", class_path, *heap, *spark.java_options, main_class]
+
+
+def find_java(env: Mapping[str, str]) -> str:
+    """Of JAVA_HOME, else of PATH. Raises Refused."""
+    home = env.get("JAVA_HOME")
+    java = f"{home}/bin/java" if home else shutil.which("java", path=env.get("PATH"))
+    if java is None or not Path(java).exists():
+        raise Refused("there is no Java on this worker: install a JRE there, or set JAVA_HOME")
+    return java
+
+
+def find_home(release: str, homes: Sequence[Path], *, asked: str = "") -> Path:
+    """The newest Spark of that release (``4.3``, or ``4.2|4.1``) in ``homes`` and the folders in them. ``asked`` is what
+    the application itself names (``spark.executorEnv.SPARK_HOME``). Raises Refused, saying what to install."""
+    if asked:
+        if version_of(Path(asked)) is None:
+            raise Refused(f"SPARK_HOME of the application is {asked}, where no Spark is on this worker")
+        return Path(asked)
+    found = {home: version for home in _candidates(homes) if (version := version_of(home)) is not None}
+    for wanted in release.split("|"):
+        fitting = [home for home, version in found.items() if f"{version[0]}.{version[1]}" == wanted]
+        if fitting:
+            return max(fitting, key=lambda home: found[home])
+    here = ", ".join(sorted(".".join(map(str, version[:3])) for version in found.values())) or "none"
+    wanted = release.replace("|", " or ")
+    raise Refused(
+        f"there is no Spark {wanted} on this worker (there is: {here}): install it and name its folder in"
+        " spark.stoker.spark.home"
+    )
+
+
+def _candidates(homes: Iterable[Path]) -> Iterator[Path]:
+    for home in homes:
+        yield home
+        if not (home / "jars").is_dir() and home.is_dir():
+            yield from (child for child in sorted(home.iterdir()) if child.is_dir())
+
+
+def version_of(home: Path) -> tuple[int, int, int, str] | None:
+    """The version of the Spark in ``home``; None when there is none."""
+    try:
+        names = [entry.name for entry in os.scandir(home / "jars")]
+    except OSError:
+        return None
+    for match in filter(None, map(_CORE.fullmatch, names)):
+        return int(match[1]), int(match[2]), int(match[3]), match[4]
+    return None
+
+
+def default_homes(spark_home: str | None) -> tuple[Path, ...]:
+    """Without a setting: $SPARK_HOME, and the ``pyspark`` package beside us (``pip install stoker[spark]``)."""
+    homes = [Path(spark_home).absolute()] if spark_home else []
+    package = importlib.util.find_spec("pyspark")
+    if package is not None and package.origin is not None:
+        homes.append(Path(package.origin).parent)
+    return tuple(homes)

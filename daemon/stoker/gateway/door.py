@@ -1,0 +1,122 @@
+"""The master's door in gateway mode: one listening socket for ZeroMQ peers and Spark clients alike.
+
+The first byte of a connection decides: ZMTP opens with 0xFF, a frame of Spark's with 0x00 (its length is far below
+2^56). Anything else, or nothing within 15 s, is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, MutableSet
+
+from stoker.gateway.splice import Half
+
+LOG = logging.getLogger("stoker.gateway")
+SILENCE = 15.0  # seconds a connection may say nothing at first
+BACKLOG = 4096
+_ZMTP, _SPARK, _TLS = 0xFF, 0x00, 0x16
+
+
+def listen(family: int, address: tuple[str, int]) -> socket.socket:
+    """A listening TCP socket. Raises OSError."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def watch_for_loss(transport: asyncio.Transport, silence: float) -> None:
+    """Have the kernel notice, within about ``silence`` seconds, that the other machine is gone without a word."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None or sock.family == socket.AF_UNIX:
+        return
+    quarter = max(1, round(silence / 4))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, quarter)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, quarter)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(silence * 1000))
+
+
+class Doorkeeper(asyncio.Protocol):
+    """A connection until its first byte is here; then its transport is somebody else's."""
+
+    def __init__(
+        self,
+        inner: str,
+        *,
+        spark: Callable[[], asyncio.Protocol],
+        silence: float,
+        transports: MutableSet[asyncio.Transport],
+    ) -> None:
+        self._transports = transports  # of everybody who came in, to be closed at the end
+        self._inner = inner  # abstract unix socket of the ROUTER
+        self._spark = spark
+        self._silence = silence
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._transports.add(transport)
+        self._timer = asyncio.get_running_loop().call_later(SILENCE, transport.abort)
+        watch_for_loss(transport, self._silence)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None and self._timer is not None
+        self._timer.cancel()
+        if data[0] == _ZMTP:
+            self._pass_on(Half(), data)
+        elif data[0] == _SPARK:
+            self._pass_on(self._spark(), data)
+        else:
+            what = "TLS, which the master does not speak" if data[0] == _TLS else "neither ZeroMQ nor Spark"
+            LOG.warning("closed a connection from %s: it is %s", self._transport.get_extra_info("peername"), what)
+            self._transport.abort()
+
+    def _pass_on(self, protocol: asyncio.Protocol, data: bytes) -> None:
+        transport = self._transport
+        assert transport is not None
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+        if isinstance(protocol, Half):
+            task = asyncio.ensure_future(self._join(protocol))
+            task.add_done_callback(_report)
+
+    async def _join(self, outer: Half) -> None:
+        loop = asyncio.get_running_loop()
+        assert outer.transport is not None
+        outer.transport.pause_reading()
+        try:
+            _, inner = await loop.create_unix_connection(Half, self._inner)
+        except OSError:  # the ROUTER is closed already: the master is about to end
+            if outer.transport is not None:
+                outer.transport.abort()
+            return
+        if outer.transport is None:
+            if inner.transport is not None:
+                inner.transport.abort()
+            return
+        assert inner.transport is not None
+        self._transports.add(inner.transport)
+        outer.join(inner)
+        outer.transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _report(task: asyncio.Future[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        LOG.error("a connection could not be passed on", exc_info=task.exception())

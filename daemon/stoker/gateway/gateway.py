@@ -1,0 +1,182 @@
+"""The gateway for unmodified Spark clients: a thread with a loop of its own, beside the master's.
+
+It owns the master's listening socket (``door``) and one ``SparkConnection`` a Spark client. To the master's core a
+connection is a peer like any other: messages are handed in with ``post``, and a closed connection is ``gone``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stoker.core.messages import ApplicationHeartbeat, Message
+from stoker.core.values import ApplicationDescription
+from stoker.gateway.connection import SparkConnection
+from stoker.gateway.door import Doorkeeper, watch_for_loss
+from stoker.gateway.releases import UnknownRelease
+from stoker.gateway.session import Returning
+from stoker.gateway.spark_rpc import Address
+
+LOG = logging.getLogger("stoker.gateway")
+INVITE_TIMEOUT = 5.0  # seconds to reach a driver
+LONGEST_PAUSE = 10.0  # seconds between two tries
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """What the gateway calls; all of it is thread-safe."""
+
+    post: Callable[[bytes, Message], None]  # a message of this peer
+    gone: Callable[[bytes], None]  # the connection of this peer is over
+
+
+class Gateway:
+    """``start`` to ``close``. ``silence`` (seconds): a client whose machine is not heard of for so long is gone."""
+
+    def __init__(self, listener: socket.socket, inner: str, *, silence: float, secret: str = "") -> None:
+        self._listener = listener
+        self._inner = inner
+        self._silence = silence
+        self._secret = secret
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+        self._connections: dict[bytes, SparkConnection] = {}
+        self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._invitations: dict[str, asyncio.Task[None]] = {}
+        self._master: Master | None = None
+        self._address = Address("", 0)
+
+    def start(self, master: Master, address: Address) -> None:
+        """Let clients in. ``address`` is this master's, for those that do not know it."""
+        self._master, self._address = master, address
+        self._thread.start()
+
+    # --- called by the master's thread ---
+
+    def send(self, peer: bytes, message: Message) -> None:
+        """To a peer of ours; one that is gone gets nothing."""
+        self._soon(self._deliver, peer, message)
+
+    def invite(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+        """Tell an application's driver that this master leads now; tried again for ``within`` seconds."""
+        self._soon(self._start_inviting, app_id, app, webui_url, within)
+
+    def taken(self, counts: Mapping[bytes, int]) -> None:
+        """So many messages of each peer have been handled."""
+        self._soon(self._taken, counts)
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._soon(self._loop.stop)
+            self._thread.join(5.0)
+        self._listener.close()
+
+    def _soon(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            LOG.debug("the gateway is closed")
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._open())
+            self._loop.run_forever()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            for transport in list(self._transports):
+                transport.abort()
+            self._loop.run_until_complete(asyncio.sleep(0))  # in which they are closed
+        finally:
+            self._loop.close()
+
+    async def _open(self) -> None:
+        door = functools.partial(
+            Doorkeeper, self._inner, spark=self._spark, silence=self._silence, transports=self._transports
+        )
+        await self._loop.create_server(door, sock=self._listener)
+        self._beat()
+
+    def _spark(self) -> SparkConnection:
+        return SparkConnection(self, master=self._address)
+
+    def _beat(self) -> None:
+        """A Spark client sends no heartbeats; that its connection stands is what is known of it."""
+        for connection in self._connections.values():
+            if connection.session.app_id:
+                self.post(connection.peer, ApplicationHeartbeat(app_id=connection.session.app_id))
+        self._loop.call_later(self._silence / 4, self._beat)
+
+    def opened(self, connection: SparkConnection) -> None:
+        self._connections[connection.peer] = connection
+
+    def closed(self, connection: SparkConnection) -> None:
+        assert self._master is not None
+        if self._connections.pop(connection.peer, None) is not None:
+            self._master.gone(connection.peer)
+
+    def post(self, peer: bytes, message: Message) -> None:
+        assert self._master is not None
+        self._master.post(peer, message)
+
+    def _deliver(self, peer: bytes, message: Message) -> None:
+        connection = self._connections.get(peer)
+        if connection is not None:
+            connection.session.deliver(message)
+
+    def _taken(self, counts: Mapping[bytes, int]) -> None:
+        for peer, count in counts.items():
+            if peer in self._connections:
+                self._connections[peer].taken(count)
+
+    # --- applications of an earlier master ---
+
+    def _start_inviting(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+        before = self._invitations.pop(app_id, None)
+        if before is not None:
+            before.cancel()
+        task = self._loop.create_task(self._invite(Returning(app_id, app), webui_url, within))
+        self._invitations[app_id] = task
+        task.add_done_callback(lambda done: self._invited(app_id, done))
+
+    def _invited(self, app_id: str, done: asyncio.Task[None]) -> None:
+        if self._invitations.get(app_id) is done:
+            del self._invitations[app_id]
+        if not done.cancelled() and done.exception() is not None:
+            LOG.error("%s could not be told of this master", app_id, exc_info=done.exception())
+
+    async def _invite(self, returning: Returning, webui_url: str, within: float) -> None:
+        spark = returning.app.spark
+        assert spark is not None
+        deadline, pause = self._loop.time() + within, 0.25
+        while True:
+            try:
+                opening = self._loop.create_connection(
+                    lambda: SparkConnection(self, master=self._address, returning=returning),
+                    spark.driver_host,
+                    spark.driver_port,
+                )
+                transport, connection = await asyncio.wait_for(opening, INVITE_TIMEOUT)
+                self._transports.add(transport)
+                watch_for_loss(transport, self._silence)
+                connection.session.invite(webui_url)
+                return
+            except UnknownRelease as error:
+                LOG.warning("%s: %s", returning.app_id, error)
+                return
+            except (OSError, asyncio.TimeoutError) as error:
+                reason = str(error) or "no answer"
+            if self._loop.time() + pause > deadline:
+                LOG.warning("%s: its driver cannot be told of this master: %s", returning.app_id, reason)
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

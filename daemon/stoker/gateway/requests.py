@@ -1,0 +1,152 @@
+"""A Spark client's messages as ours: what its Java objects say, checked and in our own values. No I/O here.
+
+Whatever does not fit raises ``JavaStreamError`` (the message is not what it claims to be) or ``ValueError`` (it asks for
+what cannot be).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from stoker.core.values import UNLIMITED, ApplicationDescription, Artifact, Command, DriverDescription, SparkProgram
+from stoker.gateway import scala
+from stoker.gateway.java_stream import JavaObject, JavaStreamError, Value
+from stoker.gateway.releases import Release
+
+T = TypeVar("T", bool, int, str, JavaObject)
+
+_WATCHES = "--worker-url"  # an executor would end itself when no worker of Spark's own listens there
+
+
+def application(message: JavaObject, release: Release) -> ApplicationDescription:
+    """Of a ``RegisterApplication(appDescription, driver)``."""
+    described = _get(message, "appDescription", JavaObject)
+    command = _get(described, "command", JavaObject)
+    driver_host, driver_port = _address(_get(message, "driver", JavaObject))
+    resources = _resources(_get(described, "defaultProfile", JavaObject))
+    limit = scala.option(described.fields.get("initialExecutorLimit"))
+    most = scala.option(described.fields.get("maxCores"))
+    arguments = _without_worker(scala.texts(command.fields.get("arguments")))
+    return ApplicationDescription(
+        name=_get(described, "name", str),
+        user=_get(described, "user", str),
+        command=Command(
+            argv=(_get(command, "mainClass", str), *arguments), env=scala.text_map(command.fields.get("environment"))
+        ),
+        max_cores=most if isinstance(most, int) else None,
+        cores_per_executor=resources.get("cores"),
+        memory_mib=resources.get("memory", 1024),
+        executor_limit=limit if isinstance(limit, int) else UNLIMITED,
+        ui_url=_get(described, "appUiUrl", str) if described.fields.get("appUiUrl") else "",
+        spark=_program(command, release, driver_host, driver_port),
+    )
+
+
+def _program(command: JavaObject, release: Release, host: str = "", port: int = 0) -> SparkProgram:
+    return SparkProgram(
+        release=release.name,
+        driver_host=host,
+        driver_port=port,
+        java_options=tuple(scala.texts(command.fields.get("javaOpts"))),
+        class_path=tuple(scala.texts(command.fields.get("classPathEntries"))),
+        library_path=tuple(scala.texts(command.fields.get("libraryPathEntries"))),
+    )
+
+
+def _without_worker(arguments: list[str]) -> list[str]:
+    if _WATCHES in arguments:
+        at = arguments.index(_WATCHES)
+        return arguments[:at] + arguments[at + 2 :]
+    return arguments
+
+
+def _resources(profile: JavaObject) -> dict[str, int]:
+    """Amounts by name; memory in MiB."""
+    found: dict[str, int] = {}
+    for name, request in scala.mapping(profile.fields.get("executorResources")):
+        amount = request.fields.get("amount") if isinstance(request, JavaObject) else None
+        if isinstance(name, str) and isinstance(amount, int):
+            found[name] = amount
+    return found
+
+
+def _address(ref: JavaObject) -> tuple[str, int]:
+    """Host and port of an endpoint reference."""
+    endpoint = _get(ref, "endpointAddress", JavaObject)
+    address = _get(endpoint, "rpcAddress", JavaObject)
+    return _get(address, "host", str), _get(address, "port", int)
+
+
+def app_id(message: JavaObject) -> str:
+    return _get(message, "appId", str)
+
+
+def driver_id(message: JavaObject) -> str:
+    return _get(message, "driverId", str)
+
+
+def executors_wanted(message: JavaObject) -> int:
+    """The target of a ``RequestExecutors``. Raises ValueError for executors of another resource profile than the
+    application's own, which a master of ours does not grant."""
+    wanted = 0
+    for profile, count in scala.mapping(message.fields.get("resourceProfileToTotalExecs")):
+        number = scala.unboxed(count)
+        if not isinstance(profile, JavaObject) or not isinstance(number, int):
+            raise JavaStreamError("a request for executors is malformed")
+        if profile.fields.get("_id") == 0:
+            wanted = number
+        elif number:
+            raise ValueError("only executors of the application's default resource profile are granted")
+    return min(max(wanted, 0), UNLIMITED)
+
+
+def executor_ids(message: JavaObject) -> tuple[int, ...]:
+    """Of a ``KillExecutors``; what is no number names no executor of ours."""
+    texts = scala.texts(message.fields.get("executorIds"))
+    return tuple(int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 10)
+
+
+def driver(message: JavaObject, release: Release) -> DriverDescription:
+    """Of a ``RequestSubmitDriver(driverDescription)``: a jar, run by Spark's own ``DriverWrapper``."""
+    described = _get(message, "driverDescription", JavaObject)
+    command = _get(described, "command", JavaObject)
+    url = _get(described, "jarUrl", str)
+    jar = Artifact(name=unquote(urlsplit(url).path).rpartition("/")[2] or "app.jar", url=url)
+    arguments = scala.texts(command.fields.get("arguments"))
+    return DriverDescription(
+        kind="jar",
+        main=jar.name,
+        name=_main_of(arguments),
+        main_class=_get(command, "mainClass", str),
+        args=tuple(arguments),
+        env=_for_driver(scala.text_map(command.fields.get("environment"))),
+        artifacts=(jar,),
+        cores=_get(described, "cores", int),
+        memory_mib=_get(described, "mem", int),
+        supervise=_get(described, "supervise", bool),
+        spark=_program(command, release),
+    )
+
+
+def _main_of(arguments: list[str]) -> str:
+    """The user's main class: the third word of ``DriverWrapper``'s."""
+    return arguments[2] if len(arguments) > 2 else ""
+
+
+# Of the submitter's machine, where Spark's client copies its whole environment from.
+_NOT_FOR_OTHERS = frozenset({
+    "HOME", "HOSTNAME", "JAVA_HOME", "LOGNAME", "MAIL", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "SPARK_CONF_DIR",
+    "SPARK_HOME", "SPARK_LOCAL_DIRS", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "USER", "_",
+})  # fmt: skip
+
+
+def _for_driver(env: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name not in _NOT_FOR_OTHERS}
+
+
+def _get(holder: JavaObject, name: str, kind: type[T]) -> T:
+    value: Value = scala.unboxed(holder.fields.get(name))
+    if not isinstance(value, kind):
+        raise JavaStreamError(f"{holder.name[:80]!r} has no {name}")
+    return value

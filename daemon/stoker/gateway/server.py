@@ -1,0 +1,110 @@
+"""``GatedServer``: the master's ``Server`` with Spark clients among its peers, on the same port.
+
+ZeroMQ's ROUTER listens on a socket of this machine that has no name in the file system; the gateway's thread has the
+port and passes ZeroMQ connections on to it. What Spark clients say comes out of ``drain`` with everything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import secrets
+import socket
+import threading
+from collections import Counter, deque
+from typing import Any
+
+from stoker.core.messages import Message
+from stoker.core.states import Role
+from stoker.core.values import ApplicationDescription
+from stoker.gateway.connection import PEER_PREFIX
+from stoker.gateway.door import listen
+from stoker.gateway.gateway import Gateway, Master
+from stoker.gateway.spark_rpc import Address
+from stoker.io import transport
+from stoker.io.loop import Loop
+from stoker.io.server import Garbage, Gone, Received, Server
+
+_NAME = "spark client"
+
+
+class GatedServer(Server):
+    """As ``Server``; ``secret`` is what a Spark client must know, empty for nothing. Raises ConfigError alike."""
+
+    def __init__(
+        self, loop: Loop, *, host: str, port: int, max_port_retries: int = 16, secret: str = "", **others: Any
+    ) -> None:
+        listener = _open(host, port, max_port_retries)
+        inner = f"stoker-{secrets.token_hex(16)}"
+        try:
+            own_port: int = listener.getsockname()[1]
+            super().__init__(loop, host=host, port=own_port, endpoint=f"ipc://@{inner}", **others)
+        except BaseException:
+            listener.close()
+            raise
+        self._events: deque[Received | Gone] = deque()  # appends are atomic
+        self._woken = threading.Event()
+        silence = others.get("heartbeat_timeout", 60.0)
+        self._gateway = Gateway(listener, f"\0{inner}", silence=silence, secret=secret)
+        self._gateway.start(Master(self._posted, self._left), Address(host, own_port))
+
+    def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
+        self._woken.clear()
+        out = super().drain(limit)
+        taken: Counter[bytes] = Counter()
+        while self._events and len(out) < limit:
+            event = self._events.popleft()
+            out.append(event)
+            taken[event.peer] += 1
+        if self._events:
+            self._wake()
+        if taken:
+            self._gateway.taken(taken)
+        return out
+
+    def send(self, peer: bytes, message: Message) -> bool:
+        if not peer.startswith(PEER_PREFIX):
+            return super().send(peer, message)
+        self._gateway.send(peer, message)
+        return True
+
+    def invite(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+        self._gateway.invite(app_id, app, webui_url, within)
+
+    def close(self) -> None:
+        with contextlib.suppress(AttributeError):  # closed before it was whole
+            self._gateway.close()
+        super().close()
+
+    # --- called by the gateway's thread ---
+
+    def _posted(self, peer: bytes, message: Message) -> None:
+        self._hand_in(Received(peer, "", Role.CLIENT, _NAME, message))  # type: ignore[arg-type]
+
+    def _left(self, peer: bytes) -> None:
+        self._hand_in(Gone(peer))
+
+    def _hand_in(self, event: Received | Gone) -> None:
+        self._events.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._woken.is_set():
+            self._woken.set()
+            self._loop.call_soon_threadsafe(_do_nothing)
+
+
+def _open(host: str, port: int, max_retries: int) -> socket.socket:
+    numeric = transport.numeric_host(host)
+    family = socket.AF_INET6 if ":" in numeric else socket.AF_INET
+    for candidate in transport.candidate_ports(port, max_retries):
+        try:
+            return listen(family, (numeric, candidate))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise transport.explain_bind(host, candidate, error) from None
+    raise transport.no_free_port(host, port, max_retries)
+
+
+def _do_nothing() -> None:
+    """Wakes the loop and leaves the work to the owner's round."""

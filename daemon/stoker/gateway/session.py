@@ -1,0 +1,280 @@
+"""One connection of a Spark client, as a state machine: its frames in, our messages to the master out, and back.
+
+One connected SparkContext is one application, registered through the same core messages as everybody's. The master's
+answers go back on the connection they were asked on, as Spark's own master does it; so nobody needs to reach the driver.
+No I/O here: the shell is ``gateway.connection``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stoker.core import messages as m
+from stoker.core.states import DriverState, ExecutorState
+from stoker.core.values import ApplicationDescription
+from stoker.gateway import replies, requests
+from stoker.gateway.java_stream import JavaObject, JavaStreamError, parse
+from stoker.gateway.releases import Release, UnknownRelease, by_name, message_name, recognise
+from stoker.gateway.replies import Replies
+from stoker.gateway.spark_rpc import (
+    Address,
+    Envelope,
+    Frame,
+    Kind,
+    RpcError,
+    failure,
+    frame,
+    open_envelope,
+    seal_envelope,
+)
+
+_MOST_ASKED = 1000  # questions of one connection that wait for an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """An application of an earlier master that this connection was opened for."""
+
+    app_id: str
+    app: ApplicationDescription
+
+
+class Session:
+    """``send`` takes bytes for the client, ``post`` a message for the master, ``log`` a line, ``close`` ends it all.
+
+    ``token`` names the application before it has an id, so that a repeated registration makes no second one.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        master: Address,
+        send: Callable[[bytes], None],
+        post: Callable[[m.Message], None],
+        log: Callable[[str], None],
+        close: Callable[[], None],
+        returning: Returning | None = None,
+    ) -> None:
+        self.app_id = ""
+        self._token = token
+        self._master = master  # as this client calls us
+        self._send, self._post, self._log, self._close = send, post, log, close
+        self._returning = returning
+        self._release: Release | None = None
+        self._refusal = ""
+        self._is_leaving = False
+        self._registration: m.RegisterApplication | None = None  # not answered yet
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, tuple[int, str]] = {}  # our request -> (the client's, what it asked)
+        self._host_of: dict[int, str] = {}  # executor -> its worker's host
+
+    # --- from the client ---
+
+    def received(self, incoming: Frame) -> None:
+        """Raises RpcError when the connection is of no more use."""
+        if incoming.kind in (Kind.RPC_RESPONSE, Kind.RPC_FAILURE):
+            return  # nothing of ours waits for one
+        envelope = open_envelope(incoming.body)
+        if envelope.receiver is not None and self._returning is None:
+            self._master = envelope.receiver
+        try:
+            message = parse(envelope.payload)
+        except JavaStreamError as error:
+            raise RpcError(f"a message is malformed: {error}") from None
+        if not isinstance(message, JavaObject):
+            raise RpcError("a message is not an object")
+        try:
+            self._handle(incoming, envelope.endpoint, message)
+        except (JavaStreamError, ValueError) as error:
+            self._log(f"refused {message_name(message) or message.name[:80]}: {error}")
+            if incoming.kind is Kind.RPC_REQUEST:
+                self._send(failure(incoming.request, str(error)))
+            elif message_name(message) == "RegisterApplication":
+                self._remove(str(error))
+        except UnknownRelease as error:
+            self._refusal = str(error)  # said again when it asks whether we are there: that reaches its log
+            self._log(self._refusal)
+            if incoming.kind is Kind.RPC_REQUEST:
+                self._send(failure(incoming.request, self._refusal))
+
+    def _handle(self, incoming: Frame, endpoint: str, message: JavaObject) -> None:
+        if endpoint == "endpoint-verifier":
+            self._verify(incoming, message)
+            return
+        if endpoint != "Master":
+            raise ValueError(f"there is no endpoint {endpoint[:80]!r} here")
+        name = message_name(message)
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            raise ValueError(f"{name or message.name[:80]!r} is nothing that this master answers")
+        handler(self, incoming, message)
+
+    def _verify(self, incoming: Frame, message: JavaObject) -> None:
+        if self._refusal:
+            self._send(failure(incoming.request, self._refusal))
+        else:
+            self._answer(incoming.request, replies.boolean(message.fields.get("name") == "Master"))
+
+    def _register(self, incoming: Frame, message: JavaObject) -> None:
+        self._release = recognise(message)
+        app = requests.application(message, self._release)
+        self._registration = m.RegisterApplication(request=next(self._numbers), token=self._token, app=app)
+        self._post(self._registration)
+
+    def _came_back(self, incoming: Frame, message: JavaObject) -> None:
+        """It follows this master now. Only the application that the connection was opened for may say so."""
+        returning = self._returning
+        if returning is None or requests.app_id(message) != returning.app_id:
+            raise ValueError("that application was not told of another master")
+        number = next(self._numbers)
+        self._post(m.RegisterApplication(request=number, token=self._token, app=returning.app, app_id=returning.app_id))
+
+    def _unregister(self, incoming: Frame, message: JavaObject) -> None:
+        self._is_leaving = True  # its endpoint is closed: what follows would only fill its log with errors
+        self._post(m.UnregisterApplication(request=next(self._numbers), app_id=requests.app_id(message)))
+
+    def _request_executors(self, incoming: Frame, message: JavaObject) -> None:
+        wanted, app_id = requests.executors_wanted(message), requests.app_id(message)
+        number = self._ask(incoming, "executors")
+        self._post(m.RequestExecutors(request=number, app_id=app_id, executor_limit=wanted))
+
+    def _kill_executors(self, incoming: Frame, message: JavaObject) -> None:
+        ids, app_id = requests.executor_ids(message), requests.app_id(message)
+        self._post(m.KillExecutors(request=self._ask(incoming, "executors"), app_id=app_id, executor_ids=ids))
+
+    def _submit(self, incoming: Frame, message: JavaObject) -> None:
+        self._release = recognise(message)
+        driver = requests.driver(message, self._release)
+        number = self._ask(incoming, "submit")
+        self._post(m.SubmitDriver(request=number, token=f"{self._token}/{incoming.request}", driver=driver))
+
+    def _kill_driver(self, incoming: Frame, message: JavaObject) -> None:
+        self._release = recognise(message)
+        driver_id = requests.driver_id(message)
+        self._post(m.KillJob(request=self._ask(incoming, f"kill {driver_id}"), id=driver_id))
+
+    def _driver_status(self, incoming: Frame, message: JavaObject) -> None:
+        self._release = self._release or recognise(message)
+        self._post(m.GetStatus(request=self._ask(incoming, "status"), id=requests.driver_id(message)))
+
+    def _ask(self, incoming: Frame, what: str) -> int:
+        if len(self._asked) >= _MOST_ASKED:
+            raise ValueError("too many questions wait for an answer")
+        number = next(self._numbers)
+        self._asked[number] = (incoming.request, what)
+        return number
+
+    # --- from the master ---
+
+    def deliver(self, message: m.Message) -> None:
+        """A message of the master's to this peer."""
+        if isinstance(message, m.RegisteredApplication):
+            self._registered(message)
+        elif isinstance(message, m.ExecutorAdded):
+            self._executor_added(message)
+        elif isinstance(message, m.ExecutorUpdated):
+            self._executor_updated(message)
+        elif isinstance(message, m.Reconnect):  # this master was a standby, and leads now
+            if self._registration is not None:
+                self._post(self._registration)
+        elif isinstance(message, m.ApplicationRemoved):
+            self._remove(message.reason or f"the application is {message.state.value}")
+        else:
+            self._answered(message)
+
+    def invite(self, webui_url: str) -> None:
+        """Tell the application that this connection was opened for that this master leads now."""
+        assert self._returning is not None and self._returning.app.spark is not None
+        self._release = by_name(self._returning.app.spark.release)
+        self._tell(self._replies.master_changed(webui_url))
+
+    def _registered(self, message: m.RegisteredApplication) -> None:
+        self.app_id, self._registration = message.app_id, None
+        if self._returning is None:
+            self._tell(self._replies.registered_application(message.app_id))
+
+    def _executor_added(self, message: m.ExecutorAdded) -> None:
+        self._host_of[message.executor_id] = message.host
+        host_port = f"{message.host}:{message.worker_id.rpartition('-')[2]}"
+        self._tell(
+            self._replies.executor_added(
+                message.executor_id, message.worker_id, host_port, message.cores, message.memory_mib
+            )
+        )
+
+    def _executor_updated(self, message: m.ExecutorUpdated) -> None:
+        host = self._host_of.get(message.executor_id, "") if message.worker_lost else ""
+        status = message.exit.status
+        self._tell(
+            self._replies.executor_updated(
+                message.executor_id, ExecutorState(message.state), message.exit.reason, status, host
+            )
+        )
+        if message.state.is_final:
+            self._host_of.pop(message.executor_id, None)
+
+    def _remove(self, reason: str) -> None:
+        if self._release is not None:
+            self._tell(self._replies.application_removed(reason))
+        self.app_id = ""
+        self._close()
+
+    def _answered(self, message: m.Message) -> None:
+        request, what = self._asked.pop(getattr(message, "request", 0), (0, ""))
+        if what == "executors":
+            self._answer(request, replies.boolean(isinstance(message, m.Accepted)))
+        elif what == "submit":
+            self._submitted(request, message)
+        elif what == "status":
+            self._status(request, message)
+        elif what:
+            driver_id = what.partition(" ")[2]
+            text = message.reason if isinstance(message, m.Failed) else getattr(message, "text", "")
+            done = isinstance(message, m.Accepted)
+            self._answer(request, self._replies.kill_driver_response(driver_id, done, text))
+        elif isinstance(message, m.Failed) and message.code != "not-leader":  # a standby says nothing, as Spark's
+            self._remove(message.reason)
+
+    def _submitted(self, request: int, message: m.Message) -> None:
+        if isinstance(message, m.Submitted):
+            self._answer(request, self._replies.submit_driver_response(message.driver_id, message.text))
+        else:
+            reason = message.reason if isinstance(message, m.Failed) else "the driver was refused"
+            self._answer(request, self._replies.submit_driver_response("", reason))
+
+    def _status(self, request: int, message: m.Message) -> None:
+        driver = message.driver if isinstance(message, m.Status) else None
+        state = None if driver is None else DriverState(driver.state)
+        worker = "" if driver is None else driver.worker_id
+        host_port = f"{driver.worker_host}:{worker.rpartition('-')[2]}" if driver is not None and worker else ""
+        self._answer(request, self._replies.driver_status_response(state, worker, host_port))
+
+    # --- bytes ---
+
+    @property
+    def _replies(self) -> Replies:
+        assert self._release is not None, "the master answered a client that has asked nothing"
+        return Replies(self._release, self._master)
+
+    def _answer(self, request: int, payload: bytes) -> None:
+        self._send(frame(Kind.RPC_RESPONSE, payload, request))
+
+    def _tell(self, payload: bytes) -> None:
+        """To the application's endpoint, which takes no answer back."""
+        if not self._is_leaving:
+            self._send(frame(Kind.ONE_WAY, seal_envelope(Envelope(self._master, None, "AppClient", payload))))
+
+
+_HANDLERS: dict[str, Callable[[Session, Frame, JavaObject], None]] = {
+    "RegisterApplication": Session._register,
+    "MasterChangeAcknowledged": Session._came_back,
+    "UnregisterApplication": Session._unregister,
+    "RequestExecutors": Session._request_executors,
+    "KillExecutors": Session._kill_executors,
+    "RequestSubmitDriver": Session._submit,
+    "RequestKillDriver": Session._kill_driver,
+    "RequestDriverStatus": Session._driver_status,
+}

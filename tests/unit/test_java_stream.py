@@ -1,0 +1,149 @@
+"""Java streams as data: what real clients sent, what we write, and that no bytes whatever do more than raise."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stoker.gateway import java_stream as js
+from stoker.gateway import scala
+from stoker.gateway.java_writer import ClassSpec, Constant, New, encode_text, write
+from tests.support.spark import VERSIONS, registration
+
+STRING = "Ljava/lang/String;"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_real_registration_is_read_whole(version: str) -> None:
+    _, message = registration(version)
+    described = message.fields["appDescription"]
+    assert isinstance(described, js.JavaObject)
+    command = described.fields["command"]
+    assert isinstance(command, js.JavaObject)
+    assert described.fields["name"] == "pyspark-shell"
+    assert scala.option(described.fields["maxCores"]) == 3
+    assert scala.option(described.fields["initialExecutorLimit"]) is None
+    assert scala.text_map(command.fields["environment"])["SPARK_USER"]
+    assert "{{EXECUTOR_ID}}" in scala.texts(command.fields["arguments"])
+    assert scala.texts(command.fields["classPathEntries"]) == []
+    assert any(option.startswith("-Dspark.driver.port=") for option in scala.texts(command.fields["javaOpts"]))
+
+
+def test_what_is_written_is_read() -> None:
+    parent = ClassSpec("a.Parent", 7, (("I", "number"),))
+    spec = ClassSpec(
+        "a.Child", -3, (("J", "long"), ("Z", "flag"), (STRING, "text"), ("La/E;", "unit")), parent, writes=True
+    )
+    values = {"number": -5, "long": 2**40, "flag": True, "text": "Zoë \0 🔥", "unit": Constant("a.E", "SECONDS")}
+    read = js.parse(write(New(spec, values)))
+    assert isinstance(read, js.JavaObject)
+    assert read.cls.name == "a.Child"
+    assert [cls.uid for cls in read.cls.lineage()] == [7, -3]
+    unit = read.fields.pop("unit")
+    assert isinstance(unit, js.JavaEnum) and unit.constant == "SECONDS"
+    assert read.fields == {"number": -5, "long": 2**40, "flag": True, "text": "Zoë \0 🔥"}
+
+
+@given(st.text())
+def test_texts_survive_javas_utf8(text: str) -> None:
+    assert js.parse(write(text)) == text
+
+
+def test_a_lone_surrogate_is_no_text() -> None:
+    with pytest.raises(js.JavaStreamError):
+        js.parse(js.MAGIC + b"t\x00\x03" + "\ud800".encode("utf-8", "surrogatepass"))
+    assert encode_text("\ud800") == b"?"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "magic"),
+        (b"\x80\x04N.", "magic"),  # a pickle
+        (js.MAGIC, "too early"),
+        (js.MAGIC + b"pp", "follow"),
+        (js.MAGIC + b"\x7b", "0x7b"),  # an exception in the stream
+        (js.MAGIC + b"\x7d", "0x7d"),  # a dynamic proxy
+        (js.MAGIC + b"q\x00\x7e\x00\x05", "has not come"),
+        (js.MAGIC + b"sp", "no class"),
+        (js.MAGIC + b"t\xff\xffshort", "too early"),
+        (js.MAGIC + b"|" + struct.pack(">q", 2**62), "too early"),
+        (js.MAGIC + b"|" + struct.pack(">q", -1), "too early"),
+        (
+            js.MAGIC + b"ur\x00\x02[I" + bytes(8) + b"\x02\x00\x00xp" + struct.pack(">i", 2**31 - 1),
+            "longer than the stream",
+        ),
+        (js.MAGIC + b"ur\x00\x02[I" + bytes(8) + b"\x02\x00\x00xp" + struct.pack(">i", -1), "longer than the stream"),
+        (js.MAGIC + b"sr\x00\x01A" + bytes(8) + b"\x04\x00\x00xp", "without its code"),  # Externalizable of old
+    ],
+)
+def test_malformed_streams_are_refused(data: bytes, why: str) -> None:
+    with pytest.raises(js.JavaStreamError, match=why):
+        js.parse(data)
+
+
+def _class(name: str, fields: bytes = b"\x00\x00") -> bytes:
+    return b"r" + struct.pack(">H", len(name)) + name.encode() + bytes(8) + b"\x02" + fields + b"x"
+
+
+def test_depth_is_bounded() -> None:
+    """An object in an object in an object ...: each names the class of the first."""
+    first = b"s" + _class("A", b"\x00\x01L\x00\x01at\x00\x01x") + b"p"
+    again = b"sq" + struct.pack(">i", js.FIRST_HANDLE)
+    assert isinstance(js.parse(js.MAGIC + first + again * (js.MAX_DEPTH - 1) + b"p"), js.JavaObject)
+    with pytest.raises(js.JavaStreamError, match="deep"):
+        js.parse(js.MAGIC + first + again * 100_000 + b"p")
+
+
+def test_a_chain_of_classes_is_bounded() -> None:
+    with pytest.raises(js.JavaStreamError, match="deep"):
+        js.parse(js.MAGIC + b"s" + _class("A") * 100_000 + b"p")
+
+
+def test_the_number_of_objects_is_bounded() -> None:
+    many = js.MAX_HANDLES + 1
+    array = b"ur\x00\x02[L" + bytes(8) + b"\x02\x00\x00xp" + struct.pack(">i", many) + b"t\x00\x00" * many
+    with pytest.raises(js.JavaStreamError, match="more than"):
+        js.parse(js.MAGIC + array)
+
+
+def test_a_cycle_is_only_data() -> None:
+    node = b"s" + _class("A", b"\x00\x01L\x00\x01at\x00\x01x") + b"pq" + struct.pack(">i", js.FIRST_HANDLE + 2)
+    read = js.parse(js.MAGIC + node)
+    assert isinstance(read, js.JavaObject) and read.fields["a"] is read
+    read.fields["array"] = read
+    with pytest.raises(js.JavaStreamError):
+        scala.sequence(read)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_do_more_than_raise(data: bytes) -> None:
+    with contextlib.suppress(js.JavaStreamError):
+        js.parse(js.MAGIC + data)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(VERSIONS), st.data())
+def test_no_damage_to_a_real_message_does_more_than_raise(version: str, data: st.DataObject) -> None:
+    payload = bytearray(registration(version)[0].payload)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(4, len(payload) - 1))
+        change = data.draw(st.sampled_from(("flip", "cut", "insert")))
+        if change == "flip":
+            payload[at] = data.draw(st.integers(0, 255))
+        elif change == "cut":
+            del payload[at : at + data.draw(st.integers(1, 20))]
+        else:
+            payload[at:at] = data.draw(st.binary(max_size=8))
+        if len(payload) < 6:
+            break
+    started = time.process_time()
+    with contextlib.suppress(js.JavaStreamError):
+        js.parse(bytes(payload))
+    assert time.process_time() - started < 5
