@@ -18,21 +18,22 @@ from stoker.config.check import run as check_files
 pytestmark = pytest.mark.ansible
 REPO = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-LAYERS = "playbooks/group_vars/all.yml"
+COMMON = "playbooks/group_vars/all.yml"
 
 
 def ansible(*words: str, cwd: Path = REPO, **environ: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_CONFIG": str(REPO / "ansible.cfg")}
     for name in ("SPARK_WORKERS", "SPARK_SLAVES", "SPARK_CONF_DIR", "SPARK_HOME", "SPARK_MASTER_HOST"):
         env.pop(name, None)
+    env["ANSIBLE_COLLECTIONS_PATH"] = str(REPO / "playbooks" / "collections")
     env |= {"LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", **environ}
     return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
 
 
 def settings(inventory: Path, folder: Path, *words: str) -> dict[str, dict[str, Any]]:
     """What every host of the inventory is given, without connecting to any."""
-    common = yaml.safe_load((REPO / LAYERS).read_text())
-    wanted = ("__stoker_layers", "stoker_common_env", "stoker_common_properties")
+    common = yaml.safe_load((REPO / COMMON).read_text())
+    wanted = ("stoker_common_env", "stoker_common_properties")
     play = {
         "hosts": "all",
         "vars": {name: common[name] for name in wanted},
