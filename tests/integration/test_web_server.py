@@ -22,15 +22,10 @@ from stoker.web.access.policy import Access
 from stoker.web.http import DashboardServer
 from stoker.web.master import make_app
 from stoker.web.serve import LazyWebServer
-from tests.support.web import cluster_view, driver_view
+from tests.support.web import Control, cluster_view, driver_view
 
 DEADLINE = 20.0  # seconds: far more than anything here takes
 HOST = "127.0.0.1"
-
-
-class Control:
-    def kill(self, job_id: str, owner: str | None) -> str:
-        return job_id
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -137,7 +132,8 @@ def make():
     from stoker.core.states import MasterState
     from stoker.web.master import make_app
     view = ClusterView(url="spark://h:7077", state=MasterState.ALIVE, epoch=1, version="0")
-    return make_app(lambda: view, None)
+    from tests.support.web import Control
+    return make_app(lambda: view, Control())
 
 before = rss()
 server = LazyWebServer("127.0.0.1", 0, make)

@@ -7,13 +7,47 @@ from typing import Any
 
 import msgspec
 
-from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
+from stoker.core.messages import LogData, ReadLog
+from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.values import Exit
 from stoker.core.worker_snapshot import DriverPage, ExecutorPage, WorkerPage
+from stoker.errors import StokerError
 
 SUBMITTED = 1_400_000_000.25  # seconds
-VOID = {"meta", "link", "input", "br"}
+VOID = {"meta", "link", "input", "br", "img"}
+
+
+class Control:
+    """Stands for the master behind a dashboard: remembers what it was asked to do, or refuses with ``error``."""
+
+    def __init__(self, error: StokerError | None = None, samples: tuple[Sample, ...] = ()) -> None:
+        self.killed: list[str] = []
+        self.kills: list[tuple[str, str | None]] = []  # with the owner whose jobs only may be killed
+        self.drained: list[tuple[str, bool]] = []
+        self.error = error
+        self.samples = samples
+        self.output = b""
+
+    def kill(self, job_id: str, owner: str | None) -> str:
+        if self.error:
+            raise self.error
+        self.killed.append(job_id)
+        self.kills.append((job_id, owner))
+        return f"{job_id} is being killed"
+
+    def drain(self, worker_id: str, *, drain: bool) -> str:
+        if self.error:
+            raise self.error
+        self.drained.append((worker_id, drain))
+        return f"{worker_id} is draining"
+
+    def history(self) -> tuple[Sample, ...]:
+        return self.samples
+
+    def read_log(self, question: ReadLog) -> LogData:
+        """All of ``output``, whatever was asked for."""
+        return LogData(request=question.request, size=len(self.output), data=self.output)
 
 
 def worker_view(number: int = 1, **changes: Any) -> WorkerView:
@@ -138,7 +172,9 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.tables: dict[str, list[list[str]]] = {}
-        self.forms: list[tuple[str, dict[str, str]]] = []
+        self.forms: dict[str, tuple[str, dict[str, str]]] = {}  # those that change something: id -> action, fields
+        self.buttons: list[tuple[str, dict[str, str]]] = []  # of such forms: its id, and what the button adds
+        self._form: str | None = None
         self.text = ""
         self._open: list[str] = []
         self._heading = ""
@@ -157,10 +193,15 @@ class Page(HTMLParser):
             self.tables.setdefault(self._heading, []).append([])
         elif tag in {"th", "td"}:
             self.tables[self._heading][-1].append("")
+        elif tag == "form" and given.get("method") == "post":
+            self.forms[given.get("id") or ""] = (given["action"] or "", {})
+            self._form = given.get("id") or ""
         elif tag == "form":
-            self.forms.append((given["action"] or "", {}))
-        elif tag == "input":
-            self.forms[-1][1][given.get("name") or ""] = given.get("value") or ""
+            self._form = None
+        elif tag == "input" and self._form is not None:
+            self.forms[self._form][1][given.get("name") or ""] = given.get("value") or ""
+        elif tag == "button" and "form" in given:
+            self.buttons.append((given["form"] or "", {given["name"] or "": given["value"] or ""}))
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag, f"</{tag}> closes another tag"
@@ -176,9 +217,25 @@ class Page(HTMLParser):
             row = self.tables[self._heading][-1]
             row[-1] = f"{row[-1]} {words}".strip()
 
+    def foreign(self) -> list[tuple[str, dict[str, str | None]]]:
+        """What our pages never have: code or pictures but our own files, handlers, styles within the page."""
+        return [
+            (tag, given)
+            for tag, given in self.tags
+            if (tag in {"script", "img", "iframe"} and not (given.get("src") or "").startswith("/static/"))
+            or tag == "style"
+            or any(name == "style" or name.startswith("on") for name in given)
+        ]
+
     def links(self) -> list[str]:
         return [given["href"] or "" for tag, given in self.tags if tag == "a"]
 
     def definition(self, term: str) -> str:
         """What the summary says of ``term``: the text up to the next one, as far as this parser can tell."""
         return self.text.partition(f" {term} ")[2]
+
+    def press(self, value: str) -> tuple[str, dict[str, str]]:
+        """Action and fields of the form that the one button with this value sends."""
+        [(form, added)] = [button for button in self.buttons if value in button[1].values()]
+        action, fields = self.forms[form]
+        return action, {**fields, **added}

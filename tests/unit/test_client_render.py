@@ -9,7 +9,6 @@ import pytest
 
 from stoker.client import render, render_job, table
 from stoker.client.as_json import as_json
-from stoker.client.placing import why_waiting
 from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.values import Exit
@@ -74,14 +73,6 @@ def test_colours_only_where_they_are_seen(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_durations(seconds: float, shown: str) -> None:
     assert table.duration(seconds) == shown
-
-
-def test_why_a_driver_waits() -> None:
-    wanted = driver(5, cores=4)
-    assert "no live worker" in why_waiting(wanted, cluster(workers=(worker(1, WorkerState.DEAD),)))
-    assert "no worker is that large" in why_waiting(wanted, cluster(workers=(worker(1, cores=2),)))
-    busy = cluster(workers=(worker(1, cores_used=4),), active_drivers=(driver(1), driver(2), wanted))
-    assert why_waiting(wanted, busy).endswith("no worker has free at the moment, 2 drivers ahead of it")
 
 
 def test_a_driver_in_full() -> None:

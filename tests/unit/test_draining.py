@@ -9,7 +9,6 @@ import pytest
 
 from stoker.client import render, render_job
 from stoker.client.as_json import as_json, workers_as_json
-from stoker.client.placing import why_nowhere, why_waiting
 from stoker.core.messages import (
     DrainWorkers,
     Failed,
@@ -23,6 +22,7 @@ from stoker.core.messages import (
 from stoker.core.snapshot import ClusterView, DriverView, WorkerView
 from stoker.core.states import DriverState, MasterState, Role, WorkerState
 from stoker.core.values import UNLIMITED, DrainMark
+from stoker.core.waiting import Waiting
 from stoker.web.spark_json import cluster_json
 from stoker.worker.slot import Slot
 from tests.support.core import Bench
@@ -142,13 +142,11 @@ def waiting(cores: int) -> DriverView:
 
 def test_why_waiting_knows_what_drains() -> None:
     all_drain = cluster(worker(1, draining=True), worker(2, draining=True))
-    assert "every live worker is draining" in why_waiting(waiting(1), all_drain)
-    assert "every live worker is draining" in why_nowhere(all_drain)
-    large_drains = cluster(worker(1, draining=True, cores=8), worker(2))
-    assert "the 1 of that size are draining" in why_waiting(waiting(8), large_drains)
-    assert "(1 more draining)" in why_waiting(waiting(2), large_drains)
-    assert "no worker is that large" in why_waiting(waiting(9), large_drains)
-    assert why_nowhere(large_drains) == ""
+    assert "every live worker is draining" in Waiting(all_drain).driver(waiting(1))
+    large_drains = cluster(worker(1, draining=True, cores=8), worker(2, running=3))
+    assert "the 1 of that size are draining" in Waiting(large_drains).driver(waiting(8))
+    assert "(1 more draining)" in Waiting(large_drains).driver(waiting(2))
+    assert "no worker is that large" in Waiting(large_drains).driver(waiting(9))
 
 
 def test_people_and_scripts_see_it() -> None:

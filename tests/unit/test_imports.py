@@ -24,8 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"core", "errors"},
     "config": {"core", "errors"},
     "web": {
-        *("core.access", "core.snapshot", "core.worker_snapshot", "core.states", "core.values", "errors"),
-        *("config.web", "io.peer_user", "io.tokens"),
+        *("core.access", "core.snapshot", "core.worker_snapshot", "core.states", "core.values", "core.messages"),
+        *("core.waiting", "errors", "config.web", "io.peer_user", "io.tokens"),
     },
     "client": {"core", "wire", "io", "config", "engines", "errors"},
     "gateway": {"core", "io", "errors"},

@@ -17,22 +17,10 @@ from stoker.web.access.policy import LOCAL_USER, Access
 from stoker.web.access.sessions import Sessions
 from stoker.web.access.throttle import FAILURES, WINDOW, Throttle
 from stoker.web.master import make_app
-from tests.support.web import Page, cluster_view, driver_view
+from tests.support.web import Control, Page, cluster_view, driver_view
 
 DRIVER = driver_view().id
 KILL = {"id": DRIVER, "terminate": "true"}
-
-
-class Control:
-    def __init__(self) -> None:
-        self.killed: list[tuple[str, str | None]] = []
-        self.error: Exception | None = None
-
-    def kill(self, job_id: str, owner: str | None) -> str:
-        if self.error:
-            raise self.error
-        self.killed.append((job_id, owner))
-        return ""
 
 
 class Door:
@@ -69,7 +57,7 @@ def door(tmp_path: Path) -> Door:
 
 def csrf_of(client: FlaskClient, path: str = "/login") -> str:
     forms = Page(client.get(path).text).forms
-    return forms[0][1]["csrfToken"]
+    return next(iter(forms.values()))[1]["csrfToken"]
 
 
 def log_in(client: FlaskClient, token: str, goto: str = "/") -> int:
@@ -110,7 +98,7 @@ def test_health_needs_no_token_and_tells_nothing(door: Door) -> None:
 @pytest.mark.parametrize("path", ["/driver/kill/", "/app/kill/", "/", "/nowhere"])
 def test_a_stranger_changes_nothing(door: Door, method: str, path: str) -> None:
     assert door.browser().open(path, method=method, data=KILL).status_code in {401, 303, 405}
-    assert door.control.killed == []
+    assert door.control.kills == []
 
 
 # --- bearer tokens ---
@@ -122,7 +110,7 @@ def test_a_stranger_changes_nothing(door: Door, method: str, path: str) -> None:
 )
 def test_roles_that_may_kill(door: Door, role: AccessRole, owner: str | None) -> None:
     assert door.browser().post("/driver/kill/", data=KILL, headers=door.bearer(role)).status_code == 303
-    [(killed, by)] = door.control.killed
+    [(killed, by)] = door.control.kills
     assert killed == DRIVER
     assert by is None if owner is None else by is not None and by.startswith(owner)
 
@@ -134,7 +122,7 @@ def test_a_viewer_looks(door: Door) -> None:
     response = door.browser().post("/driver/kill/", data=KILL, headers=bearer)
     assert response.status_code == 403
     assert "this takes a submitter" in response.text
-    assert door.control.killed == []
+    assert door.control.kills == []
 
 
 def test_what_the_cluster_refuses_is_forbidden(door: Door) -> None:
@@ -167,9 +155,9 @@ def test_log_in_and_out(door: Door) -> None:
     cookie = client.get_cookie("stoker_session")
     assert cookie is not None and cookie.http_only and cookie.same_site == "Strict"
     page = Page(client.get("/").text)
-    action, fields = next(form for form in page.forms if form[1].get("id") == DRIVER)
+    action, fields = page.press(DRIVER)
     assert client.post(action, data=fields).status_code == 303
-    assert door.control.killed == [(DRIVER, None)]
+    assert door.control.kills == [(DRIVER, None)]
     assert client.post("/logout", data={"csrfToken": fields["csrfToken"]}).status_code == 303
     assert client.get("/").status_code == 303
     client.set_cookie("stoker_session", cookie.value)
@@ -196,7 +184,7 @@ def test_a_forged_form_is_refused_though_the_cookie_is_sent(door: Door) -> None:
     for headers in ({}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert client.post("/driver/kill/", data=KILL, headers=headers).status_code == 403
     assert client.post("/driver/kill/", json=KILL).status_code == 403
-    assert door.control.killed == []
+    assert door.control.kills == []
 
 
 def test_a_forged_log_in_is_refused(door: Door) -> None:
@@ -233,7 +221,7 @@ def test_the_local_user_needs_no_token(tmp_path: Path) -> None:
     assert client.get("/json/").status_code == 200
     token = csrf_of(client, "/")
     assert client.post("/driver/kill/", data={**KILL, "csrfToken": token}).status_code == 303
-    assert door.control.killed == [(DRIVER, None)]
+    assert door.control.kills == [(DRIVER, None)]
     assert door.browser(is_local_user=False).get("/json/").status_code == 401
 
 

@@ -12,6 +12,7 @@ from stoker.web.master import make_app as master_app
 from stoker.web.worker import make_app as worker_app
 from tests.support.web import (
     SUBMITTED,
+    Control,
     app_view,
     cluster_view,
     driver_view,
@@ -31,11 +32,6 @@ OWN = """id masterurl masterwebuiurl cores coresused memory memoryused resources
 finishedexecutors"""
 EXECUTOR = "id memory resources appid appdesc"
 APPDESC = "name cores memoryperexecutor resourcesperexecutor memoryperslave resourcesperslave user command"
-
-
-class Control:
-    def kill(self, job_id: str) -> str:
-        raise AssertionError(f"nobody may kill {job_id} here")
 
 
 def get(path: str, cluster: Any = None) -> Any:
@@ -151,13 +147,8 @@ def test_ready_only_when_alive_but_healthy_always(state: MasterState, code: int)
     assert client.get("/healthz").status_code == 200
 
 
-class NoLogs:
-    def path(self, job_id: str, executor_id: int, stream: str) -> None:
-        return None
-
-
 def test_workers_own() -> None:
-    json = worker_app(worker_page, NoLogs()).test_client().get("/json/").get_json()
+    json = worker_app(worker_page, Control().read_log).test_client().get("/json/").get_json()
     assert list(json) == OWN.split()
     assert json["masterwebuiurl"] == "http://host0:8080"
     assert (json["coresused"], json["memoryused"]) == (3, 1536)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 
 from stoker.client import table as text
-from stoker.client.placing import why_nowhere, why_waiting
 from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView
 from stoker.core.states import ApplicationState, DriverState
 from stoker.core.values import Exit
+from stoker.core.waiting import Waiting
 
 _WIDE = 400  # characters of a reason or a command line
 
@@ -17,7 +17,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
     """``cluster`` is needed to say why it waits."""
     reason = view.reason
     if view.state is DriverState.SUBMITTED and cluster is not None:
-        reason = "; ".join(filter(None, [reason, why_waiting(view, cluster)]))
+        reason = "; ".join(filter(None, [reason, Waiting(cluster).driver(view)]))
     command = " ".join([view.main, *([view.main_class] if view.main_class else []), *map(shlex.quote, view.args)])
     supervised = ", supervised" if view.supervise else ""
     head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(reason, _WIDE)}" if reason else "")
@@ -41,9 +41,8 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
 def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = False) -> str:
     """At most 50 executors of each kind unless ``all_rows``; ``cluster`` is needed to say why it waits."""
     head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(view.reason, _WIDE)}" if view.reason else "")
-    if view.state is ApplicationState.WAITING:
-        nowhere = why_nowhere(cluster) if cluster is not None else ""
-        head += f"  no executor yet: {nowhere or 'what it wants is not free'}"
+    if view.state is ApplicationState.WAITING and cluster is not None:
+        head += f"  no executor yet: {Waiting(cluster).app(view)}"
     limit = "unlimited" if view.cores_max is None else str(view.cores_max)
     per = "all that is given on a worker" if view.cores_per_executor is None else str(view.cores_per_executor)
     pairs = [

@@ -12,11 +12,11 @@ from typing import BinaryIO
 from stoker.client.api import Client
 from stoker.client.follow import LogFollower, WatchedDriver, follow
 from stoker.client.header import HeaderFilter
-from stoker.client.placing import why_waiting
 from stoker.client.terminal import say
 from stoker.core.snapshot import DriverView
 from stoker.core.states import DriverState
 from stoker.core.values import DriverDescription
+from stoker.core.waiting import Waiting
 from stoker.errors import StokerError
 
 PATIENCE = 120.0  # seconds a submitted driver is waited for without a master; a fail-over may take two minutes
@@ -112,7 +112,7 @@ class _Waiting:
             try:
                 status = self._client.status(self._watched.id)
                 if isinstance(status, DriverView) and status.state is DriverState.SUBMITTED:
-                    say(f"{status.id} waits: {why_waiting(status, self._client.cluster())}")
+                    say(f"{status.id} waits: {Waiting(self._client.cluster()).driver(status)}")
             except StokerError as error:
                 say(f"{self._watched.id} waits: {error}")
 

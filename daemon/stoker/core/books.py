@@ -12,7 +12,7 @@ from datetime import datetime
 
 from stoker.core.queue import DriverQueue
 from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
-from stoker.core.snapshot import AppView, DriverView
+from stoker.core.snapshot import AppView, DriverView, WorkerView
 from stoker.core.states import WorkerState
 
 ExecutorKey = tuple[str, int]  # (application id, executor id)
@@ -35,6 +35,7 @@ class Worker:
     dying: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     cores_used: int = 0
     memory_used: int = 0
+    view: WorkerView | None = None
 
     @property
     def is_usable(self) -> bool:

@@ -108,7 +108,7 @@ def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
 
 def close(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:
     """Take a live executor out of the books, with its final state, and tell its application."""
-    executor.state, executor.exit = state, exit
+    executor.state, executor.exit, executor.ended = state, exit, ctx.now.wall
     ctx.books.release_executor(app, executor)
     if not app.executors and app.record.state is ApplicationState.RUNNING:
         app.record.state = ApplicationState.WAITING

@@ -331,6 +331,9 @@ class ReadLog(Message, frozen=True):
 
     ``offset`` < 0 counts from the end. With ``wait`` > 0 (seconds) and nothing there yet, the answer comes when there is
     something, when the process has ended, or after ``wait``.
+
+    With ``find`` it is searched instead, ASCII letters of either case: for the first place at ``offset`` or later, with
+    ``backwards`` for the last place before it. One answer covers a part; ``LogData.searched`` says how much.
     """
 
     request: int
@@ -340,6 +343,8 @@ class ReadLog(Message, frozen=True):
     offset: int = 0  # bytes
     limit: int = 65536  # bytes
     wait: float = 0.0
+    find: str = ""
+    backwards: bool = False
 
 
 class UploadChunk(Message, frozen=True):
@@ -426,7 +431,9 @@ class DriverUpdate(Message, frozen=True):
 class LogData(Message, frozen=True):
     """Worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the file's length now; ``ended``: the
     process is over and nothing will follow ``offset + len(data) == size``. ``waiting``: it has not started yet. ``file``
-    names the file: attempts of a driver may continue one file, on another worker with the same directory too."""
+    names the file: attempts of a driver may continue one file, on another worker with the same directory too. Of a
+    search: ``found`` is where (-1: not in this part), ``searched`` how many bytes from ``offset`` (0 with bytes left:
+    the worker is of a release that cannot search)."""
 
     request: int
     offset: int = 0
@@ -436,6 +443,8 @@ class LogData(Message, frozen=True):
     waiting: bool = False
     error: str = ""
     file: str = ""
+    found: int = -1
+    searched: int = 0
 
 
 ToMaster = (

@@ -74,6 +74,7 @@ class ExecutorRecord(Record):
     memory_mib: int
     state: ExecutorState = ExecutorState.LAUNCHING
     started: float = 0.0
+    ended: float = 0.0
     pid: int = 0
     exit: Exit = Exit()
 

@@ -65,6 +65,7 @@ class ExecutorView(Value, frozen=True):
     memory_mib: int
     state: ExecutorState
     started: float = 0.0
+    ended: float = 0.0
     pid: int = 0
     exit: Exit = Exit()
 
@@ -101,3 +102,18 @@ class ClusterView(Value, frozen=True):
     leader_url: str = ""  # of a standby: whom to ask
     leader_webui_url: str = ""
     warnings: tuple[str, ...] = ()  # e.g. running without authentication
+
+
+class Sample(Value, frozen=True):
+    """What the cluster had and used at one moment."""
+
+    at: float
+    workers: int  # alive and not draining; cores and memory are theirs
+    cores: int
+    cores_used: int
+    memory_mib: int
+    memory_used_mib: int
+    drivers: int  # active, those waiting for a worker not counted
+    drivers_waiting: int
+    apps: int  # active, those without an executor not counted
+    apps_waiting: int

@@ -1,5 +1,5 @@
-"""From the master's books to the immutable views of ``snapshot``. Views of drivers and applications are cached until
-they change, so a status of 10,000 drivers costs little more than its encoding."""
+"""From the master's books to the immutable views of ``snapshot``. Views are cached until what
+they show changes, so a status of 10,000 drivers costs little more than its encoding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from stoker.core.values import UNLIMITED
 
 
 def worker_view(worker: Worker) -> WorkerView:
+    """The last one as long as it says the same: those who compare views then compare by identity."""
     record = worker.record
-    return WorkerView(
+    view = WorkerView(
         id=record.id,
         host=record.host,
         port=record.port,
@@ -27,6 +28,9 @@ def worker_view(worker: Worker) -> WorkerView:
         draining=record.drain.draining,
         running=len(worker.drivers) + len(worker.executors) + len(worker.dying),
     )
+    if view != worker.view:
+        worker.view = view
+    return worker.view or view
 
 
 def driver_view(driver: Driver) -> DriverView:
@@ -77,6 +81,7 @@ def executor_view(executor: ExecutorRecord) -> ExecutorView:
         memory_mib=executor.memory_mib,
         state=executor.state,
         started=executor.started,
+        ended=executor.ended,
         pid=executor.pid,
         exit=executor.exit,
     )

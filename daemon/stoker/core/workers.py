@@ -44,7 +44,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     before = books.worker_at.get((record.host, record.port))
     predecessor = books.workers.get(before) if before is not None and before != record.id else None
     record.drain = draining.carried_over(worker, predecessor, message)
-    worker.record = record
+    worker.record, worker.view = record, None
     worker.last_seen, worker.away_until = ctx.now.mono, None
     worker.leaving = worker.keeping = False
     books.add_worker(worker)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import secrets
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -21,11 +20,8 @@ from stoker.config import MasterConfig
 from stoker.core import master as core
 from stoker.core.effects import Effect, Invite, Send, batch_of
 from stoker.core.messages import (
-    Accepted,
-    Failed,
     FetchBlob,
     GetStatus,
-    KillJob,
     LogData,
     Message,
     MissingBlobs,
@@ -33,19 +29,18 @@ from stoker.core.messages import (
     ReadLog,
     Status,
     SubmitDriver,
-    Submitted,
     UploadChunk,
 )
 from stoker.core.snapshot import ClusterView
-from stoker.core.states import MasterState, Role
-from stoker.core.values import DriverDescription, Now
-from stoker.errors import InvariantBroken, ProtocolError
-from stoker.io.ask import ask_in_loop
+from stoker.core.states import MasterState
+from stoker.core.values import Now
+from stoker.errors import ProtocolError
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.io.transport import bracketed
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.blobs import BlobStore
+from stoker.master.dashboard import LeaderDashboard
 from stoker.master.hold import Hold
 from stoker.master.inside import Inside
 from stoker.master.relay import LogRelay
@@ -95,7 +90,9 @@ class MasterDaemon:
         self._inside = Inside(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
         self._prune_at = time.monotonic() + PRUNE_INTERVAL
-        self._seen: tuple[float, ClusterView] | None = None
+        self.dashboard = LeaderDashboard(
+            loop, self._core, self._relay, self._inside, self._hold, view=self._view, warnings=tuple(config.warnings)
+        )
 
     @property
     def url(self) -> str:
@@ -148,7 +145,8 @@ class MasterDaemon:
         if now.mono >= self._prune_at:
             self._prune_at = now.mono + PRUNE_INTERVAL
             self._blobs.prune(self._needed_blobs())
-        return now.mono if len(events) >= BATCH else min(self._core.next_deadline(), self._prune_at)
+        deadline = min(self._core.next_deadline(), self._prune_at, self.dashboard.sample(now))
+        return now.mono if len(events) >= BATCH else deadline
 
     def _wait(self, now: Now) -> float:
         """A round in which nothing may be decided. Reading is let through: it changes nothing."""
@@ -189,7 +187,7 @@ class MasterDaemon:
         """What concerns files and logs only; False when it is for the core to decide."""
         message = event.message
         if isinstance(message, ReadLog):
-            self._relay.ask(event.peer, message)
+            self._relay.ask_for(event.peer, message)
         elif isinstance(message, LogData):
             self._relay.answer(event.peer, message)
         elif isinstance(message, FetchBlob):
@@ -243,50 +241,12 @@ class MasterDaemon:
         drivers = self._core.ctx.books.drivers.values()
         return {artifact.sha256 for driver in drivers for artifact in driver.record.description.artifacts}
 
-    # --- for the dashboard's threads ---
-
-    def snapshot(self) -> ClusterView:
-        """An immutable view, at most 0.2 s old. Thread-safe."""
-        seen = self._seen
-        if seen is not None and time.monotonic() - seen[0] < 0.2:
-            return seen[1]
-        view = ask_in_loop(self.loop, self._view)
-        self._seen = (time.monotonic(), view)
-        return view
-
     def _view(self) -> ClusterView:
         """A master that waits takes no work, and says why."""
         view = self._core.view()
         if not self._hold.reason:
             return view
         return msgspec.structs.replace(view, state=MasterState.RECOVERING, warnings=(self._hold.reason, *view.warnings))
-
-    def kill(self, job_id: str, owner: str | None) -> str:
-        """Kill a driver or application; ``owner`` None may kill everybody's. Thread-safe. Raises NotFound, NotAuthorized,
-        Refused."""
-        answer = self._ask(KillJob(request=0, id=job_id), Role.ADMIN if owner is None else Role.CLIENT, owner or "")
-        if not isinstance(answer, Accepted):
-            raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
-        return answer.text
-
-    def submit(self, driver: DriverDescription, owner: str) -> str:
-        """Submit a driver; its id, once it is recorded. Thread-safe. Raises Refused."""
-        answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), Role.CLIENT, owner)
-        if not isinstance(answer, Submitted):
-            raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
-        return answer.driver_id
-
-    def _ask(self, message: Message, role: Role, owner: str) -> Message:
-        """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
-        Refused while this master waits."""
-
-        def handle(peer: bytes) -> None:
-            if self._hold.reason:
-                self._inside.take(peer, Failed(request=0, reason=self._hold.reason))
-            else:
-                self._core.handle(core.Received(peer, owner, role, message), _now())
-
-        return self._inside.ask(handle)
 
 
 def _now() -> Now:

@@ -11,10 +11,11 @@ import functools
 import gc
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stoker.config import MasterConfig
-from stoker.core.snapshot import ClusterView
+from stoker.core.messages import LogData, ReadLog
+from stoker.core.snapshot import ClusterView, Sample
 from stoker.core.values import DriverDescription
 from stoker.errors import Refused
 from stoker.io.auth import Authorizer, Keys
@@ -24,8 +25,9 @@ from stoker.io.sockets import Server
 from stoker.io.transport import bracketed
 from stoker.leader.base import Candidate, Elected, LeadershipEvent
 from stoker.master.daemon import MasterDaemon
+from stoker.master.dashboard import LeaderDashboard
 from stoker.master.services import Services
-from stoker.master.standby import Standby
+from stoker.master.standby import Standby, StandbyDashboard
 from stoker.web.serve import LazyWebServer
 
 LOG = logging.getLogger("stoker.master")
@@ -170,21 +172,28 @@ class Lifecycle:
         return make_app(self.snapshot, self, access=make_access(config.web, config.keys_dir), title=config.ui_title)
 
     def snapshot(self) -> ClusterView:
-        """Raises Refused while the master cannot answer."""
-        return self._staged().snapshot()
+        """Raises Refused while the master cannot answer, as all of these do."""
+        return self._dashboard().snapshot()
+
+    def history(self) -> Sequence[Sample]:
+        return self._dashboard().history()
+
+    def read_log(self, question: ReadLog) -> LogData:
+        return self._dashboard().read_log(question)
 
     def kill(self, job_id: str, owner: str | None) -> str:
-        """Kill a driver or application; ``owner`` None may kill everybody's. Raises NotFound, NotAuthorized or Refused."""
-        return self._staged().kill(job_id, owner)
+        return self._dashboard().kill(job_id, owner)
 
     def submit(self, driver: DriverDescription, owner: str) -> str:
-        """Submit a driver; its id, once it is recorded. Raises Refused."""
-        return self._staged().submit(driver, owner)
+        return self._dashboard().submit(driver, owner)
 
-    def _staged(self) -> Standby | MasterDaemon:
+    def drain(self, worker_id: str, *, drain: bool) -> str:
+        return self._dashboard().drain(worker_id, drain=drain)
+
+    def _dashboard(self) -> LeaderDashboard | StandbyDashboard:
         if self._stage is None:
             raise Refused("the master is starting: try again")
-        return self._stage
+        return self._stage.dashboard
 
 
 def _do_nothing() -> None:

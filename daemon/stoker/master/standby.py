@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 import stoker
-from stoker.core.messages import Failed, RegisterApplication, RegisterWorker
-from stoker.core.snapshot import ClusterView
+from stoker.core.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
+from stoker.core.snapshot import ClusterView, Sample
 from stoker.core.states import MasterState
 from stoker.core.values import DriverDescription
 from stoker.errors import NotFound, ProtocolError, Refused
@@ -44,6 +44,7 @@ class Standby:
         self._on_serving = on_serving
         self._elected: Elected | None = None
         self._following = Follow(None, "no election yet")
+        self.dashboard = StandbyDashboard(self.view)
 
     def run(self) -> Elected | None:
         """Until this master is elected; None when it is to stop, or has to stand for election anew."""
@@ -91,9 +92,8 @@ class Standby:
         except ProtocolError as error:
             LOG.error("cannot answer %r: %s", event.peer, error)
 
-    # --- for the dashboard's threads ---
-
-    def snapshot(self) -> ClusterView:
+    def view(self) -> ClusterView:
+        """What there is to show. Thread-safe."""
         leader = self._following.leader
         return ClusterView(
             url=self.url,
@@ -106,6 +106,19 @@ class Standby:
             warnings=() if leader is not None else (self._words(),),
         )
 
+
+class StandbyDashboard:
+    """A standby's pages: they lead to the leader, and nothing can be done on them."""
+
+    def __init__(self, view: Callable[[], ClusterView]) -> None:
+        self.snapshot = view
+
+    def history(self) -> tuple[Sample, ...]:
+        return ()
+
+    def read_log(self, question: ReadLog) -> LogData:
+        return LogData(request=question.request, error="this master is a standby: ask the leader")
+
     def kill(self, job_id: str, owner: str | None) -> str:
         """Raises NotFound: a standby knows no jobs."""
         raise NotFound(f"this master is a standby: ask the leader to kill {job_id}")
@@ -113,3 +126,7 @@ class Standby:
     def submit(self, driver: DriverDescription, owner: str) -> str:
         """Raises Refused, in the words by which Spark's clients know that they should ask the next master."""
         raise Refused("Current state is not alive: STANDBY. Can only accept driver submissions in ALIVE state.")
+
+    def drain(self, worker_id: str, *, drain: bool) -> str:
+        """Raises NotFound, as ``kill``."""
+        raise NotFound(f"this master is a standby: ask the leader to {'drain' if drain else 'undrain'} {worker_id}")

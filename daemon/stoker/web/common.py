@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,13 @@ from stoker.web.access.guard import guard, needs
 from stoker.web.access.login import add_login
 from stoker.web.access.policy import Access
 from stoker.web.csrf import Csrf
-from stoker.web.show import show_duration, show_exit, show_mib, show_time, web_link
+from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show_mib, show_time, web_link
 
 ROWS = 200  # shown in a table; JSON has them all
 _HERE = Path(__file__).parent
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",  # with no-referrer, browsers post our own forms with "Origin: null"
@@ -38,8 +41,16 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
     app = Flask(name, template_folder=str(_HERE / "templates"), static_folder=str(_HERE / "static"))
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(mib=show_mib, when=show_time, duration=show_duration, exit=show_exit, link=web_link)
-    app.jinja_env.globals.update(rows=ROWS, now=time.time)
+    app.jinja_env.filters.update(
+        mib=show_mib,
+        when=show_time,
+        duration=show_duration,
+        exit=show_exit,
+        link=web_link,
+        iso=show_iso,
+        size=show_bytes,
+    )
+    app.jinja_env.globals.update(rows=ROWS, now=time.time, asset=_assets(app))
     csrf = app.extensions["csrf"] = Csrf()
     guard(app, access, csrf)
     add_login(app, access, csrf)
@@ -47,6 +58,8 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
+        if request.endpoint == "static" and "v" in request.args and response.status_code == 200:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"  # another version, another URL
         for header, value in _HEADERS.items():
             response.headers.setdefault(header, value)
         return response
@@ -55,7 +68,7 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
     def http_error(error: HTTPException) -> Response:
         response = _error_answer(error.code or 500, error.description or "")
         for header, value in error.get_headers():
-            if header in {"Allow", "Retry-After", "WWW-Authenticate"}:
+            if header in {"Allow", "Retry-After", "WWW-Authenticate", "Content-Range"}:
                 response.headers[header] = value
         return response
 
@@ -69,6 +82,17 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
         return _error_answer(500, "The page could not be made; the daemon's log says why.")
 
     return app
+
+
+def _assets(app: Flask) -> Callable[[str], str]:
+    """Makes the URL of a static file, which names its content, so that browsers may keep it for ever."""
+
+    @functools.cache
+    def asset(name: str) -> str:
+        digest = hashlib.sha256((Path(str(app.static_folder)) / name).read_bytes()).hexdigest()
+        return f"/static/{name}?v={digest[:12]}"
+
+    return asset
 
 
 def as_json(value: object, status: int = 200) -> Response:

@@ -17,6 +17,7 @@ from werkzeug.exceptions import Forbidden
 class Csrf:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
+        self.PLACE = secrets.token_hex(32)  # in pages that are made for all visitors; ``give`` puts the visitor's there
 
     def token(self) -> str:
         """The visitor's token; a new one when it has none of ours."""
@@ -24,7 +25,10 @@ class Csrf:
         return token if self._is_ours(token) else self._seal(secrets.token_hex(16))
 
     def give(self, response: Response, token: str) -> Response:
-        response.set_cookie(_cookie(), token, httponly=True, samesite="Strict", secure=request.is_secure)
+        if response.status_code == 200:
+            response.set_data(response.get_data().replace(self.PLACE.encode(), token.encode()))
+        if request.cookies.get(_cookie(), "") != token:
+            response.set_cookie(_cookie(), token, httponly=True, samesite="Strict", secure=request.is_secure)
         return response
 
     def check(self) -> None:

@@ -1,39 +1,84 @@
-"""A window of what a job wrote, as ``/logPage/`` and ``/log`` ask for it (spec 15.4)."""
+"""Windows of what a job wrote, and searching it, as ``/logPage/`` and ``/log`` ask for it (spec 15.4).
+
+The worker reads its own files, the master asks the worker; both answer ``ReadLog`` with ``LogData``.
+"""
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-from typing import NamedTuple, Protocol
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlencode
 
-from flask import request
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
 
+from stoker.core.messages import LogData, ReadLog, Stream
+from stoker.core.values import APP_ID, DRIVER_ID
 from stoker.web.common import whole_number
 
 WINDOW = 100 * 1024  # bytes shown by default, from the end
 MAX_WINDOW = 1024 * 1024  # bytes at most
+MAX_FIND = 200  # characters of a text that is searched for
+SEARCH_FOR = 2.0  # seconds; then the page says how far it came and leads on
+READERS = 2  # requests that may wait for a worker at once: pages must have a thread even when workers are frozen
+BEFORE_MATCH = 8 * 1024  # bytes shown before what was found
+_SEARCH_STEP = 4 << 20  # bytes
+_END = 1 << 62  # bytes: beyond the end of every file
+
+ReadLogs = Callable[[ReadLog], LogData]
 
 
-class LogPaths(Protocol):
-    def path(self, job_id: str, executor_id: int, stream: str) -> Path | None:
-        """Where the output of a driver, or of an application's executor, is. None for names that are not of this
-        program's making: so no path is ever made of what a browser says."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Names one output: of a driver, or of an application's executor (``executor_id`` >= 0)."""
+
+    job_id: str
+    executor_id: int
+    stream: Stream
+
+    @classmethod
+    def asked_for(cls, args: Mapping[str, str]) -> Output:
+        """By driverId, or appId and executorId; and logType. Raises BadRequest: no path is made of what a browser says."""
+        driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
+        executor = whole_number("executorId", -1) if app else -1
+        is_driver = not app and DRIVER_ID.fullmatch(driver)
+        is_executor = not driver and APP_ID.fullmatch(app) and 0 <= executor < 2**31
+        if stream == "stdout" and (is_driver or is_executor):
+            return cls(driver or app, executor, "stdout")
+        if stream == "stderr" and (is_driver or is_executor):
+            return cls(driver or app, executor, "stderr")
+        raise BadRequest("Name a driverId, or an appId and an executorId, and logType=stdout or stderr.")
+
+    @property
+    def is_driver(self) -> bool:
+        return self.executor_id < 0
+
+    @property
+    def name(self) -> str:
+        return self.job_id if self.is_driver else f"{self.job_id}/{self.executor_id}"
+
+    def query(self, stream: str = "") -> str:
+        """The same output, or the other stream of it, in a link."""
+        job = {"driverId": self.job_id} if self.is_driver else {"appId": self.job_id, "executorId": self.executor_id}
+        return urlencode({**job, "logType": stream or self.stream})
 
 
 class Window(NamedTuple):
-    """Bytes ``start`` to ``end`` of ``size``; ``query`` names the same output in a link."""
+    """Bytes ``start`` to ``end`` of ``size``. ``ended``: nothing will follow them; ``waiting``: it has not started yet."""
 
-    name: str
-    path: str
     start: int
     end: int
     size: int
-    text: str
-    query: str
+    data: bytes
     length: int
+    ended: bool = False
+    waiting: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.data.decode(errors="replace")
 
     @property
     def before(self) -> int:
@@ -46,45 +91,70 @@ class Window(NamedTuple):
         return self.end if self.end < self.size else max(self.size - self.length, 0)
 
 
-def read_window(logs: LogPaths) -> Window:
-    """The window the request asks for: driverId, or appId and executorId; logType; offset and byteLength in bytes. What
-    lies outside of the file is moved into it. Raises BadRequest, NotFound."""
-    args = request.args
-    driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
-    executor = whole_number("executorId", -1) if app else -1
-    path = None if driver and app else logs.path(driver or app, executor, stream)
-    if path is None:
-        raise BadRequest("Name a driverId, or an appId and an executorId, and logType=stdout or stderr.")
-    length = min(max(whole_number("byteLength", WINDOW), 0), MAX_WINDOW)
-    name, query = (
-        (driver, f"driverId={driver}") if driver else (f"{app}/{executor}", f"appId={app}&executorId={executor}")
-    )
-    descriptor = _open(path, f"{stream} of {name}")
-    try:
-        size = os.fstat(descriptor).st_size
-        start = min(max(whole_number("offset", size - length), 0), size)
-        data = os.pread(descriptor, length, start)
-    finally:
-        os.close(descriptor)
-    return Window(
-        name=name,
-        path=f"{name}/{stream}",
-        start=start,
-        end=start + len(data),
-        size=size,
-        text=data.decode(errors="replace"),
-        query=f"{query}&logType={stream}&byteLength={length}",
-        length=length,
-    )
+class Found(NamedTuple):
+    """``at``: where it is, or None. ``looked_to``: how far was searched; ``is_all``: to the end, or the beginning."""
+
+    at: int | None
+    looked_to: int
+    is_all: bool
 
 
-def _open(path: Path, what: str) -> int:
-    """A job owns its folder and may put anything there: a link to elsewhere is not followed, a pipe not waited for."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        raise NotFound(f"There is no {what} on this worker (any more).") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotFound(f"The {what} is not a file.")
-    return descriptor
+class LogReaders:
+    """Bounds how many threads of the dashboard wait for workers at once."""
+
+    def __init__(self, read: ReadLogs) -> None:
+        self._read = read
+        self._places = threading.BoundedSemaphore(READERS)
+
+    def window(self, output: Output, *, start: int | None = None, length: int = WINDOW) -> Window:
+        """``start`` None: the last ``length`` bytes. What lies outside of the file is moved into it. Raises NotFound,
+        ServiceUnavailable, and what reading raises."""
+        length = min(max(length, 0), MAX_WINDOW)
+        offset = -length if start is None else min(max(start, 0), _END)
+        data = self._ask(output, offset or _END, length) if start is None else self._ask(output, offset, length)
+        if start is not None and data.offset != offset and not data.waiting:  # it is beyond the end
+            data = self._ask(output, data.size, 0)
+        at = data.size if length == 0 and start is None else data.offset
+        return Window(at, at + len(data.data), data.size, data.data, length, data.ended, data.waiting)
+
+    def find(self, output: Output, text: str, start: int, *, backwards: bool) -> Found:
+        """The first place at ``start`` or later, or the last one before it. Raises as ``window`` does."""
+        until = time.monotonic() + SEARCH_FOR
+        at = min(max(start, 0), _END)
+        while True:
+            question = self._question(output, at, _SEARCH_STEP, find=text, backwards=backwards)
+            data = self._answer(output, question)
+            at = data.offset - data.searched if backwards else data.offset + data.searched
+            is_all = data.waiting or (at <= 0 if backwards else at >= data.size)
+            if data.found >= 0:
+                return Found(data.found, at, is_all)
+            if data.searched == 0 and not is_all:
+                raise NotFound("The worker that has this output is of a release that cannot search.")
+            if is_all or time.monotonic() > until:
+                return Found(None, at, is_all)
+
+    def _ask(self, output: Output, offset: int, limit: int) -> LogData:
+        return self._answer(output, self._question(output, offset, limit))
+
+    def _question(self, output: Output, offset: int, limit: int, *, find: str = "", backwards: bool = False) -> ReadLog:
+        return ReadLog(
+            request=0,
+            id=output.job_id,
+            executor_id=output.executor_id,
+            stream=output.stream,
+            offset=offset,
+            limit=limit,
+            find=find,
+            backwards=backwards,
+        )
+
+    def _answer(self, output: Output, question: ReadLog) -> LogData:
+        if not self._places.acquire(timeout=SEARCH_FOR):
+            raise ServiceUnavailable("Too many are reading logs at the moment: try again.")
+        try:
+            data = self._read(question)
+        finally:
+            self._places.release()
+        if data.error:
+            raise NotFound(f"There is no {output.stream} of {output.name} to read: {data.error}.")
+        return data

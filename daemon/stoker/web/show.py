@@ -19,6 +19,23 @@ def show_time(seconds: float) -> str:
     return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
 
 
+def show_iso(seconds: float) -> str:
+    """For machines: ``2026-11-21T10:30:00Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def show_bytes(count: int) -> str:
+    """``512 bytes``, ``1.5 KiB``, ``3.2 MiB``."""
+    if count < 1024:
+        return f"{count} byte{'s' * (count != 1)}"
+    size = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
+
+
 def show_duration(seconds: float) -> str:
     if seconds < 1:
         return f"{max(0, round(seconds * 1000))} ms"

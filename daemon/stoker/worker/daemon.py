@@ -74,7 +74,7 @@ class WorkerDaemon:
             failed=lambda key, exit: self._core.could_not_prepare(key, exit, _now()),
             in_loop=loop.call_soon_threadsafe,
         )
-        self.logs = LogReader(config.work_dir, is_over=self._is_over, reply=self._answer_log)
+        self._logs = LogReader(config.work_dir, is_over=self._is_over, reply=self._answer_log)
         self._house = Housekeeping(config, self._cache, self._preparer, self._active_names)
         self._view = WorkerView(self._core)
         self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)
@@ -119,14 +119,14 @@ class WorkerDaemon:
             self._core.tick(now)
         self._do_effects()
         self._say_when_ready()
-        self.logs.look(now.mono)
+        self._logs.look(now.mono)
         if now.mono >= self._ping_at:
             self._ping_at = now.mono + self._ping_every
             self._keeper.say({"op": "ping"})
         written = self._keeper.flush()
         self._house.look(now.mono)
         self._end_if_done()
-        deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self.logs.next_deadline())
+        deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self._logs.next_deadline())
         deadline = min(deadline, self._ping_at, self._house.next_deadline())
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
 
@@ -153,7 +153,7 @@ class WorkerDaemon:
                 self._core.link_closed(address, event.reason, denied=event.denied, now=now)
                 self._cache.master_lost()
             elif isinstance(event, ReadLog):
-                self.logs.ask(address, event, now.mono)
+                self._logs.ask(address, event, now.mono)
             elif isinstance(event, BlobData):
                 self._cache.received(event)
             else:
@@ -279,7 +279,7 @@ class WorkerDaemon:
         job = self._core.jobs.get(key)
         if job is not None:
             self._view.finished(job)
-        self.logs.wake(now.mono)
+        self._logs.wake(now.mono)
 
     def _adopt(self, kept: list[dict[str, Any]], now: Now) -> None:
         """What the keeper has from before this daemon started."""
@@ -316,6 +316,10 @@ class WorkerDaemon:
 
     def _active_names(self) -> set[str]:
         return {job.driver_id if isinstance(job, DriverJob) else job.app_id for job in self._core.jobs.values()}
+
+    def read_log(self, question: ReadLog) -> LogData:
+        """For the dashboard's threads, in the loop as well. Raises Refused when the daemon is too busy."""
+        return ask_in_loop(self._loop, lambda: self._logs.read(question))
 
     def page(self) -> WorkerPage:
         """For the dashboard's threads: asked for in the loop, so that nobody reads the books while they change."""

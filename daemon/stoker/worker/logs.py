@@ -13,6 +13,8 @@ from stoker.core.messages import LogData, ReadLog
 from stoker.core.values import APP_ID, DRIVER_ID
 
 MAX_READ = 1 << 20  # bytes
+MAX_SEARCH = 4 << 20  # bytes looked through for one answer: some ten milliseconds of the worker's loop
+MAX_FIND = 1000  # characters
 LOOK_EVERY = 0.02  # seconds, only while somebody waits
 _STREAMS = re.compile(r"stdout|stderr")
 
@@ -43,7 +45,7 @@ class LogReader:
         self._look_at = float("inf")
 
     def ask(self, address: str, message: ReadLog, now: float) -> None:
-        answer = self._read(message)
+        answer = self.read(message)
         if message.wait > 0 and not answer.data and not answer.ended and not answer.error:
             self._waiting.append(_Waiting(address, message, now + message.wait))
             self._look_at = min(self._look_at, now + LOOK_EVERY)
@@ -56,7 +58,7 @@ class LogReader:
             return
         still = []
         for waiting in self._waiting:
-            answer = self._read(waiting.message)
+            answer = self.read(waiting.message)
             if answer.data or answer.ended or answer.error or now >= waiting.until:
                 self._reply(waiting.address, answer)
             else:
@@ -82,7 +84,8 @@ class LogReader:
             return self._work_dir / job_id / str(executor_id) / stream
         return None
 
-    def _read(self, message: ReadLog) -> LogData:
+    def read(self, message: ReadLog) -> LogData:
+        """What there is now; ``message.wait`` is the business of ``ask``."""
         path = self.path(message.id, message.executor_id, message.stream)
         if path is None:
             return LogData(request=message.request, error="that is not the name of an output")
@@ -97,16 +100,38 @@ class LogReader:
         except OSError as error:
             return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return LogData(request=message.request, error="the output is not a file (any more)")
-            size = status.st_size
-            offset = max(0, size + message.offset) if message.offset < 0 else message.offset
-            if offset > size:
-                offset = 0  # it was rolled: what follows is in a new file
-            data = os.pread(descriptor, max(0, min(message.limit, MAX_READ)), offset)
+            return self._read_open(descriptor, message, over=over)
         finally:
             os.close(descriptor)
+
+    def _read_open(self, descriptor: int, message: ReadLog, *, over: bool) -> LogData:
+        status = os.fstat(descriptor)
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            return LogData(request=message.request, error="the output is not a file (any more)")
+        if message.find:
+            return _search(descriptor, size, message)
+        offset = _offset(size, message)
+        if offset > size:
+            offset = 0  # it was rolled: what follows is in a new file
+        data = os.pread(descriptor, max(0, min(message.limit, MAX_READ)), offset)
         ended = over and offset + len(data) >= size
         file = f"{self._machine}.{status.st_dev:x}.{status.st_ino:x}"
         return LogData(request=message.request, offset=offset, size=size, data=data, ended=ended, file=file)
+
+
+def _offset(size: int, message: ReadLog) -> int:
+    return max(0, size + message.offset) if message.offset < 0 else message.offset
+
+
+def _search(descriptor: int, size: int, message: ReadLog) -> LogData:
+    """Matches *begin* in the part that is looked through, so parts neither overlap nor leave gaps."""
+    wanted = message.find[:MAX_FIND].encode(errors="replace").lower()
+    offset = min(_offset(size, message), size)
+    room = offset if message.backwards else size - offset
+    part = min(max(message.limit, 1), MAX_SEARCH, room)
+    start = offset - part if message.backwards else offset
+    text = os.pread(descriptor, part + len(wanted) - 1, start).lower()
+    at = text.rfind(wanted) if message.backwards else text.find(wanted)
+    found = -1 if at < 0 else start + at
+    return LogData(request=message.request, offset=offset, size=size, found=found, searched=part)

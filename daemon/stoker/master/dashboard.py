@@ -1,0 +1,137 @@
+"""What a leading master's dashboard asks of it: snapshots, an hour of samples, output of jobs, and changes.
+
+All methods but ``sample`` are for the dashboard's threads. They never read the books: the loop does, between two rounds.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from stoker.core.history import INTERVAL, History, take_sample
+from stoker.core.master import MasterCore, Received
+from stoker.core.messages import (
+    Accepted,
+    DrainWorkers,
+    Failed,
+    KillJob,
+    LogData,
+    Message,
+    ReadLog,
+    SubmitDriver,
+    Submitted,
+)
+from stoker.core.snapshot import ClusterView, Sample
+from stoker.core.states import Role
+from stoker.core.values import DriverDescription, Now
+from stoker.errors import InvariantBroken, Unreachable
+from stoker.io.ask import ask_in_loop
+from stoker.io.loop import Loop
+from stoker.master.hold import Hold
+from stoker.master.inside import Inside
+from stoker.master.relay import LogRelay
+
+VIEW_AGE = 0.2  # seconds a snapshot is good for
+VIEW_SHARE = 0.02  # of the loop's time that snapshots may cost; a large cluster's are good for longer
+LOG_WITHIN = 5.0  # seconds a worker may take to answer a browser
+
+
+class LeaderDashboard:
+    """``view`` makes a snapshot, in the loop; ``warnings`` are shown on top of every page."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        core: MasterCore,
+        relay: LogRelay,
+        inside: Inside,
+        hold: Hold,
+        *,
+        view: Callable[[], ClusterView],
+        warnings: tuple[str, ...],
+    ) -> None:
+        self._loop = loop
+        self._core = core
+        self._relay = relay
+        self._inside = inside
+        self._hold = hold
+        self._make_view = view
+        self._warnings = warnings
+        self._history = History()
+        self._sample_at = 0.0
+        self._lock = threading.Lock()
+        self._view: ClusterView | None = None
+        self._view_until = 0.0
+
+    def sample(self, now: Now) -> float:
+        """Called by the loop, at the latest when it said the last time (``time.monotonic`` seconds)."""
+        if now.mono >= self._sample_at:
+            self._sample_at = now.mono + INTERVAL
+            self._history.add(take_sample(self._core.ctx.books, now.wall))
+        return self._sample_at
+
+    def snapshot(self) -> ClusterView:
+        """An immutable view, at most ``VIEW_AGE`` old; older in a cluster so large that making one takes more than
+        ``VIEW_SHARE`` of that time. Raises Refused when the loop is too busy."""
+        with self._lock:
+            if self._view is None or time.monotonic() >= self._view_until:
+                self._view, cost = ask_in_loop(self._loop, self._timed_view)
+                self._view_until = time.monotonic() + max(VIEW_AGE, cost / VIEW_SHARE)
+            return self._view
+
+    def _timed_view(self) -> tuple[ClusterView, float]:
+        """A view, and the seconds it took."""
+        start = time.perf_counter()
+        view = self._make_view()
+        view = msgspec.structs.replace(view, warnings=(*view.warnings, *self._warnings))
+        return view, time.perf_counter() - start
+
+    def history(self) -> tuple[Sample, ...]:
+        """Use of the cluster over the last hour, oldest first."""
+        return self._history.samples
+
+    def read_log(self, question: ReadLog) -> LogData:
+        """What the worker that has the output answers, or why nobody can. Raises Unreachable when it does not in time."""
+        answers: queue.SimpleQueue[LogData] = queue.SimpleQueue()
+        self._loop.call_soon_threadsafe(lambda: self._relay.ask(question, answers.put))
+        try:
+            return answers.get(timeout=LOG_WITHIN)
+        except queue.Empty:
+            raise Unreachable("the worker that has this output does not answer: try again") from None
+
+    def kill(self, job_id: str, owner: str | None) -> str:
+        """Kill a driver or application; ``owner`` None may kill everybody's. Raises NotFound, NotAuthorized, Refused."""
+        answer = self._ask(KillJob(request=0, id=job_id), Role.ADMIN if owner is None else Role.CLIENT, owner or "")
+        if not isinstance(answer, Accepted):
+            raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
+        return answer.text
+
+    def drain(self, worker_id: str, *, drain: bool) -> str:
+        """Have a worker get nothing new, or let it work again; what was done, in words. Raises NotFound, Refused."""
+        self._ask(DrainWorkers(request=0, workers=(worker_id,), drain=drain), Role.ADMIN, "")
+        return f"{worker_id} is draining" if drain else f"{worker_id} gets work again"
+
+    def submit(self, driver: DriverDescription, owner: str) -> str:
+        """Submit a driver; its id, once it is recorded. Raises Refused."""
+        answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), Role.CLIENT, owner)
+        if not isinstance(answer, Submitted):
+            raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
+        return answer.driver_id
+
+    def _ask(self, message: Message, role: Role, owner: str) -> Message:
+        """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
+        Refused while this master waits."""
+
+        def handle(peer: bytes) -> None:
+            self._view_until = 0.0  # who changes something wants to see it
+            if self._hold.reason:
+                self._inside.take(peer, Failed(request=0, reason=self._hold.reason))
+            else:
+                self._core.handle(Received(peer, owner, role, message), Now(time.monotonic(), time.time()))
+
+        return self._inside.ask(handle)

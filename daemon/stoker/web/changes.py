@@ -1,0 +1,71 @@
+"""What the master's pages change: jobs are killed, workers drained. Forms only; who sends them is checked before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlencode
+
+from flask import Flask, Response, redirect, request
+from werkzeug.exceptions import BadRequest, Forbidden
+from werkzeug.wrappers import Response as BaseResponse
+
+from stoker.core.access import AccessRole
+from stoker.errors import StokerError
+from stoker.web.access.audit import audit
+from stoker.web.access.guard import needs
+from stoker.web.access.policy import Access, who
+from stoker.web.common import refusal
+
+
+class Changes(Protocol):
+    """Called from the dashboard's threads; both return what was done, in words, and raise StokerError, whose text is
+    shown."""
+
+    def kill(self, job_id: str, owner: str | None) -> str:
+        """Kill a driver or application. ``owner``: only what was submitted by that one; None: anybody's."""
+        ...
+
+    def drain(self, worker_id: str, *, drain: bool) -> str:
+        """Have a worker get nothing new, or let it work again."""
+        ...
+
+
+def add_changes(app: Flask, control: Changes, access: Access) -> None:
+    def check() -> None:
+        if not access.kill_enabled:
+            raise Forbidden("Changing things from this dashboard is switched off (spark.ui.killEnabled).")
+
+    @app.post("/app/kill/")
+    @app.post("/driver/kill/")
+    @needs(AccessRole.SUBMITTER)
+    def kill() -> BaseResponse:
+        check()
+        job_id = request.form.get("id", "")
+        if request.form.get("terminate") != "true" or not job_id:
+            raise BadRequest("A kill needs an id and terminate=true.")
+        return _do("kill", job_id, lambda: control.kill(job_id, who().kills_as), "/")
+
+    @app.post("/worker/drain/")
+    @needs(AccessRole.OPERATOR)
+    def drain() -> BaseResponse:
+        check()
+        worker, wanted = request.form.get("worker", ""), request.form.get("drain")
+        if wanted not in {"true", "false"} or not worker:
+            raise BadRequest("Draining needs a worker's id and drain=true or drain=false.")
+        then = f"/worker/?{urlencode({'workerId': worker})}"
+        is_on = wanted == "true"
+        return _do("drain" if is_on else "undrain", worker, lambda: control.drain(worker, drain=is_on), then)
+
+
+def _do(action: str, target: str, change: Callable[[], str], then: str) -> BaseResponse:
+    """Our scripts are told in words what was done (they ask for text), browsers without them are led on."""
+    try:
+        said = change()
+    except StokerError as error:
+        audit(action, target, str(error))
+        raise refusal(error) from None
+    audit(action, target)
+    if request.accept_mimetypes.best == "text/plain":
+        return Response(said, mimetype="text/plain")
+    return redirect(then, 303)

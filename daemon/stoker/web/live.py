@@ -1,0 +1,127 @@
+"""Pages that many browsers ask for again and again: made once for all of them, and not sent when nothing has changed.
+
+A page polls itself (docs/adr, "Dashboards poll themselves"): it sends the tag of what it shows and mostly gets 304. The tag
+counts changes of the cluster; heartbeats, and the passing of time, are none.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+
+from flask import Response, request
+
+from stoker.core.snapshot import ClusterView, WorkerView
+from stoker.core.waiting import Waiting
+from stoker.web.spark_json import alive_workers, spark_state
+
+PAGES_KEPT = 16  # bodies, of at most some 300 kB each
+BODY_AGE = 5.0  # seconds a body is sent for: durations in it are of when it was made
+
+
+class Scene:
+    """One state of the cluster, with what pages want to know of it worked out at most once."""
+
+    def __init__(self, cluster: ClusterView, version: int) -> None:
+        self.cluster = cluster
+        self.version = version
+
+    @cached_property
+    def waiting(self) -> Waiting:
+        return Waiting(self.cluster)
+
+    @cached_property
+    def workers(self) -> dict[str, WorkerView]:
+        return {worker.id: worker for worker in self.cluster.workers}
+
+    @cached_property
+    def alive(self) -> list[WorkerView]:
+        return alive_workers(self.cluster)
+
+    @cached_property
+    def worker_states(self) -> Counter[str]:
+        return Counter(spark_state(worker).value for worker in self.cluster.workers)
+
+    @cached_property
+    def active_states(self) -> Counter[str]:
+        return Counter(driver.state.value for driver in self.cluster.active_drivers)
+
+    @cached_property
+    def completed_states(self) -> Counter[str]:
+        return Counter(driver.state.value for driver in self.cluster.completed_drivers)
+
+    @cached_property
+    def app_states(self) -> Counter[str]:
+        return Counter(app.state.value for app in self.cluster.active_apps)
+
+
+class LivePages:
+    """``snapshot`` may raise StokerError. All methods are thread-safe."""
+
+    def __init__(self, snapshot: Callable[[], ClusterView]) -> None:
+        self._snapshot = snapshot
+        self._lock = threading.Lock()
+        self._scene: Scene | None = None
+        self._start = secrets.token_hex(4)  # tags of an earlier master mean nothing
+        self._bodies: OrderedDict[str, tuple[float, str]] = OrderedDict()
+
+    def scene(self) -> Scene:
+        cluster = self._snapshot()
+        with self._lock:
+            last = self._scene
+            if last is None or last.cluster is not cluster:
+                changed = last is None or not _is_same(last.cluster, cluster)
+                version = 0 if last is None else last.version + changed
+                if last is None or changed:
+                    self._scene = Scene(cluster, version)
+                else:
+                    last.cluster = cluster  # only heartbeats differ: what was worked out stays true
+            assert self._scene is not None
+            return self._scene
+
+    def answer(self, scene: Scene, make: Callable[[], str], *, visitor: str = "", also: object = "") -> Response:
+        """304 for a browser that shows this already, else what ``make`` makes, or made just now for an earlier
+        request. ``visitor``: what the body depends on besides the URL; ``also``: what it shows besides the
+        scene."""
+        tag = f"{self._start}-{scene.version}-{also}"
+        if request.if_none_match.contains(tag):
+            response = Response(status=304)
+        else:
+            response = Response(self._body(f"{visitor} {tag} {request.full_path}", make))
+        response.set_etag(tag)
+        return response
+
+    def _body(self, key: str, make: Callable[[], str]) -> str:
+        now = time.monotonic()
+        with self._lock:
+            kept = self._bodies.get(key)
+        if kept is not None and now - kept[0] < BODY_AGE:
+            return kept[1]
+        body = make()
+        with self._lock:
+            self._bodies[key] = (now, body)
+            self._bodies.move_to_end(key)
+            while len(self._bodies) > PAGES_KEPT:
+                self._bodies.popitem(last=False)
+        return body
+
+
+def _is_same(old: ClusterView, new: ClusterView) -> bool:
+    """Whether pages show the same. Views are kept as long as they say the same, so this is mostly a comparison of
+    identities."""
+    return all(getattr(old, name) == getattr(new, name) for name in _OF_CLUSTER) and (
+        len(old.workers) == len(new.workers)
+        and all(a is b or _is_same_worker(a, b) for a, b in zip(old.workers, new.workers, strict=True))
+    )
+
+
+def _is_same_worker(old: WorkerView, new: WorkerView) -> bool:
+    return all(getattr(old, name) == getattr(new, name) for name in _OF_WORKER)
+
+
+_OF_CLUSTER = tuple(name for name in ClusterView.__struct_fields__ if name != "workers")
+_OF_WORKER = tuple(name for name in WorkerView.__struct_fields__ if name != "last_heartbeat")

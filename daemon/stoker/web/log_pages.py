@@ -1,0 +1,167 @@
+"""Output of jobs in a browser, on the worker and, through the master, on the master: pages, plain text, bytes (spec 15.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import BadRequest, RequestedRangeNotSatisfiable
+from werkzeug.http import parse_range_header
+
+from stoker.web.common import whole_number
+from stoker.web.log_window import (
+    BEFORE_MATCH,
+    MAX_FIND,
+    MAX_WINDOW,
+    WINDOW,
+    Found,
+    LogReaders,
+    Output,
+    ReadLogs,
+    Window,
+)
+
+MAX_FILE = 16 * MAX_WINDOW  # bytes of one answer with bytes as they are: a browser may be slow to take them
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # colours, and what cannot be shown
+
+
+class Piece(NamedTuple):
+    text: str
+    is_match: bool
+
+
+def add_log_pages(app: Flask, read: ReadLogs, *, back: str) -> None:
+    """``back`` names the daemon whose dashboard this is: Master or Worker."""
+    logs = LogReaders(read)
+
+    @app.get("/logPage/")
+    def log_page() -> str:
+        output = Output.asked_for(request.args)
+        find, found = _search(logs, output)
+        window = _asked_window(logs, output, found)
+        values: dict[str, Any] = {
+            "output": output,
+            "window": window,
+            "find": find,
+            "found": found,
+            "pieces": _pieces(_readable(window.text), find),
+            "link": _linker(output, window.length),
+            "back": back,
+            "max_file": MAX_FILE,
+        }
+        return render_template("log.html", title=f"{output.stream} log page for {output.name}", **values)
+
+    @app.get("/log/")
+    def log_text() -> Response:
+        output = Output.asked_for(request.args)
+        window = _asked_window(logs, output, None)
+        head = f"==== Bytes {window.start}-{window.end} of {window.size} of {output.name}/{output.stream} ====\n"
+        return Response(head + window.text, mimetype="text/plain")
+
+    @app.get("/logFile/")
+    def log_file() -> Response:
+        """Bytes as they are, as a Range asks for; without one the last ``MAX_FILE``."""
+        return _bytes_answer(logs, Output.asked_for(request.args), as_file="download" in request.args)
+
+    @app.get("/logTail/")
+    def log_tail() -> Response:
+        """What those ask for who follow: the bytes at offset (below 0: from the end), possibly none. Its headers: Log-Start
+        and Log-Size in bytes, and Log-State: waiting (it has not started), running, or ended (nothing will follow)."""
+        output = Output.asked_for(request.args)
+        offset, length = whole_number("offset", 0), min(whole_number("byteLength", WINDOW), MAX_WINDOW)
+        window = logs.window(output, length=-offset) if offset < 0 else logs.window(output, start=offset, length=length)
+        response = Response(window.data, mimetype="text/plain")
+        response.headers["Log-Start"] = str(window.start)
+        response.headers["Log-Size"] = str(window.size)
+        response.headers["Log-State"] = "waiting" if window.waiting else "ended" if window.ended else "running"
+        return response
+
+
+def _asked_window(logs: LogReaders, output: Output, found: Found | None) -> Window:
+    length = whole_number("byteLength", WINDOW)
+    if found is not None and found.at is not None:
+        return logs.window(output, start=max(found.at - BEFORE_MATCH, 0), length=length)
+    return logs.window(output, start=whole_number("offset", 0) if request.args.get("offset") else None, length=length)
+
+
+def _search(logs: LogReaders, output: Output) -> tuple[str, Found | None]:
+    find = request.args.get("find", "")
+    if not find:
+        return "", None
+    if len(find) > MAX_FIND:
+        raise BadRequest(f"Search for at most {MAX_FIND} characters.")
+    backwards = request.args.get("direction", "up") == "up"  # the newest first, which is what people look for
+    start = whole_number("from", 1 << 62 if backwards else 0)
+    return find, logs.find(output, find, start, backwards=backwards)
+
+
+def _linker(output: Output, length: int) -> Any:
+    """Makes links to the same output: ``link(offset=7)``, ``link(path="/logFile/")``."""
+
+    def link(path: str = "/logPage/", stream: str = "", **more: object) -> str:
+        size = {} if length == WINDOW else {"byteLength": length}
+        rest = urlencode({**size, **more})
+        return f"{path}?{output.query(stream)}" + (f"&{rest}" if rest else "")
+
+    return link
+
+
+def _readable(text: str) -> str:
+    return _ESCAPES.sub("", text.replace("\r\n", "\n"))
+
+
+def _pieces(text: str, find: str) -> list[Piece]:
+    if not find:
+        return [Piece(text, False)]
+    parts = re.split(f"({re.escape(find)})", text, flags=re.IGNORECASE)
+    return [Piece(part, index % 2 == 1) for index, part in enumerate(parts) if part]
+
+
+# --- bytes ---
+
+
+def _bytes_answer(logs: LogReaders, output: Output, *, as_file: bool) -> Response:
+    last = logs.window(output, length=1)
+    size = last.size
+    start, stop, asked = _range(size)
+    if start >= stop and asked:
+        raise RequestedRangeNotSatisfiable(size, description="There is nothing there (yet).")
+    response = Response(
+        b"" if request.method == "HEAD" else _read_all(logs, output, start, stop),
+        206 if asked or stop - start < size else 200,
+        mimetype="text/plain" if not as_file else "application/octet-stream",
+    )
+    if response.status_code == 206:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    response.content_length = stop - start
+    response.headers["Accept-Ranges"] = "bytes"
+    if as_file:
+        name = f"{output.name.replace('/', '-')}.{output.stream}"
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}.txt"'
+    return response
+
+
+def _range(size: int) -> tuple[int, int, bool]:
+    """First byte, end, and whether a range was asked for; of several, or what cannot be read, none was."""
+    wanted = parse_range_header(request.headers.get("Range"))
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+        return max(size - MAX_FILE, 0), size, False
+    first, stop = wanted.ranges[0]
+    if first < 0:
+        first, stop = max(size + first, 0), size
+    first = min(first, size)
+    stop = min(size if stop is None else stop, size, first + MAX_FILE)
+    return first, stop, True
+
+
+def _read_all(logs: LogReaders, output: Output, start: int, stop: int) -> Iterator[bytes]:
+    """Ends early when the file became shorter meanwhile."""
+    while start < stop:
+        window = logs.window(output, start=start, length=min(stop - start, MAX_WINDOW))
+        if window.start != start or not window.data:
+            return
+        yield window.data
+        start += len(window.data)

@@ -1,0 +1,183 @@
+"""The master's pages (spec 15.1, 15.2): the overview, one application, one driver, one worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import NotFound
+
+from stoker.core.access import AccessRole
+from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
+from stoker.core.states import ApplicationState, DriverState
+from stoker.web.access.policy import Access, who
+from stoker.web.common import as_json
+from stoker.web.csrf import Csrf
+from stoker.web.listing import Listing
+from stoker.web.live import LivePages, Scene
+from stoker.web.tables import ACTIVE_APPS, ACTIVE_DRIVERS, COMPLETED_APPS, COMPLETED_DRIVERS, WORKERS
+from stoker.web.timeline import app_timeline, driver_timeline
+
+Item = TypeVar("Item", AppView, DriverView, WorkerView)
+REASONS = 3  # of waiting drivers and applications, on the overview
+EXECUTORS = 200  # rows of one application's page
+
+
+class Reason(NamedTuple):
+    path: str
+    id: str
+    why: str
+
+
+class ExecutorOf(NamedTuple):
+    app: AppView
+    executor: ExecutorView
+
+
+class PageMaker(Protocol):
+    def __call__(
+        self, template: str, scene: Scene, make: Callable[[], dict[str, Any]], *, also: object = ""
+    ) -> Response:
+        """The page of what ``make`` tells the template, unless the browser shows it already."""
+        ...
+
+
+def add_pages(
+    app: Flask,
+    snapshot: Callable[[], ClusterView],
+    history: Callable[[], Sequence[Sample]],
+    *,
+    access: Access,
+    title: str,
+) -> None:
+    """``title`` is spark.ui.title."""
+    live = LivePages(snapshot)
+    page = _page_maker(live, app.extensions["csrf"], access, title)
+    _add_overview(app, live, page)
+    _add_details(app, live, page)
+
+    @app.get("/history/")
+    def usage() -> Response:
+        """The samples after ``since``, a list for each field: what the charts show."""
+        since = request.args.get("since", 0.0, type=float)
+        samples = [sample for sample in history() if sample.at > since]
+        return as_json({name: [getattr(sample, name) for sample in samples] for name in Sample.__struct_fields__})
+
+
+def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageMaker:
+    def page(template: str, scene: Scene, make: Callable[[], dict[str, Any]], *, also: object = "") -> Response:
+        token = csrf.token()
+
+        def body() -> str:
+            values = {"title": title or f"Stoker Master at {scene.cluster.url}", **make()}
+            return render_template(
+                template,
+                cluster=scene.cluster,
+                scene=scene,
+                live=True,
+                csrf=csrf.PLACE,
+                may_kill=access.kill_enabled and who().may(AccessRole.SUBMITTER),
+                may_drain=access.kill_enabled and who().may(AccessRole.OPERATOR),
+                **values,
+            )
+
+        response = live.answer(scene, body, visitor=f"{who()}", also=also)
+        return csrf.give(response, token)
+
+    return page
+
+
+def _add_overview(app: Flask, live: LivePages, page: PageMaker) -> None:
+    @app.get("/")
+    def index() -> Response:
+        scene = live.scene()
+        return page("master.html", scene, lambda: _overview(scene))
+
+
+def _overview(scene: Scene) -> dict[str, Any]:
+    cluster = scene.cluster
+    return {
+        "workers": Listing(WORKERS, cluster.workers, scene.worker_states),
+        "apps": Listing(ACTIVE_APPS, cluster.active_apps, scene.app_states),
+        "drivers": Listing(ACTIVE_DRIVERS, cluster.active_drivers, scene.active_states),
+        "completed_apps": Listing(COMPLETED_APPS, cluster.completed_apps[::-1]),
+        "completed_drivers": Listing(COMPLETED_DRIVERS, cluster.completed_drivers[::-1], scene.completed_states),
+        "cores": sum(worker.cores for worker in scene.alive),
+        "cores_used": sum(worker.cores_used for worker in scene.alive),
+        "memory": sum(worker.memory_mib for worker in scene.alive),
+        "memory_used": sum(worker.memory_used_mib for worker in scene.alive),
+        "reasons": list(islice(_reasons(scene), REASONS)),
+    }
+
+
+def _reasons(scene: Scene) -> Iterator[Reason]:
+    """Why something waits, those first that came first."""
+    for app in scene.cluster.active_apps:
+        if app.state is ApplicationState.WAITING:
+            yield Reason(f"/app/?appId={app.id}", app.id, scene.waiting.app(app))
+    for driver in scene.cluster.active_drivers:
+        if driver.state is DriverState.SUBMITTED:
+            yield Reason(f"/driver/?driverId={driver.id}", driver.id, scene.waiting.driver(driver))
+
+
+def _add_details(app: Flask, live: LivePages, page: PageMaker) -> None:
+    @app.get("/app/")
+    def app_page() -> Response:
+        scene = live.scene()
+        found = _find(
+            (scene.cluster.active_apps, scene.cluster.completed_apps), "appId", "No running application with ID"
+        )
+
+        def values() -> dict[str, Any]:
+            timeline = app_timeline(found, time.time())
+            title = f"Application: {found.name}"
+            return {"app": found, "line": timeline, "title": title, "executors_shown": EXECUTORS}
+
+        return page("app.html", scene, values)
+
+    @app.get("/driver/")
+    def driver_page() -> Response:
+        scene = live.scene()
+        found = _find((scene.cluster.active_drivers, scene.cluster.completed_drivers), "driverId", "No driver with ID")
+
+        def values() -> dict[str, Any]:
+            timeline = driver_timeline(found, time.time())
+            return {"driver": found, "line": timeline, "title": f"Driver: {found.name}"}
+
+        return page("driver.html", scene, values)
+
+    @app.get("/worker/")
+    def worker_page() -> Response:
+        scene = live.scene()
+        found = _find((scene.cluster.workers,), "workerId", "No worker with ID")
+
+        def values() -> dict[str, Any]:
+            drivers = [driver for driver in scene.cluster.active_drivers if driver.worker_id == found.id]
+            executors = list(_executors_on(scene.cluster, found.id))
+            return {
+                "worker": found,
+                "drivers": drivers,
+                "executors": executors,
+                "title": f"Worker {found.host}:{found.port}",
+            }
+
+        return page("worker_of_master.html", scene, values, also=found.last_heartbeat)
+
+
+def _executors_on(cluster: ClusterView, worker_id: str) -> Iterator[ExecutorOf]:
+    for app in cluster.active_apps:
+        for executor in app.executors:
+            if executor.worker_id == worker_id:
+                yield ExecutorOf(app, executor)
+
+
+def _find(groups: Sequence[Sequence[Item]], parameter: str, otherwise: str) -> Item:
+    wanted = request.args.get(parameter, "")
+    for group in groups:
+        for item in group:
+            if item.id == wanted:
+                return item
+    raise NotFound(f"{otherwise} {wanted[:80]}")

@@ -1,0 +1,209 @@
+// Keeps a page up to date without reloading it: asks for the page again, mostly hears that nothing has changed, and else
+// changes what differs. Scroll, selection, focus and what is typed stay. Searching, sorting and turning pages go the same
+// way; without scripts they are plain links and forms.
+"use strict";
+(() => {
+  const QUICKEST = 2000; // milliseconds between two looks; longer when nothing happens, up to
+  const SLOWEST = 5000;
+  const main = document.getElementById("main");
+  const offline = document.getElementById("offline");
+  let etag = "";
+  let wait = QUICKEST;
+  let timer = 0;
+  let asked = 0; // numbers requests: an answer that was overtaken is dropped
+  let skew = 0; // milliseconds the server's clock is ahead
+  let since = null;
+
+  // --- looking ---
+
+  async function look({ fresh = false } = {}) {
+    clearTimeout(timer);
+    const number = ++asked;
+    if (fresh) etag = "";
+    const answer = await request(location.href);
+    if (number !== asked) return;
+    if (answer) take(answer.response, answer.text, fresh);
+    else lost("It does not answer");
+    if (main.hasAttribute("data-live") && !document.hidden) timer = setTimeout(look, wait * (0.9 + 0.2 * Math.random()));
+  }
+
+  async function request(url) {
+    try {
+      const headers = etag ? { Accept: "text/html", "If-None-Match": etag } : { Accept: "text/html" };
+      const response = await fetch(url, { headers, cache: "no-store", signal: AbortSignal.timeout(15000) });
+      return { response, text: response.status === 304 ? "" : await response.text() };
+    } catch {
+      return null;
+    }
+  }
+
+  function take(response, text, fresh) {
+    if (response.redirected && new URL(response.url).pathname !== location.pathname) {
+      location.assign(response.url); // to the log-in page, or to the leader
+      return;
+    }
+    if (!response.ok && response.status !== 304 && response.status !== 404) {
+      lost(said(text) || `It answers ${response.status}`);
+      return;
+    }
+    found(response);
+    if (response.status === 304) {
+      wait = Math.min(wait * 1.2, SLOWEST);
+      return;
+    }
+    wait = QUICKEST;
+    etag = response.headers.get("ETag") ?? "";
+    const page = new DOMParser().parseFromString(text, "text/html");
+    if (fresh) for (const field of main.querySelectorAll("input[type=search]")) sync(field, page);
+    change(page);
+  }
+
+  function sync(field, page) {
+    const other = page.getElementsByName(field.name)[0];
+    if (other && field !== document.activeElement) field.value = other.defaultValue;
+  }
+
+  function change(page) {
+    document.title = page.title;
+    for (const selector of [".where", "#main"]) {
+      const [old, fresh] = [document.querySelector(selector), page.querySelector(selector)];
+      if (old && fresh) Idiomorph.morph(old, fresh, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
+    }
+    tick();
+    document.dispatchEvent(new Event("stoker:changed"));
+  }
+
+  const callbacks = {
+    beforeNodeMorphed: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
+    beforeAttributeUpdated: (name, node) =>
+      !(name === "open" && node.localName === "details") && !(name === "value" && node.type === "search"),
+  };
+
+  function lost(why) {
+    since ??= new Date();
+    offline.textContent = `${why}: what you see is from ${since.toLocaleTimeString()}. Trying again ...`;
+    offline.hidden = false;
+    wait = SLOWEST;
+  }
+
+  function found(response) {
+    since = null;
+    offline.hidden = true;
+    const date = Date.parse(response.headers.get("Date") ?? "");
+    const ahead = date - Date.now();
+    if (!Number.isNaN(ahead)) skew = Math.abs(ahead) > 2000 ? ahead : 0; // the header has whole seconds
+  }
+
+  function said(text) {
+    return new DOMParser().parseFromString(text, "text/html").querySelector(".headline")?.textContent.trim() ?? "";
+  }
+
+  // --- time goes on ---
+
+  function duration(seconds) {
+    if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
+    if (seconds < 60) return `${seconds.toFixed(0)} s`;
+    if (seconds < 3600) return `${(seconds / 60).toFixed(1)} min`;
+    if (seconds < 48 * 3600) return `${(seconds / 3600).toFixed(1)} h`;
+    return `${(seconds / 86400).toFixed(1)} days`;
+  }
+
+  function tick() {
+    const now = (Date.now() + skew) / 1000;
+    for (const time of main.querySelectorAll("time[data-since]")) {
+      const text = duration(now - Number(time.dataset.since));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  }
+
+  // --- searching, sorting, turning pages ---
+
+  function go(url, { quietly = false } = {}) {
+    history[quietly ? "replaceState" : "pushState"](null, "", url);
+    look({ fresh: true });
+  }
+
+  function ask(form, quietly) {
+    const fields = [...new FormData(form)].filter(([, value]) => value);
+    go(`${location.pathname}?${new URLSearchParams(fields)}`, { quietly });
+  }
+
+  let typing = 0;
+  main.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-live]");
+    if (!form) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => ask(form, true), event.target.type === "search" ? 250 : 0);
+  });
+  main.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-live]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    go(link.href);
+  });
+  window.addEventListener("popstate", () => look({ fresh: true }));
+
+  // --- changing something ---
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.matches("form[data-live]")) {
+      event.preventDefault();
+      clearTimeout(typing);
+      ask(form, false);
+    } else if (form.matches("form[data-change]")) {
+      event.preventDefault();
+      sure(event.submitter).then((yes) => yes && send(form, event.submitter));
+    }
+  });
+
+  function sure(button) {
+    if (!button?.classList.contains("kill")) return Promise.resolve(true);
+    const dialog = document.getElementById("confirm");
+    document.getElementById("confirm-title").textContent = `Kill ${button.value}?`;
+    document.getElementById("confirm-text").textContent =
+      "All of its processes get TERM, and KILL ten seconds later. It is not restarted.";
+    return new Promise((resolve) => {
+      const choose = (event) => dialog.close(event.target.closest("button")?.value ?? "");
+      dialog.addEventListener("click", choose);
+      dialog.addEventListener(
+        "close",
+        () => {
+          dialog.removeEventListener("click", choose);
+          resolve(dialog.returnValue === "yes");
+        },
+        { once: true },
+      );
+      dialog.returnValue = "";
+      dialog.showModal();
+      dialog.querySelector("[value=no]").focus();
+    });
+  }
+
+  async function send(form, button) {
+    try {
+      const body = new URLSearchParams(new FormData(form, button));
+      const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/plain" } });
+      const text = await response.text();
+      toast(response.ok ? text : said(text) || `It was refused: ${response.status}`, !response.ok);
+    } catch {
+      toast("It does not answer: nothing is known of what you asked for. Look, and try again.", true);
+    }
+    look({ fresh: true });
+  }
+
+  function toast(text, bad) {
+    const line = document.createElement("p");
+    line.textContent = text;
+    line.classList.toggle("bad", bad);
+    document.getElementById("toast").append(line);
+    setTimeout(() => line.remove(), bad ? 15000 : 6000);
+  }
+
+  setInterval(tick, 1000);
+  tick();
+  if (main.hasAttribute("data-live")) {
+    timer = setTimeout(look, QUICKEST);
+    document.addEventListener("visibilitychange", () => document.hidden || look());
+  }
+})();

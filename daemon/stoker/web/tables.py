@@ -1,0 +1,84 @@
+"""The tables of the master's pages: their columns (Spark's, spec 15.1), what sorts them, and what a search finds."""
+
+from __future__ import annotations
+
+from stoker.core.snapshot import AppView, DriverView, WorkerView
+from stoker.web.listing import Column, Table
+from stoker.web.spark_json import spark_state
+
+
+def _worker_text(worker: WorkerView) -> str:
+    draining = "draining" if worker.draining else ""
+    return f"{worker.id} {worker.host}:{worker.port} {spark_state(worker).value} {draining} {worker.version}"
+
+
+def _app_text(app: AppView) -> str:
+    return f"{app.id} {app.name} {app.user} {app.state.value} {app.reason}"
+
+
+def _driver_text(driver: DriverView) -> str:
+    parts = (driver.id, driver.name, driver.user, driver.main, driver.main_class, driver.worker_id, driver.reason)
+    return f"{' '.join(parts)} {driver.state.value}"
+
+
+WORKERS: Table[WorkerView] = Table(
+    "workers",
+    "Workers",
+    (
+        Column("Worker Id", "id", lambda worker: worker.id),
+        Column("Address", "address", lambda worker: (worker.host, worker.port), minor=True),
+        Column("State", "state", lambda worker: spark_state(worker).value),
+        Column("Cores", "cores", lambda worker: (worker.cores_used, worker.cores)),
+        Column("Memory", "memory", lambda worker: (worker.memory_used_mib, worker.memory_mib)),
+    ),
+    _worker_text,
+    lambda worker: spark_state(worker).value,
+)
+
+_APP_COLUMNS: tuple[Column[AppView], ...] = (
+    Column("Application ID", "id", lambda app: app.id),
+    Column("Name", "name", lambda app: app.name),
+    Column("Cores", "cores", lambda app: app.cores_granted, number=True),
+    Column("Memory per Executor", "memory", lambda app: app.memory_mib, number=True, minor=True),
+    Column("Submitted Time", "submitted", lambda app: app.submitted, minor=True),
+    Column("User", "user", lambda app: app.user, minor=True),
+    Column("State", "state", lambda app: app.state.value),
+    Column("Duration", "duration", lambda app: (app.ended or 0) - app.submitted, number=True),
+)
+ACTIVE_APPS = Table(
+    "apps",
+    "Running Applications",
+    _APP_COLUMNS,
+    _app_text,
+    lambda app: app.state.value,
+    "No application is registered. Run a command on every executor: stoker run --total-executor-cores 2 -- hostname",
+)
+COMPLETED_APPS = Table(
+    "completed-apps", "Completed Applications", _APP_COLUMNS, _app_text, lambda app: app.state.value, "None yet."
+)
+
+_DRIVER_COLUMNS: tuple[Column[DriverView], ...] = (
+    Column("Submission ID", "id", lambda driver: driver.id),
+    Column("Submitted Time", "submitted", lambda driver: driver.submitted, minor=True),
+    Column("Worker", "worker", lambda driver: driver.worker_id, minor=True),
+    Column("State", "state", lambda driver: driver.state.value),
+    Column("Cores", "cores", lambda driver: driver.cores, number=True),
+    Column("Memory", "memory", lambda driver: driver.memory_mib, number=True, minor=True),
+    Column("Main Class", "main", lambda driver: driver.main_class or driver.main, minor=True),
+)
+ACTIVE_DRIVERS = Table(
+    "drivers",
+    "Running Drivers",
+    (*_DRIVER_COLUMNS, Column("Duration", "duration", lambda driver: -driver.submitted, number=True)),
+    _driver_text,
+    lambda driver: driver.state.value,
+    "No driver runs or waits. Submit a program: stoker submit job.py",
+)
+COMPLETED_DRIVERS = Table(
+    "completed-drivers",
+    "Completed Drivers",
+    _DRIVER_COLUMNS,
+    _driver_text,
+    lambda driver: driver.state.value,
+    "None yet.",
+)
