@@ -60,7 +60,7 @@ author:
 
 EXAMPLES = r"""
 - name: Start a master
-  stoker_daemon:
+  stoker.spark.stoker_daemon:
     name: master
     command: [stoker, master, --host, localhost]
     pid_dir: /run/user/1000

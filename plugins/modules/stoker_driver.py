@@ -10,6 +10,7 @@ short_description: Submit programs to a Stoker cluster, and kill drivers and app
 description:
   - With O(state=submitted) runs a program in the cluster; with O(state=killed) ends a driver or application.
   - A driver or application that is over already is not killed again.
+  - With O(name), a driver that runs or waits under that name already is not submitted again.
 options:
   state:
     description: Wanted state.
@@ -18,6 +19,11 @@ options:
     default: submitted
   id:
     description: The driver or application to kill.
+    type: str
+  name:
+    description:
+      - The driver's name. At most one driver of this name is submitted at a time; O(state=killed) ends all drivers and
+        applications of this name.
     type: str
   app:
     description: The program to submit, a path or URL.
@@ -33,9 +39,8 @@ options:
     elements: str
     default: []
   wait:
-    description: Wait until the driver has ended, and fail when it failed.
+    description: Wait until the driver has ended, and fail when it failed. Not with O(name), which is for services.
     type: bool
-    default: false
   command:
     description: The C(stoker) program.
     type: path
@@ -52,23 +57,35 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Submit a supervised service
-  stoker_driver:
+- name: Run a job and see what it writes
+  stoker.spark.stoker_driver:
+    app: /srv/job.py
+    args: ["2026-01-31"]
+    wait: true
+  register: job
+
+- name: See that a supervised service runs
+  stoker.spark.stoker_driver:
+    name: service
     app: /srv/service.py
     options: [--supervise]
-  register: service
 
 - name: Kill it
-  stoker_driver:
-    id: "{{ service.id }}"
+  stoker.spark.stoker_driver:
+    name: service
     state: killed
 """
 
 RETURN = r"""
 id:
-  description: The driver or application.
+  description: The driver or application; empty in check mode, and where nothing of this name was left to kill.
   type: str
   returned: success
+ids:
+  description: All that were killed.
+  type: list
+  elements: str
+  returned: when O(state=killed)
 stdout:
   description: What the program wrote, with O(wait=true).
   type: str
@@ -90,26 +107,40 @@ def _stoker(module: AnsibleModule, name: str, *words: str) -> tuple[int, str, st
     return module.run_command(command, environ_update={**os.environ, **params["environment"]})
 
 
-def _kill(module: AnsibleModule) -> None:
-    job = module.params["id"]
-    code, out, err = _stoker(module, "status", "--json", job)
+def _ask(module: AnsibleModule, *words: str) -> dict:
+    """What ``stoker status`` says of the cluster or one job."""
+    code, out, err = _stoker(module, "status", "--json", *words)
     if code != 0:
         module.fail_json(msg=err.strip() or f"stoker status exited with {code}", rc=code)
-    is_over = json.loads(out)["state"] in OVER
-    if is_over or module.check_mode:
-        module.exit_json(changed=not is_over, id=job)
-    code, _, err = _stoker(module, "kill", job)
-    if code != 0:
-        module.fail_json(msg=err.strip() or f"stoker kill exited with {code}", rc=code)
-    module.exit_json(changed=True, id=job)
+    return dict(json.loads(out))
+
+
+def _named(cluster: dict, name: str, *tables: str) -> list[str]:
+    """Ids of the jobs of that name that are not over."""
+    return [job["id"] for table in tables for job in cluster[table] if job["name"] == name]
+
+
+def _kill(module: AnsibleModule) -> None:
+    job, name = module.params["id"], module.params["name"]
+    if job:
+        jobs = [] if _ask(module, job)["state"] in OVER else [job]
+    else:
+        jobs = _named(_ask(module), name, "active_drivers", "active_apps")
+    if jobs and not module.check_mode:
+        code, _, err = _stoker(module, "kill", *jobs)
+        if code != 0:
+            module.fail_json(msg=err.strip() or f"stoker kill exited with {code}", rc=code)
+    module.exit_json(changed=bool(jobs), id=job or (jobs[0] if jobs else ""), ids=jobs)
 
 
 def _submit(module: AnsibleModule) -> None:
-    if module.check_mode:
-        module.exit_json(changed=True, id="")
     params = module.params
+    name = ["--name", params["name"]] if params["name"] else []
+    running = _named(_ask(module), params["name"], "active_drivers") if name else []
+    if running or module.check_mode:
+        module.exit_json(changed=not running, id=running[0] if running else "")
     wait = ["--wait"] if params["wait"] else []
-    code, out, err = _stoker(module, "submit", *wait, *params["options"], params["app"], *params["args"])
+    code, out, err = _stoker(module, "submit", *wait, *name, *params["options"], params["app"], *params["args"])
     if code != 0:
         module.fail_json(msg=err.strip() or f"it ended with exit code {code}", rc=code, stdout=out, stderr=err)
     lines = (err if wait else out).split()
@@ -122,15 +153,17 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["submitted", "killed"], "default": "submitted"},
             "id": {"type": "str"},
+            "name": {"type": "str"},
             "app": {"type": "str"},
             "args": {"type": "list", "elements": "str", "default": []},
             "options": {"type": "list", "elements": "str", "default": []},
-            "wait": {"type": "bool", "default": False},
+            "wait": {"type": "bool"},
             "command": {"type": "path", "default": "stoker"},
             "environment": {"type": "dict", "default": {}},
             "master": {"type": "str"},
         },
-        required_if=[("state", "killed", ["id"]), ("state", "submitted", ["app"])],
+        required_if=[("state", "killed", ["id", "name"], True), ("state", "submitted", ["app"])],
+        mutually_exclusive=[("id", "name"), ("name", "wait")],
         supports_check_mode=True,
     )
     if module.params["state"] == "killed":

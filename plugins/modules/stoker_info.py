@@ -38,7 +38,7 @@ author:
 
 EXAMPLES = r"""
 - name: Look at the cluster
-  stoker_info:
+  stoker.spark.stoker_info:
     master: spark://localhost:7077
   register: cluster
 """
@@ -51,6 +51,7 @@ status:
 alive:
   description: Ids of the ALIVE workers.
   type: list
+  elements: str
   returned: when the cluster was asked for
 """
 
