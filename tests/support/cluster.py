@@ -76,7 +76,9 @@ class Cluster:
         self.work = self.home / "work"
         conf = self.home / "conf"
         conf.mkdir(parents=True, exist_ok=True)
-        lines = [f"{name} {value}\n" for name, value in self.properties.items()]
+        # Its fixed port would be everybody's: only tests that are about it ask for it.
+        quiet = {} if "spark.master.rest.port" in self.properties else {"spark.master.rest.enabled": "false"}
+        lines = [f"{name} {value}\n" for name, value in {**quiet, **self.properties}.items()]
         (conf / "spark-defaults.conf").write_text("".join(lines))
         keep = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH", "JAVA_HOME") if name in os.environ}
         self.environ = {

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"core", "errors"},
     "web": {
         *("core.access", "core.snapshot", "core.worker_snapshot", "core.states", "core.values", "core.messages"),
-        *("core.waiting", "errors", "config.web", "io.peer_user", "io.tokens"),
+        *("core.waiting", "errors", "config.types", "config.web", "io.peer_user", "io.tokens"),
     },
     "client": {"core", "wire", "io", "config", "engines", "errors"},
     "gateway": {"core", "io", "errors"},

@@ -18,7 +18,8 @@ from stoker.core.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
-from stoker.core.records import AppRecord, ExecutorRecord, app_key, executor_key
+from stoker.core.records import AppRecord, ExecutorRecord
+from stoker.core.retention import trim_apps
 from stoker.core.states import ApplicationState, ExecutorState
 from stoker.core.values import APP_ID, UNLIMITED, ApplicationDescription
 
@@ -297,13 +298,7 @@ def finish(ctx: Context, app: App, state: ApplicationState, reason: str, *, tell
     ctx.schedule_wanted = True
     level = logging.INFO if state is ApplicationState.FINISHED else logging.WARNING
     ctx.log(f"{record.id} is {state.value}{': ' + reason if reason else ''}", level)
-    while len(books.completed_apps) > ctx.policy.retained_apps:
-        oldest = next(iter(books.completed_apps))
-        old = books.completed_apps.pop(oldest)
-        books.tokens.pop(old.record.token, None)
-        for executor in old.removed:
-            ctx.forget(executor_key(oldest, executor.id))
-        ctx.forget(app_key(oldest))
+    trim_apps(ctx, ctx.policy.retained_apps)
 
 
 def _end_executors(ctx: Context, app: App) -> None:

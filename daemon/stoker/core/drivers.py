@@ -22,7 +22,8 @@ from stoker.core.messages import (
     Submitted,
     WatchDriver,
 )
-from stoker.core.records import Attempt, DriverRecord, driver_key
+from stoker.core.records import Attempt, DriverRecord
+from stoker.core.retention import trim_drivers
 from stoker.core.states import DriverState
 from stoker.core.values import DriverReport, Exit
 from stoker.core.views import driver_view
@@ -239,10 +240,7 @@ def finish(ctx: Context, driver: Driver, state: DriverState, reason: str) -> Non
     driver.watchers = []
     if state is not DriverState.FINISHED:
         ctx.log(f"{record.id} is {state.value}: {reason}")
-    while len(books.completed_drivers) > ctx.policy.retained_drivers:
-        oldest = next(iter(books.completed_drivers))
-        books.tokens.pop(books.completed_drivers.pop(oldest).record.token, None)
-        ctx.forget(driver_key(oldest))
+    trim_drivers(ctx, ctx.policy.retained_drivers)
 
 
 def changed(ctx: Context, driver: Driver) -> None:

@@ -38,6 +38,7 @@ from stoker.core.messages import (
 )
 from stoker.core.policy import Policy
 from stoker.core.records import Record
+from stoker.core.retention import trim_apps, trim_drivers
 from stoker.core.scheduling import schedule
 from stoker.core.snapshot import ClusterView
 from stoker.core.states import MasterState, Role
@@ -254,6 +255,12 @@ class MasterCore:
     def _kill_executors(self, event: Received) -> None:
         assert isinstance(event.message, KillExecutors)
         applications.kill_executors(self.ctx, event.peer, event.message)
+
+    def clear_completed(self, now: Now) -> None:
+        """Forget all drivers and applications that are over."""
+        self.ctx.now = now
+        trim_drivers(self.ctx, 0)
+        trim_apps(self.ctx, 0)
 
     # --- what others may look at ---
 

@@ -19,21 +19,24 @@ from stoker.core.messages import (
     Accepted,
     DrainWorkers,
     Failed,
+    GetStatus,
     KillJob,
     LogData,
     Message,
     ReadLog,
+    Status,
     SubmitDriver,
     Submitted,
+    ToMaster,
 )
-from stoker.core.snapshot import ClusterView, Sample
+from stoker.core.snapshot import AppView, ClusterView, DriverView, Sample
 from stoker.core.states import Role
 from stoker.core.values import DriverDescription, Now
-from stoker.errors import InvariantBroken, Unreachable
+from stoker.errors import InvariantBroken, NotFound, Unreachable
 from stoker.io.ask import ask_in_loop
 from stoker.io.loop import Loop
 from stoker.master.hold import Hold
-from stoker.master.inside import Inside
+from stoker.master.inside import UNHEARD, Inside
 from stoker.master.relay import LogRelay
 
 VIEW_AGE = 0.2  # seconds a snapshot is good for
@@ -123,15 +126,55 @@ class LeaderDashboard:
             raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
         return answer.driver_id
 
-    def _ask(self, message: Message, role: Role, owner: str) -> Message:
-        """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
-        Refused while this master waits."""
+    def status(self, job_id: str) -> DriverView | AppView:
+        """As it is at this moment. Raises NotFound, Refused."""
+        answer = self._ask(GetStatus(request=0, id=job_id), Role.ADMIN, "")
+        view = (answer.driver or answer.app) if isinstance(answer, Status) else None
+        if view is None:
+            raise NotFound(f"There is no driver or application {job_id[:80]}")
+        return view
+
+    def kill_drivers(self) -> int:
+        """Kill all of them; how many were asked to end. Raises Refused."""
+        count = 0
 
         def handle(peer: bytes) -> None:
-            self._view_until = 0.0  # who changes something wants to see it
-            if self._hold.reason:
-                self._inside.take(peer, Failed(request=0, reason=self._hold.reason))
-            else:
-                self._core.handle(Received(peer, owner, role, message), Now(time.monotonic(), time.time()))
+            nonlocal count
+            drivers = list(self._core.ctx.books.drivers)
+            count = len(drivers)
+            for driver_id in drivers:
+                self._hand_over(UNHEARD, KillJob(request=0, id=driver_id), Role.ADMIN, "")
+            self._hand_over(peer, GetStatus(request=0), Role.ADMIN, "")
 
-        return self._inside.ask(handle)
+        self._inside.ask(lambda peer: self._unless_waiting(peer, handle))
+        return count
+
+    def clear_completed(self) -> None:
+        """Forget the drivers and applications that are over. Raises Refused."""
+
+        def handle(peer: bytes) -> None:
+            self._core.clear_completed(_now())
+            self._hand_over(peer, GetStatus(request=0), Role.ADMIN, "")
+
+        self._inside.ask(lambda peer: self._unless_waiting(peer, handle))
+
+    def _ask(self, message: ToMaster, role: Role, owner: str) -> Message:
+        """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
+        Refused while this master waits."""
+        return self._inside.ask(
+            lambda peer: self._unless_waiting(peer, lambda peer: self._hand_over(peer, message, role, owner))
+        )
+
+    def _unless_waiting(self, peer: bytes, handle: Callable[[bytes], None]) -> None:
+        self._view_until = 0.0  # who changes something wants to see it
+        if self._hold.reason:
+            self._inside.take(peer, Failed(request=0, reason=self._hold.reason))
+        else:
+            handle(peer)
+
+    def _hand_over(self, peer: bytes, message: ToMaster, role: Role, owner: str) -> None:
+        self._core.handle(Received(peer, owner, role, message), _now())
+
+
+def _now() -> Now:
+    return Now(time.monotonic(), time.time())

@@ -13,6 +13,7 @@ from stoker.errors import NotAuthorized, NotFound, Refused
 from stoker.io.ask import ANSWER_WITHIN
 
 _PREFIX = b"http/"  # no peer of the server is called so: theirs begin with a role
+UNHEARD = b"http/-"  # nobody waits for answers to this one
 
 
 class Inside:

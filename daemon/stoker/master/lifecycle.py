@@ -11,30 +11,26 @@ import functools
 import gc
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from stoker.config import MasterConfig
-from stoker.core.messages import LogData, ReadLog
-from stoker.core.snapshot import ClusterView, Sample
-from stoker.core.values import DriverDescription
-from stoker.errors import Refused
 from stoker.io.auth import Authorizer, Keys
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
 from stoker.io.transport import bracketed
 from stoker.leader.base import Candidate, Elected, LeadershipEvent
+from stoker.master.control import Control
 from stoker.master.daemon import MasterDaemon
-from stoker.master.dashboard import LeaderDashboard
+from stoker.master.interfaces import Interfaces
 from stoker.master.services import Services
-from stoker.master.standby import Standby, StandbyDashboard
-from stoker.web.serve import LazyWebServer
+from stoker.master.standby import Standby
 
 LOG = logging.getLogger("stoker.master")
 
 
 class Lifecycle:
-    """``run`` returns after ``stop``. Also what the dashboard asks: it answers for whatever this master is just now."""
+    """``run`` returns after ``stop``."""
 
     def __init__(self, config: MasterConfig, keys: Keys | None) -> None:
         self._config = config
@@ -55,17 +51,16 @@ class Lifecycle:
     def run(self) -> None:
         """Raises StokerError when this master cannot serve at all."""
         loop, server = self._listen(self._config.max_port_retries)
-        web = LazyWebServer(self._config.webui_host, self._config.webui_port, self._web_app)
+        interfaces = Interfaces(self._config, Control(lambda: self._stage))
         try:
-            name = bracketed(self._config.public_dns or self._config.webui_host)
-            self._webui_url = f"{self._config.web.scheme}://{name}:{web.port}"
-            web.start()
+            self._webui_url = interfaces.webui_url
+            interfaces.start()
             self._term(loop, server)
             while not self._stopping:
                 self._term(*self._listen(0))
             LOG.info("stopped")
         finally:
-            web.close()
+            interfaces.close()
 
     def _listen(self, max_port_retries: int) -> tuple[Loop, Server]:
         loop = Loop()
@@ -161,39 +156,6 @@ class Lifecycle:
             print(self._url, flush=True)
         self._is_ready = True
         notify(f"READY=1\nSTATUS={status}")
-
-    # --- for the dashboard's threads ---
-
-    def _web_app(self) -> object:
-        from stoker.web.access.setup import make_access  # noqa: PLC0415 - Flask is loaded when somebody first looks
-        from stoker.web.master import make_app  # noqa: PLC0415
-
-        config = self._config
-        return make_app(self.snapshot, self, access=make_access(config.web, config.keys_dir), title=config.ui_title)
-
-    def snapshot(self) -> ClusterView:
-        """Raises Refused while the master cannot answer, as all of these do."""
-        return self._dashboard().snapshot()
-
-    def history(self) -> Sequence[Sample]:
-        return self._dashboard().history()
-
-    def read_log(self, question: ReadLog) -> LogData:
-        return self._dashboard().read_log(question)
-
-    def kill(self, job_id: str, owner: str | None) -> str:
-        return self._dashboard().kill(job_id, owner)
-
-    def submit(self, driver: DriverDescription, owner: str) -> str:
-        return self._dashboard().submit(driver, owner)
-
-    def drain(self, worker_id: str, *, drain: bool) -> str:
-        return self._dashboard().drain(worker_id, drain=drain)
-
-    def _dashboard(self) -> LeaderDashboard | StandbyDashboard:
-        if self._stage is None:
-            raise Refused("the master is starting: try again")
-        return self._stage.dashboard
 
 
 def _do_nothing() -> None:

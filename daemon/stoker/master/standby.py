@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import stoker
 from stoker.core.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
-from stoker.core.snapshot import ClusterView, Sample
+from stoker.core.snapshot import AppView, ClusterView, DriverView, Sample
 from stoker.core.states import MasterState
 from stoker.core.values import DriverDescription
 from stoker.errors import NotFound, ProtocolError, Refused
@@ -130,3 +130,15 @@ class StandbyDashboard:
     def drain(self, worker_id: str, *, drain: bool) -> str:
         """Raises NotFound, as ``kill``."""
         raise NotFound(f"this master is a standby: ask the leader to {'drain' if drain else 'undrain'} {worker_id}")
+
+    def status(self, job_id: str) -> DriverView | AppView:
+        """Raises Refused, as ``submit``."""
+        raise Refused("Current state is not alive: STANDBY. Can only request driver status in ALIVE state.")
+
+    def kill_drivers(self) -> int:
+        """Raises Refused, as ``submit``."""
+        raise Refused("Current state is not alive: STANDBY. Can only kill drivers in ALIVE state.")
+
+    def clear_completed(self) -> None:
+        """Raises Refused, as ``submit``."""
+        raise Refused("Current state is not alive: STANDBY. Can only clear drivers in ALIVE state.")

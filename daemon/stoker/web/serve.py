@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,24 @@ CLOSE_WITHIN = 2.0  # seconds; a page that takes longer is cut off
 
 class LazyWebServer:
     """Binds in the constructor: ``port``, then +1 ... ``max_port_retries`` times while it is taken; 0 for any. Raises
-    ConfigError. ``make_app`` imports and makes the WSGI application; it is called once, in the server's own thread."""
+    ConfigError, naming ``option`` as what to change. ``make_app`` imports and makes the WSGI application; it is called
+    once, in the server's own thread. ``tls``: speak HTTPS. ``max_body`` is the largest request, in bytes."""
 
-    def __init__(self, host: str, port: int, make_app: Callable[[], Any], *, max_port_retries: int = 16) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        make_app: Callable[[], Any],
+        *,
+        max_port_retries: int = 16,
+        tls: ssl.SSLContext | None = None,
+        max_body: int = 64 * 1024,
+        option: str = "--webui-port",
+    ) -> None:
         self._make_app = make_app
-        self._listener = _bind(host, port, max_port_retries)
+        self._tls = tls
+        self._max_body = max_body
+        self._listener = _bind(host, port, max_port_retries, option)
         self.port: int = self._listener.getsockname()[1]
         self._wake_read, self._wake_write = socket.socketpair()
         self._lock = threading.Lock()
@@ -81,11 +95,11 @@ class LazyWebServer:
         app = self._make_app()
         with self._lock:
             if not self._closing:
-                self._server = DashboardServer(app, self._listener)
+                self._server = DashboardServer(app, self._listener, tls=self._tls, max_body=self._max_body)
             return self._server
 
 
-def _bind(host: str, port: int, retries: int) -> socket.socket:
+def _bind(host: str, port: int, retries: int, option: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     candidates = [port] if port == 0 else range(port, min(port + retries, 65535) + 1)
     problem = ""
@@ -100,4 +114,4 @@ def _bind(host: str, port: int, retries: int) -> socket.socket:
             listener.close()
             problem = getattr(error, "strerror", None) or str(error)
     tried = f"port {port}" if len(candidates) < 2 else f"ports {candidates[0]}-{candidates[-1]}"
-    raise ConfigError(f"the dashboard cannot listen on {host} {tried}: {problem}; choose another with --webui-port")
+    raise ConfigError(f"cannot listen on {host} {tried}: {problem}; choose another with {option}")

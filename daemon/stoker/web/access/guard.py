@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from flask import Flask, g, redirect, request
@@ -15,11 +15,10 @@ from stoker.core.access import AccessRole, Identity
 from stoker.io.tokens import Token
 from stoker.web.access.audit import audit
 from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loopback
-from stoker.web.csrf import Csrf
 
 View = TypeVar("View", bound=Callable[..., object])
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-MACHINES = ("/json", "/api/", "/metrics", "/v1/", "/v2/")  # answered with a status, not with the log-in page
+MACHINES = ("/json", "/api/", "/metrics")  # answered with a status, not with the log-in page
 
 
 def needs(role: AccessRole) -> Callable[[View], View]:
@@ -32,8 +31,14 @@ def needs(role: AccessRole) -> Callable[[View], View]:
     return mark
 
 
-def guard(app: Flask, access: Access, csrf: Csrf) -> None:
-    """Installs the checks; views find the sender by ``policy.who``."""
+class ForgeryCheck(Protocol):
+    def check(self) -> None:
+        """Raises Forbidden for a request that a page of somebody else may have made the browser send."""
+        ...
+
+
+def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = True) -> None:
+    """Installs the checks; views find the sender by ``policy.who``. ``has_login``: there is a page to log in at."""
 
     @app.before_request
     def check() -> BaseResponse | None:
@@ -46,7 +51,7 @@ def guard(app: Flask, access: Access, csrf: Csrf) -> None:
         default = AccessRole.VIEWER if is_harmless else AccessRole.ADMIN
         wanted: AccessRole = getattr(view, "needs", default)
         if not g.identity.may(wanted):
-            return _turn_away(wanted)
+            return _turn_away(wanted, has_login=has_login)
         if request.method not in SAFE and not is_shown and is_from_browser():
             csrf.check()
         return None
@@ -101,14 +106,14 @@ def session_cookie() -> str:
     return f"stoker_session_{port}" if port.isdigit() else "stoker_session"
 
 
-def _turn_away(wanted: AccessRole) -> BaseResponse:
+def _turn_away(wanted: AccessRole, *, has_login: bool) -> BaseResponse:
     """Raises Unauthorized or Forbidden; a browser that may yet log in is led there."""
     identity: Identity = g.identity
     if request.method not in SAFE:
         audit(f"{request.method} {request.path}", "-", "refused")
     if identity.owner:
         raise Forbidden(f"{identity.name} is a {identity.role.label}: this takes a {wanted.label}.")
-    if request.method in SAFE and not request.path.startswith(MACHINES):
+    if has_login and request.method in SAFE and not request.path.startswith(MACHINES):
         asked = request.full_path.rstrip("?")
         return redirect(f"/login?next={quote(asked, safe='/')}", 303)
     raise Unauthorized(

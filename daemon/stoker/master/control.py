@@ -1,0 +1,54 @@
+"""What the HTTP interfaces ask of a master, and may change in it, whatever it is just now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stoker.core.messages import LogData, ReadLog
+from stoker.core.snapshot import AppView, ClusterView, DriverView, Sample
+from stoker.core.values import DriverDescription
+from stoker.errors import Refused
+from stoker.master.daemon import MasterDaemon
+from stoker.master.dashboard import LeaderDashboard
+from stoker.master.standby import Standby, StandbyDashboard
+
+
+class Control:
+    """``stage`` is None while the master starts. Thread-safe; every method raises Refused while nothing can be answered,
+    and what the dashboard's of the stage raises."""
+
+    def __init__(self, stage: Callable[[], Standby | MasterDaemon | None]) -> None:
+        self._stage = stage
+
+    def snapshot(self) -> ClusterView:
+        return self._dashboard().snapshot()
+
+    def history(self) -> Sequence[Sample]:
+        return self._dashboard().history()
+
+    def read_log(self, question: ReadLog) -> LogData:
+        return self._dashboard().read_log(question)
+
+    def kill(self, job_id: str, owner: str | None) -> str:
+        return self._dashboard().kill(job_id, owner)
+
+    def submit(self, driver: DriverDescription, owner: str) -> str:
+        return self._dashboard().submit(driver, owner)
+
+    def drain(self, worker_id: str, *, drain: bool) -> str:
+        return self._dashboard().drain(worker_id, drain=drain)
+
+    def status(self, job_id: str) -> DriverView | AppView:
+        return self._dashboard().status(job_id)
+
+    def kill_drivers(self) -> int:
+        return self._dashboard().kill_drivers()
+
+    def clear_completed(self) -> None:
+        self._dashboard().clear_completed()
+
+    def _dashboard(self) -> LeaderDashboard | StandbyDashboard:
+        stage = self._stage()
+        if stage is None:
+            raise Refused("the master is starting: try again")
+        return stage.dashboard

@@ -1,0 +1,83 @@
+"""The master's HTTP side: dashboard with API, and submissions in Spark's REST protocol. Their threads ask ``Control``."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from stoker.config import MasterConfig
+from stoker.config.master import RestConfig
+from stoker.config.web import is_loopback
+from stoker.errors import ConfigError
+from stoker.io.transport import bracketed
+from stoker.master.control import Control
+from stoker.web.serve import LazyWebServer
+
+LOG = logging.getLogger("stoker.master")
+
+
+class Interfaces:
+    """Listens from the constructor on. Raises ConfigError for a port or certificate that cannot be used."""
+
+    def __init__(self, config: MasterConfig, control: Control) -> None:
+        self._config = config
+        self._control = control
+        tls = config.web.certificate.context() if config.web.certificate is not None else None
+        self._dashboard = LazyWebServer(config.webui_host, config.webui_port, self._dashboard_app, tls=tls)
+        host = bracketed(config.public_dns or config.webui_host)
+        self.webui_url = f"{config.web.scheme}://{host}:{self._dashboard.port}"
+        self._rest = self._listen_rest(config.rest) if config.rest is not None else None
+
+    def start(self) -> None:
+        self._dashboard.start()
+        if self._rest is not None:
+            self._rest.start()
+
+    def close(self) -> None:
+        self._dashboard.close()
+        if self._rest is not None:
+            self._rest.close()
+
+    def _listen_rest(self, config: RestConfig) -> LazyWebServer | None:
+        """On loopback without TLS, as Spark's clients know none. A port that nobody chose may be taken: that is no reason
+        not to start."""
+        certificate = self._config.web.certificate
+        tls = certificate.context() if certificate is not None and not is_loopback(config.host) else None
+        try:
+            server = LazyWebServer(
+                config.host, config.port, self._rest_app, tls=tls, max_body=config.max_body_bytes, option=_REST_PORT
+            )
+        except ConfigError as error:
+            if config.port_chosen:
+                self._dashboard.close()
+                raise
+            LOG.warning("no submissions over HTTP: %s", error)
+            return None
+        LOG.info("submissions over HTTP at %s:%d", bracketed(config.host), server.port)
+        return server
+
+    def _dashboard_app(self) -> object:
+        from stoker.web.access.setup import make_access  # noqa: PLC0415 - Flask is loaded when somebody first looks
+        from stoker.web.master import make_app  # noqa: PLC0415
+
+        config, control = self._config, self._control
+        return make_app(
+            control.snapshot, control, access=make_access(config.web, config.keys_dir), title=config.ui_title
+        )
+
+    def _rest_app(self) -> object:
+        from stoker.web.access.setup import make_access  # noqa: PLC0415 - as above
+        from stoker.web.rest.app import make_rest_app  # noqa: PLC0415
+
+        config, rest = self._config, self._config.rest
+        assert rest is not None
+        return make_rest_app(
+            self._control.snapshot,
+            self._control,
+            access=make_access(config.web, config.keys_dir, host=rest.host, anonymous=rest.anonymous),
+            environ=os.environ,
+            allowed=rest.allowed_apps,
+        )
+
+
+_REST_PORT = "spark.master.rest.port, or switch it off with spark.master.rest.enabled false"

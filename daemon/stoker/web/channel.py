@@ -1,0 +1,125 @@
+"""One browser's connection to the server of ``http``: its requests, and streams that hold no thread."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.task import ErrorTask, WSGITask
+
+from stoker.io.peer_user import is_own_or_root, peer_user
+from stoker.web.access.policy import LOCAL_USER
+
+STREAM = "stoker.stream"  # in the WSGI environment: call it with what takes the channel once the answer's head is sent
+MAX_BEHIND = 256 * 1024  # bytes of a stream that its reader has not taken; then he is cut off
+
+
+class _ErrorTask(ErrorTask):  # type: ignore[misc]
+    """What waitress itself refuses (malformed, too large), in our words: it has no Server header and names no software."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        self.status = f"{error.code} {error.reason}"
+        kind, body = "text/plain; charset=utf-8", f"{self.status}\n"
+        path = getattr(self.request, "path", "")  # there is none when the request line is malformed
+        if path.startswith(("/json", "/api")):
+            kind, body = "application/json", json.dumps({"error": error.reason, "status": error.code})
+        elif path.startswith("/v1/"):
+            kind, body = "application/json", json.dumps({"action": "ErrorResponse", "message": error.reason})
+        self.response_headers += [("Content-Type", kind), ("X-Content-Type-Options", "nosniff")]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body.encode())
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    _streamer: Callable[[Channel], None] | None = None
+
+    def get_environment(self) -> Any:
+        environ = super().get_environment()
+        environ[LOCAL_USER] = self.channel.is_of_local_user
+        environ[STREAM] = self._stream_to
+        return environ
+
+    def _stream_to(self, streamer: Callable[[Channel], None]) -> None:
+        self._streamer = streamer
+
+    def finish(self) -> None:
+        if self._streamer is None:
+            super().finish()
+            return
+        if not self.wrote_header:
+            self.write(b"")
+        self.close_on_finish = False
+        self.channel.begin_stream(self._streamer, is_chunked=self.chunked_response)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
+    error_task_class = _ErrorTask
+    request_began = 0.0  # when the first byte of the request came that is not complete yet
+    is_stream = False
+    _is_chunked = False
+    _of_local_user: bool | None = None
+
+    def is_of_local_user(self) -> bool:
+        """Asked of the kernel once: a connection does not change hands unnoticed by those who hold it."""
+        if self._of_local_user is None:
+            self._of_local_user = is_own_or_root(peer_user(self.socket))
+        return self._of_local_user
+
+    def received(self, data: bytes) -> Any:
+        if self.is_stream:  # nobody who listens to one has anything to say
+            self.will_close = True
+            return False
+        if self.request is None:
+            self.request_began = time.time()
+        return super().received(data)
+
+    @property
+    def is_at_work(self) -> bool:
+        return bool(self.requests)
+
+    def is_overdue(self, now: float) -> bool:
+        if self.is_at_work:
+            return False
+        if self.request is not None and now - self.request_began > self.server.request_within:
+            return True
+        return bool(now - self.last_activity > self.server.idle)
+
+    # --- streams ---
+
+    def begin_stream(self, streamer: Callable[[Channel], None], *, is_chunked: bool) -> None:
+        self.is_stream, self._is_chunked = True, is_chunked
+        streamer(self)
+
+    def push(self, data: bytes) -> bool:
+        """Send a piece of the stream, from any thread, never waiting. False when its reader is gone or does not keep up."""
+        if not self.connected or self.will_close:
+            return False
+        if self.total_outbufs_len > MAX_BEHIND:
+            self.will_close = True
+            self.server.pull_trigger()
+            return False
+        piece = b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data
+        try:
+            self.write_soon(piece)
+        except ClientDisconnected:
+            return False
+        return True
+
+    def readable(self) -> Any:
+        """Of a stream always, which is how its end is noticed."""
+        return not self.will_close if self.is_stream else super().readable()
+
+    def handle_write(self) -> None:
+        """waitress takes no lock when no request is being answered; pieces of a stream are written just then."""
+        if not self.is_stream:
+            super().handle_write()
+            return
+        self._flush_exception(self._flush_some_if_lockable)
+        if self.will_close:
+            self.handle_close()
