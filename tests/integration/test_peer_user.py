@@ -16,7 +16,7 @@ from stoker.io.tokens import TokenFile
 from stoker.web.access.policy import Access
 from stoker.web.master import make_app
 from stoker.web.serve import LazyWebServer
-from tests.support.web import cluster_view
+from tests.support.web import Control, cluster_view
 
 NOBODY = 65534
 ASK = "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET /json/ HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' >&3; head -n 1 <&3"
@@ -57,7 +57,7 @@ def test_another_user_of_this_machine_is_a_stranger(tmp_path: Path) -> None:
     access = Access(
         anonymous=AccessRole.NONE, trust_local_user=True, tokens=TokenFile(tmp_path), known_as=("127.0.0.1",)
     )
-    server = LazyWebServer("127.0.0.1", 0, lambda: make_app(cluster_view, None, access=access))  # type: ignore[arg-type]
+    server = LazyWebServer("127.0.0.1", 0, lambda: make_app(cluster_view, Control(), access=access))
     server.start()
     try:
         words = ["bash", "-c", ASK, str(server.port)]
@@ -70,7 +70,7 @@ def test_another_user_of_this_machine_is_a_stranger(tmp_path: Path) -> None:
 
 def test_the_answer_is_for_the_whole_connection() -> None:
     access = Access(anonymous=AccessRole.NONE, trust_local_user=True)
-    server = LazyWebServer("127.0.0.1", 0, lambda: make_app(cluster_view, None, access=access))  # type: ignore[arg-type]
+    server = LazyWebServer("127.0.0.1", 0, lambda: make_app(cluster_view, Control(), access=access))
     server.start()
     try:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
