@@ -38,13 +38,12 @@ def _build(name: str, release: str, packages: str) -> None:
         run(
             "mmdebstrap", "--variant=minbase", f"--include={packages}", f"--keyring={_KEYRING}",
             *[f"--dpkgopt={option}" for option in quick], f"--customize-hook={_CUSTOMIZE}",
-            release, archive, _mirror(), timeout=900,
+            release, archive, *_mirror(), timeout=900,
         )  # fmt: skip
         podman("import", archive, name, timeout=300)
 
 
-def _mirror() -> str:
-    """Where this machine's apt gets Debian from."""
+def _mirror() -> list[str]:
+    """Where this machine's apt gets Debian from; where it gets none, mmdebstrap knows a place."""
     said = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages").stdout
-    places = [line.split()[2] for line in said.splitlines() if line.startswith("Debian Debian ")]
-    return places[0] if places else "http://deb.debian.org/debian"
+    return [line.split()[2] for line in said.splitlines() if line.startswith("Debian Debian ")][:1]

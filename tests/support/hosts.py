@@ -52,6 +52,14 @@ class Host:
         """What a command prints that is run in the container, also when its network is cut. Raises PodmanError."""
         return podman("exec", self.container, *words, timeout=timeout)
 
+    def write(self, path: str, text: str) -> None:
+        """Make a file that everybody may read. Raises PodmanError."""
+        with tempfile.NamedTemporaryFile("w", prefix="stoker-") as file:
+            file.write(text)
+            file.flush()
+            Path(file.name).chmod(0o644)
+            podman("cp", file.name, f"{self.container}:{path}")
+
     def pause(self) -> None:
         """Freeze every process of the host, as a machine that hangs."""
         podman("pause", self.container)
@@ -143,7 +151,7 @@ class Hosts:
 
     def down(self) -> None:
         """Remove the containers, the network and all files. Nothing is left, also after an ``up`` that failed half-way."""
-        for socket in self.sockets.glob("*"):  # ssh's masters live on in the background
+        for socket in filter(Path.is_socket, self.sockets.rglob("*")):  # ssh's masters live on in the background
             run("ssh", "-o", f"ControlPath={socket}", "-O", "exit", "-", check=False)
         names = podman("ps", "--all", "--quiet", "--filter", f"label=stoker.network={self.network}").split()
         if names:
