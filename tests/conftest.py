@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.zookeeper import HOSTS, ZooKeeperServers, need_zookeeper
 
 _skipped: list[str] = []
 
@@ -21,6 +23,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if os.environ.get("CI") == "true" and _skipped:
         print("\nskipped under CI, where everything must run:\n  " + "\n  ".join(_skipped))
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperServers]:
+    """One ZooKeeper server for all tests that do not harm it; each uses a directory of its own there."""
+    need_zookeeper()
+    with ZooKeeperServers(tmp_path_factory.mktemp("zookeeper")) as servers:
+        os.environ[HOSTS] = servers.hosts
+        yield servers
+        del os.environ[HOSTS]
 
 
 @pytest.fixture

@@ -15,9 +15,16 @@ from hypothesis import strategies as st
 from stoker.core.records import COUNTERS_KEY, Counters
 from stoker.recovery.base import RecoveryEngine, StorageFailed
 from stoker.recovery.records import decode_record, encode_record
-from tests.support.recovery import DURABLE, ENGINES, state_after, writer
+from tests.support.recovery import DURABLE, ENGINES, LOCKED, state_after, writer
 
 Opener = Callable[[], RecoveryEngine]
+
+
+@pytest.fixture(autouse=True)
+def servers(request: pytest.FixtureRequest) -> None:
+    """What the engine needs that lives outside this process."""
+    if request.node.callspec.params.get("name") == "zookeeper":
+        request.getfixturevalue("zookeeper")
 
 
 @pytest.fixture(params=DURABLE)
@@ -125,6 +132,7 @@ def test_nothing_is_written_after_the_end(reopen: Opener) -> None:
     assert reopen().read() == {"driver/1": b"one"}
 
 
+@pytest.mark.parametrize("name", LOCKED)
 def test_two_masters_in_one_process_cannot_have_it_either(name: str, tmp_path: Path) -> None:
     first = ENGINES[name](tmp_path / "store")
     first.commit({"driver/1": b"one"})
@@ -141,6 +149,7 @@ def test_two_masters_in_one_process_cannot_have_it_either(name: str, tmp_path: P
     second.close()
 
 
+@pytest.mark.parametrize("name", LOCKED)
 def test_another_process_is_told_who_has_the_store(name: str, tmp_path: Path) -> None:
     with writer(name, tmp_path / "store") as other:
         with pytest.raises(StorageFailed) as caught:

@@ -11,11 +11,14 @@ from pathlib import Path
 from stoker.recovery.base import RecoveryEngine
 from stoker.recovery.filesystem import FilesystemRecovery
 from stoker.recovery.none import NoRecovery
+from tests.support.zookeeper import LeadersRecords
 
 ENGINES: dict[str, Callable[[Path], RecoveryEngine]] = {
     "none": lambda _: NoRecovery(),
     "filesystem": FilesystemRecovery,
+    "zookeeper": LeadersRecords,
 }
+LOCKED = ["filesystem"]  # the store itself is held by one master; elsewhere the election sees to that
 DURABLE = [name for name in ENGINES if name != "none"]
 SLOTS = 7  # the keys a writer turns over
 

@@ -18,6 +18,7 @@ from stoker.core.messages import (
     KillExecutor,
     LaunchDriver,
     LaunchExecutor,
+    MastersChanged,
     Message,
     Reconnect,
     RegisteredWorker,
@@ -199,7 +200,8 @@ def test_registration_after_reconnection_reports_running_and_ended(bench: Bench)
         LaunchExecutor(epoch=4, app_id=APP, executor_id=0, cores=1, memory_mib=1, app=application()),
         KillExecutor(epoch=4, app_id=APP, executor_id=0),
         ApplicationFinished(epoch=4, app_id=APP),
-        RegisteredWorker(epoch=4, worker_id="w", master_url="spark://old"),
+        RegisterWorkerFailed(epoch=4, reason="we obey another one"),
+        MastersChanged(epoch=4, masters=("c:7077",)),
     ],
     ids=lambda command: type(command).__name__,
 )
@@ -209,9 +211,18 @@ def test_commands_of_a_deposed_master_have_no_effect(bench: Bench, command: Mess
     assert bench.out == [] and list(bench.core.jobs) == [f"{D1}:1"] and bench.core.leader == A
 
 
-def test_higher_epoch_is_followed(bench: Bench) -> None:
+def test_a_deposed_master_that_takes_us_for_its_own_learns_better(bench: Bench) -> None:
+    bench.say(RegisteredWorker(epoch=4, worker_id="w", master_url="spark://old"), B)
+    assert bench.core.leader == A
+    (told,) = bench.sent(RegisterWorker)
+    assert told.highest_epoch == 5 and bench.out == []
+
+
+def test_higher_epoch_is_followed_and_the_old_leader_learns_of_it(bench: Bench) -> None:
     bench.say(RegisteredWorker(epoch=9, worker_id="w", master_url="spark://b"), B)
     assert bench.core.leader == B
+    (told,) = bench.sent(RegisterWorker)
+    assert told.highest_epoch == 9
     bench.launch(epoch=5)
     assert bench.did(effects.Prepare) == []
 
@@ -335,6 +346,36 @@ def test_stop(bench: Bench, keeping: bool) -> None:
 def test_reconnect_registers_again(bench: Bench) -> None:
     bench.say(Reconnect(epoch=5))
     assert len(bench.sent(RegisterWorker)) == 1
+
+
+def test_a_standby_that_comes_to_lead_is_registered_with_and_its_predecessor_obeyed_no_more() -> None:
+    bench = Bench(masters=(A, B))
+    bench.register(A)
+    bench.core.link_opened(B, bench.now)
+    bench.collect()
+    bench.sent(RegisterWorker)
+    bench.say(Failed(request=0, reason="a standby", code="not-leader", leader=A), B)
+    bench.tick(5)
+    assert bench.sent(RegisterWorker) == [], "with a leader a standby is not asked again and again"
+    bench.say(Reconnect(epoch=6), B)
+    assert [effect.address for effect in bench.did(effects.SendMaster)] == [B]
+    bench.launch(epoch=5)
+    assert bench.did(effects.Prepare) == []
+    bench.say(RegisteredWorker(epoch=6, worker_id="w", master_url="spark://b"), B)
+    assert bench.core.leader == B
+
+
+def test_masters_are_learned_from_the_leader_and_forgotten_when_they_are_gone() -> None:
+    bench = Bench(masters=(A,))
+    bench.register(A)
+    bench.say(MastersChanged(epoch=5, masters=(A, B)))
+    bench.tick(0.1)
+    assert [effect.address for effect in bench.did(effects.Connect)] == [B]
+    bench.core.link_closed(B, "gone", denied=False, now=bench.now)
+    bench.say(MastersChanged(epoch=5, masters=(B,)), B)
+    bench.say(MastersChanged(epoch=5, masters=(A,)))
+    bench.tick(10)
+    assert bench.did(effects.Connect) == [], "it was not of the list this worker was started with"
 
 
 def test_refused_registration_is_tried_again_later(bench: Bench) -> None:

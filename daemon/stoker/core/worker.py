@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stoker.core.application_masters import CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
+from stoker.core.application_masters import BACKOFF_CAP, CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
 from stoker.core.messages import (
     ApplicationFinished,
     DriverStateAck,
@@ -164,9 +164,9 @@ class WorkerCore:
         if address == self._leader:
             self._leader, self._heartbeat_at = None, NEVER
             self._log(f"lost the master at {address}: {reason}", logging.WARNING)
-            for other in self._masters:  # one of them leads now, or soon
+            for other in self._masters:  # one of them leads now, or soon, and will say so
                 if other.link is LinkState.OPEN:
-                    other.due = now.mono
+                    other.due = min(other.due, now.mono + BACKOFF_CAP)
         elif master.failures == 1:
             self._log(f"cannot register: {reason}; trying again", logging.WARNING)
 
@@ -199,6 +199,8 @@ class WorkerCore:
             if epoch < self._epoch:
                 kind = type(message).__name__
                 self._log(f"refused {kind} of {address}: epoch {epoch} is over, now is {self._epoch}", logging.WARNING)
+                if isinstance(message, RegisteredWorker):
+                    self._register(address)  # by our highest epoch it learns that it leads us no more
                 return
             self._epoch = epoch
         handler = _HANDLERS.get(type(message))
@@ -209,7 +211,7 @@ class WorkerCore:
         before, self._leader = self._leader, address
         if before is not None and before != address:
             self._log(f"the leader is now {message.master_url}")
-            self._register(before)  # by our highest epoch it learns that it leads us no more, if it believes so
+            self._register(before)  # should it believe that it still leads
         master = self._masters.get(address)
         if master is not None:
             master.failures, master.due = 0, NEVER

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from kazoo.client import KazooClient, KazooState, TransactionRequest
 from kazoo.exceptions import KazooException
 from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.protocol.states import WatchedEvent, ZnodeStat
 from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
@@ -29,6 +30,7 @@ RECONNECT_CAP = 1.0
 
 # Whatever a call may fail with: the ensemble's answers, and silence.
 ZooKeeperFailure = (KazooException, KazooTimeoutError)
+Watch = Callable[[WatchedEvent], None]
 
 
 class SessionState(Enum):
@@ -73,9 +75,10 @@ class Fence:
 
 
 class ZooKeeper:
-    """One session; a session that is lost is followed by a new one. Methods of ``client`` may be called from any thread.
+    """One session; a session that is lost is followed by a new one. Methods may be called from any thread.
 
-    ``on_state`` gets each change, on kazoo's own thread: it should only enqueue.
+    ``on_state`` gets each change, on kazoo's own thread: it should only enqueue. No call waits longer than the session
+    timeout; each raises one of ZooKeeperFailure.
     """
 
     def __init__(self, settings: ZooKeeperSettings, on_state: Callable[[SessionState], None]) -> None:
@@ -87,7 +90,7 @@ class ZooKeeper:
         user, _, password = settings.auth.partition(":")
         self.acl = [make_digest_acl(user, password, all=True)] if settings.auth else OPEN_ACL_UNSAFE
         retry = KazooRetry(max_tries=-1, delay=RECONNECT_FIRST, max_delay=RECONNECT_CAP, max_jitter=0.4)
-        self.client = KazooClient(
+        self._client = KazooClient(
             hosts=settings.hosts,
             timeout=settings.session_timeout,
             default_acl=self.acl,
@@ -95,52 +98,80 @@ class ZooKeeper:
             connection_retry=retry,
             command_retry=KazooRetry(max_tries=0),  # what is to be tried again is decided above
         )
-        self.client.add_listener(self._changed)
+        self._client.add_listener(self._changed)
 
     def start(self) -> None:
         """Begin to connect; returns at once. Raises ConfigError for hosts that cannot be."""
         try:
-            self.client.start_async()
+            self._client.start_async()
         except (ValueError, OSError) as error:
             raise ConfigError(f"spark.deploy.zookeeper.url {self.hosts!r}: {error}") from None
 
     def stop(self) -> None:
         """End the session: its ephemeral nodes go at once. A second call does nothing."""
-        self.client.remove_listener(self._changed)
-        self.client.stop()
-        self.client.close()
+        self._client.remove_listener(self._changed)
+        self._client.stop()
+        self._client.close()
 
     @property
     def is_connected(self) -> bool:
-        return bool(self.client.connected)
+        return bool(self._client.connected)
 
     @property
     def session_id(self) -> int:
         """0 without a session."""
-        held = self.client.client_id
+        held = self._client.client_id
         return int(held[0]) if held else 0
 
     def path(self, *names: str) -> str:
-        return "/".join([self.directory.rstrip("/"), *names])
+        return "/".join([self.directory.rstrip("/"), *names]) or "/"
 
-    def ensure(self, *names: str) -> None:
-        """Make a lasting node and what is above it. Nodes of ours from before the setting of an identity get its ACL;
-        what lies above ``directory`` is left to whoever else uses it."""
+    def ensure(self, *names: str) -> bool:
+        """Make a lasting node and what is above it. A node from before an identity was set gets its ACL: True then."""
         path = self.path(*names)
-        self.client.ensure_path(path)
-        if self.acl is not OPEN_ACL_UNSAFE and self.client.get_acls(path)[0] != self.acl:
-            self.client.set_acls(path, self.acl)
+        self._answer(self._client.ensure_path_async(path))
+        if self.acl is OPEN_ACL_UNSAFE or self._answer(self._client.get_acls_async(path))[0] == self.acl:
+            return False
+        self._answer(self._client.set_acls_async(path, self.acl))
+        return True
 
-    def transaction(self, fence: Fence) -> TransactionRequest:
-        """One that happens only while the fence stands."""
-        transaction = self.client.transaction()
-        transaction.check(fence.path, version=fence.version)
+    def exists(self, path: str, watch: Watch | None = None) -> ZnodeStat | None:
+        """``watch`` is called once when that has changed, on kazoo's thread."""
+        return self._answer(self._client.exists_async(path, watch=watch))
+
+    def get(self, path: str, watch: Watch | None = None) -> tuple[bytes, ZnodeStat]:
+        data, found = self._answer(self._client.get_async(path, watch=watch))
+        return data or b"", found
+
+    def get_all(self, paths: Iterable[str]) -> list[bytes]:
+        """The data of many nodes, asked for at once."""
+        pending = [self._client.get_async(path) for path in paths]
+        return [self._answer(one)[0] or b"" for one in pending]
+
+    def children(self, path: str, watch: Watch | None = None) -> list[str]:
+        found: list[str] = self._answer(self._client.get_children_async(path, watch=watch))
+        return found
+
+    def create_ephemeral(self, path: str, data: bytes) -> None:
+        self._answer(self._client.create_async(path, data, ephemeral=True))
+
+    def delete(self, path: str) -> None:
+        self._answer(self._client.delete_async(path))
+
+    def _answer(self, pending: Any) -> Any:
+        """kazoo's own waiting has no end when a connection breaks at the wrong moment."""
+        return pending.get(timeout=self.timeout)
+
+    def transaction(self, fence: Fence | None = None) -> TransactionRequest:
+        """With a fence, one that happens only while it stands."""
+        transaction = self._client.transaction()
+        if fence is not None:
+            transaction.check(fence.path, version=fence.version)
         return transaction
 
     def commit(self, transaction: TransactionRequest) -> list[Any]:
-        """The results of a transaction that happened. Raises what stopped it (of ZooKeeperFailure), or KazooTimeoutError
-        after the session timeout."""
-        results: list[Any] = transaction.commit_async().get(timeout=self.timeout)
+        """The results of a transaction that happened. Raises what stopped it."""
+        results: list[Any] = self._answer(transaction.commit_async())
         failures = [result for result in results if isinstance(result, Exception)]
         # The others only say that they were rolled back, or not looked at, because of the true one.
         for failure in sorted(failures, key=lambda found: type(found).__name__ in _ECHOES):

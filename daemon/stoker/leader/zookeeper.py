@@ -37,7 +37,8 @@ from stoker.leader.base import Candidate, Elected, Follow, Frozen, Leadership, L
 from stoker.leader.watch import LeaderWatch
 
 LOG = logging.getLogger("stoker.leader")
-TRY_AGAIN = 1.0  # seconds after a call that failed although the session is connected
+TRY_AGAIN = 1.0  # seconds after a call that failed
+LOOK_EVERY = 10.0  # seconds
 # Half of a signed 64-bit number, the largest on the wire: after it there would be no higher epoch to win with.
 _HIGHEST = 2**62
 
@@ -96,24 +97,29 @@ class ZooKeeperLeadership(Leadership):
     # --- the thread ---
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        while (task := self._next_task()) is not None:
             try:
                 task()
             except ZooKeeperFailure as error:
-                self._failed(error)
+                if self.zookeeper.is_connected:  # else that is told anyhow
+                    self._failed(error)
+                self._later()
             except StokerError as error:
                 self._complain(str(error))
                 self._later()
 
+    def _next_task(self) -> Callable[[], None] | None:
+        """A look from time to time is for nothing, unless a watch was missed."""
+        try:
+            return self._tasks.get(timeout=LOOK_EVERY)
+        except queue.Empty:
+            return self._look
+
     def _failed(self, error: Exception) -> None:
-        """Without a connection the next one brings us back here; with one it must be tried again."""
-        if not self.zookeeper.is_connected:
-            return
         if isinstance(error, AuthFailedError):
             self._complain("ZooKeeper does not accept the identity in spark.stoker.zookeeper.authFile")
         else:
             self._complain(f"ZooKeeper at {self.zookeeper.hosts} refuses a call: {explain(error)}")
-        self._later()
 
     def _complain(self, text: str) -> None:
         if text != self._complaint:
@@ -162,30 +168,29 @@ class ZooKeeperLeadership(Leadership):
 
     def _announce(self) -> None:
         """Be listed among the masters, by this session."""
-        for names in (("masters",), ("epoch",)):
+        for names in ((), ("masters",), ("epoch",)):
             self.zookeeper.ensure(*names)
-        client, path = self.zookeeper.client, self.zookeeper.path("masters", self._me.address)
-        found = client.exists(path)
+        path = self.zookeeper.path("masters", self._me.address)
+        found = self.zookeeper.exists(path)
         if found is not None and found.ephemeralOwner == self.zookeeper.session_id:
             return
         if found is not None:  # of our session before this one, or of a process before us
-            client.delete(path)
-        client.create(path, _encode(self._me, 0), ephemeral=True)
+            self.zookeeper.delete(path)
+        self.zookeeper.create_ephemeral(path, _encode(self._me, 0))
 
     def _read_leader(self) -> tuple[_Node | None, int]:
         """Who leads, by which session; sets a watch."""
-        client, path = self.zookeeper.client, self.zookeeper.path("leader")
-        if client.exists(path, watch=self._look_soon) is None:
+        path = self.zookeeper.path("leader")
+        if self.zookeeper.exists(path, watch=self._look_soon) is None:
             return None, 0
         try:
-            data, found = client.get(path, watch=self._look_soon)
+            data, found = self.zookeeper.get(path, watch=self._look_soon)
         except NoNodeError:
             return None, 0
         return _decode(data), found.ephemeralOwner
 
     def _read_roster(self) -> None:
-        client = self.zookeeper.client
-        names = client.get_children(self.zookeeper.path("masters"), watch=self._look_soon)
+        names = self.zookeeper.children(self.zookeeper.path("masters"), watch=self._look_soon)
         roster = tuple(sorted(names))
         if roster != self._roster:
             self._roster = roster
@@ -196,14 +201,14 @@ class ZooKeeperLeadership(Leadership):
     def _take(self, gone: _Node | None) -> None:
         """Try to lead; ``gone`` is a leader whose process has been seen to go. Somebody else may be faster."""
         path = self.zookeeper.path("epoch")
-        data, found = self.zookeeper.client.get(path)
+        data, found = self.zookeeper.get(path)
         last = _parse_epoch(path, data)
         if gone is not None and gone.epoch != last:
             self._look()  # it is another one that leads by now
             return
         # Over the clock, so that workers that obeyed a master without ZooKeeper obey this one.
         epoch = max(last + 1, int(time.time() * 1000))
-        transaction = self.zookeeper.client.transaction()
+        transaction = self.zookeeper.transaction()
         if gone is not None:
             transaction.delete(self.zookeeper.path("leader"))
         transaction.create(self.zookeeper.path("leader"), _encode(self._me, epoch), ephemeral=True)
@@ -220,7 +225,7 @@ class ZooKeeperLeadership(Leadership):
 
     def _lead(self, epoch: int) -> None:
         path = self.zookeeper.path("epoch")
-        data, found = self.zookeeper.client.get(path)
+        data, found = self.zookeeper.get(path)
         if _parse_epoch(path, data) != epoch:
             return  # led for a moment only: the watch on ``leader`` tells the rest
         self._stop_watch()

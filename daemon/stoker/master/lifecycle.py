@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -25,8 +26,10 @@ from stoker.master.daemon import MasterDaemon
 from stoker.master.interfaces import Interfaces
 from stoker.master.services import Services
 from stoker.master.standby import Standby
+from stoker.recovery.base import StorageFailed
 
 LOG = logging.getLogger("stoker.master")
+STAND_AGAIN = 1.0  # seconds after the records could not be opened; other masters go first
 
 
 class Lifecycle:
@@ -115,6 +118,12 @@ class Lifecycle:
             elected = standby.run()
             if elected is not None and not self._stopping:
                 self._lead(standby, server, services, news, elected)
+        except StorageFailed as error:
+            if not services.is_shared:
+                raise
+            LOG.error("%s: standing for election again", error)
+            services.leadership.release()  # another master may have more luck
+            time.sleep(STAND_AGAIN)
         finally:
             services.leadership.release()
             server.close()

@@ -14,10 +14,12 @@ from stoker.recovery.base import RecoveryEngine
 
 
 class Services:
-    """``open_engine`` may be called once this master is elected. Raises ConfigError when a setting is missing."""
+    """``open_engine`` may be called once this master is elected; ``is_shared``: other masters have the same records. Raises
+    ConfigError when a setting is missing."""
 
     leadership: Leadership
     open_engine: Callable[[], RecoveryEngine]
+    is_shared = False
 
     def __init__(self, config: MasterConfig, me: Candidate, port: int) -> None:
         if config.recovery_mode == "ZOOKEEPER":
@@ -49,5 +51,6 @@ class Services:
             auth=read_auth_file(path) if path is not None else "",
         )
         leadership = ZooKeeperLeadership(settings, me)
+        self.is_shared = True
         self.leadership = leadership
         self.open_engine = lambda: ZooKeeperRecovery(leadership.zookeeper, leadership.fence)

@@ -4,7 +4,7 @@ Below ``spark.deploy.zookeeper.dir``/records:
 
     journal/NNNNNNNNNN         a batch, in one node
     journal/NNNNNNNNNN.KKKK    the rest of a batch that is too large for one node, written before its first
-    quarantine/NNNNNNNNNN      what could not be used: key, reason and bytes (more than one node for many bytes)
+    quarantine/record-NNNNNNNNNN  what could not be used: key, reason and bytes (more than one node for many bytes)
 
 * A batch is there when its first node is: one write, all or nothing. ZooKeeper limits a request to 1 MB
   (jute.maxbuffer); a node of ours holds half of that.
@@ -83,7 +83,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         self._doubtful: tuple[bytes, Mapping[bytes, bytes | None]] | None = None  # written without an answer
         self._names: dict[str, None] = {}  # nodes of the journal in order, to be removed when it is replaced
         try:
-            self._prepare()
+            were_open = self._prepare()
             found = self._load()
         except ZooKeeperFailure as error:
             raise StorageFailed(f"cannot read the records in {self._where}: {explain(error)}") from None
@@ -91,6 +91,8 @@ class ZooKeeperRecovery(RecoveryEngine):
         self._size = sum(len(key) + len(value) for key, value in found.records.items())
         self._written = found.bytes
         self._put_aside(found)
+        if were_open or found.unusable or found.broken:
+            self._replace()
 
     @property
     def _where(self) -> str:
@@ -99,10 +101,10 @@ class ZooKeeperRecovery(RecoveryEngine):
     def _path(self, *names: str) -> str:
         return self._zookeeper.path("records", *names)
 
-    def _prepare(self) -> None:
-        for name in ("journal", "quarantine"):
-            self._zookeeper.ensure("records", name)
-        layout, found = self._zookeeper.client.get(self._path())
+    def _prepare(self) -> bool:
+        """Whether what is there was open to strangers until now."""
+        were_open = [self._zookeeper.ensure("records", *names) for names in ((), ("journal",), ("quarantine",))]
+        layout, found = self._zookeeper.get(self._path())
         if not layout:
             transaction = self._zookeeper.transaction(self._fence)
             transaction.set_data(self._path(), LAYOUT, version=found.version)
@@ -112,14 +114,14 @@ class ZooKeeperRecovery(RecoveryEngine):
                 f"the records in {self._where} are of layout {layout[:20].decode(errors='replace')}, this Stoker knows"
                 f" {LAYOUT.decode()}: use the newer Stoker"
             )
+        return any(were_open)
 
     # --- reading ---
 
     def _load(self) -> _Found:
-        client = self._zookeeper.client
-        self._names = dict.fromkeys(sorted(client.get_children(self._path("journal"))))
-        pending = [(name, client.get_async(self._path("journal", name))) for name in self._names]
-        nodes = {name: answer.get(timeout=self._zookeeper.timeout)[0] for name, answer in pending}
+        self._names = dict.fromkeys(sorted(self._zookeeper.children(self._path("journal"))))
+        found_data = self._zookeeper.get_all(self._path("journal", name) for name in self._names)
+        nodes = dict(zip(self._names, found_data, strict=True))
         heads = [name for name in nodes if _HEAD.fullmatch(name)]
         self._next = int(heads[-1]) + 1 if heads else 0
         found, batches = _Found(), {}
@@ -168,7 +170,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         try:
             self._create(name, head)
         except NodeExistsError:  # nobody else can have made it: the answer to an attempt of ours was lost
-            if self._zookeeper.client.get(self._path("journal", name))[0] != head:
+            if self._zookeeper.get(self._path("journal", name))[0] != head:
                 raise
             self._names[name] = None
         self._done(len(data))
@@ -194,7 +196,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         head, _ = self._doubtful
         name = f"{self._next:010d}"
         try:
-            data, _ = self._zookeeper.client.get(self._path("journal", name))
+            data, _ = self._zookeeper.get(self._path("journal", name))
         except NoNodeError:
             self._doubtful = None
             return
@@ -262,13 +264,11 @@ class ZooKeeperRecovery(RecoveryEngine):
             self.commit({key: None})
 
     def _put_aside(self, found: _Found) -> None:
-        """Name and keep what was not readable; then write a journal without it."""
+        """Name and keep what was not readable."""
         for key, reason, sealed in found.unusable:
             self._keep_aside(key, reason, sealed)
         for name, reason, data in found.broken:
             self._keep_aside(f"journal/{name}".encode(), reason, data)
-        if found.unusable or found.broken:
-            self._replace()
 
     def _keep_aside(self, key: bytes, reason: str, data: bytes) -> None:
         name = key.decode(errors="backslashreplace")
@@ -277,7 +277,7 @@ class ZooKeeperRecovery(RecoveryEngine):
             for start in range(0, max(1, len(data)), NODE):
                 transaction = self._zookeeper.transaction(self._fence)
                 node = _encoder.encode(_PutAside(key, reason, data[start : start + NODE]))
-                transaction.create(self._path("quarantine", ""), node, sequence=True)
+                transaction.create(self._path("quarantine", "record-"), node, sequence=True)
                 self._commit(transaction)
         except ZooKeeperFailure as error:
             raise self._write_failed(error) from None

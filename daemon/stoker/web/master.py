@@ -19,6 +19,7 @@ from stoker.web.common import as_json, new_app
 from stoker.web.log_pages import add_log_pages
 from stoker.web.pages import add_pages
 from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, spark_state, utilization_json
+from stoker.web.standby import lead_to_leader
 
 
 class MasterControl(Changes, Protocol):
@@ -44,6 +45,7 @@ def make_app(
     access = access or Access()
     app = new_app(__name__, access=access)
     app.jinja_env.filters["spark_state"] = lambda worker: spark_state(worker).value
+    lead_to_leader(app, snapshot)
     add_pages(app, snapshot, control.history, access=access, title=title)
     add_log_pages(app, control.read_log, back="Master")
     add_changes(app, control, access)
