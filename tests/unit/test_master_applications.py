@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stoker.core.books import REMOVED_EXECUTORS_SHOWN
 from stoker.core.messages import (
     Accepted,
     ApplicationFinished,
@@ -344,3 +345,14 @@ def test_repeated_registration_is_one_application(bench: Bench) -> None:
     first = bench.application("c1", token="same")
     assert bench.application("c1", token="same") == first
     assert len(bench.core.ctx.books.apps) == 1
+
+
+def test_records_of_ended_executors_are_bounded(bench: Bench) -> None:
+    bench.worker("w1", cores=1)
+    app_id = bench.application(max_cores=1)
+    for _ in range(REMOVED_EXECUTORS_SHOWN + 3):
+        launch = bench.take_all("w1", LaunchExecutor)[0]
+        bench.inbox.clear()
+        bench.executor_is("w1", launch, ExecutorState.EXITED, code=0)
+    kept = sorted(int(key.rpartition("/")[2]) for key in bench.store if key.startswith(f"executor/{app_id}/"))
+    assert kept == list(range(3, REMOVED_EXECUTORS_SHOWN + 4))

@@ -14,6 +14,7 @@ from stoker.core.messages import (
     KillJob,
     LaunchDriver,
     RegisteredWorker,
+    RegisterWorker,
     Status,
     SubmitDriver,
     Submitted,
@@ -275,3 +276,75 @@ def test_status_of_one_driver_lists_attempts(bench: Bench) -> None:
     assert view is not None and view.state is DriverState.RELAUNCHING
     assert [(a.number, a.exit.code) for a in view.attempts] == [(1, 3)]
     assert "restart 1 in 1 s" in view.reason
+
+
+def test_killed_driver_whose_launch_was_lost_does_not_run(bench: Bench) -> None:
+    worker_id = bench.worker("w1")
+    driver_id = bench.submit()
+    bench.take_all("w1", LaunchDriver)
+    bench.send("c1", KillJob(request=2, id=driver_id))
+    bench.gone("w1")
+    bench.inbox.clear()
+    bench.worker("w1'", worker_id=worker_id)
+    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.KILLED
+    assert bench.take_all("w1'", LaunchDriver) == []
+
+
+def test_drivers_whose_launches_were_lost_keep_their_places(bench: Bench) -> None:
+    worker_id = bench.worker("w1", cores=2)
+    first, second, third = bench.submit(), bench.submit(), bench.submit()
+    bench.gone("w1")
+    bench.inbox.clear()
+    bench.worker("w1'", cores=2, worker_id=worker_id)
+    assert [launch.driver_id for launch in bench.take_all("w1'", LaunchDriver)] == [first, second]
+    assert list(bench.core.ctx.books.queue) == [third]
+
+
+def test_driver_given_up_makes_room_under_the_limit() -> None:
+    bench = Bench(policy=Policy(max_drivers=1, reconnect_timeout=10.0))
+    bench.worker("w1")
+    bench.submit()
+    bench.gone("w1")
+    bench.worker("w2")
+    waiting = bench.submit()
+    assert bench.take_all("w2", LaunchDriver) == []
+    bench.wait(10.1)
+    assert [launch.driver_id for launch in bench.take_all("w2", LaunchDriver)] == [waiting]
+
+
+def test_attempt_that_a_crashed_daemon_may_have_started_keeps_its_number(bench: Bench) -> None:
+    bench.worker("w1")
+    driver_id = bench.submit()
+    bench.gone("w1")
+    bench.inbox.clear()
+    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001")
+    launch = bench.take_all("w1'", LaunchDriver)[0]
+    assert (launch.driver_id, launch.attempt) == (driver_id, 2)
+
+
+def test_driver_that_left_the_history_does_not_come_back_with_its_worker() -> None:
+    bench = Bench(policy=Policy(retained_drivers=1, reconnect_timeout=10.0))
+    worker_id = bench.worker("w1")
+    driver_id = bench.submit()
+    launch = bench.take_all("w1", LaunchDriver)[0]
+    bench.driver_is("w1", launch, DriverState.RUNNING)
+    bench.gone("w1")
+    bench.wait(10.1)
+    bench.send("c1", KillJob(request=5, id=bench.submit()))
+    assert driver_id not in bench.core.ctx.books.completed_drivers
+    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
+    bench.worker("w1'", worker_id=worker_id, drivers=(report,))
+    assert [kill.driver_id for kill in bench.take_all("w1'", KillDriver)] == [driver_id]
+    assert driver_id not in bench.core.ctx.books.drivers
+
+
+def test_launch_taken_for_lost_that_had_arrived_is_taken_back(bench: Bench) -> None:
+    worker_id = bench.worker("w1", cores=4)
+    driver_id = bench.submit(cores=4)
+    launch = bench.take_all("w1", LaunchDriver)[0]
+    bench.gone("w1")
+    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
+    common = {"boot": "b", "host": "h1", "port": 4001, "cores": 4, "memory_mib": 4096, "worker_id": worker_id}
+    bench.batch([("w1'", RegisterWorker(**common)), ("w1'", RegisterWorker(**common, drivers=(report,)))])
+    assert state(bench, driver_id) is DriverState.RUNNING
+    assert bench.take_all("w1'", LaunchDriver) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from stoker.core.messages import (
@@ -11,7 +12,9 @@ from stoker.core.messages import (
     KillExecutor,
     LaunchDriver,
     LaunchExecutor,
+    Reconnect,
     RegisteredWorker,
+    RegisterWorker,
     RegisterWorkerFailed,
     SubmitDriver,
 )
@@ -139,3 +142,73 @@ def test_nothing_recorded_is_alive_at_once() -> None:
     bench = Bench()
     bench.restart(keep=True)
     assert bench.core.ctx.state is MasterState.ALIVE
+
+
+def test_driver_of_an_absent_worker_is_not_started_again_while_its_keeper_may_run_it() -> None:
+    bench = Bench(policy=Policy(reconnect_timeout=10.0))
+    bench.worker("w1", cores=1)
+    driver_id = bench.submit(supervise=True)
+    bench.driver_is("w1", bench.take_all("w1", LaunchDriver)[0], DriverState.RUNNING)
+    bench.gone("w1")  # the daemon crashed; and so does the master, a moment later
+    bench.restart(keep=True)
+    assert bench.core.ctx.state is MasterState.ALIVE  # nobody is left who could answer
+    bench.worker("w2", cores=1)
+    bench.wait(9.0)
+    assert bench.core.ctx.books.drivers[driver_id].record.state is DriverState.UNKNOWN
+    assert bench.take_all("w2", LaunchDriver) == []
+    bench.wait(1.1)
+    assert [launch.attempt for launch in bench.take_all("w2", LaunchDriver)] == [2]
+
+
+def test_silent_worker_keeps_its_drivers_as_long_as_its_keeper_may_run_them() -> None:
+    bench = Bench(policy=Policy(recovery_timeout=2.0, reconnect_timeout=10.0))
+    bench.worker("w1", cores=1)
+    driver_id = bench.submit(supervise=True)
+    bench.restart(keep=True)
+    bench.wait(3.0)
+    assert bench.core.ctx.state is MasterState.ALIVE
+    assert bench.core.ctx.books.drivers[driver_id].record.state is DriverState.UNKNOWN
+    bench.wait(7.1)
+    assert bench.core.ctx.books.drivers[driver_id].record.state is DriverState.SUBMITTED
+
+
+def test_driver_whose_worker_has_no_record_waits_for_the_keeper_too() -> None:
+    bench = Bench(policy=Policy(reconnect_timeout=10.0))
+    worker_id = bench.worker("w1", cores=1)
+    driver_id = bench.submit()
+    del bench.store[f"worker/{worker_id}"]  # quarantined
+    bench.restart(keep=True)
+    bench.wait(9.0)
+    assert bench.core.ctx.books.drivers[driver_id].record.state is DriverState.UNKNOWN
+    bench.wait(1.1)
+    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
+
+
+def test_order_of_submission_survives_a_master_whose_clock_was_ahead() -> None:
+    bench = Bench()
+    bench.mono += 86400.0
+    first = bench.submit(cores=4)
+    bench.mono -= 86400.0
+    second = bench.submit(cores=4)
+    assert second < first
+    bench.restart(keep=True)
+    bench.worker("w1", cores=4)
+    assert [launch.driver_id for launch in bench.take_all("w1", LaunchDriver)] == [first]
+
+
+def test_worker_is_believed_only_when_it_obeys_the_new_master() -> None:
+    """What it reports before may be overtaken by a command of the old master that is still on its way."""
+    bench = Bench()
+    worker_id = bench.worker("w1", cores=1)
+    driver_id = bench.submit()
+    bench.restart(keep=True)
+    message = RegisterWorker(
+        worker_id=worker_id, boot="b", host="h1", port=4001, cores=1, memory_mib=4096, highest_epoch=bench.epoch - 1
+    )
+    bench.send("w1'", message)
+    assert bench.take("w1'", Reconnect).epoch == bench.epoch
+    assert bench.core.ctx.state is MasterState.RECOVERING
+    bench.nothing_else()
+    bench.send("w1'", msgspec.structs.replace(message, highest_epoch=bench.epoch))
+    assert bench.core.ctx.state is MasterState.ALIVE
+    assert [launch.driver_id for launch in bench.take_all("w1'", LaunchDriver)] == [driver_id]

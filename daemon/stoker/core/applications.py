@@ -41,6 +41,10 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
     if app is not None and app.record.state.is_final:
         ctx.send(peer, ApplicationRemoved(app_id=app_id, state=app.record.state, reason=app.record.reason))
         return
+    if app_id in books.forgotten:
+        reason = "it is over, and not in the history any more"
+        ctx.send(peer, ApplicationRemoved(app_id=app_id, state=ApplicationState.FAILED, reason=reason))
+        return
     if app is None:
         app = _add(ctx, app_id, owner, message)
     if app.taken_over:
@@ -243,7 +247,7 @@ def _owned(ctx: Context, peer: bytes, request: int, app_id: str) -> App | None:
 
 def peer_gone(ctx: Context, peer: bytes) -> None:
     """An application is over when its connection is: its executors must not outlive its process (spec 9.2)."""
-    for app_id in list(ctx.books.app_of_peer.get(peer, ())):
+    for app_id in sorted(ctx.books.app_of_peer.get(peer, ())):
         app = ctx.books.apps[app_id]
         _unbind(ctx, app)
         finish(ctx, app, ApplicationState.FAILED, "its process is gone (connection lost)")
@@ -303,7 +307,7 @@ def finish(ctx: Context, app: App, state: ApplicationState, reason: str, *, tell
 
 def _end_executors(ctx: Context, app: App) -> None:
     # Every worker that ever ran one of its executors keeps directories for it.
-    hosts = {executor.worker_id for executor in (*app.executors.values(), *app.removed)}
+    hosts = dict.fromkeys(executor.worker_id for executor in (*app.executors.values(), *app.removed))
     for executor in list(app.executors.values()):
         executors.abandon(ctx, app, executor)
     for worker_id in hosts:

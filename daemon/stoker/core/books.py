@@ -14,10 +14,12 @@ from stoker.core.queue import DriverQueue
 from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.snapshot import AppView, DriverView, WorkerView
 from stoker.core.states import WorkerState
+from stoker.core.values import number_of
 
 ExecutorKey = tuple[str, int]  # (application id, executor id)
 
 _HIGHEST_FOLLOWED = 10**10  # number of an id; far beyond what a cluster counts, far below what an id may have
+_FORGOTTEN_KEPT = 10_000  # ids
 REMOVED_EXECUTORS_SHOWN = 1000  # per application, as spark.worker.ui.retainedExecutors
 
 
@@ -26,6 +28,7 @@ class Worker:
     record: WorkerRecord
     peer: bytes | None = None
     last_seen: float = 0.0
+    has_registered: bool = False  # with this master
     leaving: bool = False  # it said it stops for good; nothing new goes there
     keeping: bool = False  # it said it restarts and its processes stay
     away_until: float | None = None  # until then its drivers may come back with it
@@ -93,9 +96,17 @@ class Books:
         self.completed_apps: dict[str, App] = {}
         self.app_of_peer: dict[bytes, set[str]] = {}
         self.tokens: dict[str, str] = {}  # client-chosen token -> driver or application id
+        self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
         self.counters = Counters()
 
     # --- ids ---
+
+    def forget(self, identifier: str, token: str) -> None:
+        """It left the history. A worker that comes back with a process of it must not bring it to life again."""
+        self.tokens.pop(token, None)
+        self.forgotten[identifier] = None
+        while len(self.forgotten) > _FORGOTTEN_KEPT:
+            del self.forgotten[next(iter(self.forgotten))]
 
     def new_driver_id(self, wall: float) -> str:
         number = self.counters.drivers
@@ -110,7 +121,7 @@ class Books:
     def reserve_id(self, identifier: str) -> None:
         """An id given out by an earlier master exists: never give its number out again. An absurd number is not
         followed, or one made-up id would use up all; then the time in ids keeps them apart."""
-        number = int(identifier.rsplit("-", 1)[1]) + 1
+        number = number_of(identifier) + 1
         if number > _HIGHEST_FOLLOWED:
             return
         if identifier.startswith("driver-"):

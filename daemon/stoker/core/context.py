@@ -37,6 +37,7 @@ class Context:
         self.rival = ""  # what was heard of another master that leads; for the operator
         self.books = Books()
         self.now = Now(0.0, 0.0)
+        self.keepers_end = 0.0  # after a recovery: when keepers without a daemon have ended what they kept
         self.schedule_wanted = False
         self._effects: list[Effect] = []
         self._timers: list[tuple[float, str]] = []

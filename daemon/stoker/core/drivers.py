@@ -59,12 +59,12 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
     )
 
 
-def enqueue(ctx: Context, driver: Driver) -> None:
+def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
     record = driver.record
     record.state = DriverState.SUBMITTED
     driver.relaunch_at = None
     ctx.books.relaunching.discard(record.id)
-    ctx.books.queue.push(record.id, record.description.cores, record.description.memory_mib)
+    ctx.books.queue.push(record.id, record.description.cores, record.description.memory_mib, first=first)
     ctx.schedule_wanted = True
 
 
@@ -192,13 +192,23 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
         finish(ctx, driver, DriverState.ERROR, why)
 
 
-def never_started(ctx: Context, driver: Driver) -> None:
-    """The launch command did not reach the worker (its connection broke first): the driver goes back to the queue."""
+def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
+    """The launch command did not reach the worker (its connection broke first): the driver goes back to the head of the
+    queue, unless it is to be killed. Not ``surely``: another daemon is there now, and the one before may have started it
+    without a word; then the number of the attempt is not given out again."""
     record = driver.record
     ctx.books.release_driver(driver)
-    record.attempts.pop()
-    enqueue(ctx, driver)
-    changed(ctx, driver)
+    attempt = record.attempts[-1]
+    if surely:
+        record.attempts.pop()
+    else:
+        attempt.state, attempt.ended = DriverState.ERROR, ctx.now.wall
+        attempt.exit = Exit(reason="its worker was restarted before it reported the start")
+    if record.kill_requested:
+        finish(ctx, driver, DriverState.KILLED, "killed on request")
+    else:
+        enqueue(ctx, driver, first=True)
+        changed(ctx, driver)
 
 
 def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
@@ -234,6 +244,7 @@ def finish(ctx: Context, driver: Driver, state: DriverState, reason: str) -> Non
     books.drivers.pop(record.id, None)
     books.completed_drivers[record.id] = driver
     driver.relaunch_at = None
+    ctx.schedule_wanted = True  # one of spark.deploy.maxDrivers may be free now
     changed(ctx, driver)
     for peer, _ in driver.watchers:
         ctx.books.watching.get(peer, set()).discard(record.id)
@@ -285,7 +296,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     books, peer = ctx.books, worker.peer
     assert peer is not None
     driver = books.drivers.get(report.driver_id)
-    if driver is None and report.driver_id not in books.completed_drivers:
+    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
         driver = _adopt(ctx, report)
     elif driver is None or report.attempt < driver.record.attempt or not _may_run(driver, report):
         if not report.state.is_final:
@@ -324,6 +335,9 @@ def _adopt(ctx: Context, report: DriverReport) -> Driver:
 
 def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> None:
     ctx.books.release_driver(driver)
+    ctx.books.queue.remove(report.driver_id)  # it was thought not to have started
+    ctx.books.relaunching.discard(report.driver_id)
+    driver.relaunch_at = None
     record = driver.record
     if report.attempt > record.attempt:
         record.attempts.append(Attempt(number=report.attempt, worker_id="", worker_host=""))

@@ -78,7 +78,7 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     app = books.apps.get(report.app_id)
     if app is None:
         counts = not report.state.is_final or report.app.finite
-        if report.app_id in books.completed_apps or not counts:
+        if report.app_id in books.completed_apps or report.app_id in books.forgotten or not counts:
             _refuse(ctx, worker, report)
             return
         app = applications.adopt(ctx, report.app_id, report.app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stoker.core.books import App, Worker
 from stoker.core.context import Context
 from stoker.core.messages import ExecutorAdded, ExecutorUpdated, KillExecutor, LaunchExecutor
-from stoker.core.records import ExecutorRecord
+from stoker.core.records import ExecutorRecord, executor_key
 from stoker.core.states import ApplicationState, ExecutorState
 from stoker.core.values import UNLIMITED, Exit
 
@@ -109,6 +109,8 @@ def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
 def close(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:
     """Take a live executor out of the books, with its final state, and tell its application."""
     executor.state, executor.exit, executor.ended = state, exit, ctx.now.wall
+    if len(app.removed) == app.removed.maxlen:  # the oldest makes room
+        ctx.forget(executor_key(app.record.id, app.removed[0].id))
     ctx.books.release_executor(app, executor)
     if not app.executors and app.record.state is ApplicationState.RUNNING:
         app.record.state = ApplicationState.WAITING

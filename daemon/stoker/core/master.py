@@ -137,6 +137,8 @@ class MasterCore:
                 applications.away_due(ctx, subject)
             elif what == "recovered":
                 recovery.complete(ctx)
+            elif what == "homeless":
+                recovery.give_up_homeless(ctx)
             else:
                 ctx.schedule_wanted = True
 

@@ -24,15 +24,22 @@ class DriverQueue:
         self._lanes: dict[Shape, OrderedDict[str, int]] = {}
         self._shape_of: dict[str, Shape] = {}
         self._next = 0
+        self._before_first = -1
 
-    def push(self, driver_id: str, cores: int, memory_mib: int) -> None:
-        """Append; a driver already waiting keeps its place."""
+    def push(self, driver_id: str, cores: int, memory_mib: int, *, first: bool = False) -> None:
+        """Append, or with ``first`` put before all others; a driver already waiting keeps its place."""
         if driver_id in self._shape_of:
             return
         shape = Shape(cores, memory_mib)
         self._shape_of[driver_id] = shape
-        self._lanes.setdefault(shape, OrderedDict())[driver_id] = self._next
-        self._next += 1
+        lane = self._lanes.setdefault(shape, OrderedDict())
+        if first:
+            lane[driver_id] = self._before_first
+            lane.move_to_end(driver_id, last=False)
+            self._before_first -= 1
+        else:
+            lane[driver_id] = self._next
+            self._next += 1
 
     def remove(self, driver_id: str) -> bool:
         """False if it was not waiting."""

@@ -14,12 +14,14 @@ from stoker.core.books import App, Books, Driver, Worker
 from stoker.core.context import Context
 from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
 from stoker.core.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.core.values import number_of
 
 
 def load(ctx: Context, records: Mapping[str, Record]) -> None:
-    """Fill empty books. Keys that belong together are sorted, so older ids (and thus FIFO order) come first."""
+    """Fill empty books. Drivers and applications come in the order of their numbers, which is FIFO order; the times in
+    their ids are not to be trusted, as different masters' clocks made them."""
     by_type: dict[type[Record], list[Record]] = {}
-    for key in sorted(records):
+    for key in sorted(records, key=_order):
         by_type.setdefault(type(records[key]), []).append(records[key])
     for record in by_type.get(Counters, []):
         assert isinstance(record, Counters)
@@ -38,12 +40,23 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
         _load_driver(ctx, record)
     _sort_history(ctx.books)
     ctx.state = MasterState.RECOVERING
+    # Who was away when the last master wrote may have been so for no time at all.
+    ctx.keepers_end = ctx.now.mono + ctx.policy.reconnect_timeout
+    for worker in ctx.books.workers.values():
+        if worker.record.state is WorkerState.DEAD and (worker.drivers or worker.executors):
+            _wait_for_keeper(ctx, worker)
     ctx.wake_at(ctx.now.mono + ctx.policy.recovery_timeout, "recovered")
     ctx.log(
         f"recovering {len(ctx.books.workers)} workers, {len(ctx.books.apps)} applications and"
         f" {len(ctx.books.drivers)} drivers"
     )
     complete_if_all_answered(ctx)
+
+
+def _order(key: str) -> tuple[str, int, str]:
+    kind, _, identifier = key.partition("/")
+    is_counted = kind in ("driver", "app") and identifier.rpartition("-")[2].isdecimal()
+    return kind, number_of(identifier) if is_counted else 0, identifier
 
 
 def _load_worker(ctx: Context, record: WorkerRecord) -> None:
@@ -115,10 +128,24 @@ def complete(ctx: Context) -> None:
     ctx.state = MasterState.ALIVE
     for worker in list(ctx.books.workers.values()):
         if worker.record.state is WorkerState.UNKNOWN:
-            worker.away_until = ctx.now.mono
+            _wait_for_keeper(ctx, worker)
             workers.away_due(ctx, worker.record.id)
-    for driver in list(ctx.books.drivers.values()):
-        if driver.record.state is DriverState.UNKNOWN:
-            drivers.lost(ctx, driver, "its worker did not come back to this master")
+    ctx.wake_at(ctx.keepers_end, "homeless")
+    give_up_homeless(ctx)
     ctx.log("recovery is complete")
     ctx.schedule_wanted = True
+
+
+def _wait_for_keeper(ctx: Context, worker: Worker) -> None:
+    """Its keeper may run what is in the books for as long as it waits for its daemon: nothing is started twice."""
+    worker.away_until = max(ctx.now.mono, ctx.keepers_end)
+    ctx.wake_at(worker.away_until, f"worker-away {worker.record.id}")
+
+
+def give_up_homeless(ctx: Context) -> None:
+    """Drivers of workers of which there is no record: they had as long as the others to come back."""
+    if ctx.now.mono < ctx.keepers_end:
+        return
+    for driver in list(ctx.books.drivers.values()):
+        if driver.record.state is DriverState.UNKNOWN and driver.record.attempts[-1].worker_id not in ctx.books.workers:
+            drivers.lost(ctx, driver, "its worker did not come back to this master")

@@ -10,7 +10,7 @@ def trim_drivers(ctx: Context, keep: int) -> None:
     books = ctx.books
     while len(books.completed_drivers) > keep:
         oldest = next(iter(books.completed_drivers))
-        books.tokens.pop(books.completed_drivers.pop(oldest).record.token, None)
+        books.forget(oldest, books.completed_drivers.pop(oldest).record.token)
         ctx.forget(driver_key(oldest))
 
 
@@ -19,7 +19,7 @@ def trim_apps(ctx: Context, keep: int) -> None:
     while len(books.completed_apps) > keep:
         oldest = next(iter(books.completed_apps))
         old = books.completed_apps.pop(oldest)
-        books.tokens.pop(old.record.token, None)
+        books.forget(oldest, old.record.token)
         for executor in old.removed:
             ctx.forget(executor_key(oldest, executor.id))
         ctx.forget(app_key(oldest))

@@ -30,6 +30,11 @@ OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 DriverKind = Literal["python", "archive", "jar", "program"]
 
 
+def number_of(identifier: str) -> int:
+    """The counter in the id of a driver or an application. It grows with every submission, whatever the clock does."""
+    return int(identifier.rsplit("-", 1)[1])
+
+
 class Now(NamedTuple):
     """The time, as an argument. ``mono`` orders and measures, ``wall`` is shown and stored; both in seconds."""
 

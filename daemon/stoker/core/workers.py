@@ -16,7 +16,7 @@ from stoker.core.context import Context
 from stoker.core.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
 from stoker.core.records import WorkerRecord, worker_key
 from stoker.core.states import WorkerState
-from stoker.core.values import UNLIMITED, WORKER_ID
+from stoker.core.values import UNLIMITED, WORKER_ID, number_of
 
 
 def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
@@ -28,6 +28,9 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
         ctx.send(peer, RegisterWorkerFailed(epoch=ctx.epoch, reason=reason))
         return
     books = ctx.books
+    if _may_still_obey_another(ctx, message):
+        ctx.send(peer, Reconnect(epoch=ctx.epoch))
+        return
     record = WorkerRecord(
         id=message.worker_id,
         host=message.host,
@@ -45,7 +48,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     predecessor = books.workers.get(before) if before is not None and before != record.id else None
     record.drain = draining.carried_over(worker, predecessor, message)
     worker.record, worker.view = record, None
-    worker.last_seen, worker.away_until = ctx.now.mono, None
+    worker.last_seen, worker.away_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
     books.add_worker(worker)
     books.bind_worker(worker, peer)
@@ -63,6 +66,14 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     ctx.save_worker(record)
     ctx.log(f"registered {record.id} with {record.cores} cores and {record.memory_mib} MiB")
     ctx.schedule_wanted = True
+
+
+def _may_still_obey_another(ctx: Context, message: RegisterWorker) -> bool:
+    """A worker of an earlier master that has not seen our epoch: a command of that one may yet reach it, and what it
+    reports would not be the last word. It registers again when it has heard of our epoch, and from then on refuses others.
+    """
+    worker = ctx.books.workers.get(message.worker_id)
+    return worker is not None and not worker.has_registered and message.highest_epoch < ctx.epoch
 
 
 def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
@@ -120,15 +131,16 @@ def _close_missing(
 ) -> None:
     """What the books have on ``holder`` and the (re-)registering ``worker`` does not: gone, unless the command to start
     it went out on this very connection and is still on its way."""
-    for driver_id in list(holder.drivers - driver_ids):
+    # The latest first, because those that never started go to the head of the queue.
+    for driver_id in sorted(holder.drivers - driver_ids, key=number_of, reverse=True):
         driver = ctx.books.drivers[driver_id]
         if driver.launched_via == worker.peer:
             continue
         if driver.record.attempts[-1].pid == 0:
-            drivers.never_started(ctx, driver)
+            drivers.never_started(ctx, driver, surely=holder is worker)
         else:
             drivers.lost(ctx, driver, "its worker came back without it")
-    for app_id, executor_id in list(holder.executors - executor_keys):
+    for app_id, executor_id in sorted(holder.executors - executor_keys):
         app = ctx.books.apps[app_id]
         if app.launched_via.get(executor_id) != worker.peer:
             executors.lost(ctx, app, app.executors[executor_id], "its worker came back without it")
@@ -167,7 +179,7 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
     ctx.log(f"{record.id} is {record.state.value}: {why}", logging.INFO if worker.leaving else logging.WARNING)
     if not worker.keeping:
         _lose_executors(ctx, worker, why)
-    for driver_id in list(worker.drivers):
+    for driver_id in sorted(worker.drivers):
         if stopped:
             drivers.lost(ctx, books.drivers[driver_id], why)
         else:
@@ -190,12 +202,12 @@ def away_due(ctx: Context, worker_id: str) -> None:
     ctx.save_worker(worker.record)
     why = f"worker lost: {worker_id} did not come back"
     _lose_executors(ctx, worker, why)
-    for driver_id in list(worker.drivers):
+    for driver_id in sorted(worker.drivers):
         drivers.lost(ctx, ctx.books.drivers[driver_id], why)
 
 
 def _lose_executors(ctx: Context, worker: Worker, why: str) -> None:
-    for app_id, executor_id in list(worker.executors):
+    for app_id, executor_id in sorted(worker.executors):
         app = ctx.books.apps[app_id]
         executors.lost(ctx, app, app.executors[executor_id], why)
 

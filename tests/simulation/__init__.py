@@ -1,0 +1,1 @@
+"""The cluster in one process, from one seed: see docs/simulation.md."""

@@ -1,0 +1,261 @@
+"""The invariants. Everything the cluster does passes by here; what must not be raises ``Violation``.
+
+``books``        counters equal a recount, nothing over-committed, everybody in the right tables (core/invariants.py)
+``presence``     no connection that is reported gone is used
+``fence``        only the highest epoch writes, and epochs grow
+``obedience``    a worker does nothing for a lower epoch than it has seen
+``record``       acknowledged means recoverable: what is said was written before
+``ids``          an id means one thing for ever, a token one driver
+``history``      what is over stays over
+``once``         an attempt is started once, and a driver never runs twice at once
+``capacity``     no host runs more than it has, no launch is refused for want of room
+``fifo``         nobody is served before who came first, and nothing waits that fits
+``end``          what is booked as over does not run (checks_end.py: and all that is left when the faults have stopped)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stoker.core.invariants import violations
+from stoker.core.messages import (
+    Accepted,
+    DriverStateAck,
+    DriverUpdate,
+    ExecutorStateAck,
+    KillJob,
+    LaunchDriver,
+    LaunchExecutor,
+    Message,
+    RegisteredApplication,
+    Submitted,
+)
+from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
+from stoker.core.states import DriverState
+from stoker.core.worker import WorkerCore
+from stoker.core.worker_jobs import Phase
+from stoker.recovery.records import decode_record
+from tests.simulation.checks_order import check_order
+from tests.simulation.world import Violation, World
+
+if TYPE_CHECKING:
+    from stoker.core.effects import Effect
+    from tests.simulation.application import Application
+    from tests.simulation.client import Client
+    from tests.simulation.keeper import Program
+    from tests.simulation.master import Master
+    from tests.simulation.network import Connection
+    from tests.simulation.storage import Store
+    from tests.simulation.worker import Worker
+
+SETTLE = 40.0  # seconds after a cut or a freeze: to be noticed, to reconnect, and to have the outdated killed
+
+
+class Checks:
+    """``store`` is set by the scenario. ``is_durable``: what is acknowledged must be on record."""
+
+    def __init__(self, world: World, *, is_durable: bool) -> None:
+        self.world, self.is_durable = world, is_durable
+        self.store: Store | None = None
+        self.highest_epoch = 0
+        self.tokens: dict[str, str] = {}  # token -> driver id
+        self.owner_of: dict[str, str] = {}  # driver or application id -> token
+        self.acknowledged: set[str] = set()  # driver ids whose submitter was told
+        self.kills: set[str] = set()  # acknowledged
+        self.dropped: set[str] = set()  # ids whose records went with the retention limit
+        self.final: dict[str, tuple[DriverState, int]] = {}  # and under which epoch
+        self.asked_by: dict[tuple[str, int], Any] = {}
+        self.ran: set[str] = set()  # keys of all processes ever
+        self.running: dict[str, list[Program]] = {}  # driver id or application/executor -> processes
+        self._seen_epoch: dict[tuple[str, int], int] = {}
+        self._stale: tuple[Message, dict[str, tuple[Phase, bool]]] | None = None
+
+    def fail(self, checker: str, text: str) -> None:
+        raise Violation(checker, text)
+
+    # --- masters ---
+
+    def leads(self, master: Master, epoch: int) -> None:
+        if epoch <= self.highest_epoch:
+            self.fail("fence", f"{master.name} leads with epoch {epoch}, there was {self.highest_epoch} before")
+        self.highest_epoch = epoch
+
+    def batch(self, master: Master, effects: list[Effect]) -> None:
+        """After a batch was handled, before any of it is released."""
+        assert master.core is not None
+        books = master.core.ctx.books
+        for text in violations(books):
+            self.fail("books", f"{master.name}: {text}")
+        for peer in (*books.worker_of_peer, *books.app_of_peer):
+            if not master.knows(peer):
+                self.fail("presence", f"{master.name} believes that {peer!r} is there")
+        check_order(master.core.ctx, effects, self.fail)
+
+    def stored(self, epoch: int, writes: Mapping[str, bytes | None], before: Mapping[str, bytes]) -> None:
+        """Before the writes are applied."""
+        if epoch < self.highest_epoch:
+            self.fail("fence", f"epoch {epoch} writes {', '.join(writes)} under epoch {self.highest_epoch}")
+        for key, data in writes.items():
+            if data is None:
+                self.dropped.add(key.split("/")[1])
+                continue
+            record = decode_record(key, data)
+            if isinstance(record, DriverRecord):
+                self._driver_stored(record, epoch)
+            elif isinstance(record, (AppRecord, Counters, ExecutorRecord, WorkerRecord)) and key in before:
+                self._may_follow(decode_record(key, before[key]), record)
+
+    def _driver_stored(self, record: DriverRecord, epoch: int) -> None:
+        if record.token:
+            self._means(record.id, record.token)
+            known = self.tokens.setdefault(record.token, record.id)
+            if known != record.id and known not in self.dropped:
+                self.fail("ids", f"{record.token} made {known} and now {record.id}")
+        was, since = self.final.get(record.id, (record.state, epoch))
+        # What left the history is not known to the next master.
+        if record.state is not was and (record.id not in self.dropped or epoch == since):
+            self.fail("history", f"{record.id} was {was.value} and is now {record.state.value}")
+        if record.state.is_final:
+            self.final[record.id] = (record.state, epoch)
+        numbers = [attempt.number for attempt in record.attempts]
+        if numbers != sorted(set(numbers)):
+            self.fail("ids", f"{record.id} has attempts {numbers}")
+
+    def _means(self, identifier: str, token: str) -> None:
+        if self.owner_of.setdefault(identifier, token) != token:
+            self.fail("ids", f"{identifier} is given to {token}, and was to {self.owner_of[identifier]}")
+
+    def _may_follow(self, old: Any, new: Any) -> None:
+        if isinstance(new, Counters):
+            if new.apps < old.apps or new.drivers < old.drivers:
+                self.fail("ids", f"the counters fall from {old} to {new}")
+        elif isinstance(new, AppRecord):
+            if old.state.is_final and new.state is not old.state:
+                self.fail("history", f"{new.id} was {old.state.value} and is now {new.state.value}")
+            if new.next_executor_id < old.next_executor_id:
+                self.fail("ids", f"{new.id} would give out executor {new.next_executor_id} again")
+
+    def sends(self, master: Master, connection: Connection, message: Message) -> None:
+        """Before it goes out."""
+        if not self.is_durable:
+            return
+        if isinstance(message, Submitted):
+            self._recorded(f"driver/{message.driver_id}", message)
+            self.acknowledged.add(message.driver_id)
+        elif isinstance(message, RegisteredApplication):
+            self._recorded(f"app/{message.app_id}", message)
+        elif isinstance(message, LaunchDriver):
+            record = self._recorded(f"driver/{message.driver_id}", message)
+            # Sends of the next batch come after its write; but a deposed master may send what is no longer so.
+            is_latest = master.core is not None and master.core.ctx.epoch == self.highest_epoch
+            if is_latest and record is not None and record.attempt != message.attempt:
+                self.fail("record", f"attempt {message.attempt} of {message.driver_id} goes out, on record is {record}")
+        elif isinstance(message, LaunchExecutor):
+            self._recorded(f"executor/{message.app_id}/{message.executor_id}", message)
+        elif isinstance(message, DriverStateAck):
+            record = self._record(f"driver/{message.driver_id}")
+            if isinstance(record, DriverRecord) and record.attempt == message.attempt and _may_run(record.state):
+                self.fail("record", f"{message} goes out, on record is {record}")
+        elif isinstance(message, ExecutorStateAck):
+            record = self._record(f"executor/{message.app_id}/{message.executor_id}")
+            app = self._record(f"app/{message.app_id}")
+            over = app is None or (isinstance(app, AppRecord) and app.state.is_final)
+            if isinstance(record, ExecutorRecord) and not record.state.is_final and not over:
+                self.fail("record", f"{message} goes out, on record is {record}")
+        elif isinstance(message, DriverUpdate):
+            if message.driver.state.is_final:
+                record = self._recorded(f"driver/{message.driver.id}", message)
+                if isinstance(record, DriverRecord) and not record.state.is_final:
+                    self.fail(
+                        "record", f"{record.id} is told to be {message.driver.state.value}, on record is {record}"
+                    )
+        elif isinstance(message, Accepted):
+            self._kill_recorded(self.asked_by.get((connection.client.name, message.request)))
+
+    def _kill_recorded(self, question: Any) -> None:
+        if not isinstance(question, KillJob):
+            return
+        record = self._record(f"{question.id.split('-')[0]}/{question.id}")
+        if isinstance(record, DriverRecord) and not (record.kill_requested or record.state.is_final):
+            self.fail("record", f"the kill of {question.id} is acknowledged, on record is {record}")
+        if isinstance(record, AppRecord) and not record.state.is_final:
+            self.fail("record", f"the kill of {question.id} is acknowledged, on record is {record}")
+        self.kills.add(question.id)
+
+    def _record(self, key: str) -> Any:
+        assert self.store is not None
+        data = self.store.records.get(key)
+        if data is None or key in self.store.damaged:
+            return None
+        return decode_record(key, data)
+
+    def _recorded(self, key: str, why: Message) -> Any:
+        assert self.store is not None
+        identifier = key.split("/")[1]
+        if key not in self.store.records and key not in self.store.damaged and identifier not in self.dropped:
+            self.fail("record", f"{why} goes out, and {key} is not on record")
+        return self._record(key)
+
+    # --- workers ---
+
+    def commanded(self, worker: Worker, core: WorkerCore, message: Any) -> None:
+        """Before a worker handles a message of a master."""
+        epoch = getattr(message, "epoch", None)
+        self._stale = None
+        if epoch is None:
+            return
+        key = (worker.name, worker.incarnation)
+        if epoch < self._seen_epoch.get(key, 0):
+            self._stale = (message, _phases(core))
+        self._seen_epoch[key] = max(epoch, self._seen_epoch.get(key, 0))
+
+    def obeyed(self, worker: Worker, core: WorkerCore) -> None:
+        """After that."""
+        if self._stale is not None and _phases(core) != self._stale[1]:
+            self.fail("obedience", f"{worker.name} obeys {self._stale[0]}, and has seen a higher epoch")
+        for job in core.jobs.values():
+            if "not free on this worker" in job.exit.reason:
+                self.fail("capacity", f"{worker.name} had to refuse {job.key}: {job.exit.reason}")
+
+    def process_starts(self, program: Program) -> None:
+        host, key = program.machine.host, program.key
+        if key in self.ran:
+            self.fail("once", f"{key} is started a second time, on {host.name}")
+        self.ran.add(key)
+        job = key.split(":")[0]
+        others = [other for other in self.running.get(job, ()) if other.is_alive]
+        for other in others:
+            if other.machine.host.doubtful_until < self.world.now:
+                self.fail("once", f"{key} starts on {host.name} while {other.key} runs on {other.machine.host.name}")
+        self.running[job] = [*others, program]
+        capacity = program.machine.cores
+        used = sum(other.cores for other in program.machine.programs.values())
+        if used > capacity:
+            self.fail("capacity", f"{host.name} runs jobs of {used} cores on {capacity}")
+
+    # --- clients and applications ---
+
+    def asked(self, client: Client, message: Any) -> None:
+        self.asked_by[client.name, message.request] = message
+
+    def answered(self, client: Client, question: Any, answer: Any) -> None:
+        if isinstance(answer, Submitted):
+            known = self.tokens.setdefault(question.token, answer.driver_id)
+            if known != answer.driver_id and known not in self.dropped:
+                self.fail("ids", f"{question.token} is told {answer.driver_id}, and was told {known}")
+            self._means(answer.driver_id, question.token)
+
+    def application_registered(self, application: Application, app_id: str) -> None:
+        self._means(app_id, f"{application.name}/{application.incarnation}")
+
+    def application_over(self, application: Application, effect: Any) -> None:
+        """Nothing yet to be said of a single end."""
+
+
+def _phases(core: WorkerCore) -> dict[str, tuple[Phase, bool]]:
+    return {key: (job.phase, job.killed) for key, job in core.jobs.items()}
+
+
+def _may_run(state: DriverState) -> bool:
+    return state in (DriverState.RUNNING, DriverState.UNKNOWN)

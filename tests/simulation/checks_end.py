@@ -1,0 +1,143 @@
+"""When the faults have stopped: everything that can run runs within a bound, and books, records and machines agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from stoker.core.application import Phase
+from stoker.core.messages import WatchDriver
+from stoker.core.records import AppRecord
+from stoker.core.states import ApplicationState, DriverState, WorkerState
+from stoker.core.worker_jobs import Phase as JobPhase
+from stoker.recovery.records import decode_record
+from tests.simulation.master import Master
+from tests.simulation.scenario import Cluster
+
+
+def bound(cluster: Cluster) -> float:
+    """Seconds after the last fault: to notice what is gone, recover, reconnect, end what is outdated, and try again."""
+    policy = cluster.policy
+    return 2 * policy.worker_timeout + policy.recovery_timeout + policy.reconnect_timeout + 120.0
+
+
+def unsettled(cluster: Cluster) -> list[str]:
+    """What still has to happen; empty when all is well."""
+    leaders = [master for master in cluster.masters if master.is_serving]
+    if len(leaders) != 1:
+        return [f"{len(leaders)} masters serve: {', '.join(master.name for master in leaders)}"]
+    leader = leaders[0]
+    found = [*_workers(cluster, leader), *_jobs(cluster, leader), *_clients(cluster)]
+    return found or [*_agree(cluster, leader), *_records(cluster, leader)]
+
+
+def _books(leader: Master):  # type: ignore[no-untyped-def]
+    assert leader.core is not None
+    return leader.core.ctx.books
+
+
+def _workers(cluster: Cluster, leader: Master) -> Iterator[str]:
+    books = _books(leader)
+    for worker in cluster.workers:
+        core = worker.core
+        if core is None:
+            yield f"{worker.name} is not running"
+            continue
+        entry = books.workers.get(core.identity.id)
+        if entry is None or entry.peer is None or entry.record.state is not WorkerState.ALIVE or entry.leaving:
+            yield f"{worker.name} is not registered"
+        elif entry.dying:
+            yield f"{worker.name} still holds {', '.join(str(key) for key in entry.dying)} for processes being ended"
+        if core.leader != leader.address:
+            yield f"{worker.name} follows {core.leader}"
+        for job in core.jobs.values():
+            if job.phase is not JobPhase.RUNNING:
+                yield f"{worker.name} has {job.key}, which is {job.phase.value}"
+
+
+def _jobs(cluster: Cluster, leader: Master) -> Iterator[str]:
+    books = _books(leader)
+    for driver_id, driver in books.drivers.items():
+        state = driver.record.state
+        if state not in (DriverState.RUNNING, DriverState.SUBMITTED):
+            yield f"{driver_id} is {state.value}"
+        if driver.record.kill_requested:
+            yield f"{driver_id} is still being killed"
+    for app_id, app in books.apps.items():
+        if app.record.state is ApplicationState.UNKNOWN or app.peer is None:
+            yield f"{app_id} is {app.record.state.value} without a process"
+    for application in cluster.applications:
+        core = application.core
+        if core is None:
+            continue
+        if core.phase is not Phase.REGISTERED or core.app_id not in books.apps:
+            yield f"{application.name} is {core.phase.value}"
+
+
+def _clients(cluster: Cluster) -> Iterator[str]:
+    for client in cluster.clients:
+        for message in client.asked.values():
+            if not isinstance(message, WatchDriver):
+                yield f"{client.name} has no answer to {message}"
+
+
+def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
+    """What runs is what is booked, on the same hosts."""
+    books = _books(leader)
+    booked = {}
+    for driver_id, driver in books.drivers.items():
+        if driver.record.state is DriverState.RUNNING:
+            booked[f"{driver_id}:{driver.record.attempt}"] = driver.record.attempts[-1].worker_host
+    for app_id, app in books.apps.items():
+        for executor in app.executors.values():
+            booked[f"{app_id}/{executor.id}"] = executor.worker_host
+    running = {}
+    for worker in cluster.workers:
+        for program in worker.machine.programs.values():
+            running[program.key] = worker.name
+    for key in sorted({*booked, *running}):
+        if booked.get(key) != running.get(key):
+            yield f"{key} is booked on {booked.get(key, 'no host')} and runs on {running.get(key, 'no host')}"
+    known = {*books.drivers, *books.completed_drivers, *cluster.checks.dropped}
+    for driver_id in sorted(cluster.checks.acknowledged - known):
+        yield f"{driver_id} was acknowledged and is not known"
+    for job_id in sorted(cluster.checks.kills):
+        if job_id in books.drivers or job_id in books.apps:
+            yield f"{job_id} was killed and is still active"
+    for application in cluster.applications:
+        if application.core is not None:
+            app = books.apps[application.core.app_id]
+            told = {one.id for one in application.core.executors.all() if not one.state.is_final}
+            if told != set(app.executors):
+                yield f"{application.name} believes in executors {sorted(told)}, booked are {sorted(app.executors)}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """WAITING and RUNNING say whether an application has executors, and are not read back."""
+    if isinstance(one, AppRecord) and not other.state.is_final:
+        one = msgspec.structs.replace(one, state=other.state)
+    return bool(one == other)
+
+
+def _records(cluster: Cluster, leader: Master) -> Iterator[str]:
+    """A master that started now would know all of it."""
+    if not cluster.checks.is_durable:
+        return
+    books, records = _books(leader), cluster.store.records
+    expected = {}
+    for driver_id, driver in {**books.drivers, **books.completed_drivers}.items():
+        expected[f"driver/{driver_id}"] = driver.record
+    for app_id, app in {**books.apps, **books.completed_apps}.items():
+        expected[f"app/{app_id}"] = app.record
+        for executor in app.executors.values():
+            expected[f"executor/{app_id}/{executor.id}"] = executor
+    for key, record in expected.items():
+        if key not in records or not _same(decode_record(key, records[key]), record):
+            yield f"{key} is not on record as it is in the books"
+    for key in records:
+        if key.split("/")[0] in ("driver", "app") and key not in expected:
+            yield f"{key} is on record, and the books do not have it"
+        if key.startswith("executor/") and key.split("/")[1] not in {*books.apps, *books.completed_apps}:
+            yield f"{key} is on record without its application"

@@ -1,0 +1,182 @@
+"""What goes wrong, when, drawn from the seed. Each run has a few kinds of faults only, so that rare combinations of the
+same kind come up as well (swarm testing)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.simulation.checks import SETTLE
+from tests.simulation.process import Node
+from tests.simulation.scenario import Cluster
+from tests.simulation.world import Host
+
+
+class Faults:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.world, self.rng = cluster, cluster.world, cluster.world.rng
+        self._cuts: list[set[tuple[str, str]]] = []
+
+    def plan(self) -> None:
+        kinds = self.rng.sample(list(KINDS), self.rng.randint(0, 6))
+        self.world.note("faults", "kinds:", ", ".join(kinds) or "none")
+        for kind in kinds:
+            for _ in range(self.rng.randint(1, 4)):
+                self.world.after(self.rng.random() * self.cluster.chaos, lambda k=kind: KINDS[k](self))
+        self.world.after(self.cluster.chaos, self.stop)
+        self.world.after(4.0, self._supervise)
+
+    def stop(self) -> None:
+        """From now on everything works."""
+        self.world.note("faults", "are over")
+        cluster = self.cluster
+        for pairs in self._cuts:
+            cluster.network.unblock(pairs)
+        cluster.store.is_full, cluster.disk.slowest = False, 0.004
+        for node in (*cluster.masters, *cluster.workers, *cluster.clients):
+            node.crash_in = node.freeze_in = None
+
+    def _supervise(self) -> None:
+        """What died is started again, sooner or later; at once when the faults are over."""
+        is_over = self.world.now >= self.cluster.chaos
+        for node in (*self.cluster.masters, *self.cluster.workers, *self.cluster.clients):
+            if not node.is_alive and (is_over or self.rng.random() < 0.15):
+                node.host.is_up = True
+                node.start()
+        self.world.after(1.0, self._supervise)
+
+    def _until_the_end(self, seconds: float) -> float:
+        return max(0.1, min(seconds, self.cluster.chaos - self.world.now))
+
+    def _doubt(self, host: Host, until: float) -> None:
+        host.doubtful_until = max(host.doubtful_until, until + SETTLE + 2 * self.cluster.policy.worker_timeout)
+
+    # --- processes ---
+
+    def _kill(self, node: Node) -> None:
+        if self.rng.random() < 0.5 and node.is_alive:
+            node.crash_in = self.rng.randint(0, 12)  # at one of its next effect boundaries
+            self.world.after(5.0, lambda: node.die("kill -9") if node.crash_in is not None else None)
+        else:
+            node.die("kill -9")
+
+    def kill_master(self) -> None:
+        self._kill(self.rng.choice(self.cluster.masters))
+
+    def kill_worker(self) -> None:
+        self._kill(self.rng.choice(self.cluster.workers))
+
+    def stop_master(self) -> None:
+        master = self.rng.choice(self.cluster.masters)
+        master.stop()
+
+    def stop_worker(self) -> None:
+        worker = self.rng.choice(self.cluster.workers)
+        if worker.is_alive:
+            worker.stop(keeping=self.rng.random() < 0.6)
+
+    def kill_keeper(self) -> None:
+        machine = self.rng.choice(self.cluster.workers).machine
+        if machine.keeper is not None:
+            self.world.note(machine.host.name, "the keeper dies")
+            machine.keeper.die()
+
+    def power_off(self) -> None:
+        worker = self.rng.choice(self.cluster.workers)
+        self.world.note(worker.name, "loses power")
+        worker.host.is_up = False
+        worker.die("no power")
+        worker.machine.power_off()
+
+    def freeze_master(self) -> None:
+        self._freeze(self.rng.choice(self.cluster.masters))
+
+    def freeze_worker(self) -> None:
+        worker = self.rng.choice(self.cluster.workers)
+        self._doubt(worker.host, self.world.now + self._freeze(worker) + 5.0)
+
+    def _freeze(self, node: Node) -> float:
+        seconds = self._until_the_end(self.rng.choice((0.5, 5.0, 30.0, 100.0)))
+        if self.rng.random() < 0.5:
+            node.freeze_in = (self.rng.randint(0, 12), seconds)
+        else:
+            node.freeze(seconds)
+        return seconds
+
+    def kill_application(self) -> None:
+        if self.cluster.applications:
+            application = self.rng.choice(self.cluster.applications)
+            if application.is_alive:
+                application.die("kill -9")
+                application.is_over = True
+
+    def kill_client(self) -> None:
+        client = self.rng.choice(self.cluster.clients)
+        client.die("kill -9")
+
+    # --- network ---
+
+    def cut(self) -> None:
+        """A partition between two hosts, or of one host from all others; both ways, or only one."""
+        hosts = self.cluster.hosts
+        one = self.rng.choice(hosts)
+        others = [host for host in hosts if host is not one]
+        if self.rng.random() < 0.5:
+            others = [self.rng.choice(others)]
+        pairs: set[tuple[str, str]] = set()
+        both, outward = self.rng.random() < 0.6, self.rng.random() < 0.5
+        for other in others:
+            pairs |= {(one.name, other.name)} if both or outward else set()
+            pairs |= {(other.name, one.name)} if both or not outward else set()
+        seconds = self._until_the_end(self.rng.choice((0.5, 5.0, 30.0, 100.0)))
+        self.world.note("faults", f"for {seconds:.1f} s nothing passes:", sorted(pairs))
+        self.cluster.network.blocked |= pairs
+        self._cuts.append(pairs)
+        for host in (one, *others):
+            self._doubt(host, self.world.now + seconds)
+        self.world.after(seconds, lambda: self.cluster.network.unblock(pairs))
+
+    def reset(self) -> None:
+        connection = self.cluster.network.break_one()
+        if connection is not None:
+            self.world.note("faults", f"connection {connection.client.name} - {connection.server.name} is reset")
+
+    def expire_session(self) -> None:
+        if self.cluster.ensemble is not None and self.cluster.ensemble.expire_leader():
+            self.world.note("faults", "the leader's session expires")
+
+    # --- clocks and disks ---
+
+    def clock_jump(self) -> None:
+        host = self.rng.choice(self.cluster.hosts)
+        host.wall_error += self.rng.choice((-86400.0, -30.0, -1.0, 1.0, 30.0, 86400.0))
+        self.world.note("faults", f"the clock of {host.name} jumps, is {host.wall_error:.0f} s ahead")
+
+    def slow_disk(self) -> None:
+        self.cluster.disk.slowest = self.rng.choice((0.2, 2.0, 8.0))
+        self.world.note("faults", f"a write takes up to {self.cluster.disk.slowest} s")
+        self.world.after(10.0, lambda: setattr(self.cluster.disk, "slowest", 0.004))
+
+    def full_disk(self) -> None:
+        self.world.note("faults", "the disk is full")
+        self.cluster.store.is_full = True
+        self.world.after(self._until_the_end(5.0), lambda: setattr(self.cluster.store, "is_full", False))
+
+
+KINDS: dict[str, Callable[[Faults], None]] = {
+    "kill_master": Faults.kill_master,
+    "kill_worker": Faults.kill_worker,
+    "stop_master": Faults.stop_master,
+    "stop_worker": Faults.stop_worker,
+    "kill_keeper": Faults.kill_keeper,
+    "power_off": Faults.power_off,
+    "freeze_master": Faults.freeze_master,
+    "freeze_worker": Faults.freeze_worker,
+    "kill_application": Faults.kill_application,
+    "kill_client": Faults.kill_client,
+    "cut": Faults.cut,
+    "reset": Faults.reset,
+    "expire_session": Faults.expire_session,
+    "clock_jump": Faults.clock_jump,
+    "slow_disk": Faults.slow_disk,
+    "full_disk": Faults.full_disk,
+}

@@ -1,0 +1,257 @@
+"""A worker's keeper: the real ``stoker.worker.keeper.Keeper`` on a simulated operating system, and the processes it keeps."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+import os
+import signal
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import stoker.worker.keeper
+from tests.simulation.checks import Checks
+from tests.simulation.world import Host, Timer, World
+
+
+class Daemon(Protocol):
+    """The worker daemon's end of the connection to its keeper."""
+
+    def from_keeper(self, message: dict[str, Any]) -> None: ...
+
+    def keeper_lost(self) -> None: ...
+
+
+@dataclass(eq=False)
+class Program:
+    """A running job. ``argv`` is ("job", seconds until it ends by itself, exit code)."""
+
+    key: str
+    pid: int
+    cores: int
+    machine: Machine
+    end: Timer | None = None
+    is_alive: bool = True
+
+
+class Machine:
+    """The processes of one worker host, and the journal of its keepers."""
+
+    def __init__(self, world: World, host: Host, checks: Checks, cores: int) -> None:
+        self.world, self.host, self.checks, self.cores = world, host, checks, cores
+        self.programs: dict[int, Program] = {}
+        self.keeper: SimulatedKeeper | None = None
+        self._next_pid = 1000
+
+    def run(self, key: str, argv: list[str], cores: int) -> int:
+        self._next_pid += 1
+        program = Program(key, self._next_pid, cores, self)
+        self.programs[program.pid] = program
+        self.world.note(self.host.name, f"process {program.pid} runs {key}")
+        self.checks.process_starts(program)
+        code = int(argv[2])
+        program.end = self.world.after(float(argv[1]), lambda: self._ended(program, code << 8))
+        return program.pid
+
+    def signal(self, pid: int, number: int) -> None:
+        """Raises ProcessLookupError."""
+        program = self.programs.get(pid)
+        if program is None:
+            raise ProcessLookupError(pid)
+        if number == signal.SIGKILL:
+            self._ended(program, number)
+        elif number == signal.SIGTERM and program.end is not None:
+            program.end.cancel()
+            delay = self.world.rng.choice((0.01, 0.01, 1.0, 1e9))  # the last one ignores it
+            program.end = self.world.after(delay, lambda: self._ended(program, int(signal.SIGTERM)))
+
+    def _ended(self, program: Program, status: int) -> None:
+        if not program.is_alive:
+            return
+        program.is_alive = False
+        if program.end is not None:
+            program.end.cancel()
+        del self.programs[program.pid]
+        self.world.note(self.host.name, f"process {program.pid} of {program.key} ended with {status}")
+        if self.keeper is not None:
+            self.keeper.ended.append((program.pid, status))
+            self.keeper.turn_soon()
+
+    def power_off(self) -> None:
+        if self.keeper is not None:
+            self.keeper.die()
+        for program in list(self.programs.values()):
+            self._ended(program, int(signal.SIGKILL))
+
+    def open_keeper(self, daemon: Daemon, **times: float) -> SimulatedKeeper:
+        """The keeper that is there, or a new one, which first ends what a dead one left."""
+        if self.keeper is None:
+            self.keeper = SimulatedKeeper(self, **times)
+            self.keeper.end_survivors()
+        self.keeper.connect(daemon)
+        return self.keeper
+
+
+class _Time:
+    host: Host
+
+    def monotonic(self) -> float:
+        return self.host.mono()
+
+    def time(self) -> float:
+        return self.host.wall()
+
+
+class _Os:
+    """What ``Keeper`` asks of the operating system, for the machine whose turn it is."""
+
+    keeper: SimulatedKeeper
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("W"):  # WNOHANG, WIFSIGNALED and what else reads a status
+            return getattr(os, name)
+        raise AttributeError(f"the simulated keeper must not call os.{name}")
+
+    def waitpid(self, pid: int, flags: int) -> tuple[int, int]:
+        return self.keeper.ended.pop(0) if self.keeper.ended else (0, 0)
+
+    def killpg(self, group: int, number: int) -> None:
+        self.keeper.machine.signal(group, number)
+
+    def getsid(self, pid: int) -> int:
+        return 0
+
+
+_TIME, _OS = _Time(), _Os()
+
+
+def _load() -> ModuleType:
+    """A second copy of the module, whose world is simulated."""
+    spec = importlib.util.spec_from_file_location("simulated_keeper", stoker.worker.keeper.__file__)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    vars(module).update(time=_TIME, os=_OS, _start_time=lambda pid: "0")
+    return module
+
+
+KEEPER = _load()
+
+
+class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
+    """Decides as the real one, by its code. Only spawning, its journal and its socket are replaced."""
+
+    def __init__(self, machine: Machine, *, away: float, silence: float, grace: float) -> None:
+        self.machine = machine
+        self.ended: list[tuple[int, int]] = []  # (pid, wait status), not reaped yet
+        self._away, self._silence, self._grace = away, silence, grace
+        self._connection: Daemon | None = None
+        self._jobs: dict[str, Any] = {}
+        self._by_pid: dict[int, Any] = {}
+        self._logs: dict[int, Any] = {}
+        self._closing = False
+        self._heard = machine.host.mono()
+        self._ready_at = 0.0  # true time: it serves nobody before
+        self._timer: Timer | None = None
+        self._is_alive = True
+        self.turn_soon()
+
+    # --- its socket ---
+
+    def connect(self, daemon: Daemon) -> None:
+        self._connection = daemon
+        self._heard = self.machine.host.mono()
+
+    def disconnect(self, daemon: Daemon) -> None:
+        if self._connection is not daemon:
+            return
+        self._connection = None
+        self._heard = self.machine.host.mono()
+        self.turn_soon()
+
+    def say(self, message: dict[str, Any], sender: Daemon) -> None:
+        """From a daemon; what it wrote is read also when it has died since."""
+        world = self.machine.world
+        line = json.dumps(message)
+        world.at(max(world.now + 0.0001, self._ready_at), lambda: self._hear(line, sender))
+
+    def _hear(self, line: str, sender: Daemon) -> None:
+        if not self._is_alive or self._connection is not sender:
+            return
+        self._take_turn()
+        self._heard = self.machine.host.mono()
+        self._handle(json.loads(line))
+        self.turn()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        connection = self._connection
+        if connection is not None:
+            line = json.dumps(message)
+            self.machine.world.after(0.0001, lambda: connection.from_keeper(json.loads(line)))
+
+    # --- its loop ---
+
+    def turn_soon(self) -> None:
+        self.machine.world.after(0.0001, self.turn)
+
+    def turn(self) -> None:
+        if not self._is_alive:
+            return
+        self._take_turn()
+        self._reap()
+        self._end_leftovers()
+        self._mind_the_daemon()
+        if self._is_done():
+            self._say({"op": "bye"})
+            self.die()
+            return
+        busy = any(job.kill_at is not None or (job.exit and not job.is_clean) for job in self._jobs.values())
+        if self._timer is not None:
+            self._timer.cancel()
+        quiet = self._silence + self._heard - self.machine.host.mono() if self._connection is not None else 0.0
+        delay = 0.1 if busy or self._closing else max(min(1.0, self._away / 10), quiet)
+        self._timer = self.machine.world.after(delay, self.turn)
+
+    def _take_turn(self) -> None:
+        _TIME.host, _OS.keeper = self.machine.host, self
+
+    def die(self) -> None:
+        self._is_alive = False
+        if self.machine.keeper is self:
+            self.machine.keeper = None
+        daemon, self._connection = self._connection, None
+        if daemon is not None:
+            self.machine.world.after(0.0002, daemon.keeper_lost)
+
+    def end_survivors(self) -> None:
+        """``keeper.end_survivors``, by its effects."""
+        machine = self.machine
+        survivors = list(machine.programs)
+        if not survivors:
+            return
+        patience = min(1.0, self._grace)
+        self._ready_at = machine.world.now + patience
+        for pid in survivors:
+            machine.signal(pid, signal.SIGTERM)
+
+        def kill() -> None:
+            for pid in survivors:
+                if pid in machine.programs:
+                    machine.signal(pid, signal.SIGKILL)
+
+        machine.world.after(patience * 0.99, kill)
+
+    # --- what touches the machine ---
+
+    def _start(self, message: dict[str, Any]) -> int:
+        if message["argv"][0] == "missing":
+            raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
+        return self.machine.run(message["key"], message["argv"], message["cores"])
+
+    def _orphans(self, key: str) -> list[int]:
+        return []
+
+    def _write_journal(self, line: str) -> None:
+        """The machine knows what runs."""

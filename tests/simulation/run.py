@@ -1,0 +1,53 @@
+"""One run of one seed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.simulation.checks_end import bound, unsettled
+from tests.simulation.faults import Faults
+from tests.simulation.scenario import build
+from tests.simulation.world import Violation, World
+
+
+@dataclass(frozen=True)
+class Result:
+    """``checker`` is empty when nothing was found. ``lines`` counts the story's: equal for equal runs."""
+
+    seed: int
+    checker: str = ""
+    text: str = ""
+    lines: int = 0
+    seconds: float = 0.0  # simulated
+
+
+def run(seed: int, tell: Callable[[str], None] | None = None) -> Result:
+    """``tell`` gets the story. Whatever a core raises is a finding too."""
+    logging.disable(logging.CRITICAL)
+    world = World(seed, tell)
+    try:
+        _run(world)
+    except Violation as found:
+        world.note("CHECK", f"{found.checker}: {found.text}")
+        return Result(seed, found.checker, found.text, world.lines, world.now)
+    except Exception as error:
+        if tell is not None:
+            raise
+        return Result(seed, "raised", f"{type(error).__name__}: {error}", world.lines, world.now)
+    return Result(seed, "", "", world.lines, world.now)
+
+
+def _run(world: World) -> None:
+    cluster = build(world)
+    world.note("cluster", f"{cluster.mode}, {len(cluster.workers)} workers, {cluster.policy}")
+    faults = Faults(cluster)
+    faults.plan()
+    world.run(cluster.chaos + 1.0)
+    deadline = cluster.chaos + bound(cluster)
+    if world.run(deadline, lambda: not unsettled(cluster)):
+        return
+    left = unsettled(cluster)
+    if left:
+        raise Violation("liveness", "; ".join(left[:5]))

@@ -1,0 +1,217 @@
+"""A cluster and its work, drawn from a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stoker.core.policy import Policy
+from stoker.core.values import ApplicationDescription, Artifact, Command, DriverDescription
+from tests.simulation.application import Application
+from tests.simulation.checks import Checks
+from tests.simulation.client import Client
+from tests.simulation.master import Disk, Master
+from tests.simulation.network import Network
+from tests.simulation.skew import Skew
+from tests.simulation.storage import Ensemble, Store
+from tests.simulation.worker import Worker
+from tests.simulation.world import Host, World
+
+MODES = ("NONE", "FILESYSTEM", "FILESYSTEM", "ZOOKEEPER", "ZOOKEEPER", "ZOOKEEPER")
+FOR_EVER = 1e6  # seconds
+
+
+@dataclass
+class Cluster:
+    world: World
+    mode: str
+    policy: Policy
+    network: Network
+    checks: Checks
+    store: Store
+    ensemble: Ensemble | None
+    skew: Skew
+    disk: Disk
+    chaos: float  # seconds during which there is new work and there are faults
+    masters: list[Master] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    applications: list[Application] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+
+    @property
+    def hosts(self) -> list[Host]:
+        nodes = (*self.masters, *self.workers, *self.applications, *self.clients)
+        return [node.host for node in nodes] + ([self.ensemble.host] if self.ensemble else [])
+
+
+def build(world: World) -> Cluster:
+    rng = world.rng
+    mode = rng.choice(MODES)
+    policy = Policy(
+        spread_out_apps=rng.random() < 0.5,
+        spread_out_drivers=rng.random() < 0.5,
+        default_cores=rng.choice((4, 2**31 - 1)),
+        max_drivers=rng.choice((3, 2**31 - 1, 2**31 - 1)),
+        max_executor_retries=rng.choice((3, 10)),
+        retained_apps=rng.choice((2, 200)),
+        retained_drivers=rng.choice((3, 200, 200)),
+        worker_timeout=rng.choice((12.0, 60.0)),
+        recovery_timeout=rng.choice((20.0, 60.0)),
+        reconnect_timeout=rng.choice((4.0, 10.0)),
+    )
+    checks = Checks(world, is_durable=mode != "NONE")
+    skew = Skew()
+    network = Network(world, policy.worker_timeout, skew.rewrite)
+    ensemble = Ensemble(world, network, rng.choice((2.0, 6.0))) if mode == "ZOOKEEPER" else None
+    store = checks.store = Store(checks.stored)
+    cluster = Cluster(
+        world, mode, policy, network, checks, store, ensemble, skew, Disk(), chaos=rng.choice((40.0, 90.0, 150.0))
+    )
+    _add_masters(cluster)
+    _add_workers(cluster)
+    _add_applications(cluster)
+    for number in range(rng.randint(1, 2)):
+        host = _host(world, f"client{number}")
+        cluster.clients.append(Client(world, network, host, masters=_addresses(cluster), checks=checks))
+    _skew(cluster)
+    _start(cluster)
+    return cluster
+
+
+def _host(world: World, name: str) -> Host:
+    return Host(world, name, uptime=world.rng.random() * 1e5, wall_error=world.rng.random() * 0.2)
+
+
+def _addresses(cluster: Cluster) -> tuple[str, ...]:
+    addresses = [master.address for master in cluster.masters]
+    cluster.world.rng.shuffle(addresses)
+    return tuple(addresses)
+
+
+def _add_masters(cluster: Cluster) -> None:
+    count = cluster.world.rng.randint(2, 3) if cluster.mode == "ZOOKEEPER" else 1
+    for number in range(count):
+        master = Master(
+            cluster.world,
+            cluster.network,
+            _host(cluster.world, f"m{number}"),
+            policy=cluster.policy,
+            store=cluster.store,
+            ensemble=cluster.ensemble,
+            durable=cluster.mode != "NONE",
+            checks=cluster.checks,
+            disk=cluster.disk,
+        )
+        cluster.masters.append(master)
+
+
+def _add_workers(cluster: Cluster) -> None:
+    rng = cluster.world.rng
+    grace = rng.choice((2.0, 10.0))
+    for number in range(rng.randint(1, 4)):
+        worker = Worker(
+            cluster.world,
+            cluster.network,
+            _host(cluster.world, f"w{number}"),
+            masters=_addresses(cluster),
+            cores=rng.randint(1, 6),
+            memory_mib=rng.choice((2048, 8192)),
+            reconnect_timeout=cluster.policy.reconnect_timeout,
+            worker_timeout=cluster.policy.worker_timeout,
+            grace=grace,
+            checks=cluster.checks,
+        )
+        cluster.workers.append(worker)
+
+
+def _add_applications(cluster: Cluster) -> None:
+    rng = cluster.world.rng
+    for number in range(rng.randint(0, 3)):
+        finite = rng.random() < 0.4
+        seconds = rng.choice((2.0, 15.0)) if finite else rng.choice((3.0, FOR_EVER, FOR_EVER))
+        description = ApplicationDescription(
+            name=f"app{number}",
+            command=Command(argv=_script(cluster, seconds)),
+            max_cores=rng.choice((None, 1, 3, 8)),
+            cores_per_executor=rng.choice((None, 1, 2)),
+            memory_mib=rng.choice((256, 1024)),
+            executor_limit=rng.choice((2, 2**31 - 1)),
+            finite=finite,
+        )
+        cluster.applications.append(
+            Application(
+                cluster.world,
+                cluster.network,
+                _host(cluster.world, f"app{number}"),
+                masters=_addresses(cluster),
+                description=description,
+                lives=rng.random() * 2 * cluster.chaos,
+                checks=cluster.checks,
+            )
+        )
+
+
+def _script(cluster: Cluster, seconds: float) -> tuple[str, ...]:
+    rng = cluster.world.rng
+    kind = rng.choices(("job", "broken", "missing"), (20, 1, 1))[0]
+    return (kind, f"{seconds:.3f}", rng.choice(("0", "0", "0", "1")))
+
+
+def driver(cluster: Cluster) -> DriverDescription:
+    rng = cluster.world.rng
+    return DriverDescription(
+        kind="program",
+        main="job",
+        artifacts=(Artifact(name="job", url="file:/bin/true"),),
+        args=_script(cluster, rng.choice((0.2, 3.0, 20.0, FOR_EVER))),
+        cores=rng.choice((0, 1, 1, 2, 4)),
+        memory_mib=rng.choice((0, 256, 1024)),
+        supervise=rng.random() < 0.5,
+        max_restarts=rng.randint(0, 3),
+    )
+
+
+def _skew(cluster: Cluster) -> None:
+    rng = cluster.world.rng
+    for node in (*cluster.masters, *cluster.workers, *cluster.clients):
+        draw = rng.random()
+        if draw < 0.1:
+            cluster.skew.old.add(node.name)
+        elif draw < 0.2:
+            cluster.skew.new.add(node.name)
+
+
+def _start(cluster: Cluster) -> None:
+    """Everybody starts within a few seconds; work comes for as long as there is chaos."""
+    world, rng = cluster.world, cluster.world.rng
+    for node in (*cluster.masters, *cluster.workers, *cluster.clients):
+        world.after(3 * rng.random(), node.start)
+    for application in cluster.applications:
+        world.after(rng.random() * cluster.chaos, application.start)
+    for _ in range(rng.randint(2, 14)):
+        client, description = rng.choice(cluster.clients), driver(cluster)
+        world.after(rng.random() * cluster.chaos, lambda c=client, d=description: c.is_alive and c.submit(d))
+    for _ in range(rng.randint(0, 4)):
+        world.after(rng.random() * cluster.chaos, lambda: _kill_something(cluster))
+    for _ in range(rng.randint(0, 3)):
+        world.after(rng.random() * cluster.chaos, lambda: _use_an_application(cluster))
+
+
+def _kill_something(cluster: Cluster) -> None:
+    rng = cluster.world.rng
+    client = rng.choice(cluster.clients)
+    ids = [driver_id for known in cluster.clients for driver_id in known.submitted]
+    ids += [app.core.app_id for app in cluster.applications if app.core is not None and app.core.app_id]
+    if ids and client.is_alive:
+        client.kill(rng.choice(ids))
+    if client.submitted and client.is_alive:
+        client.watch(rng.choice(client.submitted))
+
+
+def _use_an_application(cluster: Cluster) -> None:
+    rng = cluster.world.rng
+    if cluster.applications:
+        application = rng.choice(cluster.applications)
+        if rng.random() < 0.5:
+            application.want(rng.randint(0, 5))
+        else:
+            application.kill_one()

@@ -1,0 +1,36 @@
+"""Peers one release apart: an older one does not know the optional fields added last, a newer one sends some we never saw."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.simulation.network import Process
+
+# Message -> fields that the release before did not have. Only such that have a default may be here (DESIGN 3.6).
+ADDED_LAST = {
+    "RegisterWorker": {"version", "webui_url", "drain"},
+    "RegisteredWorker": {"webui_url", "masters"},
+    "RegisteredApplication": {"masters"},
+    "SubmitDriver": {"watch"},
+}
+FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
+
+
+class Skew:
+    """``old`` and ``new`` are names of processes of the release before and after."""
+
+    def __init__(self) -> None:
+        self.old: set[str] = set()
+        self.new: set[str] = set()
+
+    def rewrite(self, sender: Process, frames: list[bytes]) -> list[bytes]:
+        if sender.name not in self.old and sender.name not in self.new:
+            return frames
+        header, body = frames
+        message = msgspec.msgpack.decode(body)
+        if sender.name in self.new:
+            message.update(FROM_THE_FUTURE)
+        else:
+            for name in ADDED_LAST.get(message["type"], ()):
+                message.pop(name, None)
+        return [header, msgspec.msgpack.encode(message)]
