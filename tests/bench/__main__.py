@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import crowded, daemons, drivers, playbooks
+from tests.bench import crowded, daemons, drivers, failover, playbooks
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
 from tests.bench.table import Measure, number, render
@@ -25,6 +25,9 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "kill": daemons.killed_worker,
     "restart": daemons.restart,
     "playbooks": playbooks.playbooks,
+    "failover": failover.failover,
+    "durable": failover.durable,
+    "replaced": failover.replaced_executor,
 }
 
 

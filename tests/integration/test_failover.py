@@ -43,7 +43,9 @@ def test_running_work_does_not_notice_a_new_leader(cluster: HaCluster, tmp_path:
     pid = wait_until(lambda: cluster.wait_for(job, "RUNNING")["attempts"][-1].get("pid"), what="a pid")
     app = wait_until(lambda: cluster.status()["active_apps"], what="an application")[0]["id"]
     executor = wait_until(lambda: cluster.status(app)["executors"][0].get("pid"), what="an executor")
-    queued = cluster.submit("--driver-cores", "3", "/bin/true")
+    uploaded = cluster.script("uploaded", "#!/bin/sh\nexit 5\n")
+    queued = cluster.submit("--driver-cores", "3", uploaded)
+    Path(uploaded).unlink()
     before = cluster.epochs()
 
     cluster.master.kill(number)
@@ -63,7 +65,7 @@ def test_running_work_does_not_notice_a_new_leader(cluster: HaCluster, tmp_path:
     assert run.wait(30) == 7
     run.communicate()
     assert cluster.wait_for(job, "FAILED")["attempts"][-1]["exit"]["code"] == 7
-    assert cluster.wait_for(queued, "FINISHED")
+    assert cluster.wait_for(queued, "FAILED")["attempts"][-1]["exit"]["code"] == 5, "its file survived"
 
 
 def test_a_frozen_leader_is_replaced_and_comes_back_as_a_clean_standby(cluster: HaCluster, tmp_path: Path) -> None:

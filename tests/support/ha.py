@@ -30,6 +30,7 @@ class HaCluster(Cluster):
             "spark.deploy.zookeeper.url": self.zookeeper,
             "spark.deploy.zookeeper.dir": f"/{self.home.name}",
             "spark.stoker.zookeeper.sessionTimeout": self.session_timeout,
+            "spark.stoker.upload.directory": str(self.home / "uploads"),
             **self.properties,
         }
         super().__post_init__()

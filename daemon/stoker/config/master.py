@@ -36,6 +36,7 @@ class MasterConfig:
     authenticate: bool
     keys_dir: Path
     state_dir: Path
+    upload_directory: Path | None
     upload_max_bytes: int
     memory_limit_mib: int | None
     max_port_retries: int
@@ -90,6 +91,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
     directory = settings.get("spark.deploy.recoveryDirectory")
     mode = settings.get("spark.deploy.recoveryMode")
     auth = settings.get("spark.stoker.zookeeper.authFile")
+    uploads = settings.get("spark.stoker.upload.directory")
     if mode == "FILESYSTEM" and not directory:
         raise ConfigError("spark.deploy.recoveryMode FILESYSTEM needs spark.deploy.recoveryDirectory")
     if mode == "ZOOKEEPER" and not settings.get("spark.deploy.zookeeper.url"):
@@ -112,6 +114,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         authenticate=settings.get("spark.authenticate"),
         keys_dir=keys_dir(settings),
         state_dir=state_dir(settings),
+        upload_directory=Path(uploads).absolute() if uploads else None,
         upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
         memory_limit_mib=memory_limit(settings),
         max_port_retries=settings.get("spark.port.maxRetries"),

@@ -83,7 +83,7 @@ class MasterDaemon:
             webui_url=webui_url,
             version=stoker.__version__,
         )
-        folder = config.state_dir / f"master-{server.port}" / "blobs"
+        folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(
             folder, max_bytes=config.upload_max_bytes, reply=self._reply, in_loop=loop.call_soon_threadsafe
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from stoker.config import MasterConfig
@@ -9,6 +10,8 @@ from stoker.errors import ConfigError
 from stoker.leader.alone import AloneLeadership
 from stoker.leader.base import Candidate, Leadership
 from stoker.recovery.base import RecoveryEngine
+
+LOG = logging.getLogger("stoker.master")
 
 # ruff: noqa: PLC0415 - only the engine in use is loaded
 
@@ -43,6 +46,11 @@ class Services:
         from stoker.leader.zookeeper import ZooKeeperLeadership
         from stoker.recovery.zookeeper import ZooKeeperRecovery
 
+        if config.upload_directory is None:
+            LOG.warning(
+                "uploaded files stay on this machine: for waiting drivers to find them after a fail-over, set"
+                " spark.stoker.upload.directory to a folder that all masters share"
+            )
         path = config.zookeeper_auth_file
         settings = ZooKeeperSettings(
             hosts=config.zookeeper_url,
