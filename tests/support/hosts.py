@@ -170,8 +170,10 @@ class Hosts:
         names = [f"--add-host={other.name}:{other.address}" for other in self]
         # The same MAC after a restart: else its neighbours talk to the old one for half a minute.
         place = ["--network", self.network, "--ip", host.address, "--mac-address", f"02:00:0a:d5:00:{number:02x}"]
+        # SYS_ADMIN: so that systemd sandboxes units as on a machine (Debian 13's refuses to start them else); NET_ADMIN:
+        # for the image's no-way-out.service.
         podman(
-            "run", "--detach", "--replace", "--systemd=always", "--cap-add=NET_ADMIN",
+            "run", "--detach", "--replace", "--systemd=always", "--cap-add=SYS_ADMIN,NET_ADMIN",
             "--name", host.container, "--hostname", host.name,
             "--label", f"stoker.network={self.network}", *place, *names,
             "--volume", f"{self.folder / 'ssh_key.pub'}:/root/.ssh/authorized_keys:ro", of, "/sbin/init",
