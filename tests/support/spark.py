@@ -1,11 +1,21 @@
-"""What real Spark clients said: the first frames of a connection, recorded from pyspark 3.5.9, 4.0.5 and 4.3.0."""
+"""Real Spark clients: what they said (the first frames of a connection, recorded from pyspark 3.5.9, 4.0.5 and 4.3.0), and
+a live one."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from stoker.gateway.java_stream import JavaObject, parse
 from stoker.gateway.spark_rpc import Envelope, Frame, FrameReader, open_envelope
+from tests.support.cluster import Cluster
+from tests.support.wait import wait_until
 
 FOLDER = Path(__file__).parent.parent / "data" / "spark"
 VERSIONS = ("3.5", "4.0", "4.3")
@@ -21,3 +31,102 @@ def registration(version: str) -> tuple[Envelope, JavaObject]:
     message = parse(envelope.payload)
     assert isinstance(message, JavaObject)
     return envelope, message
+
+
+# A driver that does what it is told by its standard input, and answers "> ANSWER" a line.
+_PROGRAM = """
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.appName("job").getOrCreate()
+print("> " + spark.sparkContext.applicationId, flush=True)
+for line in sys.stdin:
+    if line.strip() == "numbers":
+        print("> " + str(spark.sparkContext.parallelize(range(10), 2).sum()), flush=True)
+    else:
+        break
+spark.stop()
+"""
+
+
+def spark_environment(cluster: Cluster) -> dict[str, str]:
+    """What a user of pyspark has; nothing of ours."""
+    package = importlib.util.find_spec("pyspark")
+    assert package is not None and package.origin is not None, "the test extra installs pyspark"
+    keep = {name: os.environ[name] for name in ("PATH", "LANG", "JAVA_HOME") if name in os.environ}
+    return {
+        **keep,
+        "HOME": str(cluster.home),
+        "SPARK_HOME": str(Path(package.origin).parent),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+class SparkJob:
+    """A pyspark driver on this machine; ``with`` ends it whatever happens. ``wait``: until it has an application id."""
+
+    def __init__(self, cluster: Cluster, conf: dict[str, str], *, wait: bool = True) -> None:
+        conf = {
+            "spark.master": cluster.url,
+            "spark.ui.enabled": "false",
+            "spark.driver.host": "127.0.0.1",
+            "spark.executor.memory": "512m",
+            "spark.ui.showConsoleProgress": "false",
+            **conf,
+        }
+        self._folder = Path(tempfile.mkdtemp(dir=cluster.home))
+        self._out = self._folder / "out"
+        (self._folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in conf.items()))
+        self._wait = wait
+        self._answers = 0
+        self.app_id = ""
+        environment = {**spark_environment(cluster), "SPARK_CONF_DIR": str(self._folder)}
+        with self._out.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM],
+                env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, text=True,
+            )  # fmt: skip
+
+    def __enter__(self) -> SparkJob:
+        try:
+            if self._wait:
+                self.app_id = self.answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill_driver()
+        self._process.wait(30)
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def kill_driver(self) -> None:
+        """All of its processes, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> str:
+        def look() -> str:
+            lines = [line[2:] for line in self.text().splitlines() if line.startswith("> ")]
+            if len(lines) > self._answers:
+                return lines[self._answers]
+            assert self._process.poll() is None, f"the driver ended:\n{self.text()[-4000:]}"
+            return ""
+
+        found = wait_until(look, within=100, what=f"an answer of the driver:\n{self.text()[-2000:]}")
+        self._answers += 1
+        return found
+
+    def wait(self) -> int:
+        return self._process.wait(60)
+
+    def text(self) -> str:
+        return self._out.read_text(errors="replace")

@@ -147,11 +147,7 @@ def _gateway_secret(settings: Settings, host: str) -> str:
     if not settings.get("spark.stoker.gateway.enabled"):
         return ""
     secret: str = settings.get("spark.authenticate.secret") if settings.get("spark.authenticate") else ""
-    if secret:
-        raise ConfigError(
-            "spark.authenticate.secret: the gateway cannot check it in this version; take one of the two out"
-        )
-    if is_loopback(host):
+    if secret or is_loopback(host):
         return secret
     if not settings.get("spark.stoker.gateway.open"):
         raise ConfigError(

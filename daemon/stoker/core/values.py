@@ -27,6 +27,7 @@ SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){
 
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
+SparkAuth = Literal["", "sasl", "crypto1", "crypto2"]
 DriverKind = Literal["python", "archive", "jar", "program"]
 
 
@@ -75,11 +76,13 @@ class Artifact(Value, frozen=True):
 class SparkProgram(Value, frozen=True):
     """What an executor of an unmodified Spark application needs besides its command, whose first word is then a Java
     class. ``release`` says which Spark must be on the worker (``4.3``, or ``4.2|4.1`` where either may be meant);
-    ``driver_host`` and ``driver_port`` are where a new master finds the application's driver."""
+    ``driver_host`` and ``driver_port`` are where a new master finds the application's driver, and ``auth`` is how that one
+    authenticates ("": not at all, ``sasl``, ``crypto1``, ``crypto2``)."""
 
     release: str
     driver_host: str = ""
     driver_port: int = 0
+    auth: SparkAuth = ""
     java_options: tuple[str, ...] = ()
     class_path: tuple[str, ...] = ()
     library_path: tuple[str, ...] = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from stoker.core.values import DriverDescription
 from stoker.engines.launch import Launch
-from stoker.engines.spark import find_home, find_java, java_command
+from stoker.engines.spark import find_java
 
 # Runs one entry point, ``module`` or ``module:function``, of what is on PYTHONPATH; the rest of argv is the program's.
 _ENTRY_POINT = (
@@ -26,10 +26,9 @@ def driver_launch(
     environ: Mapping[str, str],
     master_url: str,
     worker_url: str = "",
-    spark_homes: Sequence[Path] = (),
 ) -> Launch:
-    """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits, ``spark_homes`` are
-    where a jar finds the Spark it was submitted for. Raises Refused when this machine cannot run it."""
+    """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits. Raises Refused when
+    this machine cannot run it."""
     main = str(folder / driver.main)
     args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
     env = {**environ, "MASTER": master_url}
@@ -39,7 +38,7 @@ def driver_launch(
     if driver.kind == "program":
         return Launch([main, *args], env)
     if driver.kind == "jar":
-        return Launch([*_java(driver, folder, env, spark_homes), *args], env)
+        return Launch([*_java(driver, folder, env), *args], env)
     python = env.get("PYSPARK_PYTHON") or driver.conf.get("spark.pyspark.python") or sys.executable
     env.setdefault("PYTHONUNBUFFERED", "1")
     if driver.kind == "archive" and (driver.main_class or driver.main.endswith(".whl")):
@@ -52,17 +51,11 @@ def driver_launch(
     return Launch([*words, *args], env)
 
 
-def _java(driver: DriverDescription, folder: Path, env: dict[str, str], homes: Sequence[Path]) -> list[str]:
-    jars = [str(folder / name) for name in (driver.main, *driver.jars)]
-    if driver.spark is not None:
-        home = find_home(driver.spark.release, homes)
-        memory, main_class = driver.memory_mib, driver.main_class
-        return java_command(driver.spark, home, env, memory_mib=memory, main_class=main_class, jars=jars)
+def _java(driver: DriverDescription, folder: Path, env: Mapping[str, str]) -> list[str]:
+    class_path = os.pathsep.join(str(folder / name) for name in (driver.main, *driver.jars))
     properties = [f"-D{name}={value}" for name, value in sorted(driver.conf.items()) if name.startswith("spark.")]
     heap = [f"-Xmx{driver.memory_mib}m"] if driver.memory_mib else []
-    return [
-        find_java(env), "-cp", os.pathsep.join(jars), *heap, *driver.java_options, *properties, driver.main_class,
-    ]  # fmt: skip
+    return [find_java(env), "-cp", class_path, *heap, *driver.java_options, *properties, driver.main_class]
 
 
 def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:

@@ -13,11 +13,15 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stoker.core.values import ApplicationDescription, SparkProgram
+import msgspec
+
+from stoker.core.values import ApplicationDescription, DriverDescription, SparkProgram
 from stoker.engines.launch import Launch, fill
 from stoker.errors import Refused
 
 SECRET = "_SPARK_AUTH_SECRET"  # noqa: S105 - where Spark's own worker puts spark.authenticate.secret for executors
+_WRAPPER = "org.apache.spark.deploy.worker.DriverWrapper"
+_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
 _CORE = re.compile(r"spark-core_[0-9.]+-([0-9]+)\.([0-9]+)\.([0-9]+)(.*)\.jar")
 
 
@@ -43,6 +47,46 @@ def spark_executor(
     main_class, *arguments = app.command.argv
     argv = java_command(spark, home, env, memory_mib=memory_mib, main_class=main_class)
     return Launch([fill(word, substitutions) for word in (*argv, *arguments)], env)
+
+
+def spark_driver(
+    driver: DriverDescription,
+    folder: Path,
+    *,
+    environ: Mapping[str, str],
+    master_url: str,
+    worker_url: str = "",
+    homes: Sequence[Path],
+    secret: str = "",
+) -> Launch:
+    """argv and environment of a jar that Spark's own client submitted. Raises Refused.
+
+    The client names ``DriverWrapper``, which ends itself when no worker of Spark's own listens at ``worker_url``; its work,
+    properties and dependencies included, is done by ``SparkSubmit`` as if it were called on this machine.
+    """
+    spark = driver.spark
+    assert spark is not None
+    jar = str(folder / driver.main)
+    env = {**environ, "MASTER": master_url, **driver.env}
+    if secret:
+        env[SECRET] = secret
+    home = find_home(spark.release, homes)
+    words = [fill(word, {"WORKER_URL": worker_url, "USER_JAR": jar}) for word in driver.args]
+    main_class = driver.main_class
+    if main_class == _WRAPPER and len(words) > 2:
+        spark, properties = _apart(spark)
+        main_class = _SUBMIT
+        words = ["--deploy-mode", "client", *properties, "--class", words[2], jar, *words[3:]]
+    argv = java_command(spark, home, env, memory_mib=driver.memory_mib, main_class=main_class, jars=[jar])
+    return Launch([*argv, *words], env)
+
+
+def _apart(spark: SparkProgram) -> tuple[SparkProgram, list[str]]:
+    """Spark's properties, taken out of the JVM's options, as options of ``SparkSubmit``."""
+    own = [option for option in spark.java_options if option.startswith("-Dspark.")]
+    others = tuple(option for option in spark.java_options if option not in own)
+    confs = [word for option in own for word in ("--conf", option.removeprefix("-D"))]
+    return msgspec.structs.replace(spark, java_options=others), confs
 
 
 def java_command(

@@ -1,4 +1,4 @@
-"""A Spark client's connection: bytes between its socket and its ``Session``."""
+"""A Spark client's connection: who it is, and bytes between its socket and its ``Session``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import secrets
 from typing import Protocol
 
 from stoker.core import messages as m
+from stoker.gateway.crypto import Stream
+from stoker.gateway.guard import Caller, Guard
+from stoker.gateway.sasl import AuthError
 from stoker.gateway.session import Returning, Session
-from stoker.gateway.spark_rpc import Address, FrameReader, RpcError
+from stoker.gateway.spark_rpc import Address, Frame, FrameReader, Kind, RpcError, failure, frame
 
 LOG = logging.getLogger("stoker.gateway")
 PEER_PREFIX = b"spark/"  # of the routing ids of all connections here; ZeroMQ peers' begin with their role
 _MOST_WAITING = 100  # messages of one client that wait for the master, above which it is not read
 _MOST_UNREAD = 8 << 20  # bytes a client may leave unread before it is given up
+_UNPROVEN = 30.0  # seconds to authenticate
 
 
 class Hub(Protocol):
@@ -28,16 +32,24 @@ class Hub(Protocol):
 
 
 class SparkConnection(asyncio.Protocol):
-    """``master`` is what we are called until the client says what it calls us."""
+    """``master`` is what we are called until the client says what it calls us. With a ``secret``, nothing is heard before
+    the client has proved to know it; a connection that we open (``returning``) proves it to the driver instead."""
 
-    def __init__(self, hub: Hub, *, master: Address, returning: Returning | None = None) -> None:
+    def __init__(self, hub: Hub, *, master: Address, secret: str = "", returning: Returning | None = None) -> None:
         nonce = secrets.token_hex(8)
+        self.peer = PEER_PREFIX + nonce.encode()
+        self.where = ""
+        self.proven: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hub = hub
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
-        self.peer = PEER_PREFIX + nonce.encode()
-        self.where = ""
         self._waiting = 0
+        self._guard = Guard(secret, _nonce) if secret and returning is None else None
+        method = returning.app.spark.auth if returning is not None and returning.app.spark is not None else ""
+        self._caller = Caller(secret, method, _nonce) if method else None
+        self._first = bytearray()  # encrypted, and too little to tell in which way
+        self._stream: Stream | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.session = Session(
             token=nonce,
             master=master,
@@ -48,26 +60,86 @@ class SparkConnection(asyncio.Protocol):
             returning=returning,
         )
 
+    # --- asyncio's calls ---
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
         self.where = f"Spark client at {host}:{port}"
         self._hub.opened(self)
+        if self._guard is not None or self._caller is not None:
+            self._timer = asyncio.get_running_loop().call_later(_UNPROVEN, self.abort)
+        if self._caller is not None:
+            self._send(frame(Kind.RPC_REQUEST, self._caller.first(), request=1))
+        if self._guard is None and self._caller is None:
+            self.proven.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         try:
-            for incoming in self._reader.feed(data):
+            for incoming in self._reader.feed(self._decrypted(data)):
                 if self._transport is None or self._transport.is_closing():
                     return
-                self.session.received(incoming)
-        except RpcError as error:
+                if self.proven.done():
+                    self.session.received(incoming)
+                elif self._guard is not None:
+                    self._be_convinced(self._guard, incoming)
+                elif self._caller is not None:
+                    self._convince(self._caller, incoming)
+        except (RpcError, AuthError) as error:
             LOG.warning("%s: %s: connection closed", self.where, error)
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.proven.done():
+            self.proven.cancel()
         self._hub.closed(self)
+
+    # --- who is there ---
+
+    def _be_convinced(self, guard: Guard, incoming: Frame) -> None:
+        try:
+            answer = guard.received(incoming.body)
+        except AuthError as error:
+            if incoming.kind is Kind.RPC_REQUEST:
+                self._send(failure(incoming.request, f"the master does not let this client in: {error}"))
+            raise
+        self._send(frame(Kind.RPC_RESPONSE, answer, incoming.request))
+        if guard.is_done:
+            self.session.auth = guard.method
+            self._prove()
+
+    def _convince(self, caller: Caller, incoming: Frame) -> None:
+        if incoming.kind is not Kind.RPC_RESPONSE:
+            raise AuthError("the driver does not let this master in: spark.authenticate.secret differs")
+        following = caller.received(incoming.body)
+        if following is not None:
+            self._send(frame(Kind.RPC_REQUEST, following, incoming.request + 1))
+            return
+        self._stream = caller.stream
+        self._prove()
+
+    def _prove(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.proven.set_result(None)
+
+    def _decrypted(self, data: bytes) -> bytes:
+        if self._stream is not None:
+            return self._stream.decrypt(data)
+        if self._guard is None or not self._guard.encrypts:
+            return data
+        self._first += data
+        if len(self._first) < 8:
+            return b""
+        self._stream, plain = self._guard.choose(bytes(self._first))
+        self.session.auth = self._guard.method
+        return plain
+
+    # --- both ways ---
 
     def _post(self, message: m.Message) -> None:
         self._waiting += 1
@@ -98,4 +170,8 @@ class SparkConnection(asyncio.Protocol):
             LOG.warning("%s does not read what it is sent: given up", self.where)
             self.abort()
         else:
-            self._transport.write(data)
+            self._transport.write(data if self._stream is None else self._stream.encrypt(data))
+
+
+def _nonce() -> str:
+    return secrets.token_hex(24)

@@ -107,7 +107,7 @@ class Gateway:
         self._beat()
 
     def _spark(self) -> SparkConnection:
-        return SparkConnection(self, master=self._address)
+        return SparkConnection(self, master=self._address, secret=self._secret)
 
     def _beat(self) -> None:
         """A Spark client sends no heartbeats; that its connection stands is what is known of it."""
@@ -161,13 +161,14 @@ class Gateway:
         while True:
             try:
                 opening = self._loop.create_connection(
-                    lambda: SparkConnection(self, master=self._address, returning=returning),
+                    lambda: SparkConnection(self, master=self._address, secret=self._secret, returning=returning),
                     spark.driver_host,
                     spark.driver_port,
                 )
                 transport, connection = await asyncio.wait_for(opening, INVITE_TIMEOUT)
                 self._transports.add(transport)
                 watch_for_loss(transport, self._silence)
+                await asyncio.wait_for(connection.proven, INVITE_TIMEOUT)
                 connection.session.invite(webui_url)
                 return
             except UnknownRelease as error:

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from stoker.core.values import UNLIMITED, ApplicationDescription, Artifact, Command, DriverDescription, SparkProgram
+from stoker.core.values import (
+    UNLIMITED,
+    ApplicationDescription,
+    Artifact,
+    Command,
+    DriverDescription,
+    SparkAuth,
+    SparkProgram,
+)
 from stoker.gateway import scala
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, Value
 from stoker.gateway.releases import Release
@@ -19,8 +27,8 @@ T = TypeVar("T", bool, int, str, JavaObject)
 _WATCHES = "--worker-url"  # an executor would end itself when no worker of Spark's own listens there
 
 
-def application(message: JavaObject, release: Release) -> ApplicationDescription:
-    """Of a ``RegisterApplication(appDescription, driver)``."""
+def application(message: JavaObject, release: Release, *, auth: SparkAuth = "") -> ApplicationDescription:
+    """Of a ``RegisterApplication(appDescription, driver)``; ``auth`` is how its sender proved itself."""
     described = _get(message, "appDescription", JavaObject)
     command = _get(described, "command", JavaObject)
     driver_host, driver_port = _address(_get(message, "driver", JavaObject))
@@ -39,15 +47,18 @@ def application(message: JavaObject, release: Release) -> ApplicationDescription
         memory_mib=resources.get("memory", 1024),
         executor_limit=limit if isinstance(limit, int) else UNLIMITED,
         ui_url=_get(described, "appUiUrl", str) if described.fields.get("appUiUrl") else "",
-        spark=_program(command, release, driver_host, driver_port),
+        spark=_program(command, release, host=driver_host, port=driver_port, auth=auth),
     )
 
 
-def _program(command: JavaObject, release: Release, host: str = "", port: int = 0) -> SparkProgram:
+def _program(
+    command: JavaObject, release: Release, *, host: str = "", port: int = 0, auth: SparkAuth = ""
+) -> SparkProgram:
     return SparkProgram(
         release=release.name,
         driver_host=host,
         driver_port=port,
+        auth=auth,
         java_options=tuple(scala.texts(command.fields.get("javaOpts"))),
         class_path=tuple(scala.texts(command.fields.get("classPathEntries"))),
         library_path=tuple(scala.texts(command.fields.get("libraryPathEntries"))),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stoker.core import messages as m
 from stoker.core.states import DriverState, ExecutorState
-from stoker.core.values import ApplicationDescription
+from stoker.core.values import ApplicationDescription, SparkAuth
 from stoker.gateway import replies, requests
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, parse
 from stoker.gateway.releases import Release, UnknownRelease, by_name, message_name, recognise
@@ -59,6 +59,7 @@ class Session:
         returning: Returning | None = None,
     ) -> None:
         self.app_id = ""
+        self.auth: SparkAuth = ""  # how the client proved itself (``Guard.method``)
         self._token = token
         self._master = master  # as this client calls us
         self._send, self._post, self._log, self._close = send, post, log, close
@@ -120,7 +121,7 @@ class Session:
 
     def _register(self, incoming: Frame, message: JavaObject) -> None:
         self._release = recognise(message)
-        app = requests.application(message, self._release)
+        app = requests.application(message, self._release, auth=self.auth)
         self._registration = m.RegisterApplication(request=next(self._numbers), token=self._token, app=app)
         self._post(self._registration)
 

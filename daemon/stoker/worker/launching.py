@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.engines.driver import driver_launch
 from stoker.engines.executor import executor_launch
 from stoker.engines.launch import Launch
-from stoker.engines.spark import default_homes, spark_executor
+from stoker.engines.spark import default_homes, spark_driver, spark_executor
 from stoker.io.transport import bracketed
 
 
@@ -35,13 +36,15 @@ class Launcher:
     def _driver(self, job: DriverJob, folder: Path, master_url: str) -> Launch:
         if job.driver.kind == "program":
             _make_executable(folder / job.driver.main)
-        launch = driver_launch(
+        make = driver_launch
+        if job.driver.spark is not None:
+            make = functools.partial(spark_driver, homes=self._spark_homes(), secret=self._config.spark_secret)
+        launch = make(
             job.driver,
             folder,
             environ=self._environ,
             master_url=master_url,
             worker_url=self._worker_url,
-            spark_homes=self._spark_homes(),
         )
         query = f"driverId={job.driver_id}"
         launch.env["SPARK_DRIVER_LOG_URL_STDOUT"] = f"{self._logs}?{query}&logType=stdout"

@@ -1,0 +1,181 @@
+"""Unmodified pyspark on our master and worker: real JVMs, one cluster for all tests of this file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.spark import SparkJob, spark_environment
+from tests.support.wait import wait_until
+
+SECRET = "s3cr3t"
+LET_IN = {"spark.authenticate": "true", "spark.authenticate.secret": SECRET}
+ENCRYPTED = {**LET_IN, "spark.network.crypto.enabled": "true", "spark.network.crypto.authEngineVersion": "2"}
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(
+        os.environ.get("CI") != "true"
+        and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
+        reason="needs the package pyspark and a Java: pip install 'stoker[spark]', apt-get install default-jre-headless",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    home = tmp_path_factory.mktemp("gateway")
+    properties = {
+        "spark.stoker.gateway.enabled": "true",
+        "spark.authenticate.secret": SECRET,
+        "spark.deploy.recoveryMode": "FILESYSTEM",
+        "spark.deploy.recoveryDirectory": str(home / "recovery"),
+        "spark.deploy.maxExecutorRetries": "2",
+        "spark.stoker.executor.maxBackoff": "100ms",
+    }
+    with Cluster(home, cores=3, memory="3g", properties=properties) as running:
+        yield running
+
+
+def executor_pids(cluster: Cluster, app_id: str) -> dict[str, int]:
+    """Executor id -> process."""
+    words = {pid: command.split() for pid, command in cluster.processes().items()}
+    return {
+        command[command.index("--executor-id") + 1]: pid
+        for pid, command in words.items()
+        if app_id in command and "--executor-id" in command and command[0].endswith("java")
+    }
+
+
+def test_a_program_runs_to_its_result(cluster: Cluster) -> None:
+    """Authenticated by SASL; two executors of one core, their output where everybody's is."""
+    with SparkJob(cluster, {**LET_IN, "spark.executor.cores": "1", "spark.cores.max": "2"}) as job:
+        app = cluster.status(job.app_id)
+        assert (app["name"], app["cores_max"], app["cores_per_executor"], app["memory_mib"]) == ("job", 2, 1, 512)
+        job.say("numbers")
+        assert job.answer() == "45"
+        assert sum(executor["cores"] for executor in cluster.status(job.app_id)["executors"]) == 2
+        job.say("stop")
+        assert job.wait() == 0, job.text()
+    cluster.wait_for(job.app_id, "FINISHED", within=5)
+    assert "could not find AppClient" not in job.text().lower()
+    logged = cluster.cli("logs", "--stderr", f"{job.app_id}/0")
+    assert "Spark Executor Command" in logged.stdout and "CoarseGrainedExecutorBackend" in logged.stdout
+    assert SECRET not in logged.stdout
+
+
+def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
+    """Encrypted connections; an executor is killed and replaced, the master is killed and its successor calls back."""
+    with SparkJob(cluster, {**ENCRYPTED, "spark.cores.max": "1"}) as job:
+        first = wait_until(lambda: executor_pids(cluster, job.app_id), within=100, what="an executor")
+        os.kill(first["0"], signal.SIGKILL)
+        wait_until(lambda: "1" in executor_pids(cluster, job.app_id), within=100, what="another in its place")
+        job.say("numbers")
+        assert job.answer() == "45"
+        cluster.master.kill()
+        before = executor_pids(cluster, job.app_id)
+        cluster.master.start()
+        cluster.wait_for(job.app_id, "RUNNING", within=100)
+        assert executor_pids(cluster, job.app_id) == before
+        job.say("numbers")
+        assert job.answer() == "45"
+        job.say("stop")
+        assert job.wait() == 0, job.text()
+    cluster.wait_for(job.app_id, "FINISHED", within=5)
+
+
+def test_a_killed_driver_takes_its_executors_along(cluster: Cluster) -> None:
+    with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
+        wait_until(lambda: executor_pids(cluster, job.app_id), within=100, what="an executor")
+        job.kill_driver()
+        cluster.wait_for(job.app_id, "FAILED", within=10)
+        wait_until(lambda: not executor_pids(cluster, job.app_id), within=15, what="the executor's end")
+    assert "its process is gone" in cluster.status(job.app_id)["reason"]
+
+
+def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
+    with SparkJob(cluster, LET_IN) as job:
+        assert cluster.cli("kill", job.app_id).returncode == 0
+        wait_until(lambda: "killed on request" in job.text(), within=30, what="the reason in the driver's log")
+    assert cluster.status(job.app_id)["state"] == "KILLED"
+
+
+def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:
+    """The executor is refused in words, and those reach the driver's log."""
+    with SparkJob(cluster, {**LET_IN, "spark.executorEnv.SPARK_HOME": str(tmp_path)}, wait=False) as job:
+        wait_until(lambda: "where no Spark is on this worker" in job.text(), within=100, what="the reason")
+    assert cluster.status()["completed_apps"][-1]["state"] == "FAILED"
+
+
+def test_who_does_not_know_the_secret_is_not_let_in(cluster: Cluster) -> None:
+    before = cluster.status()
+    for conf in ({**LET_IN, "spark.authenticate.secret": "guess"}, {}):
+        with SparkJob(cluster, conf, wait=False) as job:
+            wait_until(lambda job=job: "does not let this client in" in job.text(), within=100, what="a refusal")
+    after = cluster.status()
+    assert [len(after[name]) for name in ("active_apps", "completed_apps")] == [
+        len(before[name]) for name in ("active_apps", "completed_apps")
+    ]
+
+
+def test_a_jar_submitted_by_sparks_old_client(cluster: Cluster, tmp_path: Path) -> None:
+    """``spark-submit --deploy-mode cluster`` without REST: our worker runs the driver, which connects like any other."""
+    environment = spark_environment(cluster)
+    spark = Path(environment["SPARK_HOME"])
+    if shutil.which("javac") is None:
+        pytest.skip("needs a Java compiler: apt-get install default-jdk-headless")
+    source = tmp_path / "Main.java"
+    source.write_text(
+        "public class Main { public static void main(String[] words) {"
+        " var spark = org.apache.spark.sql.SparkSession.builder().getOrCreate();"
+        " System.out.println(words[0] + spark.sparkContext().version()); spark.stop(); } }"
+    )
+    subprocess.run(["javac", "-cp", f"{spark}/jars/*", "-d", str(tmp_path), str(source)], check=True)
+    subprocess.run(["jar", "cf", str(tmp_path / "app.jar"), "-C", str(tmp_path), "Main.class"], check=True)
+    conf = {**LET_IN, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.cores.max": "1"}
+    options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+    words = [
+        f"{spark}/bin/spark-submit",
+        "--master",
+        cluster.url,
+        "--deploy-mode",
+        "cluster",
+        "--driver-memory",
+        "512m",
+    ]
+    words += [*options, "--class", "Main", f"file:{tmp_path}/app.jar", "version="]
+    done = subprocess.run(
+        words, check=False, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
+    assert "is RUNNING" in done.stderr or "is FINISHED" in done.stderr, done.stderr
+    driver_id = next(word for word in done.stderr.split() if word.startswith("driver-"))
+    cluster.wait_for(driver_id, "FINISHED", "FAILED", "ERROR", within=90)
+    assert f"version={job_version(spark)}" in cluster.cli("logs", driver_id).stdout
+
+
+def job_version(spark: Path) -> str:
+    return next((spark / "jars").glob("spark-core_*.jar")).stem.rpartition("-")[2]
+
+
+def test_garbage_costs_the_connection_only(cluster: Cluster) -> None:
+    for data in (b"\0" * 8, b"\0\0\0\0\0\x10\0\0", b"\x7f" * 8, b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01"):
+        with socket.create_connection(("127.0.0.1", cluster.port), timeout=10) as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(4096) == b""
+    assert cluster.status()["state"] == "ALIVE"
+    assert cluster.cli("run", "--total-executor-cores", "1", "--", sys.executable, "-c", "pass").returncode == 0
