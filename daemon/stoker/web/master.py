@@ -17,6 +17,7 @@ from stoker.web.access.policy import Access
 from stoker.web.changes import Changes, add_changes
 from stoker.web.common import as_json, new_app
 from stoker.web.log_pages import add_log_pages
+from stoker.web.metrics.routes import add_master_metrics
 from stoker.web.pages import add_pages
 from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, spark_state, utilization_json
 from stoker.web.standby import lead_to_leader
@@ -50,6 +51,7 @@ def make_app(
     add_log_pages(app, control.read_log, back="Master")
     add_changes(app, control, access)
     _add_json(app, snapshot)
+    add_master_metrics(app, snapshot)
     return app
 
 

@@ -1,0 +1,112 @@
+"""The master's metrics for Prometheus. Memory in bytes, times in seconds, as Prometheus wants them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+
+from stoker.core.snapshot import AppView, ClusterView, WorkerView
+from stoker.core.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.web.spark_json import alive_workers
+
+MIB = 1024 * 1024
+
+
+def cluster_metrics(cluster: ClusterView) -> Iterator[Metric]:
+    yield InfoMetricFamily("stoker_build", "Version of this daemon", {"version": cluster.version})
+    yield from _master(cluster)
+    yield from _resources(alive_workers(cluster))
+    yield from _jobs(cluster)
+    yield from _per_worker(cluster.workers)
+    yield from _per_application(cluster.active_apps)
+
+
+def gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, meaning, value=value)
+
+
+def by_label(
+    name: str, meaning: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, meaning, labels=list(labels))
+    for names, value in values:
+        family.add_metric(list(names), value)
+    return family
+
+
+def _master(cluster: ClusterView) -> Iterator[Metric]:
+    yield by_label(
+        "stoker_master_state",
+        "1 for the state this master is in",
+        ["state"],
+        [([state.value], float(state is cluster.state)) for state in MasterState],
+    )
+    yield gauge("stoker_master_epoch", "Number of the leadership; it only grows", cluster.epoch)
+    yield gauge("stoker_master_warnings", "Warnings on the dashboard", len(cluster.warnings))
+
+
+def _resources(alive: Sequence[WorkerView]) -> Iterator[Metric]:
+    yield gauge("stoker_cores", "Cores of live workers", sum(worker.cores for worker in alive))
+    yield gauge("stoker_cores_used", "Cores in use on live workers", sum(worker.cores_used for worker in alive))
+    memory, used = sum(worker.memory_mib for worker in alive), sum(worker.memory_used_mib for worker in alive)
+    yield gauge("stoker_memory_bytes", "Memory of live workers", memory * MIB)
+    yield gauge("stoker_memory_used_bytes", "Memory in use on live workers", used * MIB)
+
+
+def _jobs(cluster: ClusterView) -> Iterator[Metric]:
+    workers = Counter(worker.state for worker in cluster.workers)
+    drivers = Counter(driver.state for driver in (*cluster.active_drivers, *cluster.completed_drivers))
+    apps = Counter(app.state for app in (*cluster.active_apps, *cluster.completed_apps))
+    yield by_label(
+        "stoker_workers", "Workers by state", ["state"], [([state.value], workers[state]) for state in WorkerState]
+    )
+    draining = sum(worker.draining for worker in cluster.workers)
+    yield gauge("stoker_workers_draining", "Workers that get nothing new", draining)
+    yield by_label(
+        "stoker_drivers",
+        "Drivers by state, those that are over as long as they are retained",
+        ["state"],
+        [([state.value], drivers[state]) for state in DriverState],
+    )
+    yield by_label(
+        "stoker_applications",
+        "Applications by state, those that are over as long as they are retained",
+        ["state"],
+        [([state.value], apps[state]) for state in ApplicationState],
+    )
+    waiting = [driver.submitted for driver in cluster.active_drivers if driver.state is DriverState.SUBMITTED]
+    yield gauge(
+        "stoker_drivers_waiting_longest_seconds",
+        "How long the driver that waits longest for a worker has waited",
+        max(0.0, time.time() - min(waiting)) if waiting else 0.0,
+    )
+
+
+def _per_worker(workers: Sequence[WorkerView]) -> Iterator[Metric]:
+    labels = ["worker", "host"]
+    names = [(worker.id, worker.host) for worker in workers]
+    for name, meaning, values in (
+        ("up", "1 while the worker is alive", [float(worker.state is WorkerState.ALIVE) for worker in workers]),
+        ("cores", "Cores of the worker", [worker.cores for worker in workers]),
+        ("cores_used", "Cores in use", [worker.cores_used for worker in workers]),
+        ("memory_bytes", "Memory of the worker", [worker.memory_mib * MIB for worker in workers]),
+        ("memory_used_bytes", "Memory in use", [worker.memory_used_mib * MIB for worker in workers]),
+        ("last_heartbeat_seconds", "When it was last heard, Unix time", [w.last_heartbeat for w in workers]),
+    ):
+        yield by_label(f"stoker_worker_{name}", meaning, labels, zip(names, values, strict=True))
+
+
+def _per_application(apps: Sequence[AppView]) -> Iterator[Metric]:
+    labels = ["app_id", "name", "user"]
+    names = [(app.id, app.name, app.user) for app in apps]
+    for name, meaning, values in (
+        ("cores", "Cores granted to the application", [app.cores_granted for app in apps]),
+        ("executors", "Its executors", [len(app.executors) for app in apps]),
+        ("executors_removed", "Executors it has lost, the latest 1000", [len(app.removed_executors) for app in apps]),
+        ("memory_bytes", "Memory of its executors", [len(app.executors) * app.memory_mib * MIB for app in apps]),
+        ("start_time_seconds", "When it registered, Unix time", [app.submitted for app in apps]),
+    ):
+        yield by_label(f"stoker_application_{name}", meaning, labels, zip(names, values, strict=True))

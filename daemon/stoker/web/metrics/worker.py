@@ -1,0 +1,36 @@
+"""A worker's own metrics for Prometheus. Memory in bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import InfoMetricFamily, Metric
+
+import stoker
+from stoker.core.states import DriverState, ExecutorState
+from stoker.core.worker_snapshot import WorkerPage
+from stoker.web.metrics.cluster import MIB, by_label, gauge
+
+
+def worker_metrics(page: WorkerPage) -> Iterator[Metric]:
+    executors = Counter(executor.state for executor in (*page.executors, *page.finished_executors))
+    drivers = Counter(driver.state for driver in (*page.drivers, *page.finished_drivers))
+    yield InfoMetricFamily("stoker_build", "Version of this daemon", {"version": stoker.__version__})
+    yield gauge("stoker_worker_registered", "1 while a master knows this worker", float(bool(page.master_url)))
+    yield gauge("stoker_worker_own_cores", "Cores this worker offers", page.cores)
+    yield gauge("stoker_worker_own_cores_used", "Cores in use", page.cores_used)
+    yield gauge("stoker_worker_own_memory_bytes", "Memory this worker offers", page.memory_mib * MIB)
+    yield gauge("stoker_worker_own_memory_used_bytes", "Memory in use", page.memory_used_mib * MIB)
+    yield by_label(
+        "stoker_worker_executors",
+        "Executors by state, those that are over as long as they are kept",
+        ["state"],
+        [([state.value], executors[state]) for state in ExecutorState],
+    )
+    yield by_label(
+        "stoker_worker_drivers",
+        "Drivers by state, those that are over as long as they are kept",
+        ["state"],
+        [([state.value], drivers[state]) for state in DriverState],
+    )

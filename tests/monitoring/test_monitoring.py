@@ -1,0 +1,76 @@
+"""What docs/monitoring ships: valid, firing when it should, and about metrics that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stoker.web.master import make_app as master_app
+from stoker.web.worker import make_app as worker_app
+from tests.support.web import Control, cluster_view, worker_page
+
+FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
+ALERTS = FOLDER / "alerts.yml"
+CASES = Path(__file__).parent / "alerts_test.yml"
+
+
+def promtool(*words: str, cwd: Path = FOLDER) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool: apt-get install prometheus")
+    done = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=100, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def expressions() -> list[str]:
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    panels = json.loads((FOLDER / "grafana-dashboard.json").read_text())["panels"]
+    return [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def test_rules_are_valid() -> None:
+    promtool("check", "rules", "alerts.yml")
+
+
+def test_scrape_jobs_are_valid() -> None:
+    promtool("check", "config", "prometheus.yml")
+
+
+def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    for path in (ALERTS, CASES):
+        shutil.copy(path, tmp_path)
+    promtool("test", "rules", CASES.name, cwd=tmp_path)
+
+
+def test_every_alert_has_a_case() -> None:
+    rules = {rule["alert"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]}
+    cases = yaml.safe_load(CASES.read_text())["tests"]
+    fired = {case["alertname"] for test in cases for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert fired == rules
+
+
+def test_only_metrics_that_exist_are_asked_for() -> None:
+    text = master_app(cluster_view, Control()).test_client().get("/metrics/prometheus").text
+    text += worker_app(worker_page, Control().read_log).test_client().get("/metrics/prometheus").text
+    known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | {"up"}
+    asked = {name for expr in expressions() for name in re.findall(r"\b(?:stoker|process)_\w+|\bup\b", expr)}
+    assert asked <= known, asked - known
+    assert len(asked) > 10
+
+
+def test_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
+    panels = json.loads((FOLDER / "grafana-dashboard.json").read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for grid in (panel["gridPos"] for panel in panels)
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
