@@ -18,6 +18,7 @@ import zmq
 from stoker.core.messages import Accepted, Failed, GetStatus, Reconnect, RegisterWorker, Submitted, WorkerHeartbeat
 from stoker.core.states import Role
 from stoker.errors import ConfigError, ProtocolError, UsageError
+from stoker.gateway.server import GatedServer
 from stoker.io import transport
 from stoker.io.auth import Keys
 from stoker.io.sockets import Closed, Garbage, Gone, Link, Opened, Received, Server
@@ -27,10 +28,11 @@ from tests.support.net import DEADLINE, Net, Peer, child
 HEARTBEAT = WorkerHeartbeat(worker_id="worker-20260101000000-h-1")
 
 
-@pytest.fixture(params=["curve", "open"])
+@pytest.fixture(params=["curve", "open", "gated"])
 def net(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Net]:
-    """With authentication, and without."""
-    net = Net(tmp_path, authenticate=request.param == "curve")
+    """With authentication, without, and with it behind the gateway's door."""
+    make = GatedServer if request.param == "gated" else Server
+    net = Net(tmp_path, authenticate=request.param != "open", make=make)
     yield net
     net.close()
 

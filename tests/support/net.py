@@ -29,12 +29,12 @@ def nothing() -> None:
 class Net:
     """A server and its peers, all driven by one loop; ``events`` and each link's ``heard`` are kept in order."""
 
-    def __init__(self, folder: Path, *, authenticate: bool = True, **options: Any) -> None:
+    def __init__(self, folder: Path, *, authenticate: bool = True, make: type[Server] = Server, **options: Any) -> None:
         self.keys = Keys.open(folder / "keys", create=tuple(Role)) if authenticate else None
         self.authorizer = Authorizer(self.keys.folder) if self.keys else None
         self.loop = Loop()
         self.options: dict[str, Any] = {"host": "127.0.0.1", "port": 0, **options}
-        self.server = Server(self.loop, keys=self.keys, authorizer=self.authorizer, **self.options)
+        self.server = make(self.loop, keys=self.keys, authorizer=self.authorizer, **self.options)
         self.address = f"127.0.0.1:{self.server.port}"
         self.events: list[Any] = []
         self.links: list[Peer] = []

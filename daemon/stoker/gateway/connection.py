@@ -44,6 +44,7 @@ class SparkConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._waiting = 0
+        self.has_spoken = False  # to the master, which hears of its end only then
         self._guard = Guard(secret, _nonce) if secret and returning is None else None
         method = returning.app.spark.auth if returning is not None and returning.app.spark is not None else ""
         self._caller = Caller(secret, method, _nonce) if method else None
@@ -143,6 +144,7 @@ class SparkConnection(asyncio.Protocol):
 
     def _post(self, message: m.Message) -> None:
         self._waiting += 1
+        self.has_spoken = True
         if self._waiting == _MOST_WAITING and self._transport is not None:
             self._transport.pause_reading()
         self._hub.post(self.peer, message)

@@ -89,8 +89,9 @@ class Gateway:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._open())
+            opening = self._loop.create_task(self._open())
             self._loop.run_forever()
+            opening.cancel()
             for task in asyncio.all_tasks(self._loop):
                 task.cancel()
             for transport in list(self._transports):
@@ -121,7 +122,7 @@ class Gateway:
 
     def closed(self, connection: SparkConnection) -> None:
         assert self._master is not None
-        if self._connections.pop(connection.peer, None) is not None:
+        if self._connections.pop(connection.peer, None) is not None and connection.has_spoken:
             self._master.gone(connection.peer)
 
     def post(self, peer: bytes, message: Message) -> None:
