@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tunnel": ("stoker.via.tunnel", "reach a cluster's dashboard and master through ssh"),
     "relay": ("stoker.via.relay", "the remote half of --via and tunnel, which start it"),
     "token": ("stoker.client.commands.token", "make and end tokens for dashboards and the HTTP interfaces"),
+    "keys": ("stoker.client.commands.keys", "make and show this machine's keys"),
     "config": ("stoker.config.check", "check configuration files"),
 }
 

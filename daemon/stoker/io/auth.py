@@ -45,15 +45,41 @@ class Keys:
 
         Made are: a pair for each role that has none, its line in ``authorized``, and, where this machine has a master's
         pair and no ``known_masters`` yet, a ``known_masters`` that trusts that master everywhere (``*``). Nothing that
-        exists is changed. Any number of processes may do this at the same moment.
+        exists is changed, and nothing is made in a folder that ``make`` has made: what belongs there is decided elsewhere.
+        Any number of processes may do this at the same moment.
 
         Raises ConfigError when the folder is missing, open to others or somebody else's.
         """
         keys = cls(folder)
-        if create and not keys._complete(create):
+        if create and not keys._managed.exists() and not keys._complete(create):
             keys._create(create)
         check_private(folder, 0o700)
         return keys
+
+    @classmethod
+    def make(cls, folder: Path, roles: Sequence[Role]) -> bool:
+        """Make the pairs that these roles lack, for an operator or a playbook who brings ``authorized`` and
+        ``known_masters`` to the machines; True if any was made. Raises ConfigError like ``open``."""
+        keys = cls(folder)
+        missing = [role for role in roles if not keys._private(role).exists()]
+        if missing or not keys._managed.exists():
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                check_private(folder, 0o700)
+                with locked(folder):
+                    keys._private(Role.MASTER).parent.mkdir(mode=0o700, exist_ok=True)
+                    write_private(
+                        keys._managed, "Whoever made this folder says who is authorized; daemons add nobody.\n"
+                    )
+                    for role in missing:
+                        write_private(keys._private(role), "{}\n{}\n".format(*_new_pair()))
+            except OSError as error:
+                raise ConfigError(f"cannot make keys in {folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
+        return bool(missing)
+
+    def roles(self) -> list[Role]:
+        """The roles that have a pair here."""
+        return [role for role in Role if self._private(role).exists()]
 
     def pair(self, role: Role) -> tuple[str, str]:
         """(public key, secret key) of ``role``. Raises ConfigError when there is none, or it is open to others."""
@@ -79,6 +105,10 @@ class Keys:
             raise ConfigError(f"no key for master {address}: add `{address} PUBLIC-KEY` to {self.known_masters}")
         return key
 
+    @property
+    def _managed(self) -> Path:
+        return self.folder / "managed"
+
     def _private(self, role: Role) -> Path:
         return self.folder / "private" / f"{role.value}.key"
 
@@ -100,11 +130,11 @@ class Keys:
             raise ConfigError(f"cannot make keys in {self.folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
 
     def _create_pair(self, role: Role) -> None:
-        public, secret = (key.decode() for key in zmq.curve_keypair())
+        public, secret = _new_pair()
         # Admitted first: stopped in between, the next start makes another pair, and this line admits nobody.
         known = read_text(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
         known += "" if known.endswith("\n") else "\n"
-        write_private(self.authorized, f"{known}{role.value} {public} {_host_name()}\n")
+        write_private(self.authorized, f"{known}{role.value} {public} {host_name()}\n")
         write_private(self._private(role), f"{public}\n{secret}\n")
 
 
@@ -217,5 +247,11 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{path}:{number}", words
 
 
-def _host_name() -> str:
+def _new_pair() -> tuple[str, str]:
+    public, secret = zmq.curve_keypair()
+    return public.decode(), secret.decode()
+
+
+def host_name() -> str:
+    """This machine's name, as a word for ``authorized``."""
     return "".join(socket.gethostname().split()) or "localhost"

@@ -50,7 +50,7 @@ def check_private(path: Path, mode: int) -> None:
         status = path.stat()
     except OSError as error:
         raise ConfigError(f"no key: {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
-    if status.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid() != 0:  # root reads it anyway
         raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
     if status.st_mode & 0o077:
         raise ConfigError(f"{path} is open to other users: `chmod {mode:o} {path}`")

@@ -1,0 +1,54 @@
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""The controller's half of M(stoker.spark.stoker_host): build the release a host lacks, and send it there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+BUILDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "build-release"
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        args = dict(self._task.args)
+        is_ours = args.get("release", "auto") == "auto"
+        if is_ours:
+            args["release"] = SourceFileLoader("build_release", str(BUILDER)).load_module().release_id()
+        result = self._ask(args, task_vars)
+        if result.get("failed") or not result.get("wanted"):
+            return result
+        if not is_ours:
+            raise AnsibleActionFail(
+                f"release {args['release']} is not on this host; it has {result['previous'] or 'none'}"
+            )
+        archive = self._build(result["python"], result["arch"])
+        folder = self._make_tmp_path()
+        args["archive"] = self._transfer_file(archive, self._connection._shell.join_path(folder, "release.tar.gz"))
+        self._fixup_perms2((folder, args["archive"]))
+        try:
+            return self._ask(args, task_vars)
+        finally:
+            self._remove_tmp_path(folder)
+
+    def _ask(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name=self._task.action, module_args=args, task_vars=task_vars
+        )
+        return answer
+
+    def _build(self, python: str, arch: str) -> str:
+        words = [sys.executable, str(BUILDER), "--python", python, "--arch", arch]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise AnsibleActionFail(done.stderr.strip())
+        return done.stdout.strip()

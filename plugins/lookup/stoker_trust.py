@@ -1,0 +1,106 @@
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Who is where, and who may talk to whom."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: stoker_trust
+short_description: Who is where, and who may talk to whom
+description:
+  - Gives the content of the files C(authorized) and C(known_masters) of a host's keys folder, and what goes into them.
+  - A lookup and not filters, because an installed collection's plugins are asked by a full name and a checkout's by a
+    short one.
+options:
+  _terms:
+    description:
+      - What is asked for, and its arguments. C(addresses), C(peers), C(master_keys), C(authorized) or C(known_masters).
+    required: true
+author:
+  - Stoker contributors
+"""
+
+EXAMPLES = r"""
+- name: How other hosts reach the masters
+  ansible.builtin.debug:
+    msg: "{{ lookup('stoker.spark.stoker_trust', 'addresses', groups['masters'], [{}]) }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The one answer.
+  type: raw
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+HEADER = "# Managed by Ansible: a host has a line as long as the inventory has the host.\n"
+
+
+def authorized(
+    existing: str, peers: dict[str, dict[str, str]], inventory: list[str], extra: list[str] | None = None
+) -> str:
+    """The file for masters. ``peers`` are the public keys, by name and role, that this run has seen; a host of the
+    inventory that it has not seen keeps its line, and so do controllers; all other lines go."""
+    lines = {(name, role): f"{role} {key} {name}" for name, keys in peers.items() for role, key in keys.items()}
+    for line in existing.splitlines():
+        words = line.split()
+        if len(words) == 3 and not line.startswith("#"):
+            role, _, name = words
+            if name not in peers and (name in inventory or name.startswith("controller:")):
+                lines[name, role] = line.strip()
+    for line in extra or []:
+        if len(line.split()) != 3:
+            raise AnsibleLookupError(f"stoker_common_authorized: {line!r} is not `ROLE PUBLIC-KEY NAME`")
+    return HEADER + "".join(f"{line}\n" for line in [*(lines[which] for which in sorted(lines)), *(extra or [])])
+
+
+def known_masters(existing: str, seen: dict[str, str], masters: list[str]) -> str:
+    """The file for workers and clients. ``seen`` are the keys by HOST:PORT that this run knows, ``masters`` all HOST:PORT
+    of the inventory; the others keep what is known of them."""
+    known = {}
+    for line in existing.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] in masters:
+            known[words[0]] = words[1]
+    known.update({address: key for address, key in seen.items() if key})
+    return HEADER + "".join(f"{address} {known[address]}\n" for address in masters if address in known)
+
+
+def peers(hostvars: Any, hosts: list[str]) -> dict[str, dict[str, str]]:
+    """Public keys by host and role, of those hosts that this run has prepared."""
+    seen = {host: hostvars[host].get("__stoker_common_host", {}).get("public", {}) for host in hosts}
+    return {host: dict(public) for host, public in seen.items() if public}
+
+
+def addresses(hostvars: Any, hosts: list[str], envs: list[dict[str, Any]]) -> list[str]:
+    """How other hosts reach these: stoker_address, else what SPARK_MASTER_HOST says there (``envs`` are their spark_env),
+    else ansible_host, else their names in the inventory."""
+    return [_address(hostvars[host], env, host) for host, env in zip(hosts, envs, strict=True)]
+
+
+def master_keys(hostvars: Any, hosts: list[str], addresses: list[str], port: int) -> dict[str, str]:
+    """Public keys of masters by HOST:PORT, of those that this run has prepared."""
+    keys = peers(hostvars, hosts)
+    return {
+        f"{address}:{port}": keys[host]["master"]
+        for host, address in zip(hosts, addresses, strict=True)
+        if "master" in keys.get(host, {})
+    }
+
+
+def _address(facts: Any, env: dict[str, Any], host: str) -> str:
+    chosen = facts.get("stoker_address") or env.get("SPARK_MASTER_HOST") or env.get("SPARK_MASTER_IP")
+    return str(chosen or facts.get("ansible_host") or host)
+
+
+class LookupModule(LookupBase):
+    def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        what, *arguments = terms
+        hostvars = (variables or {}).get("hostvars", {})
+        if what in ("authorized", "known_masters"):
+            return [(authorized if what == "authorized" else known_masters)(*arguments)]
+        return [{"addresses": addresses, "peers": peers, "master_keys": master_keys}[what](hostvars, *arguments)]

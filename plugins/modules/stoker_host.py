@@ -1,0 +1,330 @@
+#!/usr/bin/python
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Bring a release of Stoker, its user, its folders and its keys to a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stoker_host
+short_description: Bring a release of Stoker, its user, its folders and its keys to a host
+description:
+  - Builds one self-contained release for the host's Python and machine on the controller, if it is not built yet, and
+    unpacks it below C(PREFIX/releases). The host needs Python 3.10 or newer and nothing else.
+  - The new release is tried before C(PREFIX/current) is switched to it, which is atomic. Running daemons go on with the
+    release they were started from. Old releases are removed, but none that is in use.
+  - Keys are made on the host; private keys never leave it.
+options:
+  prefix:
+    description: Where releases are.
+    type: path
+    required: true
+  release:
+    description:
+      - Id of the release to switch to. V(auto) is that of this checkout, built as needed; any other must be on the host.
+    type: str
+    default: auto
+  archive:
+    description: Set by the action plugin, the release as a tarball on the host.
+    type: path
+  keep:
+    description: Releases to keep besides the current one.
+    type: int
+    default: 2
+  user:
+    description: System user that daemons and jobs run as; made if it is missing. Empty for the connecting user.
+    type: str
+    default: ""
+  conf_dir:
+    description: Where configuration and keys are.
+    type: path
+    required: true
+  state_dir:
+    description: Where daemons keep what is theirs.
+    type: path
+    required: true
+  link:
+    description: Where a symbolic link to the program goes. Empty for none.
+    type: path
+  keys:
+    description: Roles whose keys this host needs.
+    type: list
+    elements: str
+    choices: [master, worker, client, admin]
+    default: []
+author:
+  - Stoker contributors
+"""
+
+EXAMPLES = r"""
+- name: Prepare a worker's host
+  stoker_host:
+    prefix: /opt/stoker
+    conf_dir: /etc/stoker
+    state_dir: /var/lib/stoker
+    user: stoker
+    keys: [worker]
+"""
+
+RETURN = r"""
+release:
+  description: Id of the current release.
+  type: str
+  returned: always
+previous:
+  description: Id of the release that was current before.
+  type: str
+  returned: always
+public:
+  description: Public keys by role. Empty in check mode where they would be made.
+  type: dict
+  returned: always
+authorized:
+  description: The file of that name in the keys folder, with public keys only.
+  type: str
+  returned: always
+known_masters:
+  description: The file of that name in the keys folder.
+  type: str
+  returned: always
+python:
+  description: Version of the host's Python.
+  type: str
+  returned: always
+"""
+
+import glob
+import json
+import os
+import platform
+import pwd
+import shutil
+import subprocess
+import sys
+import tarfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+TRIAL = "import zmq, msgspec, flask, waitress, stoker.cli"
+LAUNCHER = "#!{python}\nimport sys\n\nfrom stoker.cli import main\n\nsys.exit(main())\n"
+
+
+class Host:
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.params = module.params
+        self.prefix = self.params["prefix"]
+        self.releases = os.path.join(self.prefix, "releases")
+        self.current = os.path.join(self.prefix, "current")
+        self.release = self.params["release"]
+        self.previous = os.path.basename(os.readlink(self.current)) if os.path.islink(self.current) else ""
+        self.changes: list[str] = []
+
+    @property
+    def dry(self) -> bool:
+        return bool(self.module.check_mode)
+
+    def path(self, release: str) -> str:
+        return os.path.join(self.releases, release)
+
+    # --- releases ---
+
+    def install(self, archive: str) -> None:
+        """Unpack beside, try, and only then give it its name."""
+        os.makedirs(self.releases, mode=0o755, exist_ok=True)
+        part = self.path(f".{self.release}.{os.getpid()}")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)  # older Pythons have none
+                tar.extractall(part)
+            self._make_environment(part)
+            self._try(part)
+            # Compiled here, because daemons may not write there.
+            subprocess.run([f"{part}/bin/python", "-m", "compileall", "-q", f"{part}/lib"], check=False)
+            shutil.rmtree(self.path(self.release), ignore_errors=True)
+            os.rename(part, self.path(self.release))
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _make_environment(self, folder: str) -> None:
+        """A virtual environment, as ``venv`` would make it; many hosts lack that module. Debian's own packages can be
+        imported from it, which is how programs of users come to their libraries."""
+        os.makedirs(f"{folder}/bin")
+        home = os.path.dirname(os.path.realpath(sys.executable))
+        with open(f"{folder}/pyvenv.cfg", "w") as file:
+            file.write(f"home = {home}\ninclude-system-site-packages = true\nversion = {platform.python_version()}\n")
+        os.symlink(sys.executable, f"{folder}/bin/python")
+        # By the release's real path: a daemon goes on with its own release when ``current`` is switched.
+        with open(f"{folder}/bin/stoker", "w") as file:
+            file.write(LAUNCHER.format(python=f"{self.path(self.release)}/bin/python"))
+        os.chmod(f"{folder}/bin/stoker", 0o755)
+
+    def _try(self, folder: str) -> None:
+        done = subprocess.run([f"{folder}/bin/python", "-c", TRIAL], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            self.module.fail_json(
+                msg=f"release {self.release} does not run with Python {PYTHON} ({sys.executable}) on"
+                f" {platform.machine()}: {last}. The current release is still {self.previous or 'none'}."
+            )
+
+    def switch(self) -> None:
+        temporary = f"{self.current}.{os.getpid()}"
+        os.symlink(os.path.join("releases", self.release), temporary)
+        os.rename(temporary, self.current)
+
+    def prune(self) -> None:
+        """Remove what is neither current, nor previous, nor in use, nor among the newest."""
+        folders = [path for path in glob.glob(f"{self.releases}/*") if os.path.isdir(path)]
+        folders.sort(key=os.path.getmtime, reverse=True)
+        others = [path for path in folders if os.path.basename(path) not in (self.release, self.previous)]
+        spare = max(0, self.params["keep"] - bool(self.previous))
+        for path in others[spare:]:
+            if not _in_use(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+    # --- user, folders, keys ---
+
+    def make_user(self) -> None:
+        name = self.params["user"]
+        try:
+            pwd.getpwnam(name or pwd.getpwuid(os.geteuid()).pw_name)
+        except KeyError:
+            self.changes.append(f"user {name}")
+            if self.dry:
+                return
+            words = ["useradd", "--system", "--user-group", "--home-dir", self.params["state_dir"], "--no-create-home"]
+            self.module.run_command([*words, "--shell", "/usr/sbin/nologin", name], check_rc=True)
+
+    def make_folders(self) -> None:
+        keys = os.path.join(self.params["conf_dir"], "keys")
+        for path, mode, own in (
+            (self.params["conf_dir"], 0o755, False),
+            (self.params["state_dir"], 0o755, True),
+            (keys, 0o700, True),
+        ):
+            if not os.path.isdir(path):
+                self.changes.append(f"folder {path}")
+                if not self.dry:
+                    os.makedirs(path, mode=mode)
+            if not self.dry and own and self.params["user"]:
+                owner = pwd.getpwnam(self.params["user"])
+                if os.stat(path).st_uid != owner.pw_uid:
+                    os.chown(path, owner.pw_uid, owner.pw_gid)
+
+    def make_keys(self) -> dict[str, str]:
+        roles = self.params["keys"]
+        missing = [role for role in roles if not os.path.exists(f"{self.params['conf_dir']}/keys/private/{role}.key")]
+        if missing:
+            self.changes.append(f"keys for {', '.join(missing)}")
+        if not roles or (missing and self.dry):
+            return {}
+        words = [f"{self.current}/bin/stoker", "keys", "make", *roles, "--json"]
+        if self.dry:
+            words = [f"{self.current}/bin/stoker", "keys", "show", "--json"]
+        environ = {**os.environ, "SPARK_CONF_DIR": self.params["conf_dir"], "HOME": self.params["state_dir"]}
+        environ.pop("STOKER_KEYS_DIR", None)
+        user = (
+            {"user": self.params["user"], "group": pwd.getpwnam(self.params["user"]).pw_gid}
+            if self.params["user"]
+            else {}
+        )
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, cwd="/", **user)
+        if done.returncode != 0:
+            self.module.fail_json(msg=done.stderr.strip() or f"`stoker keys` ended with {done.returncode}")
+        return dict(json.loads(done.stdout)["public"])
+
+    def make_link(self) -> None:
+        link, target = self.params["link"], f"{self.current}/bin/stoker"
+        if not link or (os.path.islink(link) and os.readlink(link) == target):
+            return
+        self.changes.append(f"link {link}")
+        if not self.dry:
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            temporary = f"{link}.{os.getpid()}"
+            os.symlink(target, temporary)
+            os.replace(temporary, link)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _in_use(folder: str) -> bool:
+    mark = f"{folder}/".encode()
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as file:
+                if mark in file.read():
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "prefix": {"type": "path", "required": True},
+            "release": {"type": "str", "default": "auto"},
+            "archive": {"type": "path"},
+            "keep": {"type": "int", "default": 2},
+            "user": {"type": "str", "default": ""},
+            "conf_dir": {"type": "path", "required": True},
+            "state_dir": {"type": "path", "required": True},
+            "link": {"type": "path"},
+            "keys": {
+                "type": "list",
+                "elements": "str",
+                "default": [],
+                "choices": ["master", "worker", "client", "admin"],
+                "no_log": False,
+            },
+        },
+        supports_check_mode=True,
+    )
+    if sys.version_info < (3, 10):  # noqa: UP036 - this runs with whatever Python a host has
+        module.fail_json(
+            msg=f"Stoker needs Python 3.10 or newer; {sys.executable} on this host is {platform.python_version()}:"
+            " install a newer one and set ansible_python_interpreter"
+        )
+    host = Host(module)
+    # One made for an earlier Python of this host does not count.
+    installed = os.path.isdir(f"{host.path(host.release)}/lib/python{PYTHON}")
+    facts = {
+        "python": PYTHON,
+        "arch": platform.machine(),
+        "previous": host.previous,
+        "release": host.release,
+        "authorized": _text(f"{module.params['conf_dir']}/keys/authorized"),
+        "known_masters": _text(f"{module.params['conf_dir']}/keys/known_masters"),
+    }
+    if not installed and not module.params["archive"] and not module.check_mode:
+        module.exit_json(changed=False, wanted=True, public={}, **facts)
+    try:
+        host.make_user()
+        host.make_folders()
+        if not installed:
+            host.changes.append(f"release {host.release}")
+            if not module.check_mode:
+                host.install(module.params["archive"])
+        if host.previous != host.release:
+            host.changes.append(f"current release {host.release} instead of {host.previous or 'none'}")
+            if not module.check_mode:
+                host.switch()
+                host.prune()
+        host.make_link()
+        public = host.make_keys() if installed or not module.check_mode else {}
+    except OSError as error:
+        where = error.filename or "the host"
+        module.fail_json(msg=f"{where}: {error.strerror}; root is needed to prepare a host: set ansible_become")
+    module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, public=public, **facts)
+
+
+if __name__ == "__main__":
+    main()
