@@ -13,7 +13,8 @@ description:
 options:
   _terms:
     description:
-      - What is asked for, and its arguments. C(addresses), C(peers), C(master_keys), C(authorized) or C(known_masters).
+      - What is asked for, and its arguments. One of C(addresses), C(peers), C(master_keys), C(expected), C(authorized) and
+        C(known_masters).
     required: true
 author:
   - Stoker contributors
@@ -92,6 +93,18 @@ def master_keys(hostvars: Any, hosts: list[str], addresses: list[str], port: int
     }
 
 
+def expected(hostvars: Any, hosts: list[str], envs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The workers that belong to the cluster, for stoker_info."""
+    return [
+        {
+            "name": host,
+            "host": _address(hostvars[host], {}, host),
+            "workers": int(env.get("SPARK_WORKER_INSTANCES") or 1),
+        }
+        for host, env in zip(hosts, envs, strict=True)
+    ]
+
+
 def _address(facts: Any, env: dict[str, Any], host: str) -> str:
     chosen = facts.get("stoker_address") or env.get("SPARK_MASTER_HOST") or env.get("SPARK_MASTER_IP")
     return str(chosen or facts.get("ansible_host") or host)
@@ -103,4 +116,8 @@ class LookupModule(LookupBase):
         hostvars = (variables or {}).get("hostvars", {})
         if what in ("authorized", "known_masters"):
             return [(authorized if what == "authorized" else known_masters)(*arguments)]
-        return [{"addresses": addresses, "peers": peers, "master_keys": master_keys}[what](hostvars, *arguments)]
+        return [
+            {"addresses": addresses, "peers": peers, "master_keys": master_keys, "expected": expected}[what](
+                hostvars, *arguments
+            )
+        ]

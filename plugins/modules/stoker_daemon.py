@@ -118,7 +118,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 TAIL = 10  # lines of the log shown on failure
 UNITS = "/etc/systemd/system"
-MARK = "STOKER_DEPLOYMENT"
 
 
 class Background:
@@ -137,12 +136,20 @@ class Background:
 
     def pid(self, name: str) -> int:
         """Of the running daemon; 0 if it does not run. A pid that was given to another program since is not it."""
+        pid, started, _ = self._noted(name)
+        return int(pid) if pid and _start_time(int(pid)) == started else 0
+
+    def deployment(self, name: str) -> str:
+        return self._noted(name)[2]
+
+    def _noted(self, name: str) -> list[str]:
+        """pid, start time and deployment."""
         try:
             with open(self._pid_file(name)) as file:
-                pid, started = file.read().split()
-        except (OSError, ValueError):
-            return 0
-        return int(pid) if _start_time(int(pid)) == started else 0
+                words = file.read().split()
+        except OSError:
+            words = []
+        return [*words, "", "", ""][:3]
 
     def start(self, daemon: dict) -> None:
         for folder in (self.params["pid_dir"], self.params["log_dir"]):
@@ -157,7 +164,7 @@ class Background:
                 os.chmod(address, 0o666)
                 process = self._spawn(daemon, log, address)
                 with open(self._pid_file(daemon["name"]), "w") as file:
-                    file.write(f"{process.pid} {_start_time(process.pid)}\n")
+                    file.write(f"{process.pid} {_start_time(process.pid)} {self.params['deployment']}\n")
                 self._wait_until_ready(daemon["name"], process, ready)
 
     def _spawn(self, daemon: dict, log, address: str) -> subprocess.Popen:
@@ -169,7 +176,6 @@ class Background:
             **os.environ,
             **self.params["environment"],
             "NOTIFY_SOCKET": address,
-            MARK: self.params["deployment"],
         }
         process = subprocess.Popen(
             daemon["command"],
@@ -276,6 +282,11 @@ class Systemd:
         shown = self._show(name)
         return int(shown.get("MainPID") or 0) if shown.get("ActiveState") in ("active", "reloading") else 0
 
+    def deployment(self, name: str) -> str:
+        """The daemon tells it with its status (stoker.io.notify)."""
+        found = re.search(r"\(deployment (\w+)\)", self._show(name).get("StatusText", ""))
+        return found[1] if found else ""
+
     def start(self, daemon: dict) -> None:
         self._bring_up(daemon["name"], "start")
 
@@ -306,7 +317,7 @@ class Systemd:
             self._systemctl("daemon-reload")
 
     def _show(self, name: str) -> dict[str, str]:
-        wanted = "ActiveState,SubState,MainPID,ExecMainStatus,Job"
+        wanted = "ActiveState,SubState,MainPID,ExecMainStatus,Job,StatusText"
         out = self._systemctl("show", "--property", wanted, _unit(name))
         return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
@@ -318,7 +329,7 @@ class Systemd:
 
     def _fail(self, name: str, what: str) -> None:
         words = ["journalctl", "--unit", _unit(name), "--lines", str(TAIL), "--output", "cat", "--no-pager"]
-        _, out, _ = self.module.run_command([*words, "--identifier", "stoker"])
+        _, out, _ = self.module.run_command(words)
         lines = out.splitlines()
         log = "\n".join(lines) or "(nothing)"
         self.module.fail_json(msg=f"{what}. Its last lines in the journal:\n{log}", log_lines=lines)
@@ -336,16 +347,6 @@ def _start_time(pid: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] == "Z" else fields[19]
-
-
-def _deployment(pid: int) -> str:
-    """The fingerprint that a running daemon was started with."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            found = re.search(rb"(?:^|\0)" + MARK.encode() + rb"=([^\0]*)", file.read())
-    except OSError:
-        return ""
-    return found[1].decode(errors="replace") if found else ""
 
 
 def _wanted(state: str, pid: int, *, is_outdated: bool) -> str:
@@ -394,7 +395,7 @@ def main() -> None:
             manager.stop(name, for_good=True)
     for daemon in daemons:
         pid = manager.pid(daemon["name"])
-        outdated = daemon["name"] in rewritten or _deployment(pid) != module.params["deployment"]
+        outdated = daemon["name"] in rewritten or manager.deployment(daemon["name"]) != module.params["deployment"]
         what = done[daemon["name"]] = _wanted(state, pid, is_outdated=outdated)
         if module.check_mode or not what:
             continue

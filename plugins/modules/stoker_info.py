@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: stoker_info
 short_description: Ask a Stoker cluster for its state
 description:
-  - Returns what C(stoker status --json) shows, and can wait until a number of workers are registered.
+  - Returns what C(stoker status --json) shows, and can wait until workers are registered.
 options:
   command:
     description: The C(stoker) program.
@@ -24,10 +24,24 @@ options:
   id:
     description: A driver or application instead of the cluster.
     type: str
-  workers:
-    description: Wait until so many workers are ALIVE.
-    type: int
-    default: 0
+  expected:
+    description: Hosts whose workers are waited for.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What to call the host when it is missing.
+        type: str
+        required: true
+      host:
+        description: Host name or address its workers are known by.
+        type: str
+        required: true
+      workers:
+        description: How many workers are expected there.
+        type: int
+        default: 1
   timeout:
     description: Seconds to wait for them.
     type: int
@@ -38,7 +52,7 @@ author:
 
 EXAMPLES = r"""
 - name: Look at the cluster
-  stoker.spark.stoker_info:
+  stoker_info:
     master: spark://localhost:7077
   register: cluster
 """
@@ -48,11 +62,10 @@ status:
   description: The cluster, driver or application.
   type: dict
   returned: success
-alive:
-  description: Ids of the ALIVE workers.
+missing:
+  description: Names of the hosts in O(expected) that lack workers.
   type: list
-  elements: str
-  returned: when the cluster was asked for
+  returned: always
 """
 
 import json
@@ -69,7 +82,16 @@ def main() -> None:
             "environment": {"type": "dict", "default": {}},
             "master": {"type": "str"},
             "id": {"type": "str"},
-            "workers": {"type": "int", "default": 0},
+            "expected": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "host": {"type": "str", "required": True},
+                    "workers": {"type": "int", "default": 1},
+                },
+            },
             "timeout": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
@@ -84,13 +106,15 @@ def main() -> None:
         if code != 0:
             module.fail_json(msg=err.strip() or f"stoker status exited with {code}", rc=code)
         status = json.loads(out)
-        alive = [worker["id"] for worker in status.get("workers", []) if worker["state"] == "ALIVE"]
-        if len(alive) >= params["workers"]:
-            module.exit_json(changed=False, status=status, alive=alive)
+        hosts = [worker["host"] for worker in status.get("workers", []) if worker["state"] == "ALIVE"]
+        missing = [host["name"] for host in params["expected"] if hosts.count(host["host"]) < host["workers"]]
+        if not missing:
+            module.exit_json(changed=False, status=status, missing=[])
         if time.monotonic() > deadline:
             module.fail_json(
-                msg=f"{len(alive)} of {params['workers']} workers are registered: {', '.join(alive) or 'none'}",
-                alive=alive,
+                msg=f"{status['url']} has {len(hosts)} workers; it misses workers of {', '.join(missing)}: see the log of"
+                " `stoker worker` there",
+                missing=missing,
             )
         time.sleep(0.1)
 

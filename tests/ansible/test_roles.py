@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,17 @@ def test_every_variable_is_prefixed_and_documented(role: Path) -> None:
     for name in load(role / "defaults" / "main.yml"):
         assert name.startswith(role.name + "_")
         assert f"`{name}`" in readme
+
+
+def test_the_lock_file_pins_everything_daemons_need() -> None:
+    """``make lock`` after a change of pyproject's dependencies."""
+    root = Path(__file__).parents[2]
+    locked = {
+        line.split("==")[0] for line in (root / "requirements" / "daemon.lock").read_text().splitlines() if "==" in line
+    }
+    wanted = re.findall(
+        r'^    "([\w-]+)>=',
+        re.search(r"^dependencies = \[(.*?)^\]", (root / "pyproject.toml").read_text(), re.S | re.M)[1],
+        re.M,
+    )
+    assert wanted and set(wanted) <= locked

@@ -10,6 +10,9 @@ import socket
 def notify(state: str) -> None:
     """Send e.g. ``READY=1`` to $NOTIFY_SOCKET, if there is one; a starter that has gone is no error."""
     address = os.environ.get("NOTIFY_SOCKET", "")
+    deployment = os.environ.get("STOKER_DEPLOYMENT")
+    if deployment and "STATUS=" in state:  # by this the playbooks see what a running daemon was started with
+        state += f" (deployment {deployment})"
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
