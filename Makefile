@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 
-.PHONY: help start stop test lint bench lock clean
+.PHONY: help start stop test lint bench vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -37,6 +37,9 @@ test: lint ## lint, then all tests
 
 bench: $(VENV)/.tests ## measure; see tests/bench/README.md
 	@python -m tests.bench
+
+vendor: ## fetch the dashboards' libraries again, as their manifest pins them
+	@scripts/vendor
 
 lock: $(VENV)/.controller ## pin what releases for hosts contain
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --upgrade \

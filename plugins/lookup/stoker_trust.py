@@ -8,8 +8,6 @@ name: stoker_trust
 short_description: Who is where, and who may talk to whom
 description:
   - Gives the content of the files C(authorized) and C(known_masters) of a host's keys folder, and what goes into them.
-  - A lookup and not filters, because an installed collection's plugins are asked by a full name and a checkout's by a
-    short one.
 options:
   _terms:
     description:
