@@ -86,7 +86,7 @@ author:
 
 EXAMPLES = r"""
 - name: Start a master
-  stoker_daemon:
+  stoker.spark.stoker_daemon:
     kind: master
     daemons:
       - name: master

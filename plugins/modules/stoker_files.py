@@ -45,7 +45,7 @@ author:
 
 EXAMPLES = r"""
 - name: Write spark-env
-  stoker_files:
+  stoker.spark.stoker_files:
     files:
       - path: /etc/stoker/spark-env
         content: |

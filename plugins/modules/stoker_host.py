@@ -57,7 +57,7 @@ author:
 
 EXAMPLES = r"""
 - name: Prepare a worker's host
-  stoker_host:
+  stoker.spark.stoker_host:
     prefix: /opt/stoker
     conf_dir: /etc/stoker
     state_dir: /var/lib/stoker

@@ -52,7 +52,7 @@ author:
 
 EXAMPLES = r"""
 - name: Look at the cluster
-  stoker_info:
+  stoker.spark.stoker_info:
     master: spark://localhost:7077
   register: cluster
 """
@@ -61,6 +61,11 @@ RETURN = r"""
 status:
   description: The cluster, driver or application.
   type: dict
+  returned: success
+alive:
+  description: Ids of the ALIVE workers.
+  type: list
+  elements: str
   returned: success
 missing:
   description: Names of the hosts in O(expected) that lack workers.
@@ -106,10 +111,11 @@ def main() -> None:
         if code != 0:
             module.fail_json(msg=err.strip() or f"stoker status exited with {code}", rc=code)
         status = json.loads(out)
-        hosts = [worker["host"] for worker in status.get("workers", []) if worker["state"] == "ALIVE"]
+        workers = [worker for worker in status.get("workers", []) if worker["state"] == "ALIVE"]
+        hosts = [worker["host"] for worker in workers]
         missing = [host["name"] for host in params["expected"] if hosts.count(host["host"]) < host["workers"]]
         if not missing:
-            module.exit_json(changed=False, status=status, missing=[])
+            module.exit_json(changed=False, status=status, alive=[worker["id"] for worker in workers], missing=[])
         if time.monotonic() > deadline:
             module.fail_json(
                 msg=f"{status['url']} has {len(hosts)} workers; it misses workers of {', '.join(missing)}: see the log of"
