@@ -59,6 +59,7 @@ class Checks:
         self.world, self.is_durable = world, is_durable
         self.store: Store | None = None
         self.highest_epoch = 0
+        self.epochs: set[int] = set()
         self.tokens: dict[str, str] = {}  # token -> driver id
         self.owner_of: dict[str, str] = {}  # driver or application id -> token
         self.acknowledged: set[str] = set()  # driver ids whose submitter was told
@@ -77,9 +78,12 @@ class Checks:
     # --- masters ---
 
     def leads(self, master: Master, epoch: int) -> None:
-        if epoch <= self.highest_epoch:
-            self.fail("fence", f"{master.name} leads with epoch {epoch}, there was {self.highest_epoch} before")
-        self.highest_epoch = epoch
+        if epoch in self.epochs:
+            self.fail("fence", f"{master.name} leads with epoch {epoch}, as another did before")
+        self.epochs.add(
+            epoch
+        )  # a slow master may begin when another has been elected already: that is what the fence is for
+        self.highest_epoch = max(epoch, self.highest_epoch)
 
     def batch(self, master: Master, effects: list[Effect]) -> None:
         """After a batch was handled, before any of it is released."""
@@ -226,7 +230,8 @@ class Checks:
         job = key.split(":")[0]
         others = [other for other in self.running.get(job, ()) if other.is_alive]
         for other in others:
-            if other.machine.host.doubtful_until < self.world.now:
+            outdated = min(program, other, key=lambda one: int(one.key.partition(":")[2] or 0))
+            if outdated.machine.host.doubtful_until < self.world.now:
                 self.fail("once", f"{key} starts on {host.name} while {other.key} runs on {other.machine.host.name}")
         self.running[job] = [*others, program]
         capacity = program.machine.cores

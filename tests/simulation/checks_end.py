@@ -9,7 +9,7 @@ import msgspec
 
 from stoker.core.application import Phase
 from stoker.core.messages import WatchDriver
-from stoker.core.records import AppRecord
+from stoker.core.records import AppRecord, DriverRecord
 from stoker.core.states import ApplicationState, DriverState, WorkerState
 from stoker.core.worker_jobs import Phase as JobPhase
 from stoker.recovery.records import decode_record
@@ -115,9 +115,12 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """WAITING and RUNNING say whether an application has executors, and are not read back."""
+    """What the next master would not read differently: an application is WAITING or RUNNING by its executors, and a
+    driver's back-off ends with its master."""
     if isinstance(one, AppRecord) and not other.state.is_final:
         one = msgspec.structs.replace(one, state=other.state)
+    if isinstance(one, DriverRecord) and one.state is DriverState.RELAUNCHING:
+        one = msgspec.structs.replace(one, state=DriverState.SUBMITTED)
     return bool(one == other)
 
 

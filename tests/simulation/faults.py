@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.simulation.checks import SETTLE
 from tests.simulation.process import Node
 from tests.simulation.scenario import Cluster
-from tests.simulation.world import Host
 
 
 class Faults:
@@ -46,9 +44,6 @@ class Faults:
 
     def _until_the_end(self, seconds: float) -> float:
         return max(0.1, min(seconds, self.cluster.chaos - self.world.now))
-
-    def _doubt(self, host: Host, until: float) -> None:
-        host.doubtful_until = max(host.doubtful_until, until + SETTLE + 2 * self.cluster.policy.worker_timeout)
 
     # --- processes ---
 
@@ -91,16 +86,14 @@ class Faults:
         self._freeze(self.rng.choice(self.cluster.masters))
 
     def freeze_worker(self) -> None:
-        worker = self.rng.choice(self.cluster.workers)
-        self._doubt(worker.host, self.world.now + self._freeze(worker) + 5.0)
+        self._freeze(self.rng.choice(self.cluster.workers))
 
-    def _freeze(self, node: Node) -> float:
+    def _freeze(self, node: Node) -> None:
         seconds = self._until_the_end(self.rng.choice((0.5, 5.0, 30.0, 100.0)))
         if self.rng.random() < 0.5:
             node.freeze_in = (self.rng.randint(0, 12), seconds)
         else:
             node.freeze(seconds)
-        return seconds
 
     def kill_application(self) -> None:
         if self.cluster.applications:
@@ -132,7 +125,7 @@ class Faults:
         self.cluster.network.blocked |= pairs
         self._cuts.append(pairs)
         for host in (one, *others):
-            self._doubt(host, self.world.now + seconds)
+            host.doubt(self.world.now + seconds)
         self.world.after(seconds, lambda: self.cluster.network.unblock(pairs))
 
     def reset(self) -> None:

@@ -232,7 +232,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         if not survivors:
             return
         patience = min(1.0, self._grace)
-        self._ready_at = machine.world.now + patience
+        self._ready_at = machine.world.now + patience + 0.1
         for pid in survivors:
             machine.signal(pid, signal.SIGTERM)
 
@@ -241,7 +241,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
                 if pid in machine.programs:
                     machine.signal(pid, signal.SIGKILL)
 
-        machine.world.after(patience * 0.99, kill)
+        machine.world.after(patience, kill)
 
     # --- what touches the machine ---
 

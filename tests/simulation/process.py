@@ -64,6 +64,7 @@ class Node:
             return
         self.world.note(self.name, f"freezes for {seconds:.1f} s")
         self.is_frozen = True
+        self.host.doubt(self.world.now + seconds)
         incarnation = self.incarnation
         self.world.after(seconds, lambda: self._thaw(incarnation))
 

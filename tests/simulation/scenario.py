@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from stoker.core.policy import Policy
 from stoker.core.values import ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
-from tests.simulation.checks import Checks
+from tests.simulation.checks import SETTLE, Checks
 from tests.simulation.client import Client
 from tests.simulation.master import Disk, Master
 from tests.simulation.network import Network
@@ -70,15 +70,17 @@ def build(world: World) -> Cluster:
     _add_workers(cluster)
     _add_applications(cluster)
     for number in range(rng.randint(1, 2)):
-        host = _host(world, f"client{number}")
+        host = _host(cluster, f"client{number}")
         cluster.clients.append(Client(world, network, host, masters=_addresses(cluster), checks=checks))
     _skew(cluster)
     _start(cluster)
     return cluster
 
 
-def _host(world: World, name: str) -> Host:
-    return Host(world, name, uptime=world.rng.random() * 1e5, wall_error=world.rng.random() * 0.2)
+def _host(cluster: Cluster, name: str) -> Host:
+    rng = cluster.world.rng
+    settles = SETTLE + 2 * cluster.policy.worker_timeout
+    return Host(cluster.world, name, uptime=rng.random() * 1e5, wall_error=rng.random() * 0.2, settles=settles)
 
 
 def _addresses(cluster: Cluster) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ def _add_masters(cluster: Cluster) -> None:
         master = Master(
             cluster.world,
             cluster.network,
-            _host(cluster.world, f"m{number}"),
+            _host(cluster, f"m{number}"),
             policy=cluster.policy,
             store=cluster.store,
             ensemble=cluster.ensemble,
@@ -111,7 +113,7 @@ def _add_workers(cluster: Cluster) -> None:
         worker = Worker(
             cluster.world,
             cluster.network,
-            _host(cluster.world, f"w{number}"),
+            _host(cluster, f"w{number}"),
             masters=_addresses(cluster),
             cores=rng.randint(1, 6),
             memory_mib=rng.choice((2048, 8192)),
@@ -141,7 +143,7 @@ def _add_applications(cluster: Cluster) -> None:
             Application(
                 cluster.world,
                 cluster.network,
-                _host(cluster.world, f"app{number}"),
+                _host(cluster, f"app{number}"),
                 masters=_addresses(cluster),
                 description=description,
                 lives=rng.random() * 2 * cluster.chaos,

@@ -232,6 +232,7 @@ class Worker(Node):
         elif op == "exited":
             core.exited(message["key"], notes.exit_of(message), now)
         elif op == "jobs":
+            core.keeper_back(now)
             for entry in message["jobs"]:
                 job = notes.decode(entry)
                 assert job is not None

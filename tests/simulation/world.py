@@ -94,6 +94,10 @@ class Host:
     boots: int = 0
     # Until then, work believed to be over may still run here: the host was cut off, or something on it was frozen.
     doubtful_until: float = field(default=float("-inf"))
+    settles: float = 0.0  # seconds after such a time until all is noticed, and the outdated ended
+
+    def doubt(self, until: float) -> None:
+        self.doubtful_until = max(self.doubtful_until, until + self.settles)
 
     def mono(self) -> float:
         return self.uptime + self.world.now

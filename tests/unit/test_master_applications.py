@@ -8,6 +8,7 @@ from stoker.core.books import REMOVED_EXECUTORS_SHOWN
 from stoker.core.messages import (
     Accepted,
     ApplicationFinished,
+    ApplicationHeartbeat,
     ApplicationRemoved,
     ExecutorAdded,
     ExecutorStateAck,
@@ -17,6 +18,7 @@ from stoker.core.messages import (
     KillExecutors,
     KillJob,
     LaunchExecutor,
+    Reconnect,
     RegisterApplication,
     RegisteredWorker,
     RequestExecutors,
@@ -356,3 +358,16 @@ def test_records_of_ended_executors_are_bounded(bench: Bench) -> None:
         bench.executor_is("w1", launch, ExecutorState.EXITED, code=0)
     kept = sorted(int(key.rpartition("/")[2]) for key in bench.store if key.startswith(f"executor/{app_id}/"))
     assert kept == list(range(3, REMOVED_EXECUTORS_SHOWN + 4))
+
+
+def test_heartbeat_on_a_connection_that_is_not_the_applications_is_answered(bench: Bench) -> None:
+    """A registration sent on an earlier connection came in after that on the present one, and ended with it."""
+    app_id = bench.application("c1'", token="a")
+    bench.application("c1", token="a")
+    bench.send("c1'", ApplicationHeartbeat(app_id=app_id))
+    assert bench.take("c1'", Reconnect).epoch == bench.epoch
+    bench.gone("c1")
+    bench.send("c1'", ApplicationHeartbeat(app_id=app_id))
+    assert bench.take("c1'", ApplicationRemoved).state is ApplicationState.FAILED
+    bench.send("c1'", ApplicationHeartbeat(app_id="app-20270101000000-0999"))
+    assert bench.take("c1'", Reconnect).epoch == bench.epoch

@@ -324,8 +324,32 @@ def test_lost_keeper_fails_what_ran(bench: Bench) -> None:
     bench.run()
     bench.core.keeper_lost(bench.now)
     bench.collect()
+    assert bench.sent(DriverStateChanged) == [], "the next keeper has not ended it yet"
+    bench.core.keeper_back(bench.now)
+    bench.collect()
     (report,) = bench.sent(DriverStateChanged)
     assert report.state is DriverState.FAILED and "keeper" in report.exit.reason
+
+
+def test_job_that_had_not_gone_to_the_lost_keeper_goes_to_the_next(bench: Bench) -> None:
+    key = bench.launch()
+    bench.core.prepared(key, bench.now)
+    bench.core.keeper_lost(bench.now)
+    bench.core.keeper_back(bench.now)
+    bench.collect()
+    assert [effect.job.key for effect in bench.did(effects.Spawn)] == [key]
+    assert bench.sent(DriverStateChanged) == []
+
+
+def test_process_that_starts_after_it_was_given_up_is_ended(bench: Bench) -> None:
+    key = bench.launch()
+    bench.core.prepared(key, bench.now)
+    bench.collect()
+    bench.core.keeper_lost(bench.now)
+    bench.core.keeper_back(bench.now)
+    bench.core.started(key, 7, bench.now)
+    bench.collect()
+    assert [effect.key for effect in bench.did(effects.StopJob)] == [key]
 
 
 @pytest.mark.parametrize("keeping", [True, False])

@@ -13,6 +13,7 @@ from stoker.core.messages import (
     ApplicationRemoved,
     Failed,
     KillExecutors,
+    Reconnect,
     RegisterApplication,
     RegisteredApplication,
     RequestExecutors,
@@ -204,9 +205,15 @@ def unregister(ctx: Context, peer: bytes, message: UnregisterApplication) -> Non
 
 
 def heartbeat(ctx: Context, peer: bytes, app_id: str) -> None:
-    app = ctx.books.apps.get(app_id)
+    """From a connection that is not the application's (any more): an old one's last words came late. It hears how its
+    application stands."""
+    app = ctx.books.find_app(app_id)
     if app is not None and app.peer == peer:
         app.last_seen = ctx.now.mono
+    elif app is not None and app.record.state.is_final:
+        ctx.send(peer, ApplicationRemoved(app_id=app_id, state=app.record.state, reason=app.record.reason))
+    else:
+        ctx.send(peer, Reconnect(epoch=ctx.epoch))
 
 
 def request_executors(ctx: Context, peer: bytes, message: RequestExecutors) -> None:

@@ -88,6 +88,7 @@ class WorkerCore:
         self._grace = grace
         self._heartbeat_interval = 15.0
         self._heartbeat_at = NEVER
+        self._orphaned: set[str] = set()  # keys of jobs whose keeper died
         self._effects: list[WorkerEffect] = []
         self._now = Now(0.0, 0.0)
 
@@ -377,6 +378,8 @@ class WorkerCore:
     def started(self, key: str, pid: int, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
+        if job is None or job.phase is Phase.ENDED:  # given up meanwhile: nothing may run that is not in the books
+            self._effects.append(StopJob(key, self._grace))
         if job is None or job.phase is not Phase.STARTING:
             return
         job.phase, job.pid, job.started = Phase.RUNNING, pid, now.wall
@@ -406,10 +409,20 @@ class WorkerCore:
         self.jobs[job.key] = job
 
     def keeper_lost(self, now: Now) -> None:
-        """With its keeper a process's exit code is lost; the next keeper ends what is left of it."""
+        """With its keeper a process's exit code is lost. The next keeper first ends what is left of it; until then
+        (``keeper_back``) nothing is said, or a driver would be started elsewhere while it still runs here."""
         self._now = now
-        for job in list(self.jobs.values()):
-            if job.phase in (Phase.STARTING, Phase.RUNNING):
+        unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
+        at_keeper = {job.key for job in self.jobs.values() if job.phase in (Phase.STARTING, Phase.RUNNING)}
+        self._orphaned |= at_keeper - unsaid
+
+    def keeper_back(self, now: Now) -> None:
+        """The keeper is there, and nothing of one before it runs any more but what it has told (``adopt``)."""
+        self._now = now
+        orphaned, self._orphaned = self._orphaned, set()
+        for key in sorted(orphaned):
+            job = self.jobs.get(key)
+            if job is not None and job.phase is not Phase.ENDED:
                 self._end(job, Exit(reason="the worker's process keeper died"), could_not_run=False)
 
     def _kill_or_answer(self, key: str, never_had: Message) -> None:

@@ -270,6 +270,7 @@ class WorkerDaemon:
         elif op == "exited":
             self._exited(message["key"], notes.exit_of(message), now)
         elif op == "jobs":
+            self._core.keeper_back(now)
             self._adopt(message["jobs"], now)
         elif op == "bye":
             self._loop.stop()
