@@ -29,8 +29,11 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]
 
 
 class Piece(NamedTuple):
+    """Of a log's text. ``is_here``: it is the match that was looked for last."""
+
     text: str
     is_match: bool
+    is_here: bool = False
 
 
 def add_log_pages(app: Flask, read: ReadLogs, *, back: str) -> None:
@@ -47,7 +50,7 @@ def add_log_pages(app: Flask, read: ReadLogs, *, back: str) -> None:
             "window": window,
             "find": find,
             "found": found,
-            "pieces": _pieces(_readable(window.text), find),
+            "pieces": _pieces(window, find, found),
             "link": _linker(output, window.length),
             "back": back,
             "max_file": MAX_FILE,
@@ -113,9 +116,18 @@ def _readable(text: str) -> str:
     return _ESCAPES.sub("", text.replace("\r\n", "\n"))
 
 
-def _pieces(text: str, find: str) -> list[Piece]:
-    if not find:
-        return [Piece(text, False)]
+def _pieces(window: Window, find: str, found: Found | None) -> list[Piece]:
+    if found is None or found.at is None:
+        return [Piece(_readable(window.text), False)]
+    here = min(max(found.at - window.start, 0), len(window.data))
+    before, after = (_readable(part.decode(errors="replace")) for part in (window.data[:here], window.data[here:]))
+    pieces = _matches(after, find)
+    if pieces and pieces[0].is_match:
+        pieces[0] = pieces[0]._replace(is_here=True)
+    return [*_matches(before, find), *pieces]
+
+
+def _matches(text: str, find: str) -> list[Piece]:
     parts = re.split(f"({re.escape(find)})", text, flags=re.IGNORECASE)
     return [Piece(part, index % 2 == 1) for index, part in enumerate(parts) if part]
 

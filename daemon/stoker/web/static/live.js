@@ -5,6 +5,7 @@
 (() => {
   const QUICKEST = 2000; // milliseconds between two looks; longer when nothing happens, up to
   const SLOWEST = 5000;
+  const BLOCKS = new Set(["main", "section", "details", "dl", "ul", "ol", "table", "thead", "tbody", "tr", "nav", "form"]);
   const main = document.getElementById("main");
   const offline = document.getElementById("offline");
   let etag = "";
@@ -67,10 +68,24 @@
     document.title = page.title;
     for (const selector of [".where", "#main"]) {
       const [old, fresh] = [document.querySelector(selector), page.querySelector(selector)];
-      if (old && fresh) Idiomorph.morph(old, fresh, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
+      if (!old || !fresh) continue;
+      tidy(fresh);
+      Idiomorph.morph(old, fresh, { morphStyle: "outerHTML", callbacks });
     }
     tick();
     document.dispatchEvent(new Event("stoker:changed"));
+  }
+
+  // Line breaks between rows and sections look alike, so morphing would match them first, and take out and put back the
+  // rows between them: selection and scroll would be lost.
+  function tidy(root) {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    const idle = [];
+    while (walker.nextNode()) {
+      const text = walker.currentNode;
+      if (BLOCKS.has(text.parentNode.localName) && !text.data.trim()) idle.push(text);
+    }
+    for (const text of idle) text.remove();
   }
 
   const callbacks = {
@@ -200,6 +215,7 @@
     setTimeout(() => line.remove(), bad ? 15000 : 6000);
   }
 
+  tidy(main);
   setInterval(tick, 1000);
   tick();
   if (main.hasAttribute("data-live")) {

@@ -124,7 +124,7 @@
       follower.start();
       log.scrollTop = log.scrollHeight;
     } else {
-      log.querySelector("mark")?.scrollIntoView({ block: "center" });
+      (log.querySelector("mark.here") ?? log.querySelector("mark"))?.scrollIntoView({ block: "center" });
     }
     document.getElementById("earlier")?.addEventListener("click", (event) => {
       event.preventDefault();
