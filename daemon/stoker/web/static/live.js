@@ -31,7 +31,8 @@
   async function request(url) {
     try {
       const headers = etag ? { Accept: "text/html", "If-None-Match": etag } : { Accept: "text/html" };
-      const response = await fetch(url, { headers, cache: "no-store", signal: AbortSignal.timeout(15000) });
+      const options = { headers, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(15000) };
+      const response = await fetch(url, options);
       return { response, text: response.status === 304 ? "" : await response.text() };
     } catch {
       return null;
@@ -39,8 +40,8 @@
   }
 
   function take(response, text, fresh) {
-    if (response.redirected && new URL(response.url).pathname !== location.pathname) {
-      location.assign(response.url); // to the log-in page, or to the leader
+    if (response.type === "opaqueredirect") {
+      location.reload(); // and so to the log-in page, or to the leader
       return;
     }
     if (!response.ok && response.status !== 304 && response.status !== 404) {
