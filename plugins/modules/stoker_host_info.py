@@ -1,0 +1,119 @@
+#!/usr/bin/python
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Say which Stoker daemons a host has, and in which state they are."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stoker_host_info
+short_description: Say which Stoker daemons a host has, and in which state they are
+description:
+  - Finds the daemons by their systemd units and pid files, so it needs no master. Changes nothing.
+options:
+  prefix:
+    description: Where releases are.
+    type: path
+    required: true
+  pid_dir:
+    description: Folder of the pid files.
+    type: path
+    required: true
+author:
+  - Stoker contributors
+"""
+
+EXAMPLES = r"""
+- name: Look at the daemons
+  stoker.spark.stoker_host_info:
+    prefix: /opt/stoker
+    pid_dir: /var/lib/stoker/run
+"""
+
+RETURN = r"""
+release:
+  description: Id of the current release; empty where none was pushed.
+  type: str
+  returned: always
+daemons:
+  description: Name, pid (0 when it does not run), service (running, stopped, failed, starting) and the release it runs.
+  type: list
+  elements: dict
+  returned: always
+"""
+
+import glob
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+UNITS = "/etc/systemd/system"
+_SERVICE = {"active": "running", "reloading": "running", "activating": "starting", "failed": "failed"}
+
+
+def _units(module: AnsibleModule) -> list[dict]:
+    paths = sorted(glob.glob(f"{UNITS}/stoker-*.service")) if os.path.isdir("/run/systemd/system") else []
+    found = []
+    for path in paths:
+        unit = os.path.basename(path)
+        _, out, _ = module.run_command(["systemctl", "show", "--property", "ActiveState,MainPID", unit])
+        shown = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+        pid = int(shown.get("MainPID") or 0)
+        service = _SERVICE.get(shown.get("ActiveState", ""), "stopped")
+        name = unit[len("stoker-") : -len(".service")]
+        found.append({"name": name, "pid": pid, "service": service, "release": _release(pid)})
+    return found
+
+
+def _pid_files(folder: str) -> list[dict]:
+    found = []
+    for path in sorted(glob.glob(os.path.join(folder, "stoker-*.pid"))):
+        try:
+            with open(path) as file:
+                pid, started = file.read().split()
+        except (OSError, ValueError):
+            continue
+        alive = int(pid) if _start_time(int(pid)) == started else 0
+        name = os.path.basename(path)[len("stoker-") : -len(".pid")]
+        service = "running" if alive else "failed"  # a stop removes the file
+        found.append({"name": name, "pid": alive, "service": service, "release": _release(alive)})
+    return found
+
+
+def _start_time(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _release(pid: int) -> str:
+    """Of a running daemon: it may be older than the current one."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            found = re.search(rb"/releases/([^/\0]+)/", file.read())
+    except OSError:
+        return ""
+    return found[1].decode(errors="replace") if found else ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "prefix": {"type": "path", "required": True},
+            "pid_dir": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    current = os.path.join(module.params["prefix"], "current")
+    release = os.path.basename(os.readlink(current)) if os.path.islink(current) else ""
+    daemons = _units(module)
+    known = {daemon["name"] for daemon in daemons}
+    daemons += [daemon for daemon in _pid_files(module.params["pid_dir"]) if daemon["name"] not in known]
+    module.exit_json(changed=False, release=release, daemons=daemons)
+
+
+if __name__ == "__main__":
+    main()

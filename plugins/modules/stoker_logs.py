@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Pack what a host's Stoker daemons have logged, and how they are set up, without secrets."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stoker_logs
+short_description: Pack what a host's Stoker daemons have logged, and how they are set up, without secrets
+description:
+  - Makes a tarball with the ends of the daemons' log files, their part of the journal, their units, spark-env and
+    spark-defaults.conf. Values of settings whose names speak of secrets are left out; keys and the output of jobs are not
+    looked at.
+options:
+  dest:
+    description: Where the tarball goes.
+    type: path
+    required: true
+  log_dir:
+    description: Folder of the daemons' log files.
+    type: path
+    required: true
+  conf_dir:
+    description: Where configuration is.
+    type: path
+    required: true
+  since:
+    description: How far back the journal is read, as C(journalctl --since) takes it.
+    type: str
+    default: 24 hours ago
+  max_bytes:
+    description: How much of the end of a log is taken.
+    type: int
+    default: 10485760
+author:
+  - Stoker contributors
+"""
+
+EXAMPLES = r"""
+- name: Pack the logs
+  stoker.spark.stoker_logs:
+    dest: /tmp/logs.tar.gz
+    log_dir: /var/lib/stoker/log
+    conf_dir: /etc/stoker
+"""
+
+RETURN = r"""
+files:
+  description: Names of the files in the tarball.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import glob
+import io
+import os
+import re
+import tarfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+UNITS = "/etc/systemd/system"
+SECRET = re.compile(r"secret|passw|token|credential|private|access.?key|api.?key", re.IGNORECASE)
+OPTION = re.compile(rf"(-D[\w.\-]*(?:{SECRET.pattern})[\w.\-]*=)\S+", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """NAME=VALUE and NAME VALUE lines, without the values of names, or of -D options in values, that speak of secrets."""
+    lines = []
+    for line in text.splitlines():
+        name = re.match(r"\s*(?:export\s+)?([\w.\-]+)\s*[=:\s]", line)
+        if name and SECRET.search(name[1]):
+            lines.append(f"{line[: name.end()]}(left out)")
+        else:
+            lines.append(OPTION.sub(r"\1(left out)", line))
+    return "\n".join(lines) + "\n"
+
+
+def _tail(path: str, limit: int) -> bytes:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - limit))
+        return file.read(limit)
+
+
+def _collect(module: AnsibleModule) -> dict[str, bytes]:
+    params, found = module.params, {}
+    limit = params["max_bytes"]
+    for path in sorted(glob.glob(os.path.join(params["log_dir"], "stoker-*.log*"))):
+        found[f"log/{os.path.basename(path)}"] = _tail(path, limit)
+    for path in sorted(glob.glob(f"{UNITS}/stoker-*.service")):
+        unit = os.path.basename(path)
+        found[f"units/{unit}"] = redacted(_tail(path, limit).decode(errors="replace")).encode()
+        words = [
+            "journalctl",
+            "--unit",
+            unit,
+            "--since",
+            params["since"],
+            "--no-pager",
+            "--output",
+            "short-iso-precise",
+        ]
+        code, out, err = module.run_command(words)
+        found[f"journal/{unit}.log"] = (out if code == 0 else err).encode()[-limit:]
+    for name in ("spark-env", "spark-defaults.conf", "client"):
+        path = os.path.join(params["conf_dir"], name)
+        if os.path.isfile(path):
+            found[f"conf/{name}"] = redacted(_tail(path, limit).decode(errors="replace")).encode()
+    _, out, _ = module.run_command(["ps", "-eo", "pid,ppid,user,etime,stat,rss,comm"])
+    found["processes.txt"] = out.encode()
+    return found
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "dest": {"type": "path", "required": True},
+            "log_dir": {"type": "path", "required": True},
+            "conf_dir": {"type": "path", "required": True},
+            "since": {"type": "str", "default": "24 hours ago"},
+            "max_bytes": {"type": "int", "default": 10 * 1024 * 1024},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        found = _collect(module)
+        if not module.check_mode:
+            descriptor = os.open(module.params["dest"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+                for name, data in found.items():
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mode = len(data), 0o600
+                    archive.addfile(entry, io.BytesIO(data))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or module.params['dest']}: {error.strerror}")
+    module.exit_json(changed=False, files=list(found))
+
+
+if __name__ == "__main__":
+    main()

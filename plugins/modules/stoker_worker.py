@@ -1,0 +1,167 @@
+#!/usr/bin/python
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Drain workers of a Stoker cluster, let them work again, and forget those that are gone."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stoker_worker
+short_description: Drain workers of a Stoker cluster, let them work again, and forget those that are gone
+description:
+  - A draining worker gets nothing new, and what runs on it goes on; over restarts of worker and master.
+  - Needs the admin key of the machine it runs on.
+options:
+  names:
+    description: Workers, each an id, a host (all workers known there) or HOST:PORT.
+    type: list
+    elements: str
+    required: true
+  state:
+    description:
+      - With V(draining), nothing new is placed there. V(working) ends that.
+      - V(forgotten) takes workers that are DEAD off the master's list. One that is not on it is forgotten already.
+    type: str
+    choices: [draining, working, forgotten]
+    default: draining
+  wait:
+    description: With O(state=draining), wait until nothing runs there, showing how much is left.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds to wait, after which the task fails. With O(state=forgotten), how long a worker may take to be DEAD.
+    type: int
+    default: 3600
+  command:
+    description: The C(stoker) program.
+    type: path
+    default: stoker
+  environment:
+    description: Variables added to the environment, such as SPARK_CONF_DIR.
+    type: dict
+    default: {}
+  master:
+    description: Master URL; by default the configured one.
+    type: str
+author:
+  - Stoker contributors
+"""
+
+EXAMPLES = r"""
+- name: Empty a host for maintenance
+  stoker.spark.stoker_worker:
+    names: [host1]
+    wait: true
+
+- name: Let it work again
+  stoker.spark.stoker_worker:
+    names: [host1]
+    state: working
+"""
+
+RETURN = r"""
+workers:
+  description: The workers, as C(stoker status --json) shows them.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+import json
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+LOOK_AGAIN = 0.5  # seconds between two looks at whether a worker is DEAD yet
+
+
+class Cluster:
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+
+    def ask(self, name: str, *words: str, fail: bool = True) -> tuple[dict, str]:
+        """(what it says, why it refused)."""
+        params = self.module.params
+        master = ["--master", params["master"]] if params["master"] else []
+        command = [params["command"], name, "--json", *master, *words]
+        code, out, err = self.module.run_command(command, environ_update={**os.environ, **params["environment"]})
+        if code != 0 and fail:
+            self.module.fail_json(msg=_said(err) or f"stoker {name} exited with {code}", rc=code)
+        return (json.loads(out) if code == 0 else {}), _said(err)
+
+    def chosen(self, *, all_known: bool) -> list[dict]:
+        """The workers that the names mean, as the master would choose them."""
+        workers = self.ask("status")[0]["workers"]
+        chosen: dict[str, dict] = {}
+        for name in self.module.params["names"]:
+            found = [worker for worker in workers if _is_called(worker, name)]
+            if not found and all_known:
+                self.module.fail_json(msg=f"there is no worker {name}; {_listed(workers)}")
+            chosen.update((worker["id"], worker) for worker in found)
+        return list(chosen.values())
+
+
+def _said(errors: str) -> str:
+    lines = errors.strip().splitlines() or [""]
+    return lines[-1].removeprefix("stoker: ")
+
+
+def _is_called(worker: dict, name: str) -> bool:
+    host = worker["host"]
+    address = f"[{host}]:{worker['port']}" if ":" in host else f"{host}:{worker['port']}"
+    return name == worker["id"] or name.lower() in (host.lower(), address.lower())
+
+
+def _listed(workers: list[dict]) -> str:
+    names = sorted({worker["host"] for worker in workers})
+    return f"those known are on {', '.join(names[:20])}" if names else "the master knows none"
+
+
+def _drain(cluster: Cluster, draining: bool) -> None:
+    module = cluster.module
+    workers = cluster.chosen(all_known=True)
+    changed = any(worker["draining"] is not draining for worker in workers)
+    if changed and not module.check_mode:
+        ids = [worker["id"] for worker in workers]
+        workers = cluster.ask("drain" if draining else "undrain", *ids)[0]["workers"]
+    module.exit_json(changed=changed, workers=workers)
+
+
+def _forget(cluster: Cluster) -> None:
+    module = cluster.module
+    workers = cluster.chosen(all_known=False)
+    if workers and not module.check_mode:
+        deadline = time.monotonic() + module.params["timeout"]
+        ids = [worker["id"] for worker in workers]
+        while True:
+            answer, refusal = cluster.ask("forget", *ids, fail=False)
+            if answer or not cluster.chosen(all_known=False):
+                break
+            if time.monotonic() > deadline:
+                module.fail_json(msg=refusal)
+            time.sleep(LOOK_AGAIN)
+    module.exit_json(changed=bool(workers), workers=workers)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["draining", "working", "forgotten"], "default": "draining"},
+            "wait": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 3600},
+            "command": {"type": "path", "default": "stoker"},
+            "environment": {"type": "dict", "default": {}},
+            "master": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    cluster = Cluster(module)
+    if module.params["state"] == "forgotten":
+        _forget(cluster)
+    else:
+        _drain(cluster, module.params["state"] == "draining")
+
+
+if __name__ == "__main__":
+    main()
