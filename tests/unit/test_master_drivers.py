@@ -47,6 +47,20 @@ def running(bench: Bench, **more: object) -> tuple[str, LaunchDriver]:
     return driver_id, launch
 
 
+def test_a_repeated_watched_submission_tells_how_it_stands(bench: Bench) -> None:
+    """The answer to the first was lost with a master; meanwhile the driver may have changed, or ended, for good."""
+    bench.worker("w1")
+    bench.submit("c1", token="t", watch=True)
+    launch = bench.take("w1", RegisteredWorker) and bench.take("w1", LaunchDriver)
+    bench.send("c2", SubmitDriver(request=2, token="t", driver=driver(), watch=True))
+    bench.take("c2", Submitted)
+    assert bench.take("c2", DriverUpdate).driver.state is DriverState.RUNNING
+    bench.driver_is("w1", launch, DriverState.FINISHED, code=0)
+    bench.send("c3", SubmitDriver(request=3, token="t", driver=driver(), watch=True))
+    bench.take("c3", Submitted)
+    assert bench.take("c3", DriverUpdate).driver.state is DriverState.FINISHED
+
+
 def test_submitted_driver_is_launched_with_the_epoch_and_first_attempt(bench: Bench) -> None:
     bench.worker("w1")
     bench.take("w1", RegisteredWorker)

@@ -36,6 +36,7 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
     books = ctx.books
     known = books.tokens.get(message.token)
     driver = books.find_driver(known) if known is not None else None
+    is_repeated = driver is not None
     if driver is None:
         record = DriverRecord(
             id=books.new_driver_id(ctx.now.wall),
@@ -57,6 +58,8 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
         peer,
         Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"),
     )
+    if message.watch and is_repeated:  # it may be in its last state already, of which no change will tell
+        ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
 
 
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:

@@ -161,6 +161,8 @@ class ZooKeeperLeadership(Leadership):
             self._take(None)
         elif owner == self.zookeeper.session_id:
             self._lead(leader.epoch)  # our transaction had succeeded, but its answer was lost
+        elif leader.address == self._me.address and leader.host == socket.gethostname():
+            self._take(leader)  # a process before this one: nobody else can listen at our address
         else:
             self._follow(Candidate(leader.address, leader.webui_url))
         self._read_roster()
