@@ -112,8 +112,17 @@ class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         what, *arguments = terms
         hostvars = (variables or {}).get("hostvars", {})
-        if what in ("authorized", "known_masters"):
-            return [(authorized if what == "authorized" else known_masters)(*arguments)]
+        if what == "authorized":
+            return [authorized(*arguments)]
+        if what == "known_masters":
+            text = known_masters(*arguments)
+            # In check mode nothing has made the keys that would be there.
+            if text == HEADER and arguments[2] and not (variables or {}).get("ansible_check_mode"):
+                raise AnsibleLookupError(
+                    f"this host knows the key of no master ({', '.join(arguments[2])}) and this run has not seen one:"
+                    " include the masters, as in --limit HOST,masters"
+                )
+            return [text]
         return [
             {"addresses": addresses, "peers": peers, "master_keys": master_keys, "expected": expected}[what](
                 hostvars, *arguments

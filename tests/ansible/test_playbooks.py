@@ -139,21 +139,34 @@ def test_submit_and_kill(site: Site) -> None:
         assert done.returncode != 0 and says in done.stdout + done.stderr and "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("spark_env", "defaults", "says"),
-    [
-        ({"SPARK_WORKER_CORES": "many"}, {}, "SPARK_WORKER_CORES"),
-        ({"SPARK_WORKER_COERS": 2}, {}, "did you mean SPARK_WORKER_CORES"),
-        ({}, {"spark.worker.timeout": "soon"}, "spark.worker.timeout"),
-    ],
-)
-def test_wrong_setting_fails_before_it_replaces_the_old_file(
-    site: Site, spark_env: dict[str, object], defaults: dict[str, object], says: str
-) -> None:
-    site.write(spark_env=spark_env, defaults=defaults)
-    done = site.play("start-all", check=False)
-    assert done.returncode != 0 and says in done.stdout + done.stderr
-    assert not list((site.home / "state").glob("run/*"))
+@pytest.mark.parametrize("words", [(), ("--check",)], ids=["run", "check"])
+def test_all_wrong_settings_are_named_before_anything_is_done(site: Site, words: tuple[str, ...]) -> None:
+    site.write(
+        spark_env={"SPARK_WORKER_CORES": "many", "SPARK_WORKER_MEMROY": "2g"},
+        defaults={"spark.worker.timeout": "soon", "spark.deploy.recoveryMod": "NONE"},
+    )
+    done = site.play("start-all", *words, check=False)
+    said = re.sub(r"\s+", " ", done.stdout + done.stderr)  # Ansible wraps lines
+    assert done.returncode != 0
+    for problem in (
+        "SPARK_WORKER_CORES: 'many'",
+        "spark_env sets the unknown variable SPARK_WORKER_MEMROY: did you mean SPARK_WORKER_MEMORY?",
+        "spark.worker.timeout in spark_defaults: 'soon'",
+        "did you mean spark.deploy.recoveryMode",
+    ):
+        assert problem in said
+    assert not (site.home / "conf").exists() and not (site.home / "state").exists()
+
+
+def test_tags_configure_without_a_restart_and_start_a_part(site: Site) -> None:
+    site.play("start-all")
+    before = site.pid("master"), site.pid("worker-1")
+    site.write(defaults={"spark.worker.timeout": "30s"})
+    assert changed(site.play("start-all", "--tags", "configure")) == 1
+    assert (site.pid("master"), site.pid("worker-1")) == before
+    assert "spark.worker.timeout 30s" in (site.home / "conf" / "spark-defaults.conf").read_text()
+    assert changed(site.play("start-all", "--tags", "masters,verify")) == 1
+    assert site.pid("master") != before[0] and site.pid("worker-1") == before[1]
 
 
 def test_daemon_that_does_not_come_up_shows_its_last_words(site: Site) -> None:

@@ -33,10 +33,16 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for name in args.files:
         path = Path(name)
         is_env = args.kind == "spark-env" or (args.kind is None and "env" in path.name)
-        problems += _check_env(path, environ) if is_env else _check_defaults(path)
+        problems += find_problems(path, environ if is_env else None)
     for problem in problems:
         print(f"stoker: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def find_problems(path: Path, environ: Mapping[str, str] | None) -> list[str]:
+    """A line for each reason why daemons would not start with this spark-env (to be read in ``environ``) or, if that is
+    None, this spark-defaults.conf. Each names the file and the setting."""
+    return _check_defaults(path) if environ is None else _check_env(path, environ)
 
 
 def _check_env(path: Path, environ: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,55 @@
+#!/usr/bin/python
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Check a host's settings before anything is done to the host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stoker_settings
+short_description: Check a host's settings before anything is done to the host
+description:
+  - Fails with a line for every setting that daemons would not start with, naming it and the fix.
+  - Works on the controller, whose Python needs the C(stoker) package. Nothing is changed anywhere.
+options:
+  spark_env:
+    description: Text of a spark-env.
+    type: str
+    required: true
+  spark_defaults:
+    description: Text of a spark-defaults.conf.
+    type: str
+    required: true
+author:
+  - Stoker contributors
+"""
+
+EXAMPLES = r"""
+- name: Check before anything is installed
+  stoker.spark.stoker_settings:
+    spark_env: SPARK_WORKER_CORES=4
+    spark_defaults: spark.worker.timeout 30s
+"""
+
+RETURN = r"""
+changed:
+  description: Never true.
+  type: bool
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "spark_env": {"type": "str", "required": True},
+            "spark_defaults": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    module.fail_json(msg="stoker_settings works on the controller: its action plugin is not installed")
+
+
+if __name__ == "__main__":
+    main()
