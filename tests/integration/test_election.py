@@ -100,6 +100,15 @@ def test_a_process_that_is_gone_is_not_waited_for_and_its_writes_are_refused(
     assert new.open_records().read() == {"driver/1": b"one", "driver/2": b"of the new one"}
 
 
+def test_a_restarted_master_does_not_wait_for_the_session_of_the_process_before_it(
+    zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
+) -> None:
+    for _ in range(2):  # nobody else can listen at its address
+        stands.append(Stand(zookeeper.hosts, directory, "127.0.0.1:1", session_timeout=PATIENT).wait_elected())
+    stands[0].wait_for(lambda event: isinstance(event, Revoked), "revoked")
+    assert stands[1].epoch > stands[0].epoch
+
+
 def test_a_leader_behind_a_firewall_that_was_never_reached_is_left_alone(
     zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
 ) -> None:

@@ -1,0 +1,41 @@
+"""``python -m tests.support.submitter LEDGER LOCKS SEED``: submits small drivers for as long as its standard input is open,
+and says the id of each that was acknowledged. Each driver writes to LEDGER when it starts, holds a lock of its own in
+LOCKS while it runs, and says DOUBLE when another copy of it holds it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import select
+import sys
+
+from stoker.client.api import Client
+from stoker.config import client_config
+from stoker.errors import StokerError
+
+JOB = """
+exec 9>"$2/$STOKER_DRIVER_ID"
+flock --nonblock 9 || { echo "DOUBLE $STOKER_DRIVER_ID" >>"$1"; exit 1; }
+echo "START $STOKER_DRIVER_ID $STOKER_ATTEMPT" >>"$1"
+sleep "$3"
+"""
+
+
+def main() -> None:
+    ledger, locks, seed = sys.argv[1:]
+    rng = random.Random(int(seed))
+    config = client_config(argparse.Namespace(master=os.environ["MASTER"]), os.environ)
+    with Client(config=config, timeout=120) as client:
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            seconds = 6.0 if rng.random() < 0.05 else rng.uniform(0, 0.3)  # a few are caught running by every fault
+            words = ["-c", JOB, "job", ledger, locks, f"{seconds:.2f}"]
+            driver = client.describe("/bin/sh", *words, memory=16, cores=1, supervise=rng.random() < 0.5)
+            try:
+                print(client.submit(driver), flush=True)
+            except StokerError as error:
+                print(f"refused: {error}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
