@@ -6,11 +6,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 
-.PHONY: help start stop test lint bench vendor lock clean
+.PHONY: help start stop test lint bench spark-matrix vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.controller: pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV) controller
@@ -34,6 +34,9 @@ lint: $(VENV)/.tests ## ruff, mypy, ansible-lint
 test: lint ## lint, then all tests
 	@scripts/test-needs
 	@pytest
+
+spark-matrix: $(VENV)/.tests ## every release of Spark on the gateway at once (downloads 2 GB, once)
+	@pytest tests/matrix/versions.py
 
 bench: $(VENV)/.tests ## measure; see tests/bench/README.md
 	@python -m tests.bench

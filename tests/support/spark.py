@@ -65,7 +65,9 @@ def spark_environment(cluster: Cluster) -> dict[str, str]:
 class SparkJob:
     """A pyspark driver on this machine; ``with`` ends it whatever happens. ``wait``: until it has an application id."""
 
-    def __init__(self, cluster: Cluster, conf: dict[str, str], *, wait: bool = True) -> None:
+    def __init__(
+        self, cluster: Cluster, conf: dict[str, str], *, wait: bool = True, python: Path = Path(sys.executable)
+    ) -> None:
         conf = {
             "spark.master": cluster.url,
             "spark.ui.enabled": "false",
@@ -80,10 +82,12 @@ class SparkJob:
         self._wait = wait
         self._answers = 0
         self.app_id = ""
-        environment = {**spark_environment(cluster), "SPARK_CONF_DIR": str(self._folder)}
+        environment = {**spark_environment(cluster), "SPARK_CONF_DIR": str(self._folder), "PYSPARK_PYTHON": str(python)}
+        if python != Path(sys.executable):
+            del environment["SPARK_HOME"]  # its own package is its home
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM],
+                [python, "-c", _PROGRAM],
                 env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, text=True,
             )  # fmt: skip
 
@@ -113,7 +117,7 @@ class SparkJob:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def answer(self) -> str:
+    def answer(self, *, within: float = 100) -> str:
         def look() -> str:
             lines = [line[2:] for line in self.text().splitlines() if line.startswith("> ")]
             if len(lines) > self._answers:
@@ -121,7 +125,7 @@ class SparkJob:
             assert self._process.poll() is None, f"the driver ended:\n{self.text()[-4000:]}"
             return ""
 
-        found = wait_until(look, within=100, what=f"an answer of the driver:\n{self.text()[-2000:]}")
+        found = wait_until(look, within=within, what=f"an answer of the driver:\n{self.text()[-2000:]}")
         self._answers += 1
         return found
 
