@@ -10,9 +10,9 @@ import msgspec
 from stoker.core.messages import LogData, ReadLog
 from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.values import Exit
+from stoker.core.values import DriverDescription, Exit
 from stoker.core.worker_snapshot import DriverPage, ExecutorPage, WorkerPage
-from stoker.errors import StokerError
+from stoker.errors import NotFound, StokerError
 
 SUBMITTED = 1_400_000_000.25  # seconds
 VOID = {"meta", "link", "input", "br", "img"}
@@ -25,6 +25,7 @@ class Control:
         self.killed: list[str] = []
         self.kills: list[tuple[str, str | None]] = []  # with the owner whose jobs only may be killed
         self.drained: list[tuple[str, bool]] = []
+        self.submitted: list[tuple[DriverDescription, str]] = []
         self.error = error
         self.samples = samples
         self.output = b""
@@ -41,6 +42,20 @@ class Control:
             raise self.error
         self.drained.append((worker_id, drain))
         return f"{worker_id} is draining"
+
+    def submit(self, driver: DriverDescription, owner: str) -> str:
+        if self.error:
+            raise self.error
+        self.submitted.append((driver, owner))
+        return driver_view(9).id
+
+    def status(self, job_id: str) -> DriverView | AppView:
+        cluster = cluster_view()
+        jobs = (*cluster.active_drivers, *cluster.completed_drivers, *cluster.active_apps, *cluster.completed_apps)
+        for job in jobs:
+            if job.id == job_id:
+                return job
+        raise NotFound(f"There is no driver or application {job_id}")
 
     def history(self) -> tuple[Sample, ...]:
         return self.samples

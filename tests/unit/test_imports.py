@@ -24,7 +24,15 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"core", "errors"},
     "config": {"core", "errors"},
     "web": {
-        *("core.access", "core.snapshot", "core.worker_snapshot", "core.states", "core.values", "core.messages"),
+        *(
+            "core.access",
+            "core.plain",
+            "core.snapshot",
+            "core.worker_snapshot",
+            "core.states",
+            "core.values",
+            "core.messages",
+        ),
         *("core.waiting", "errors", "config.types", "config.web", "io.peer_user", "io.tokens"),
     },
     "client": {"core", "wire", "io", "config", "engines", "errors"},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
+from stoker.core.plain import complete
 from stoker.core.snapshot import ClusterView, WorkerView
 from stoker.core.states import WorkerState
 from stoker.core.values import Value
@@ -23,17 +23,9 @@ def as_json(view: Value) -> str:
             active_apps=tuple(sorted(view.active_apps, key=lambda app: app.id)),
             completed_apps=tuple(sorted(view.completed_apps, key=lambda app: app.id)),
         )
-    return msgspec.json.format(msgspec.json.encode(_complete(view)), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(complete(view)), indent=2).decode()
 
 
 def workers_as_json(views: Sequence[WorkerView]) -> str:
     """The workers alone, in the shape they have in the cluster's."""
-    return msgspec.json.format(msgspec.json.encode({"workers": [_complete(view) for view in views]}), indent=2).decode()
-
-
-def _complete(value: Any) -> Any:
-    if isinstance(value, Value):
-        return {name: _complete(field) for name, field in msgspec.structs.asdict(value).items()}
-    if isinstance(value, tuple):
-        return [_complete(item) for item in value]
-    return value
+    return msgspec.json.format(msgspec.json.encode({"workers": [complete(view) for view in views]}), indent=2).decode()

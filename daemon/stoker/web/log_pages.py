@@ -20,7 +20,6 @@ from stoker.web.log_window import (
     Found,
     LogReaders,
     Output,
-    ReadLogs,
     Window,
 )
 
@@ -36,9 +35,8 @@ class Piece(NamedTuple):
     is_here: bool = False
 
 
-def add_log_pages(app: Flask, read: ReadLogs, *, back: str) -> None:
+def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
     """``back`` names the daemon whose dashboard this is: Master or Worker."""
-    logs = LogReaders(read)
 
     @app.get("/logPage/")
     def log_page() -> str:

@@ -14,16 +14,19 @@ from stoker.core.snapshot import ClusterView, Sample
 from stoker.core.states import MasterState
 from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access
-from stoker.web.changes import Changes, add_changes
+from stoker.web.api.events import EventStream, add_events
+from stoker.web.api.routes import ApiControl, add_api
+from stoker.web.changes import add_changes
 from stoker.web.common import as_json, new_app
 from stoker.web.log_pages import add_log_pages
+from stoker.web.log_window import LogReaders
 from stoker.web.metrics.routes import add_master_metrics
 from stoker.web.pages import add_pages
 from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, spark_state, utilization_json
 from stoker.web.standby import lead_to_leader
 
 
-class MasterControl(Changes, Protocol):
+class MasterControl(ApiControl, Protocol):
     """What the dashboard asks of the master besides snapshots; called from its own threads."""
 
     def history(self) -> Sequence[Sample]:
@@ -48,10 +51,13 @@ def make_app(
     app.jinja_env.filters["spark_state"] = lambda worker: spark_state(worker).value
     lead_to_leader(app, snapshot)
     add_pages(app, snapshot, control.history, access=access, title=title)
-    add_log_pages(app, control.read_log, back="Master")
+    logs = LogReaders(control.read_log)
+    add_log_pages(app, logs, back="Master")
     add_changes(app, control, access)
     _add_json(app, snapshot)
     add_master_metrics(app, snapshot)
+    add_api(app, snapshot, control, logs, access)
+    add_events(app, EventStream(snapshot))
     return app
 
 

@@ -12,7 +12,7 @@ from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access
 from stoker.web.common import as_json, new_app
 from stoker.web.log_pages import add_log_pages
-from stoker.web.log_window import ReadLogs
+from stoker.web.log_window import LogReaders, ReadLogs
 from stoker.web.metrics.routes import add_worker_metrics
 from stoker.web.spark_json import worker_page_json
 
@@ -34,7 +34,7 @@ def make_app(snapshot: Callable[[], WorkerPage], read_log: ReadLogs, *, access: 
     def whole_json() -> Response:
         return as_json(worker_page_json(snapshot()))
 
-    add_log_pages(app, read_log, back="Worker")
+    add_log_pages(app, LogReaders(read_log), back="Worker")
     add_worker_metrics(app, snapshot)
 
     @app.get("/healthz")

@@ -56,6 +56,13 @@ def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = T
             csrf.check()
         return None
 
+    def still_allowed() -> Callable[[], bool]:
+        """For answers that go on and on: may who asked for this one still look? To be asked from other threads."""
+        token: Token | None = g.get("token")
+        return lambda: token is None or access.tokens is None or access.tokens.is_known(token)
+
+    app.extensions["still_allowed"] = still_allowed
+
     @app.context_processor
     def identity() -> dict[str, object]:
         return {"who": g.get("identity"), "has_login": access.asks_for_tokens}
@@ -69,9 +76,11 @@ def _identify(access: Access) -> tuple[Identity, bool]:
         token = check_secret(access, secret.strip())
         if token is None:
             raise Unauthorized("That token is unknown, revoked or over.", www_authenticate=_CHALLENGE)
+        g.token = token
         return token.identity, True
     session = session_token(access)
     if session is not None:
+        g.token = session
         return session.identity, False
     return access.local_user() or Identity("anonymous", access.anonymous), False
 

@@ -1,0 +1,200 @@
+"""``/api/v1/events``: changes of the cluster as they are seen, as server-sent events.
+
+A stream holds a connection and no thread. One thread looks at the snapshot while anybody listens, works out once what
+changed, and hands the same bytes to all. When nobody listens, nothing is done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import ServiceUnavailable
+
+from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
+from stoker.errors import StokerError
+from stoker.web.api.declare import BASE
+
+LOG = logging.getLogger("stoker.web")
+STREAM = "stoker.stream"  # in the WSGI environment, as ``channel`` puts it there
+LOOK_EVERY = 1.0  # seconds
+ALIVE_EVERY = 15.0  # seconds between signs of life, so that both ends notice a broken connection
+KEPT = 2000  # events, for those who come back
+MOST_AT_ONCE = 1000  # changes; when more has changed, listeners are told to read everything anew
+MOST_LISTENERS = 400  # of the server's connections
+
+
+class Reader(Protocol):
+    def push(self, data: bytes) -> bool:
+        """False when it is gone. Never waits."""
+        ...
+
+
+class _Listener(NamedTuple):
+    reader: Reader
+    is_allowed: Callable[[], bool]
+
+
+class EventStream:
+    """``snapshot`` may raise StokerError: then there is nothing new. Thread-safe."""
+
+    def __init__(self, snapshot: Callable[[], ClusterView], *, look_every: float = LOOK_EVERY) -> None:
+        self._snapshot = snapshot
+        self._look_every = look_every
+        self._lock = threading.Lock()
+        self._listeners: list[_Listener] = []
+        self._events: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
+        self._number = 0
+        self._start = secrets.token_hex(4)  # numbers of an earlier master mean nothing
+        self._last: ClusterView | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._listeners) >= MOST_LISTENERS
+
+    def listen(self, reader: Reader, last_id: str, is_allowed: Callable[[], bool]) -> None:
+        """``last_id``: of the event that this listener saw last ("": none). ``is_allowed`` is asked now and then."""
+        with self._lock:
+            if not reader.push(self._greeting(last_id)):
+                return
+            self._listeners.append(_Listener(reader, is_allowed))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="events", daemon=True)
+                self._thread.start()
+
+    def _greeting(self, last_id: str) -> bytes:
+        """What was missed, or word that everything must be read."""
+        start, _, number = last_id.partition("-")
+        missed = int(number) if number.isascii() and number.isdigit() and len(number) < 16 else -1
+        first = self._events[0][0] if self._events else self._number + 1
+        if start == self._start and first - 1 <= missed <= self._number:
+            return b": welcome back\n\n" + b"".join(data for at, data in self._events if at > missed)
+        return self._frame(self._number, "reset", {"reason": "read everything once, then follow the changes"})
+
+    def _frame(self, number: int, kind: str, value: object) -> bytes:
+        return f"id: {self._start}-{number}\nevent: {kind}\ndata: {json.dumps(value)}\n\n".encode()
+
+    def _look(self) -> None:
+        alive_at = time.monotonic() + ALIVE_EVERY
+        while True:
+            threading.Event().wait(self._look_every)
+            frames = self._changes()
+            is_due = time.monotonic() >= alive_at
+            if is_due:
+                alive_at = time.monotonic() + ALIVE_EVERY
+            with self._lock:
+                data = b"".join(frames) or (b": alive\n\n" if is_due else b"")
+                if data:
+                    self._listeners = [
+                        one for one in self._listeners if (not is_due or one.is_allowed()) and one.reader.push(data)
+                    ]
+                if not self._listeners:
+                    self._thread = None
+                    return
+
+    def _changes(self) -> list[bytes]:
+        try:
+            cluster = self._snapshot()
+        except StokerError:
+            return []
+        except Exception:
+            LOG.exception("no events: the snapshot failed")
+            return []
+        last, self._last = self._last, cluster
+        if last is None or last is cluster:
+            return []
+        changes = list(differences(last, cluster))
+        if len(changes) > MOST_AT_ONCE:
+            changes = [("reset", {"reason": f"{len(changes)} changes at once"})]
+        frames = []
+        with self._lock:
+            for kind, value in changes:
+                self._number += 1
+                frames.append(self._frame(self._number, kind, value))
+                self._events.append((self._number, frames[-1]))
+        return frames
+
+
+def add_events(app: Flask, stream: EventStream) -> None:
+    """GET /api/v1/events; ``Last-Event-ID`` continues where a listener left off."""
+
+    @app.get(f"{BASE}/events")
+    def events() -> Response:
+        response = Response(b"", mimetype="text/event-stream")
+        response.headers.remove("Content-Length")
+        response.automatically_set_content_length = False
+        response.headers["X-Accel-Buffering"] = "no"  # of proxies
+        become_stream = request.environ.get(STREAM)
+        if request.method == "HEAD":
+            return response
+        if become_stream is None or stream.is_full:
+            raise ServiceUnavailable("Too many are listening already: try again later.")
+        last_id = request.headers.get("Last-Event-ID", "")
+        is_allowed = app.extensions["still_allowed"]()
+        become_stream(lambda channel: stream.listen(channel, last_id, is_allowed))
+        return response
+
+
+def differences(old: ClusterView, new: ClusterView) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(kind, what it is now) of everything that shows another state; heartbeats and the passing of time are none."""
+    if (old.state, old.epoch, old.leader_url) != (new.state, new.epoch, new.leader_url):
+        yield "master", {"state": new.state.value, "epoch": new.epoch, "leader_url": new.leader_url}
+    yield from _of("worker", old.workers, new.workers, _worker)
+    yield from _of(
+        "driver", (*old.active_drivers, *old.completed_drivers), (*new.active_drivers, *new.completed_drivers), _driver
+    )
+    yield from _of(
+        "application", (*old.active_apps, *old.completed_apps), (*new.active_apps, *new.completed_apps), _app
+    )
+
+
+def _of(kind: str, old: Any, new: Any, shown: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    before = {view.id: view for view in old}
+    for view in new:
+        was = before.pop(view.id, None)
+        if was is not view and (was is None or shown(was) != (now := shown(view))):
+            yield kind, shown(view) if was is None else now
+    for gone in before:
+        yield kind, {"id": gone, "removed": True}
+
+
+def _worker(view: WorkerView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "state": view.state.value,
+        "draining": view.draining,
+        "cores": view.cores,
+        "cores_used": view.cores_used,
+        "memory_mib": view.memory_mib,
+        "memory_used_mib": view.memory_used_mib,
+    }
+
+
+def _driver(view: DriverView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "name": view.name,
+        "state": view.state.value,
+        "attempts": len(view.attempts),
+        "worker_id": view.worker_id,
+        "reason": view.reason,
+    }
+
+
+def _app(view: AppView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "name": view.name,
+        "state": view.state.value,
+        "cores_granted": view.cores_granted,
+        "executors": len(view.executors),
+        "reason": view.reason,
+    }

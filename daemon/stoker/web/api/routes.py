@@ -1,0 +1,215 @@
+"""The operations of ``/api/v1``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from flask import Flask, Response
+from werkzeug.exceptions import Forbidden, NotFound
+
+from stoker.core.access import AccessRole
+from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
+from stoker.core.states import ApplicationState, DriverState, WorkerState
+from stoker.core.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
+from stoker.errors import StokerError
+from stoker.web.access.audit import audit
+from stoker.web.access.policy import Access, who
+from stoker.web.api import model
+from stoker.web.api.declare import BASE, Api, Operation, Parameter
+from stoker.web.changes import Changes
+from stoker.web.common import as_json, refusal
+from stoker.web.log_window import MAX_WINDOW, WINDOW, LogReaders, Output
+
+VIEWER, SUBMITTER, OPERATOR = AccessRole.VIEWER, AccessRole.SUBMITTER, AccessRole.OPERATOR
+PAGE = (
+    Parameter("offset", "how many to leave out"),
+    Parameter("limit", "how many at most", default=100, least=1, most=1000),
+)
+BYTES = (
+    Parameter("offset", "first byte; negative: so many from the end", default=-WINDOW, least=-(2**53)),
+    Parameter("limit", "bytes at most", default=WINDOW, most=MAX_WINDOW),
+)
+DRIVER = (("id", DRIVER_ID.pattern),)
+APP = (("id", APP_ID.pattern),)
+WORKER = (("id", WORKER_ID.pattern),)
+STREAM = (("stream", "(stdout|stderr)"),)
+EXECUTOR = (("executor", "[0-9]{1,9}"),)
+T = TypeVar("T")
+Job = TypeVar("Job", WorkerView, DriverView, AppView)
+
+
+class ApiControl(Changes, Protocol):
+    """What the API asks of the master besides snapshots. All raise StokerError, whose text is shown."""
+
+    def submit(self, driver: DriverDescription, owner: str) -> str: ...
+
+    def status(self, job_id: str) -> DriverView | AppView: ...
+
+
+def add_api(
+    app: Flask, snapshot: Callable[[], ClusterView], control: ApiControl, logs: LogReaders, access: Access
+) -> Api:
+    api = Api(app)
+    _Reading(snapshot, control, logs).add_to(api)
+    _Changing(control, access).add_to(api)
+
+    @app.get(f"{BASE}/openapi.json")
+    def document() -> Response:
+        return as_json(api.document())
+
+    return api
+
+
+class _Reading:
+    def __init__(self, snapshot: Callable[[], ClusterView], control: ApiControl, logs: LogReaders) -> None:
+        self._snapshot = snapshot
+        self._control = control
+        self._logs = logs
+
+    def add_to(self, api: Api) -> None:
+        def get(path: str, summary: str, answer: Any, view: Callable[..., Any], **more: Any) -> None:
+            api.add(Operation("GET", path, summary, VIEWER, answer, **more), view)
+
+        get("/cluster", "The cluster in numbers", model.Cluster, lambda: model.cluster_of(self._snapshot()))
+        get("/workers", "All workers", model.Workers, self.workers, parameters=(*PAGE, _state(WorkerState)))
+        get("/workers/{id}", "One worker", WorkerView, self.worker, errors=(404,), names=WORKER)
+        get("/drivers", "Active drivers, then completed ones", model.Drivers, self.drivers,
+            parameters=(*PAGE, _state(DriverState)))  # fmt: skip
+        get("/drivers/{id}", "One driver, with its attempts", DriverView, self.driver, errors=(404,), names=DRIVER)
+        get("/drivers/{id}/logs/{stream}", "Output of a driver; headers Log-Offset, Log-Size, Log-Ended", "text/plain",
+            self.driver_log, parameters=BYTES, errors=(404,), names=(*DRIVER, *STREAM))  # fmt: skip
+        get("/applications", "Active applications, then completed ones", model.Applications, self.apps,
+            parameters=(*PAGE, _state(ApplicationState)))  # fmt: skip
+        get("/applications/{id}", "One application", AppView, self.app, errors=(404,), names=APP)
+        get("/applications/{id}/executors", "Its executors", model.Executors, self.executors, errors=(404,), names=APP)
+        get("/applications/{id}/executors/{executor}/logs/{stream}", "Output of an executor; headers as for drivers",
+            "text/plain", self.executor_log, parameters=BYTES, errors=(404,), names=(*APP, *EXECUTOR, *STREAM))  # fmt: skip
+
+    def workers(self, offset: int, limit: int, state: str) -> model.Workers:
+        total, items = _page(self._snapshot().workers, offset, limit, state)
+        return model.Workers(total=total, offset=offset, items=items)
+
+    def worker(self, id: str) -> WorkerView:
+        for worker in self._snapshot().workers:
+            if worker.id == id:
+                return worker
+        raise NotFound(f"There is no worker {id[:80]}.")
+
+    def drivers(self, offset: int, limit: int, state: str) -> model.Drivers:
+        cluster = self._snapshot()
+        total, items = _page((*cluster.active_drivers, *reversed(cluster.completed_drivers)), offset, limit, state)
+        return model.Drivers(total=total, offset=offset, items=items)
+
+    def driver(self, id: str) -> DriverView:
+        found = self._job(id)
+        if not isinstance(found, DriverView):
+            raise NotFound(f"There is no driver {id[:80]}.")
+        return found
+
+    def apps(self, offset: int, limit: int, state: str) -> model.Applications:
+        cluster = self._snapshot()
+        total, items = _page((*cluster.active_apps, *reversed(cluster.completed_apps)), offset, limit, state)
+        return model.Applications(total=total, offset=offset, items=items)
+
+    def app(self, id: str) -> AppView:
+        found = self._job(id)
+        if not isinstance(found, AppView):
+            raise NotFound(f"There is no application {id[:80]}.")
+        return found
+
+    def executors(self, id: str) -> model.Executors:
+        app = self.app(id)
+        return model.Executors(executors=app.executors, removed=app.removed_executors)
+
+    def driver_log(self, id: str, stream: str, offset: int, limit: int) -> Response:
+        return self._log(id, -1, stream, offset, limit)
+
+    def executor_log(self, id: str, executor: str, stream: str, offset: int, limit: int) -> Response:
+        return self._log(id, int(executor), stream, offset, limit)
+
+    def _log(self, job_id: str, executor: int, stream: str, offset: int, limit: int) -> Response:
+        output = Output(job_id, executor, "stderr" if stream == "stderr" else "stdout")
+        if offset < 0:
+            size = self._logs.window(output, length=0).size
+            offset = max(size + offset, 0)
+        window = self._logs.window(output, start=offset, length=limit)
+        response = Response(window.data, mimetype="text/plain")
+        response.headers["Log-Offset"] = str(window.start)
+        response.headers["Log-Size"] = str(window.size)
+        response.headers["Log-Ended"] = "true" if window.ended else "false"
+        return response
+
+    def _job(self, job_id: str) -> DriverView | AppView:
+        try:
+            return self._control.status(job_id)
+        except StokerError as error:
+            raise refusal(error) from None
+
+
+class _Changing:
+    def __init__(self, control: ApiControl, access: Access) -> None:
+        self._control = control
+        self._access = access
+
+    def add_to(self, api: Api) -> None:
+        def post(path: str, summary: str, role: AccessRole, view: Callable[..., Any], **more: Any) -> None:
+            api.add(Operation("POST", path, summary, role, errors=(404, 409), **more), view)
+
+        post("/drivers", "Submit a driver; its files must be URLs that workers reach", SUBMITTER, self.submit,
+             answer=model.Submitted, status=201, body=DriverDescription)  # fmt: skip
+        post("/drivers/{id}/kill", "Kill a driver", SUBMITTER, self.kill, answer=model.Done, names=DRIVER)
+        post("/applications/{id}/kill", "Kill an application", SUBMITTER, self.kill, answer=model.Done, names=APP)
+        post(
+            "/workers/{id}/drain",
+            "Have a worker get nothing new",
+            OPERATOR,
+            self.drain,
+            answer=model.Done,
+            names=WORKER,
+        )
+        post(
+            "/workers/{id}/undrain", "Let a worker work again", OPERATOR, self.undrain, answer=model.Done, names=WORKER
+        )
+
+    def submit(self, body: DriverDescription) -> model.Submitted:
+        uploads = [artifact.name for artifact in body.artifacts if artifact.sha256]
+        if uploads:
+            raise Forbidden(f"{uploads[0]} is an upload: only 'stoker submit' can upload files; name a URL.")
+        identity = who()
+        return model.Submitted(id=_changed("submit", body.main, lambda: self._control.submit(body, identity.owner)))
+
+    def kill(self, id: str) -> model.Done:
+        self._check()
+        return model.Done(message=_changed("kill", id, lambda: self._control.kill(id, who().kills_as)))
+
+    def drain(self, id: str) -> model.Done:
+        self._check()
+        return model.Done(message=_changed("drain", id, lambda: self._control.drain(id, drain=True)))
+
+    def undrain(self, id: str) -> model.Done:
+        self._check()
+        return model.Done(message=_changed("undrain", id, lambda: self._control.drain(id, drain=False)))
+
+    def _check(self) -> None:
+        if not self._access.kill_enabled:
+            raise Forbidden("Changing things here is switched off (spark.ui.killEnabled).")
+
+
+def _changed(action: str, target: str, change: Callable[[], str]) -> str:
+    try:
+        said = change()
+    except StokerError as error:
+        audit(action, target, str(error))
+        raise refusal(error) from None
+    audit(action, said if action == "submit" else target)
+    return said
+
+
+def _state(states: Any) -> Parameter:
+    return Parameter("state", "only those in this state", str, "", choices=tuple(state.value for state in states))
+
+
+def _page(items: Sequence[Job], offset: int, limit: int, state: str) -> tuple[int, tuple[Job, ...]]:
+    wanted = [item for item in items if item.state.value == state] if state else items
+    return len(wanted), tuple(wanted[offset : offset + limit])

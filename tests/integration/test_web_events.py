@@ -1,0 +1,175 @@
+"""The event stream on real sockets: what changed, who missed what, and that nobody is waited for."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stoker.core.access import AccessRole
+from stoker.core.snapshot import ClusterView
+from stoker.core.states import DriverState
+from stoker.io.tokens import TokenFile
+from stoker.web.access.policy import Access
+from stoker.web.api import events as events_module
+from stoker.web.api.events import differences
+from stoker.web.master import make_app
+from stoker.web.serve import LazyWebServer
+from tests.support.wait import wait_until
+from tests.support.web import Control, app_view, cluster_view, driver_view, worker_view
+
+WITHIN = 20.0  # seconds
+
+
+class Site:
+    """A dashboard whose cluster the test changes."""
+
+    def __init__(self, access: Access | None = None) -> None:
+        self.cluster = cluster_view()
+        self.looks = 0
+        self.server = LazyWebServer("127.0.0.1", 0, lambda: make_app(self.view, Control(), access=access))
+        self.server.start()
+
+    def view(self) -> ClusterView:
+        self.looks += 1
+        return self.cluster
+
+
+class Listener:
+    def __init__(self, site: Site, **headers: str) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=WITHIN)
+        self.connection.request("GET", "/api/v1/events", headers=headers)
+        self.response = self.connection.getresponse()
+
+    def event(self) -> tuple[str, str, Any]:
+        """(kind, id, data) of the next one."""
+        fields: dict[str, str] = {}
+        while True:
+            line = self.response.readline()
+            assert line, "the stream has ended"
+            if line == b"\n" and "event" in fields:
+                return fields["event"], fields["id"], json.loads(fields["data"])
+            name, _, value = line.decode().strip().partition(": ")
+            fields[name] = value
+
+    def close(self) -> None:
+        self.response.close()
+        self.connection.close()
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(events_module.EventStream.__init__, "__kwdefaults__", {"look_every": 0.02})
+    site = Site()
+    yield site
+    site.server.close()
+
+
+def test_changes_are_told_to_all(site: Site) -> None:
+    listeners = [Listener(site) for _ in range(3)]
+    for listener in listeners:
+        assert listener.response.headers["Content-Type"].startswith("text/event-stream")
+        assert listener.event()[0] == "reset"
+    seen = site.looks
+    wait_until(lambda: site.looks > seen + 1, within=WITHIN, what="a look at the cluster")
+    site.cluster = cluster_view(active_drivers=(driver_view(1, state=DriverState.RELAUNCHING),), active_apps=())
+    for listener in listeners:
+        found = {(kind, data["id"]): data for kind, _, data in (listener.event() for _ in range(3))}
+        assert found["driver", driver_view(1).id]["state"] == "RELAUNCHING"
+        assert found["driver", driver_view(2).id] == {"id": driver_view(2).id, "removed": True}
+        assert found["application", app_view(1).id]["removed"]
+        listener.close()
+
+
+def test_who_comes_back_gets_what_was_missed(site: Site) -> None:
+    stays = Listener(site)
+    _, start, _ = stays.event()
+    seen = site.looks
+    wait_until(lambda: site.looks > seen + 1, within=WITHIN, what="a look at the cluster")
+    site.cluster = cluster_view(workers=(worker_view(1, cores_used=5), *site.cluster.workers[1:]))
+    kind, latest, data = stays.event()
+    assert (kind, data["cores_used"]) == ("worker", 5)
+    returning = Listener(site, **{"Last-Event-ID": start})
+    assert returning.event() == (kind, latest, data)
+    for unknown in ("other-1", "x", f"{start}9", "-", ""):
+        stranger = Listener(site, **{"Last-Event-ID": unknown})
+        assert stranger.event()[0] == "reset"
+        stranger.close()
+    stays.close()
+    returning.close()
+
+
+def test_streams_hold_no_threads_and_nobody_looks_when_nobody_listens(site: Site) -> None:
+    listeners = [Listener(site) for _ in range(40)]
+    for listener in listeners:
+        assert listener.event()[0] == "reset"
+    connection = http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=WITHIN)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200, "pages are answered beside forty streams"
+    connection.close()
+    for listener in listeners:
+        listener.close()
+    before = site.cluster
+
+    def is_quiet() -> bool:
+        site.cluster = cluster_view(epoch=site.cluster.epoch + 1)  # so that there is something to write
+        return not is_listening()
+
+    wait_until(is_quiet, within=WITHIN, what="the end of the thread that looks")
+    assert site.cluster is not before
+
+
+def test_a_reader_that_reads_nothing_is_cut_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stoker.web.channel.MAX_BEHIND", 4096)
+    with socket.socket() as sleeper:
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        sleeper.connect(("127.0.0.1", site.server.port))
+        sleeper.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(is_listening, within=WITHIN, what="the stream")
+
+        def is_cut_off() -> bool:
+            site.cluster = cluster_view(
+                active_drivers=tuple(driver_view(n, reason="x" * 500 + str(site.looks)) for n in range(200))
+            )
+            return not is_listening()
+
+        wait_until(is_cut_off, within=WITHIN, what="the end of a stream nobody reads")
+
+
+def is_listening() -> bool:
+    """The thread that looks lives as long as somebody listens."""
+    return "events" in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_revoked_token_ends_its_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module.EventStream.__init__, "__kwdefaults__", {"look_every": 0.02})
+    monkeypatch.setattr(events_module, "ALIVE_EVERY", 0.1)
+    monkeypatch.setattr("stoker.io.tokens._LOOK_EVERY", 0.0)
+    tokens = TokenFile(tmp_path / "keys")
+    secret = tokens.create("ada", AccessRole.VIEWER)
+    site = Site(Access(anonymous=AccessRole.NONE, tokens=tokens))
+    try:
+        assert Listener(site).response.status == 401
+        listener = Listener(site, Authorization=f"Bearer {secret}")
+        assert listener.event()[0] == "reset"
+        tokens.revoke("ada")
+        wait_until(
+            lambda: not is_listening(),
+            within=WITHIN, what="the end of the stream",
+        )  # fmt: skip
+        listener.close()
+    finally:
+        site.server.close()
+
+
+def test_heartbeats_are_no_changes() -> None:
+    old = cluster_view()
+    new = cluster_view(workers=tuple(worker_view(1, last_heartbeat=9e9) for _ in range(1)) + old.workers[1:])
+    assert list(differences(old, new)) == []
+    assert [kind for kind, _ in differences(old, cluster_view(epoch=4))] == ["master"]
