@@ -101,7 +101,7 @@ def _dispatch(words: list[str], environ: Mapping[str, str]) -> int:
         print(_usage())
         return 0
     if name == "--version":
-        print(f"stoker {stoker.__version__}")
+        print(f"stoker {stoker.RELEASE}")
         return 0
     if name == "--via":
         from stoker.via.command import run_via  # noqa: PLC0415 - when it is asked for, as the commands

@@ -30,13 +30,9 @@ class ActionModule(ActionBase):
         lines += ["", _summary(cluster)]
         for line in lines:
             Display().display(line.rstrip())
-        verdict = {} if cluster else {"failed": True, "msg": lines[-1]}
-        return {
-            **verdict,
-            "changed": False,
-            "rows": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
-            "summary": lines[-1],
-        }
+        if not cluster:
+            return {"failed": True, "msg": lines[-1]}
+        return {"changed": False, "rows": [dict(zip(_COLUMNS, row, strict=True)) for row in rows], "summary": lines[-1]}
 
 
 def _rows(host: dict[str, Any], cluster: dict[str, Any]) -> list[list[str]]:

@@ -81,7 +81,7 @@ class MasterDaemon:
             url=f"spark://{bracketed(config.host)}:{server.port}",
             rng=random.Random(),  # noqa: S311 - spreads load, guards nothing
             webui_url=webui_url,
-            version=stoker.__version__,
+            version=stoker.RELEASE,
         )
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(

@@ -99,7 +99,7 @@ class Standby:
             url=self.url,
             state=MasterState.STANDBY,
             epoch=0,
-            version=stoker.__version__,
+            version=stoker.RELEASE,
             webui_url=self._webui_url,
             leader_url=f"spark://{leader.address}" if leader is not None else "",
             leader_webui_url=leader.webui_url if leader is not None else "",

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         cores=config.cores,
         memory_mib=config.memory_mib,
         webui_url=f"{config.web.scheme}://{bracketed(config.public_dns or config.web.host)}:{web.port}",
-        version=stoker.__version__,
+        version=stoker.RELEASE,
     )
     # Programs that talk to the cluster themselves find the keys this worker uses.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
