@@ -379,6 +379,36 @@ def test_it_moves_to_a_leader_of_a_higher_epoch_while_the_old_one_looks_alive() 
     assert world.core.executors.all() == ()
 
 
+def test_a_standby_that_comes_to_lead_says_so_and_is_registered_with() -> None:
+    world = World(A, B)
+    world.register(A, epoch=3)
+    world.open(B)
+    request = world.sent(m.RegisterApplication, B)[-1].request
+    world.say(m.Failed(request=request, reason="standby", code="not-leader"), B)
+    world.effects.clear()
+    world.say(m.Reconnect(epoch=2), B)
+    assert world.sent(m.RegisterApplication, B) == [], "a deposed one is not believed"
+    world.say(m.Reconnect(epoch=4), B)
+    again = world.sent(m.RegisterApplication, B)[-1]
+    assert again.app_id == ID
+    world.say(registered(again.request, epoch=4, address=B), B)
+    assert world.core.epoch == 4 and world.take(ev.Disconnect) == [ev.Disconnect(A)]
+
+
+def test_masters_are_learned_from_the_leader_and_forgotten_when_they_are_gone() -> None:
+    world = World(A)
+    world.register(A)
+    world.take(ev.Connect)
+    world.say(m.MastersChanged(epoch=1, masters=(A, B)))
+    world.advance(0)
+    assert world.take(ev.Connect) == [ev.Connect(B)]
+    world.close(B)
+    world.say(m.MastersChanged(epoch=1, masters=(C,)), C)
+    world.say(m.MastersChanged(epoch=1, masters=(A,)))
+    world.advance(30)
+    assert world.take(ev.Connect) == [], "it was not of the list this application was started with"
+
+
 def test_when_the_leader_is_gone_the_standby_is_asked_at_once() -> None:
     world = World(A, B)
     world.register(A, epoch=1)
