@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import crowded, daemons, drivers, failover, playbooks
+from tests.bench import crowded, daemons, dashboard, drivers, failover, playbooks
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
 from tests.bench.table import Measure, number, render
@@ -24,6 +24,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "crowd": crowded.crowded,
     "kill": daemons.killed_worker,
     "restart": daemons.restart,
+    "dashboard": dashboard.dashboards,
     "playbooks": playbooks.playbooks,
     "failover": failover.failover,
     "durable": failover.durable,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +19,7 @@ from stoker.errors import NotFound as NoSuchJob
 from stoker.web.access.guard import guard, needs
 from stoker.web.access.login import add_login
 from stoker.web.access.policy import Access
+from stoker.web.cells import CELLS
 from stoker.web.csrf import Csrf
 from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show_mib, show_time, web_link
 
@@ -49,8 +49,9 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
         link=web_link,
         iso=show_iso,
         size=show_bytes,
+        **CELLS,
     )
-    app.jinja_env.globals.update(rows=ROWS, now=time.time, asset=_assets(app))
+    app.jinja_env.globals.update(rows=ROWS, asset=_assets(app))
     csrf = app.extensions["csrf"] = Csrf()
     guard(app, access, csrf)
     add_login(app, access, csrf)

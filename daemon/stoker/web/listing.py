@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from flask import request
 
 Row = TypeVar("Row")
-ROWS = 50  # a page
+ROWS = 25  # a page
 MAX_QUERY = 200  # characters
 
 

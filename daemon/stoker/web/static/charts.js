@@ -1,7 +1,7 @@
 // Use of the cluster over the last hour, from /history/: the master keeps the samples, so a reload loses nothing.
 "use strict";
 (() => {
-  const EVERY = 10000; // milliseconds
+  const EVERY = 30000; // milliseconds; half a pixel of an hour
   const HOUR = 3600; // seconds
   const panel = document.getElementById("charts");
   if (!panel) return;

@@ -4,7 +4,7 @@
 "use strict";
 (() => {
   const QUICKEST = 2000; // milliseconds between two looks; longer when nothing happens, up to
-  const SLOWEST = 5000;
+  const SLOWEST = 6000;
   const BLOCKS = new Set(["main", "section", "details", "dl", "ul", "ol", "table", "thead", "tbody", "tr", "nav", "form"]);
   const main = document.getElementById("main");
   const offline = document.getElementById("offline");

@@ -1,0 +1,85 @@
+"""Small pieces of HTML that pages are full of, made here instead of by macros: a page has thousands of them, and a call of
+a macro costs ten times a call of a function."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from stoker.core.snapshot import WorkerView
+from stoker.core.values import Exit
+from stoker.web.show import show_duration, show_exit, show_iso, show_time
+
+
+@cache
+def state(value: str) -> Markup:
+    """A state's name, coloured. There are few, so all are kept."""
+    return Markup('<span class="state {}">{}</span>').format(value.lower(), value)
+
+
+@lru_cache(4096)
+def at(seconds: float) -> Markup:
+    """A moment, for people and for machines; nothing for "not yet"."""
+    if not seconds:
+        return Markup("")
+    return Markup(f'<time datetime="{show_iso(seconds)}">{show_time(seconds)}</time>')  # noqa: S704 - digits only
+
+
+def lasting(start: float, end: float) -> Markup:
+    """How long something took. Scripts let the seconds of what is not over yet (``end`` 0) go on."""
+    if not start:
+        return Markup("")
+    if end:
+        return Markup(show_duration(end - start))  # noqa: S704 - digits and a unit
+    since = show_duration(time.time() - start)
+    return Markup(f'<time data-since="{start}">{since}</time>')  # noqa: S704 - digits and a unit
+
+
+def ended(exit: Exit) -> Markup:
+    why = Markup(" <small>{}</small>").format(exit.reason) if exit.reason else ""
+    return escape(show_exit(exit)) + why
+
+
+def use(used: int, total: int) -> Markup:
+    """How much of a whole is used; the numbers beside it say the same to who does not see it."""
+    full = ' class="full"' if total and used >= total else ""
+    return Markup(f'<progress value="{int(used)}" max="{int(total) or 1}" aria-hidden="true"{full}></progress>')  # noqa: S704
+
+
+def job(job_id: str, kind: str) -> Markup:
+    """A link to the page of a driver ("driver") or an application ("app")."""
+    shown = escape(job_id)
+    return Markup(f'<a class="id" href="/{kind}/?{kind}Id={shown}">{shown}</a>')  # noqa: S704 - escaped
+
+
+def worker(worker_id: str, known: Mapping[str, WorkerView]) -> Markup:
+    """A link to a worker's page, by its address; the bare id of one that is not listed any more."""
+    view = known.get(worker_id)
+    if view is None:
+        return Markup('<span class="id">{}</span>').format(worker_id) if worker_id else Markup("None")
+    where = escape(f"{view.host}:{view.port}")
+    return Markup(f'<a href="/worker/?workerId={quote(worker_id)}" title="{escape(worker_id)}">{where}</a>')  # noqa: S704
+
+
+def kill(job_id: str, kind: str, text: str = "kill") -> Markup:
+    """A button of the form ``kill-KIND``, which lies elsewhere on the page."""
+    shown = escape(job_id)
+    return Markup(  # noqa: S704 - escaped
+        f' <button class="kill" form="kill-{kind}" name="id" value="{shown}" aria-label="Kill {shown}">{text}</button>'
+    )
+
+
+CELLS = {
+    "state": state,
+    "at": at,
+    "lasting": lasting,
+    "ended": ended,
+    "use": use,
+    "job": job,
+    "worker_link": worker,
+    "kill": kill,
+}

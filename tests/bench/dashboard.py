@@ -1,0 +1,157 @@
+"""What the dashboard costs: pages of small and large clusters, over HTTP, and the master with two hundred of them open."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from stoker.core.snapshot import ClusterView
+from stoker.core.states import DriverState
+from stoker.web.master import make_app
+from stoker.web.serve import LazyWebServer
+from tests.bench.common import TRUE, Settings, client_of, running, small
+from tests.bench.proc import cpu_seconds
+from tests.bench.table import Measure
+from tests.support.simulated_workers import crowd
+from tests.support.web import Control, cluster_view, driver_view, worker_view
+
+HOST = "127.0.0.1"
+OPEN = 200  # dashboards
+LOOKS = 2.0  # seconds between two looks of a dashboard of a busy cluster, and
+IDLE_LOOKS = 6.0  # of one in which nothing happens (web/static/live.js)
+CHARTS = 30.0  # seconds between two looks for samples (web/static/charts.js)
+
+
+def dashboards(settings: Settings) -> Iterator[Measure]:
+    for count, target in ((100, 5.0), (10_000, 100.0)):
+        yield from _page(settings, count, target)
+    yield from _many_open(settings)
+
+
+def _page(settings: Settings, count: int, target: float) -> Iterator[Measure]:
+    """The overview of ``count`` workers and as many drivers running, waiting, and ended."""
+    what = f"/ with {count:,} workers, {3 * count:,} drivers"
+    with ExitStack() as stack:
+        views = [_cluster(count, epoch) for epoch in range(2)]
+        current = views[0]
+        server = LazyWebServer(HOST, 0, lambda: make_app(lambda: current, Control()))
+        server.start()
+        stack.callback(server.close)
+        _get(server.port, "/")  # loads Flask
+        same, new, json = (
+            Measure(f"{what}: the same", "ms", target=target),
+            Measure(f"{what}: changed", "ms", target=target),
+            Measure(f"/json/ with {count:,} workers", "ms", target=5.0 if count == 100 else None),
+        )
+        for number in range(settings.times(21)):
+            current = views[number % 2]
+            new.values.append(_timed(server.port, "/"))
+            same.values.append(_timed(server.port, "/"))
+            json.values.append(_timed(server.port, "/json/"))
+        yield new
+        yield same
+        yield json
+        yield Measure(f"{what}: size", "kB", [len(_get(server.port, "/")[1]) / 1000], target=300)
+
+
+def _cluster(count: int, epoch: int) -> ClusterView:
+    states = (DriverState.RUNNING, DriverState.SUBMITTED, DriverState.KILLED)
+    drivers = [
+        tuple(driver_view(count * at + number, state=state) for number in range(count))
+        for at, state in enumerate(states)
+    ]
+    workers = tuple(worker_view(number, cores_used=number % 9) for number in range(count))
+    return cluster_view(
+        workers=workers, active_drivers=(*drivers[0], *drivers[1]), completed_drivers=drivers[2], epoch=epoch
+    )
+
+
+def _many_open(settings: Settings) -> Iterator[Measure]:
+    """A real master with 100 workers; as many requests a second as ``OPEN`` dashboards send, on connections that stay."""
+    seconds = settings.size(20)
+    with running(workers=0) as cluster, crowd(cluster, 100), client_of(cluster) as client:
+        port, pid = cluster.webui_port, cluster.master.pid
+        before = _share(pid, seconds)
+        with _Browsers(port, OPEN, every=IDLE_LOOKS):
+            quiet = _share(pid, seconds) - before
+        with _Browsers(port, OPEN, every=LOOKS):
+            start, cpu = time.monotonic(), cpu_seconds(pid)
+            while time.monotonic() < start + seconds:
+                client.submit(small(client, TRUE, cores=2))
+                time.sleep(1.0)
+            changing = 100 * (cpu_seconds(pid) - cpu) / (time.monotonic() - start) - before
+    yield Measure(f"{OPEN} dashboards open, nothing happens", "% of a core", [quiet], target=10)
+    yield Measure(f"{OPEN} dashboards open, a change each second", "% of a core", [changing], target=10)
+
+
+def _share(pid: int, seconds: float) -> float:
+    """Percent of a core the process takes."""
+    cpu, start = cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (cpu_seconds(pid) - cpu) / (time.monotonic() - start)
+
+
+class _Browsers:
+    """``count`` dashboards, each on a connection of its own, look every ``every`` seconds, spread evenly."""
+
+    def __init__(self, port: int, count: int, *, every: float) -> None:
+        self._connections = [http.client.HTTPConnection(HOST, port, timeout=20) for _ in range(count)]
+        self._tags = [""] * count
+        self._since = ""
+        self._pause = every / count
+        self._charts_every = max(1, round(CHARTS / every))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        for number in range(len(self._connections)):
+            self._look(number)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for connection in self._connections:
+            connection.close()
+
+    def _run(self) -> None:
+        turn, due = 0, time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due += self._pause
+            number = turn % len(self._connections)
+            self._look(number)
+            if (turn // len(self._connections) + number) % self._charts_every == 0:
+                self._ask(number, f"/history/?since={time.time() - CHARTS}", {})
+            turn += 1
+
+    def _look(self, number: int) -> None:
+        headers = {"If-None-Match": self._tags[number]} if self._tags[number] else {}
+        tag = self._ask(number, "/", headers)
+        self._tags[number] = tag or self._tags[number]
+
+    def _ask(self, number: int, path: str, headers: dict[str, str]) -> str:
+        connection = self._connections[number]
+        connection.request("GET", path, headers={"Connection": "keep-alive", **headers})
+        response = connection.getresponse()
+        response.read()
+        assert response.status in {200, 304}, response.status
+        return response.headers.get("ETag", "")
+
+
+def _timed(port: int, path: str) -> float:
+    start = time.perf_counter()
+    status, _ = _get(port, path)
+    assert status == 200
+    return (time.perf_counter() - start) * 1000
+
+
+def _get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, body
