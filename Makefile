@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 
-.PHONY: help start stop test lint bench spark-matrix vendor lock clean
+.PHONY: help start stop test lint bench simulate spark-matrix vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -40,6 +40,11 @@ spark-matrix: $(VENV)/.tests ## every release of Spark on the gateway at once (d
 
 bench: $(VENV)/.tests ## measure; see tests/bench/README.md
 	@python -m tests.bench
+
+simulate: SEEDS ?= 10000
+simulate: FIRST ?= 0
+simulate: $(VENV)/.tests ## a whole cluster under faults, SEEDS=10000 times; see docs/simulation.md
+	@python -m tests.simulation --first $(FIRST) --seeds $(SEEDS)
 
 vendor: ## fetch the dashboards' libraries again, as their manifest pins them
 	@scripts/vendor

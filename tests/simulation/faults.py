@@ -14,11 +14,12 @@ class Faults:
         self.cluster, self.world, self.rng = cluster, cluster.world, cluster.world.rng
         self._cuts: list[set[tuple[str, str]]] = []
 
-    def plan(self) -> None:
-        kinds = self.rng.sample(list(KINDS), self.rng.randint(0, 6))
+    def plan(self, wanted: tuple[str, ...] = ()) -> None:
+        """``wanted``: these kinds, and many of them; without, a few kinds of the seed's choice."""
+        kinds = list(wanted) or self.rng.sample(list(KINDS), self.rng.randint(0, 6))
         self.world.note("faults", "kinds:", ", ".join(kinds) or "none")
         for kind in kinds:
-            for _ in range(self.rng.randint(1, 4)):
+            for _ in range(self.rng.randint(3, 8) if wanted else self.rng.randint(1, 4)):
                 self.world.after(self.rng.random() * self.cluster.chaos, lambda k=kind: KINDS[k](self))
         self.world.after(self.cluster.chaos, self.stop)
         self.world.after(4.0, self._supervise)

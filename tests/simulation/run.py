@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,12 +22,12 @@ class Result:
     seconds: float = 0.0  # simulated
 
 
-def run(seed: int, tell: Callable[[str], None] | None = None) -> Result:
-    """``tell`` gets the story. Whatever a core raises is a finding too."""
-    logging.disable(logging.CRITICAL)
+def run(seed: int, tell: Callable[[str], None] | None = None, faults: tuple[str, ...] = ()) -> Result:
+    """``tell`` gets the story. ``faults`` names kinds of faults, instead of the seed's own. Whatever a core raises is a
+    finding too."""
     world = World(seed, tell)
     try:
-        _run(world)
+        _run(world, faults)
     except Violation as found:
         world.note("CHECK", f"{found.checker}: {found.text}")
         return Result(seed, found.checker, found.text, world.lines, world.now)
@@ -39,11 +38,11 @@ def run(seed: int, tell: Callable[[str], None] | None = None) -> Result:
     return Result(seed, "", "", world.lines, world.now)
 
 
-def _run(world: World) -> None:
+def _run(world: World, kinds: tuple[str, ...]) -> None:
     cluster = build(world)
     world.note("cluster", f"{cluster.mode}, {len(cluster.workers)} workers, {cluster.policy}")
     faults = Faults(cluster)
-    faults.plan()
+    faults.plan(kinds)
     world.run(cluster.chaos + 1.0)
     deadline = cluster.chaos + bound(cluster)
     if world.run(deadline, lambda: not unsettled(cluster)):

@@ -1,0 +1,355 @@
+"""Planted bugs, to show that the simulator bites. Each is applied to the real code for the time of a ``with`` block; a run
+of seeds must find it (test_mutants.py, and the table in docs/simulation.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from stoker.core import applications, drivers, executor_reports, recovery, workers
+from stoker.core.books import Books
+from stoker.core.context import Context
+from stoker.core.effects import Batch, Effect, Persist, Send, batch_of
+from stoker.core.messages import DriverStateAck, ExecutorStateAck, LaunchDriver
+from stoker.core.queue import DriverQueue
+from stoker.core.worker import WorkerCore
+from tests.simulation import master
+from tests.simulation.keeper import SimulatedKeeper
+from tests.simulation.storage import Ensemble, FencedEngine
+
+Mutation = Callable[[], Any]  # a context manager
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What a forgotten line does."""
+
+
+@contextmanager
+def skip_fence() -> Iterator[None]:
+    """A deposed leader's writes are applied."""
+    with patch.object(FencedEngine, "check_fence", _nothing):
+        yield
+
+
+@contextmanager
+def same_epoch() -> Iterator[None]:
+    """An election does not raise the epoch."""
+    elect = Ensemble._elect
+
+    def keep(self: Ensemble) -> None:
+        before = self.epoch
+        self.epoch = max(0, before - 1)
+        elect(self)
+        self.epoch = max(before, self.epoch)
+
+    with patch.object(Ensemble, "_elect", keep):
+        yield
+
+
+@contextmanager
+def send_before_persist() -> Iterator[None]:
+    """What depends on a batch's records goes out before they are written."""
+
+    def release(self: master.Master, effects: list[Effect]) -> Iterator[float]:
+        batch = batch_of(effects)
+        for effect in batch.after:
+            if isinstance(effect, Send):
+                self._send(effect.peer, effect.message)
+        yield from original(self, [effect for effect in effects if not isinstance(effect, Send)])
+
+    original = master.Master._release
+    with patch.object(master.Master, "_release", release):
+        yield
+
+
+@contextmanager
+def lost_write() -> Iterator[None]:
+    """The record of a submission is not written."""
+
+    def without(effects: list[Effect]) -> Batch:
+        batch = batch_of(effects)
+        writes: Mapping[str, Any] = batch.writes
+        return replace(batch, writes={key: value for key, value in writes.items() if not key.startswith("driver/")})
+
+    with patch.object(master, "batch_of", without):
+        yield
+
+
+@contextmanager
+def double_launch() -> Iterator[None]:
+    """A driver's launch command goes to a second worker too."""
+    launch = drivers.launch
+
+    def twice(ctx: Context, driver: Any, worker: Any) -> None:
+        launch(ctx, driver, worker)
+        for other in ctx.books.workers.values():
+            if other is not worker and other.peer is not None:
+                record = driver.record
+                ctx.send(
+                    other.peer,
+                    LaunchDriver(
+                        epoch=ctx.epoch, driver_id=record.id, attempt=record.attempt, driver=record.description
+                    ),
+                )
+                return
+
+    with patch.object(drivers, "launch", twice):
+        yield
+
+
+@contextmanager
+def lost_ack() -> Iterator[None]:
+    """Final reports of workers are not acknowledged."""
+    send = Context.send
+
+    def silent(self: Context, peer: bytes | None, message: Any) -> None:
+        if not isinstance(message, (DriverStateAck, ExecutorStateAck)):
+            send(self, peer, message)
+
+    with patch.object(Context, "send", silent):
+        yield
+
+
+@contextmanager
+def reused_id() -> Iterator[None]:
+    """The counters are not recorded, and ids on record are not reserved. (On one second's clock, or all would differ.)"""
+    with (
+        patch.object(Context, "save_counters", _nothing),
+        patch.object(Books, "reserve_id", _nothing),
+        patch("stoker.core.books._stamp", lambda wall: "20270101000000"),
+    ):
+        yield
+
+
+@contextmanager
+def ignored_death() -> Iterator[None]:
+    """A worker's closed connection changes nothing."""
+    with patch.object(workers, "peer_gone", _nothing):
+        yield
+
+
+@contextmanager
+def leaked_cores() -> Iterator[None]:
+    """An ended driver's cores stay taken."""
+    release = Books.release_driver
+
+    def leak(self: Books, driver: Any) -> None:
+        worker = self.workers.get(driver.record.attempts[-1].worker_id) if driver.record.attempts else None
+        before = worker.cores_used if worker is not None else 0
+        release(self, driver)
+        if worker is not None:
+            worker.cores_used = before
+
+    with patch.object(Books, "release_driver", leak):
+        yield
+
+
+@contextmanager
+def kill_without_report() -> Iterator[None]:
+    """A killed driver is booked as over before its worker says so."""
+    kill = drivers.kill
+
+    def at_once(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
+        kill(ctx, peer, request, driver_id, owner=owner)
+        driver = ctx.books.drivers.get(driver_id)
+        if driver is not None and driver.record.kill_requested:
+            ctx.books.release_driver(driver)
+            drivers.finish(ctx, driver, drivers.DriverState.KILLED, "killed on request")
+
+    with patch.object(drivers, "kill", at_once):
+        yield
+
+
+@contextmanager
+def stale_report() -> Iterator[None]:
+    """A report about an earlier attempt counts as one about the latest."""
+    state_changed = drivers.state_changed
+
+    def any_attempt(ctx: Context, worker: Any, peer: bytes, message: Any) -> None:
+        driver = ctx.books.drivers.get(message.driver_id)
+        if driver is not None and driver.record.attempts:
+            worker = ctx.books.workers.get(driver.record.attempts[-1].worker_id, worker)
+            message = type(message)(
+                **{name: getattr(message, name) for name in message.__struct_fields__}
+                | {"attempt": driver.record.attempt}
+            )
+        state_changed(ctx, worker, peer, message)
+
+    with patch.object(drivers, "state_changed", any_attempt):
+        yield
+
+
+@contextmanager
+def obey_anybody() -> Iterator[None]:
+    """A worker carries out commands of a lower epoch than it has seen."""
+    handle = WorkerCore.handle
+
+    def obey(self: WorkerCore, address: str, message: Any, now: Any) -> None:
+        seen = self._epoch
+        self._epoch = min(seen, getattr(message, "epoch", seen))
+        handle(self, address, message, now)
+        self._epoch = max(seen, self._epoch)
+
+    with patch.object(WorkerCore, "handle", obey):
+        yield
+
+
+@contextmanager
+def silent_registration() -> Iterator[None]:
+    """A worker that registers again does not say what it runs."""
+
+    original = WorkerCore._register
+
+    def register(self: WorkerCore, address: str) -> None:
+        jobs, self.jobs = self.jobs, {}
+        original(self, address)
+        self.jobs = jobs
+
+    with patch.object(WorkerCore, "_register", register):
+        yield
+
+
+@contextmanager
+def forgotten_end() -> Iterator[None]:
+    """A worker forgets an ended job when it has reported it, not when that is acknowledged."""
+    end = WorkerCore._end
+
+    def once(self: WorkerCore, job: Any, exit: Any, *, could_not_run: bool) -> None:
+        end(self, job, exit, could_not_run=could_not_run)
+        self.jobs.pop(job.key, None)
+
+    with patch.object(WorkerCore, "_end", once):
+        yield
+
+
+@contextmanager
+def immortal() -> Iterator[None]:
+    """A keeper without a daemon goes on for ever."""
+    with patch.object(SimulatedKeeper, "_mind_the_daemon", _nothing):
+        yield
+
+
+@contextmanager
+def last_in_first_out() -> Iterator[None]:
+    """New drivers go to the head of the queue."""
+    push = DriverQueue.push
+
+    def at_the_head(self: DriverQueue, driver_id: str, cores: int, memory_mib: int, *, first: bool = False) -> None:
+        push(self, driver_id, cores, memory_mib, first=True)
+
+    with patch.object(DriverQueue, "push", at_the_head):
+        yield
+
+
+@contextmanager
+def ignored_token() -> Iterator[None]:
+    """A repeated submission makes a second driver."""
+    submit = drivers.submit
+
+    def afresh(ctx: Context, peer: bytes, owner: str, message: Any) -> None:
+        ctx.books.tokens.pop(message.token, None)
+        submit(ctx, peer, owner, message)
+
+    with patch.object(drivers, "submit", afresh):
+        yield
+
+
+@contextmanager
+def hasty_recovery() -> Iterator[None]:
+    """A new master gives the drivers of absent workers up at once, and does not wait for their keepers."""
+
+    def give_up(ctx: Context, worker: Any) -> None:
+        worker.away_until = ctx.now.mono
+        ctx.wake_at(worker.away_until, f"worker-away {worker.record.id}")
+
+    with patch.object(recovery, "_wait_for_keeper", give_up):
+        yield
+
+
+@contextmanager
+def hasty_replacement() -> Iterator[None]:
+    """A crashed worker's drivers are started elsewhere at once."""
+
+    def lost(ctx: Context, driver: Any) -> None:
+        drivers.lost(ctx, driver, "its worker is away")
+
+    with patch.object(drivers, "worker_absent", lost):
+        yield
+
+
+@contextmanager
+def free_while_dying() -> Iterator[None]:
+    """Resources of processes that are still being killed are given out."""
+    with patch.object(Books, "condemn", _nothing):
+        yield
+
+
+@contextmanager
+def forgotten_kill() -> Iterator[None]:
+    """That a driver is to be killed is not recorded."""
+    save = Context.save_driver
+
+    def without(self: Context, record: Any) -> None:
+        save(self, record)
+        effect = self._effects[-1]
+        assert isinstance(effect, Persist)
+        if record.kill_requested and not record.state.is_final:
+            copy = type(record)(
+                **{name: getattr(record, name) for name in record.__struct_fields__} | {"kill_requested": False}
+            )
+            self._effects[-1] = Persist(effect.key, copy)
+
+    with patch.object(Context, "save_driver", without):
+        yield
+
+
+@contextmanager
+def orphaned_executors() -> Iterator[None]:
+    """The executors of an ended application are not killed."""
+    with patch.object(applications.executors, "kill", _nothing):
+        yield
+
+
+@contextmanager
+def no_replacement() -> Iterator[None]:
+    """After an executor has ended nobody looks whether there is work for its cores."""
+    ended = executor_reports.ended
+
+    def idle(ctx: Context, app: Any, executor: Any, state: Any, exit: Any) -> None:
+        before = ctx.schedule_wanted
+        ended(ctx, app, executor, state, exit)
+        ctx.schedule_wanted = before
+
+    with patch.object(executor_reports, "ended", idle):
+        yield
+
+
+# Which faults bring it out; () for those of the seeds themselves.
+MUTANTS: dict[Mutation, tuple[str, ...]] = {
+    skip_fence: ("expire_session", "freeze_master"),
+    same_epoch: ("expire_session",),
+    send_before_persist: ("kill_master", "slow_disk"),
+    lost_write: ("kill_master",),
+    double_launch: (),
+    lost_ack: (),
+    reused_id: ("kill_master",),
+    ignored_death: ("kill_worker", "reset"),
+    leaked_cores: (),
+    kill_without_report: (),
+    stale_report: ("freeze_worker", "cut", "reset"),
+    obey_anybody: ("expire_session", "freeze_master", "freeze_worker"),
+    silent_registration: ("reset", "kill_master"),
+    forgotten_end: ("stop_master", "kill_master"),
+    immortal: ("kill_worker",),
+    last_in_first_out: (),
+    ignored_token: ("reset", "kill_master"),
+    hasty_recovery: ("kill_master", "kill_worker"),
+    hasty_replacement: ("kill_worker", "reset"),
+    free_while_dying: (),
+    forgotten_kill: (),
+    orphaned_executors: (),
+    no_replacement: (),
+}

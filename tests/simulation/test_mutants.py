@@ -1,0 +1,42 @@
+"""The simulator bites: each planted bug is found, by the checker that docs/simulation.md names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, Mutation
+from tests.simulation.run import Result, run
+
+DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
+MOST_SEEDS = 1500
+
+
+def hunt(mutation: Mutation) -> Result | None:
+    with mutation():
+        for seed in range(MOST_SEEDS):
+            result = run(seed, faults=MUTANTS[mutation])
+            if result.checker:
+                return result
+    return None
+
+
+def named_checkers() -> dict[str, set[str]]:
+    """Mutant -> checkers, as the table in the documentation has them."""
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
+    return {name: set(re.findall(r"`(\w+)`", checkers)) for name, checkers in rows}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutation", MUTANTS, ids=lambda mutation: mutation.__name__)
+def test_planted_bug_is_found(mutation: Mutation) -> None:
+    found = hunt(mutation)
+    assert found is not None, f"{MOST_SEEDS} seeds did not find it"
+    assert found.checker in named_checkers()[mutation.__name__], found
+
+
+def test_documentation_lists_the_mutants() -> None:
+    assert set(named_checkers()) == {mutation.__name__ for mutation in MUTANTS}
