@@ -71,8 +71,10 @@ class Faults:
             worker.stop(keeping=self.rng.random() < 0.6)
 
     def kill_keeper(self) -> None:
-        machine = self.rng.choice(self.cluster.workers).machine
-        if machine.keeper is not None:
+        """Not while its daemon is away: that is known to leave processes unmanaged until the next start (ADR 3)."""
+        worker = self.rng.choice(self.cluster.workers)
+        machine = worker.machine
+        if machine.keeper is not None and worker.is_alive:
             self.world.note(machine.host.name, "the keeper dies")
             machine.keeper.die()
 

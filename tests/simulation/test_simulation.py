@@ -65,5 +65,8 @@ def test_failure_prints_its_story_and_how_to_see_it_again() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert "seed 3: liveness: it never settles" in done.stdout and "python -m tests.simulation --seed 3 --trace" in done.stdout
+    assert (
+        "seed 3: liveness: it never settles" in done.stdout
+        and "python -m tests.simulation --seed 3 --trace" in done.stdout
+    )
     assert len(done.stdout.splitlines()) > 20
