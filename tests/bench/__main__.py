@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import crowded, daemons, dashboard, drivers, failover, playbooks
+from tests.bench import crowded, daemons, dashboard, drivers, failover, interfaces, playbooks
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
 from tests.bench.table import Measure, number, render
@@ -22,6 +22,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "many": drivers.many,
     "size": daemons.idle_size,
     "crowd": crowded.crowded,
+    "interfaces": interfaces.interfaces,
     "kill": daemons.killed_worker,
     "restart": daemons.restart,
     "dashboard": dashboard.dashboards,

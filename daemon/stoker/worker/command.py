@@ -43,7 +43,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     slot.remember_port(port)
     loop = Loop()
     daemon: WorkerDaemon
-    web = LazyWebServer(config.web.host, config.webui_port, lambda: _web_app(daemon, config))
+    tls = config.web.certificate.context() if config.web.certificate is not None else None
+    web = LazyWebServer(config.web.host, config.webui_port, lambda: _web_app(daemon, config), tls=tls)
     identity = WorkerIdentity(
         id=f"worker-{time.strftime('%Y%m%d%H%M%S')}-{config.host}-{port}",
         boot=os.urandom(8).hex(),
