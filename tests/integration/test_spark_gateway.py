@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, free_port
 from tests.support.spark import SparkJob, spark_environment
 from tests.support.wait import wait_until
 
+ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t"
 LET_IN = {"spark.authenticate": "true", "spark.authenticate.secret": SECRET}
 ENCRYPTED = {**LET_IN, "spark.network.crypto.enabled": "true", "spark.network.crypto.authEngineVersion": "2"}
@@ -26,7 +27,7 @@ ENCRYPTED = {**LET_IN, "spark.network.crypto.enabled": "true", "spark.network.cr
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         os.environ.get("CI") != "true"
         and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
@@ -77,18 +78,36 @@ def test_a_program_runs_to_its_result(cluster: Cluster) -> None:
     assert SECRET not in logged.stdout
 
 
+def test_the_example_by_spark_submit(cluster: Cluster) -> None:
+    environment = spark_environment(cluster)
+    conf = {**LET_IN, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.executor.memory": "512m"}
+    options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+    words = [
+        f"{environment['SPARK_HOME']}/bin/spark-submit",
+        "--master",
+        f"spark://127.0.0.1:{free_port()},{cluster.url[8:]}",
+    ]
+    words += ["--total-executor-cores", "1", *options, str(ROOT / "examples" / "spark-pi" / "pi.py"), "2"]
+    done = subprocess.run(
+        words, check=False, env=environment, capture_output=True, text=True, timeout=600, cwd=cluster.home
+    )
+    assert "Pi is roughly 3.1" in done.stdout, done.stderr[-4000:]
+    app = cluster.status()["completed_apps"][-1]
+    assert (app["name"], app["state"], app["cores_max"]) == ("pi", "FINISHED", 1)
+
+
 def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
     """Encrypted connections; an executor is killed and replaced, the master is killed and its successor calls back."""
     with SparkJob(cluster, {**ENCRYPTED, "spark.cores.max": "1"}) as job:
-        first = wait_until(lambda: executor_pids(cluster, job.app_id), within=100, what="an executor")
+        first = wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")
         os.kill(first["0"], signal.SIGKILL)
-        wait_until(lambda: "1" in executor_pids(cluster, job.app_id), within=100, what="another in its place")
+        wait_until(lambda: "1" in executor_pids(cluster, job.app_id), within=300, what="another in its place")
         job.say("numbers")
         assert job.answer() == "45"
         cluster.master.kill()
         before = executor_pids(cluster, job.app_id)
         cluster.master.start()
-        cluster.wait_for(job.app_id, "RUNNING", within=100)
+        cluster.wait_for(job.app_id, "RUNNING", within=300)
         assert executor_pids(cluster, job.app_id) == before
         job.say("numbers")
         assert job.answer() == "45"
@@ -99,24 +118,24 @@ def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
 
 def test_a_killed_driver_takes_its_executors_along(cluster: Cluster) -> None:
     with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
-        wait_until(lambda: executor_pids(cluster, job.app_id), within=100, what="an executor")
+        wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")
         job.kill_driver()
         cluster.wait_for(job.app_id, "FAILED", within=10)
-        wait_until(lambda: not executor_pids(cluster, job.app_id), within=15, what="the executor's end")
+        wait_until(lambda: not executor_pids(cluster, job.app_id), within=300, what="the executor's end")
     assert "its process is gone" in cluster.status(job.app_id)["reason"]
 
 
 def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
     with SparkJob(cluster, LET_IN) as job:
         assert cluster.cli("kill", job.app_id).returncode == 0
-        wait_until(lambda: "killed on request" in job.text(), within=30, what="the reason in the driver's log")
+        wait_until(lambda: "killed on request" in job.text(), within=300, what="the reason in the driver's log")
     assert cluster.status(job.app_id)["state"] == "KILLED"
 
 
 def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:
     """The executor is refused in words, and those reach the driver's log."""
     with SparkJob(cluster, {**LET_IN, "spark.executorEnv.SPARK_HOME": str(tmp_path)}, wait=False) as job:
-        wait_until(lambda: "where no Spark is on this worker" in job.text(), within=100, what="the reason")
+        wait_until(lambda: "where no Spark is on this worker" in job.text(), within=300, what="the reason")
     assert cluster.status()["completed_apps"][-1]["state"] == "FAILED"
 
 
@@ -124,7 +143,7 @@ def test_who_does_not_know_the_secret_is_not_let_in(cluster: Cluster) -> None:
     before = cluster.status()
     for conf in ({**LET_IN, "spark.authenticate.secret": "guess"}, {}):
         with SparkJob(cluster, conf, wait=False) as job:
-            wait_until(lambda job=job: "does not let this client in" in job.text(), within=100, what="a refusal")
+            wait_until(lambda job=job: "does not let this client in" in job.text(), within=300, what="a refusal")
     after = cluster.status()
     assert [len(after[name]) for name in ("active_apps", "completed_apps")] == [
         len(before[name]) for name in ("active_apps", "completed_apps")
@@ -158,11 +177,11 @@ def test_a_jar_submitted_by_sparks_old_client(cluster: Cluster, tmp_path: Path) 
     ]
     words += [*options, "--class", "Main", f"file:{tmp_path}/app.jar", "version="]
     done = subprocess.run(
-        words, check=False, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path
+        words, check=False, env=environment, capture_output=True, text=True, timeout=600, cwd=tmp_path
     )
     assert "is RUNNING" in done.stderr or "is FINISHED" in done.stderr, done.stderr
     driver_id = next(word for word in done.stderr.split() if word.startswith("driver-"))
-    cluster.wait_for(driver_id, "FINISHED", "FAILED", "ERROR", within=90)
+    cluster.wait_for(driver_id, "FINISHED", "FAILED", "ERROR", within=300)
     assert f"version={job_version(spark)}" in cluster.cli("logs", driver_id).stdout
 
 

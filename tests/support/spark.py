@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 from stoker.gateway.java_stream import JavaObject, parse
 from stoker.gateway.spark_rpc import Envelope, Frame, FrameReader, open_envelope
-from tests.support.cluster import Cluster
 from tests.support.wait import wait_until
 
 FOLDER = Path(__file__).parent.parent / "data" / "spark"
@@ -48,7 +48,14 @@ spark.stop()
 """
 
 
-def spark_environment(cluster: Cluster) -> dict[str, str]:
+class Standing(Protocol):
+    """A cluster to run on, ours or Spark's own."""
+
+    home: Path
+    url: str
+
+
+def spark_environment(cluster: Standing) -> dict[str, str]:
     """What a user of pyspark has; nothing of ours."""
     package = importlib.util.find_spec("pyspark")
     assert package is not None and package.origin is not None, "the test extra installs pyspark"
@@ -66,7 +73,7 @@ class SparkJob:
     """A pyspark driver on this machine; ``with`` ends it whatever happens. ``wait``: until it has an application id."""
 
     def __init__(
-        self, cluster: Cluster, conf: dict[str, str], *, wait: bool = True, python: Path = Path(sys.executable)
+        self, cluster: Standing, conf: dict[str, str], *, wait: bool = True, python: Path = Path(sys.executable)
     ) -> None:
         conf = {
             "spark.master": cluster.url,
@@ -117,7 +124,7 @@ class SparkJob:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def answer(self, *, within: float = 100) -> str:
+    def answer(self, *, within: float = 300) -> str:
         def look() -> str:
             lines = [line[2:] for line in self.text().splitlines() if line.startswith("> ")]
             if len(lines) > self._answers:
@@ -130,7 +137,7 @@ class SparkJob:
         return found
 
     def wait(self) -> int:
-        return self._process.wait(60)
+        return self._process.wait(120)
 
     def text(self) -> str:
         return self._out.read_text(errors="replace")
