@@ -124,7 +124,8 @@
       follower.start();
       log.scrollTop = log.scrollHeight;
     } else {
-      (log.querySelector("mark.here") ?? log.querySelector("mark"))?.scrollIntoView({ block: "center" });
+      const here = log.querySelector("mark.here");
+      if (here) log.scrollTop = here.offsetTop - log.clientHeight / 2;
     }
     document.getElementById("earlier")?.addEventListener("click", (event) => {
       event.preventDefault();
