@@ -82,3 +82,17 @@ def test_the_answer_is_for_the_whole_connection() -> None:
         connection.close()
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-IP", "Via"])
+def test_a_proxy_of_ours_lends_nobody_our_rights(header: str) -> None:
+    access = Access(anonymous=AccessRole.NONE, trust_local_user=True)
+    server = LazyWebServer("127.0.0.1", 0, lambda: make_app(cluster_view, Control(), access=access))
+    server.start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.request("GET", "/json/", headers={header: "203.0.113.7"})
+        assert connection.getresponse().status == 401
+        connection.close()
+    finally:
+        server.close()

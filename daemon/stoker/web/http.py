@@ -60,6 +60,7 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
             cleanup_interval=LOOK_EVERY,
             log_socket_errors=False,
             ident=None,
+            clear_untrusted_proxy_headers=False,  # they are believed by nobody, but tell that there is a proxy
             url_scheme="http" if tls is None else "https",
         )
         where = (listener.family, listener.type, listener.proto, listener.getsockname())
