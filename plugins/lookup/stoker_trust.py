@@ -40,38 +40,46 @@ HEADER = "# Managed by Ansible: a host has a line as long as the inventory has t
 
 
 def authorized(
-    existing: str, peers: dict[str, dict[str, str]], inventory: list[str], extra: list[str] | None = None
+    existing: str,
+    peers: dict[str, dict[str, str]],
+    inventory: list[str],
+    extra: list[str] | None = None,
+    staged: dict[str, dict[str, str]] | None = None,
 ) -> str:
     """The file for masters. ``peers`` are the public keys, by name and role, that this run has seen; a host of the
-    inventory that it has not seen keeps its line, and so do controllers; all other lines go."""
-    lines = {(name, role): f"{role} {key} {name}" for name, keys in peers.items() for role, key in keys.items()}
+    inventory that it has not seen keeps its lines, and so do controllers; all other lines go. ``staged`` are more keys of
+    the same hosts."""
+    lines = {
+        (name, role, key) for some in (peers, staged or {}) for name, keys in some.items() for role, key in keys.items()
+    }
     for line in existing.splitlines():
         words = line.split()
         if len(words) == 3 and not line.startswith("#"):
-            role, _, name = words
+            role, key, name = words
             if name not in peers and (name in inventory or name.startswith("controller:")):
-                lines[name, role] = line.strip()
+                lines.add((name, role, key))
     for line in extra or []:
         if len(line.split()) != 3:
             raise AnsibleLookupError(f"stoker_common_authorized: {line!r} is not `ROLE PUBLIC-KEY NAME`")
-    return HEADER + "".join(f"{line}\n" for line in [*(lines[which] for which in sorted(lines)), *(extra or [])])
+    found = [f"{role} {key} {name}" for name, role, key in sorted(lines)]
+    return HEADER + "".join(f"{line}\n" for line in [*found, *(extra or [])])
 
 
-def known_masters(existing: str, seen: dict[str, str], masters: list[str]) -> str:
+def known_masters(existing: str, seen: dict[str, list[str]], masters: list[str]) -> str:
     """The file for workers and clients. ``seen`` are the keys by HOST:PORT that this run knows, ``masters`` all HOST:PORT
     of the inventory; the others keep what is known of them."""
-    known = {}
+    known: dict[str, list[str]] = {}
     for line in existing.splitlines():
         words = line.split()
-        if len(words) == 2 and words[0] in masters:
-            known[words[0]] = words[1]
-    known.update({address: key for address, key in seen.items() if key})
-    return HEADER + "".join(f"{address} {known[address]}\n" for address in masters if address in known)
+        if len(words) == 2 and words[0] in masters and words[0] not in seen:
+            known.setdefault(words[0], []).append(words[1])
+    known.update(seen)
+    return HEADER + "".join(f"{address} {key}\n" for address in masters for key in known.get(address, []))
 
 
-def peers(hostvars: Any, hosts: list[str]) -> dict[str, dict[str, str]]:
-    """Public keys by host and role, of those hosts that this run has prepared."""
-    seen = {host: hostvars[host].get("__stoker_common_host", {}).get("public", {}) for host in hosts}
+def peers(hostvars: Any, hosts: list[str], which: str = "public") -> dict[str, dict[str, str]]:
+    """Public keys by host and role, of those hosts that this run has prepared; ``which``: "public" or "staged"."""
+    seen = {host: hostvars[host].get("__stoker_common_host", {}).get(which, {}) for host in hosts}
     return {host: dict(public) for host, public in seen.items() if public}
 
 
@@ -81,14 +89,15 @@ def addresses(hostvars: Any, hosts: list[str], envs: list[dict[str, Any]]) -> li
     return [_address(hostvars[host], env, host) for host, env in zip(hosts, envs, strict=True)]
 
 
-def master_keys(hostvars: Any, hosts: list[str], addresses: list[str], port: int) -> dict[str, str]:
-    """Public keys of masters by HOST:PORT, of those that this run has prepared."""
-    keys = peers(hostvars, hosts)
-    return {
-        f"{address}:{port}": keys[host]["master"]
-        for host, address in zip(hosts, addresses, strict=True)
-        if "master" in keys.get(host, {})
-    }
+def master_keys(hostvars: Any, hosts: list[str], addresses: list[str], port: int) -> dict[str, list[str]]:
+    """Public keys of masters by HOST:PORT, of those that this run has prepared: the one in use, and a staged one."""
+    found: dict[str, list[str]] = {}
+    for which in ("public", "staged"):
+        keys = peers(hostvars, hosts, which)
+        for host, address in zip(hosts, addresses, strict=True):
+            if "master" in keys.get(host, {}):
+                found.setdefault(f"{address}:{port}", []).append(keys[host]["master"])
+    return found
 
 
 def expected(hostvars: Any, hosts: list[str], envs: list[dict[str, Any]]) -> list[dict[str, Any]]:

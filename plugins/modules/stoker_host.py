@@ -51,6 +51,13 @@ options:
     elements: str
     choices: [master, worker, client, admin]
     default: []
+  rotation:
+    description:
+      - A step of a change of keys. V(stage) makes the next keys beside those in use, V(switch) puts them into use; daemons
+        use them from their next start.
+    type: str
+    choices: [none, stage, switch]
+    default: none
 author:
   - Stoker contributors
 """
@@ -76,6 +83,10 @@ previous:
   returned: always
 public:
   description: Public keys by role. Empty in check mode where they would be made.
+  type: dict
+  returned: always
+staged:
+  description: Public keys by role that a change of keys will put into use.
   type: dict
   returned: always
 authorized:
@@ -213,16 +224,24 @@ class Host:
                 if os.stat(path).st_uid != owner.pw_uid:
                     os.chown(path, owner.pw_uid, owner.pw_gid)
 
-    def make_keys(self) -> dict[str, str]:
+    def make_keys(self) -> dict[str, dict[str, str]]:
+        """``public`` and ``staged`` keys by role; nothing where they are yet to be made, in check mode."""
         roles = self.params["keys"]
         missing = [role for role in roles if not os.path.exists(f"{self.params['conf_dir']}/keys/private/{role}.key")]
         if missing:
             self.changes.append(f"keys for {', '.join(missing)}")
         if not roles or (missing and self.dry):
             return {}
-        words = [f"{self.current}/bin/stoker", "keys", "make", *roles, "--json"]
-        if self.dry:
-            words = [f"{self.current}/bin/stoker", "keys", "show", "--json"]
+        public = self._keys("show") if self.dry else self._keys("make", *roles)
+        step = self.params["rotation"]
+        if step == "none" or (step == "switch" and not public["staged"]):
+            return public
+        if step == "switch" or not public["staged"]:
+            self.changes.append(f"{step} of keys")
+        return public if self.dry else self._keys(step)
+
+    def _keys(self, *command: str) -> dict[str, dict[str, str]]:
+        words = [f"{self.current}/bin/stoker", "keys", *command, "--json"]
         environ = {**os.environ, "SPARK_CONF_DIR": self.params["conf_dir"], "HOME": self.params["state_dir"]}
         environ.pop("STOKER_KEYS_DIR", None)
         user = (
@@ -233,7 +252,7 @@ class Host:
         done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, cwd="/", **user)
         if done.returncode != 0:
             self.module.fail_json(msg=done.stderr.strip() or f"`stoker keys` ended with {done.returncode}")
-        return dict(json.loads(done.stdout)["public"])
+        return dict(json.loads(done.stdout))
 
     def make_link(self) -> None:
         link, target = self.params["link"], f"{self.current}/bin/stoker"
@@ -245,6 +264,10 @@ class Host:
             temporary = f"{link}.{os.getpid()}"
             os.symlink(target, temporary)
             os.replace(temporary, link)
+
+
+def _known(keys: dict) -> dict:
+    return {"public": keys.get("public", {}), "staged": keys.get("staged", {})}
 
 
 def _text(path: str) -> str:
@@ -278,6 +301,7 @@ def main() -> None:
             "conf_dir": {"type": "path", "required": True},
             "state_dir": {"type": "path", "required": True},
             "link": {"type": "path"},
+            "rotation": {"type": "str", "choices": ["none", "stage", "switch"], "default": "none"},
             "keys": {
                 "type": "list",
                 "elements": "str",
@@ -305,7 +329,7 @@ def main() -> None:
         "known_masters": _text(f"{module.params['conf_dir']}/keys/known_masters"),
     }
     if not installed and not module.params["archive"] and not module.check_mode:
-        module.exit_json(changed=False, wanted=True, public={}, **facts)
+        module.exit_json(changed=False, wanted=True, **_known({}), **facts)
     try:
         host.make_user()
         host.make_folders()
@@ -319,11 +343,11 @@ def main() -> None:
                 host.switch()
                 host.prune()
         host.make_link()
-        public = host.make_keys() if installed or not module.check_mode else {}
+        keys = host.make_keys() if installed or not module.check_mode else {}
     except OSError as error:
         where = error.filename or "the host"
         module.fail_json(msg=f"{where}: {error.strerror}; root is needed to prepare a host: set ansible_become")
-    module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, public=public, **facts)
+    module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, **_known(keys), **facts)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ to libzmq's question who may connect. Keys are CURVE keys in Z85: 40 printable c
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import re
@@ -38,6 +39,7 @@ class Keys:
         self.folder = folder
         self.authorized = folder / "authorized"
         self.known_masters = folder / "known_masters"
+        self._turns: dict[str, int] = {}  # address -> which of its keys is to be tried
 
     @classmethod
     def open(cls, folder: Path, *, create: tuple[Role, ...] | None) -> Keys:
@@ -95,15 +97,49 @@ class Keys:
         return public, secret
 
     def master_key(self, address: str) -> str:
-        """The public key of the master at ``address`` (HOST:PORT): its own line, else that of ``*``.
+        """The public key of the master at ``address`` (HOST:PORT): its own line, else that of ``*``. While a master changes
+        its key it has two lines; ``try_next_key`` goes on to the other.
 
         Raises ConfigError when neither is there or the file is malformed.
         """
         masters = _parse_known_masters(self.known_masters)
-        key = masters.get(address) or masters.get("*")
-        if key is None:
+        found = masters.get(address) or masters.get("*")
+        if found is None:
             raise ConfigError(f"no key for master {address}: add `{address} PUBLIC-KEY` to {self.known_masters}")
-        return key
+        return found[self._turns.get(address, 0) % len(found)]
+
+    def try_next_key(self, address: str) -> None:
+        """The key that ``master_key`` gave may be the wrong one."""
+        self._turns[address] = self._turns.get(address, 0) + 1
+
+    def stage(self, roles: Sequence[Role]) -> dict[Role, str]:
+        """Make the pairs that shall follow those of ``roles``, where there are none yet; the public keys. Raises
+        ConfigError."""
+        with self._changing():
+            for role in roles:
+                if not self._staged(role).exists():
+                    write_private(self._staged(role), "{}\n{}\n".format(*_new_pair()))
+        return self.staged()
+
+    def staged(self) -> dict[Role, str]:
+        """Public keys by role of the pairs that ``switch`` will put into use."""
+        return {role: read_text(self._staged(role)).split()[0] for role in Role if self._staged(role).exists()}
+
+    def switch(self) -> bool:
+        """Put the staged pairs into use; daemons use them from their next start. False if there are none."""
+        roles = list(self.staged())
+        with self._changing():
+            for role in roles:
+                self._staged(role).replace(self._private(role))
+        return bool(roles)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with locked(self.folder):
+                yield
+        except OSError as error:
+            raise ConfigError(f"cannot change keys in {self.folder} ({error.strerror})") from None
 
     @property
     def _managed(self) -> Path:
@@ -111,6 +147,9 @@ class Keys:
 
     def _private(self, role: Role) -> Path:
         return self.folder / "private" / f"{role.value}.key"
+
+    def _staged(self, role: Role) -> Path:
+        return self.folder / "private" / f"{role.value}.key.next"
 
     def _complete(self, roles: Sequence[Role]) -> bool:
         return self.known_masters.exists() and all(self._private(role).exists() for role in roles)
@@ -229,14 +268,14 @@ def _parse_authorized(path: Path) -> dict[str, tuple[Role, str]]:
     return peers
 
 
-def _parse_known_masters(path: Path) -> dict[str, str]:
-    masters: dict[str, str] = {}
+def _parse_known_masters(path: Path) -> dict[str, list[str]]:
+    masters: dict[str, list[str]] = {}
     for where, words in _lines(path):
         if len(words) != 2 or not _KEY.fullmatch(words[1]) or not (words[0] == "*" or ":" in words[0]):
             raise ConfigError(f"{where}: not `HOST:PORT PUBLIC-KEY` or `* PUBLIC-KEY` (key 40 characters of Z85)")
-        if words[0] in masters:
-            raise ConfigError(f"{where}: {words[0]} has a line already")
-        masters[words[0]] = words[1]
+        if words[1] in masters.setdefault(words[0], []):
+            raise ConfigError(f"{where}: {words[0]} has this line already")
+        masters[words[0]].append(words[1])
     return masters
 
 

@@ -58,6 +58,7 @@ class Link(Generic[T]):
         host, port = transport.split_address(address)
         self.address = address
         self._decoder = decoder
+        self._keys = keys
         self._open = False
         self._closed = False  # Closed was told, or close() called
         self._failure: Closed | None = None  # why the handshake failed
@@ -145,6 +146,8 @@ class Link(Generic[T]):
                 self._open = opened = True
             elif event in _HANDSHAKE_FAILED:
                 self._failure = _explain_failure(self.address, event, value)
+                if self._keys is not None and event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                    self._keys.try_next_key(self.address)
             elif event == zmq.EVENT_CONNECT_DELAYED:
                 self._socket_opened = True
             elif event in {zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED} and self._end is None:

@@ -1,5 +1,5 @@
-"""``stoker keys make|show``: the keys of this machine, for clusters whose keys are carried from host to host by playbooks
-or by hand (docs/security.md)."""
+"""``stoker keys make|show|stage|switch``: the keys of this machine, for clusters whose keys playbooks or people carry from
+host to host (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ from stoker.io.auth import Keys, host_name
 _EPILOG = """\
 Private keys never leave the machine. The lines that `show` prints go into the file `authorized` in the keys folder of each
 master; the master's own key goes, as `HOST:PORT PUBLIC-KEY`, into `known_masters` on workers and clients.
+To change keys without a gap: `stage` makes new ones and shows them; add their lines beside the old ones; `switch`, and
+restart the daemons; take the old lines out.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "stoker keys make ROLE... | stoker keys show"
+    parser.usage = "stoker keys make ROLE... | show | stage | switch  [--json]"
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("action", choices=("make", "show"), help="make what is missing, or show what is there")
+    actions = {
+        "make": "what is missing",
+        "show": "what is there",
+        "stage": "what comes next",
+        "switch": "to what is staged",
+    }
+    parser.add_argument(
+        "action", choices=tuple(actions), help=", ".join(f"{name} {what}" for name, what in actions.items())
+    )
     parser.add_argument("role", nargs="*", help=" | ".join(role.value for role in Role))
     parser.add_argument("--json", action="store_true", help="public keys by role, and whether any was made")
 
@@ -34,13 +44,18 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     roles = [_role(word) for word in args.role]
     if bool(roles) != (args.action == "make"):
         raise UsageError("write it like `stoker keys make worker`, or `stoker keys show`")
-    made = Keys.make(folder, roles) if args.action == "make" else False
+    changed = Keys.make(folder, roles) if args.action == "make" else False
     keys = Keys.open(folder, create=None)
+    if args.action == "stage":
+        changed = len(keys.stage(keys.roles())) > 0
+    elif args.action == "switch":
+        changed = keys.switch()
     public = {role.value: keys.pair(role)[0] for role in keys.roles()}
+    staged = {role.value: key for role, key in keys.staged().items()}
     if args.json:
-        print(json.dumps({"changed": made, "public": public, "folder": os.fspath(folder)}))
+        print(json.dumps({"changed": changed, "public": public, "staged": staged, "folder": os.fspath(folder)}))
     else:
-        for role, key in public.items():
+        for role, key in (staged if args.action == "stage" else public).items():
             print(role, key, host_name())
     return 0
 
