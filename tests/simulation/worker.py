@@ -96,7 +96,8 @@ class Worker(Node):
         self.core = self.link = self._keeper = None
 
     def stop(self, *, keeping: bool) -> None:
-        self._stop = "keep" if keeping else "end"
+        wanted = "keep" if keeping else "end"
+        self._stop = "end" if self._stop == "end" else wanted
         self.wake()
 
     def _open_keeper(self) -> None:

@@ -172,6 +172,22 @@ def test_silent_worker_keeps_its_drivers_as_long_as_its_keeper_may_run_them() ->
     assert bench.core.ctx.books.drivers[driver_id].record.state is DriverState.SUBMITTED
 
 
+@pytest.mark.parametrize("worker_first", [True, False])
+def test_number_of_an_executor_that_ended_between_two_masters_is_not_given_out_again(worker_first: bool) -> None:
+    """Without records, and the application had not heard of it."""
+    bench, _, app_id, _, report = busy()
+    bench.restart(keep=False)
+    ended = msgspec.structs.replace(report, state=ExecutorState.EXITED, executor_id=5, exit=Exit(code=0))
+    steps = [
+        lambda: bench.worker("w1'", cores=3, executors=(ended,)),
+        lambda: bench.application("c2'", token="tok", max_cores=2, app_id=app_id, highest_executor_id=0),
+    ]
+    for step in steps if worker_first else reversed(steps):
+        step()
+    bench.live(5)
+    assert [launch.executor_id for launch in bench.take_all("w1'", LaunchExecutor)] == [6]
+
+
 def test_driver_whose_worker_has_no_record_waits_for_the_keeper_too() -> None:
     bench = Bench(policy=Policy(reconnect_timeout=10.0))
     worker_id = bench.worker("w1", cores=1)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.core.messages import Reconnect, RegisteredWorker, RegisterWorkerFailed, WorkerHeartbeat, WorkerLeaving
+from stoker.core.messages import (
+    LaunchDriver,
+    Reconnect,
+    RegisteredWorker,
+    RegisterWorkerFailed,
+    WorkerHeartbeat,
+    WorkerLeaving,
+)
 from stoker.core.policy import Policy
-from stoker.core.states import WorkerState
+from stoker.core.states import DriverState, WorkerState
 from tests.support.core import Bench
 
 W1 = "worker-20270101000000-h1-4001"
@@ -86,6 +93,21 @@ def test_stopping_worker_gets_nothing_new(bench: Bench) -> None:
     bench.send("w1", WorkerLeaving(worker_id=W1, keeping=False))
     driver_id = bench.submit()
     assert driver_id in bench.core.ctx.books.queue
+
+
+def test_driver_whose_end_a_stopping_worker_did_not_report_waits_for_its_keeper() -> None:
+    bench = Bench(policy=Policy(reconnect_timeout=10.0))
+    bench.worker("w1")
+    driver_id = bench.submit(supervise=True)
+    bench.driver_is("w1", bench.take_all("w1", LaunchDriver)[0], DriverState.RUNNING)
+    bench.worker("w2")
+    bench.send("w1", WorkerLeaving(worker_id=W1, keeping=False))
+    bench.gone("w1")  # while the driver still takes its time after SIGTERM
+    bench.live(9.0)
+    assert bench.core.ctx.books.drivers[driver_id].record.state is DriverState.UNKNOWN
+    assert bench.take_all("w2", LaunchDriver) == []
+    bench.live(1.1)
+    assert [launch.attempt for launch in bench.take_all("w2", LaunchDriver)] == [2]
 
 
 def test_one_worker_cannot_speak_for_another(bench: Bench) -> None:

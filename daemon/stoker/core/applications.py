@@ -84,6 +84,7 @@ def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) ->
         owner=owner,
         executor_limit=message.app.executor_limit,
         cores_max=_cores_max(ctx, message.app),
+        next_executor_id=books.next_executor_ids.pop(app_id, 0),
     )
     app = App(record, taken_over=returning)
     books.apps[app_id] = app
@@ -171,6 +172,7 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App
         state=ApplicationState.UNKNOWN,
         executor_limit=description.executor_limit,
         cores_max=_cores_max(ctx, description),
+        next_executor_id=ctx.books.next_executor_ids.pop(app_id, 0),
     )
     app = App(record, taken_over=True)
     ctx.books.apps[app_id] = app

@@ -97,6 +97,7 @@ class Books:
         self.app_of_peer: dict[bytes, set[str]] = {}
         self.tokens: dict[str, str] = {}  # client-chosen token -> driver or application id
         self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
+        self.next_executor_ids: dict[str, int] = {}  # of applications that only their workers have spoken of yet
         self.counters = Counters()
 
     # --- ids ---
@@ -128,6 +129,17 @@ class Books:
             self.counters.drivers = max(self.counters.drivers, number)
         else:
             self.counters.apps = max(self.counters.apps, number)
+
+    def reserve_executor_id(self, app_id: str, executor_id: int) -> None:
+        """An executor that an earlier master granted is over, also if this one's books never had it: never give its
+        number out again."""
+        app = self.find_app(app_id)
+        if app is not None:
+            app.record.next_executor_id = max(app.record.next_executor_id, executor_id + 1)
+        elif app_id not in self.forgotten:
+            self.next_executor_ids[app_id] = max(self.next_executor_ids.pop(app_id, 0), executor_id + 1)
+            while len(self.next_executor_ids) > _FORGOTTEN_KEPT:
+                del self.next_executor_ids[next(iter(self.next_executor_ids))]
 
     # --- look-ups ---
 

@@ -75,6 +75,7 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState
 
 def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     books = ctx.books
+    books.reserve_executor_id(report.app_id, report.executor_id)
     app = books.apps.get(report.app_id)
     if app is None:
         counts = not report.state.is_final or report.app.finite
@@ -131,7 +132,6 @@ def _bind(
     )
     for old in [old for old in app.removed if old.id == record.id]:
         app.removed.remove(old)
-    app.record.next_executor_id = max(app.record.next_executor_id, record.id + 1)
     if app.record.state is ApplicationState.WAITING:
         app.record.state = ApplicationState.RUNNING
     assert worker.peer is not None

@@ -253,7 +253,7 @@ class ExecutorReport(Value, frozen=True):
 
     def __post_init__(self) -> None:
         _check_id(self.app_id, APP_ID, "an application")
-        _check_range("executor_id", self.executor_id, 0)
+        _check_range("executor_id", self.executor_id, 0, UNLIMITED // 2)  # others follow
         _check_range("cores", self.cores, 1)
         _check_range("memory_mib", self.memory_mib, 0)
         _check_process(self.started, self.pid)

@@ -174,16 +174,13 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
     """The worker cannot be reached any more."""
     books, record = ctx.books, worker.record
     books.unbind_worker(worker)
-    stopped = worker.leaving and not worker.keeping
     record.state = WorkerState.UNKNOWN if worker.keeping else WorkerState.DEAD
     ctx.log(f"{record.id} is {record.state.value}: {why}", logging.INFO if worker.leaving else logging.WARNING)
     if not worker.keeping:
         _lose_executors(ctx, worker, why)
     for driver_id in sorted(worker.drivers):
-        if stopped:
-            drivers.lost(ctx, books.drivers[driver_id], why)
-        else:
-            drivers.worker_absent(ctx, books.drivers[driver_id])
+        # Also when it said that it stops: what it has not reported as ended may be running while its keeper ends it.
+        drivers.worker_absent(ctx, books.drivers[driver_id])
     for key in list(worker.dying):
         books.bury(worker, key)
     worker.away_until = ctx.now.mono + ctx.policy.reconnect_timeout
