@@ -28,7 +28,9 @@ from stoker.core.messages import (
     LaunchDriver,
     LaunchExecutor,
     Message,
+    RegisterApplication,
     RegisteredApplication,
+    RegisterWorker,
     Submitted,
 )
 from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
@@ -68,6 +70,8 @@ class Checks:
         self.final: dict[str, tuple[DriverState, int]] = {}  # and under which epoch
         self.asked_by: dict[tuple[str, int], Any] = {}
         self.ran: set[str] = set()  # keys of all processes ever
+        self.granted_by: dict[str, int] = {}  # executor -> epoch
+        self.heard_of: dict[tuple[int, str], int] = {}  # (epoch, application) -> highest number of its executors
         self.running: dict[str, list[Program]] = {}  # driver id or application/executor -> processes
         self._seen_epoch: dict[tuple[str, int], int] = {}
         self._stale: tuple[Message, dict[str, tuple[Phase, bool]]] | None = None
@@ -140,8 +144,31 @@ class Checks:
             if new.next_executor_id < old.next_executor_id:
                 self.fail("ids", f"{new.id} would give out executor {new.next_executor_id} again")
 
+    def heard(self, master: Master, message: Message) -> None:
+        """After it was handled."""
+        assert master.core is not None
+        told = []
+        if isinstance(message, RegisterWorker):
+            told = [(report.app_id, report.executor_id) for report in message.executors]
+        elif isinstance(message, RegisterApplication):
+            told = [(message.app_id, message.highest_executor_id)]
+        for app_id, number in told:
+            key = (master.core.ctx.epoch, app_id)
+            self.heard_of[key] = max(self.heard_of.get(key, -1), number)
+
+    def _granted(self, master: Master, message: LaunchExecutor) -> None:
+        """Without records a number may be given out again, if neither the application nor a worker told of it."""
+        assert master.core is not None
+        epoch, key = master.core.ctx.epoch, f"{message.app_id}/{message.executor_id}"
+        is_known = message.executor_id <= self.heard_of.get((epoch, message.app_id), -1)
+        if not self.is_durable and self.granted_by.get(key, epoch) != epoch and not is_known:
+            self.ran.discard(key)
+        self.granted_by[key] = epoch
+
     def sends(self, master: Master, connection: Connection, message: Message) -> None:
         """Before it goes out."""
+        if isinstance(message, LaunchExecutor):
+            self._granted(master, message)
         if not self.is_durable:
             return
         if isinstance(message, Submitted):

@@ -132,9 +132,9 @@ def _records(cluster: Cluster, leader: Master) -> Iterator[str]:
     expected = {}
     for driver_id, driver in {**books.drivers, **books.completed_drivers}.items():
         expected[f"driver/{driver_id}"] = driver.record
-    for app_id, app in {**books.apps, **books.completed_apps}.items():
-        expected[f"app/{app_id}"] = app.record
-        for executor in app.executors.values():
+    for app_id, entry in {**books.apps, **books.completed_apps}.items():
+        expected[f"app/{app_id}"] = entry.record
+        for executor in entry.executors.values():
             expected[f"executor/{app_id}/{executor.id}"] = executor
     for key, record in expected.items():
         if key not in records or not _same(decode_record(key, records[key]), record):
@@ -142,5 +142,10 @@ def _records(cluster: Cluster, leader: Master) -> Iterator[str]:
     for key in records:
         if key.split("/")[0] in ("driver", "app") and key not in expected:
             yield f"{key} is on record, and the books do not have it"
-        if key.startswith("executor/") and key.split("/")[1] not in {*books.apps, *books.completed_apps}:
-            yield f"{key} is on record without its application"
+        if key.startswith("executor/"):
+            _, app_id, number = key.split("/")
+            app = books.find_app(app_id)
+            if app is None:
+                yield f"{key} is on record without its application"
+            elif all(executor.id != int(number) for executor in (*app.executors.values(), *app.removed)):
+                yield f"{key} is on record, and the books do not have it"

@@ -178,6 +178,7 @@ class Master(Node):
         for event in self._hold.take() or self._drain():
             if isinstance(event, Received):
                 leading.handle(core.Received(event.peer, event.key, event.role, event.message), now)
+                self._checks.heard(self, event.message)
             elif isinstance(event, Gone):
                 leading.handle(core.Gone(event.peer), now)
         effects = leading.finish_batch(now)

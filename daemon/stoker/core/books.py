@@ -27,7 +27,7 @@ REMOVED_EXECUTORS_SHOWN = 1000  # per application, as spark.worker.ui.retainedEx
 class Worker:
     record: WorkerRecord
     peer: bytes | None = None
-    last_seen: float = 0.0
+    last_seen: float = float("-inf")
     has_registered: bool = False  # with this master
     leaving: bool = False  # it said it stops for good; nothing new goes there
     keeping: bool = False  # it said it restarts and its processes stay

@@ -36,6 +36,7 @@ from stoker.core.messages import (
     WorkerHeartbeat,
     WorkerLeaving,
 )
+from stoker.core.own_time import OwnTime
 from stoker.core.policy import Policy
 from stoker.core.records import Record
 from stoker.core.retention import trim_apps, trim_drivers
@@ -84,17 +85,18 @@ class MasterCore:
         self.ctx = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng)
         self.version = version
         self._silence_checked = float("-inf")
+        self._own_time, self._due = OwnTime(), float("-inf")
 
     def recover(self, records: Mapping[str, Record], now: Now) -> list[Effect]:
         """Start from what an earlier master recorded (possibly nothing)."""
-        self.ctx.now = now
+        self._look(now)
         if records:
             recovery.load(self.ctx, records)
         return self.ctx.take_effects()
 
     def handle(self, event: Event, now: Now) -> None:
         """Change the books; effects pile up until ``finish_batch``."""
-        self.ctx.now = now
+        self._look(now)
         if isinstance(event, Gone):
             self._gone(event.peer)
         else:
@@ -103,19 +105,26 @@ class MasterCore:
     def finish_batch(self, now: Now) -> list[Effect]:
         """Timers and one scheduling pass; returns all effects since the last call."""
         ctx = self.ctx
-        ctx.now = now
+        self._look(now)
         self._tick()
         if ctx.state is MasterState.RECOVERING:
             recovery.complete_if_all_answered(ctx)
         if ctx.schedule_wanted:
             schedule(ctx)
+        self._due = self._next_due()
         return ctx.take_effects()
 
     def next_deadline(self) -> float:
         """When ``finish_batch`` must be called at the latest (``time.monotonic`` seconds)."""
+        return self._own_time.mono(self._next_due())
+
+    def _next_due(self) -> float:
         silence = self._silence_checked + self._silence_interval
         timer = self.ctx.next_timer()
         return silence if timer is None else min(silence, timer)
+
+    def _look(self, now: Now) -> None:
+        self.ctx.now = self._own_time.at(now, self._due)
 
     @property
     def _silence_interval(self) -> float:
@@ -153,7 +162,7 @@ class MasterCore:
         """The registered worker of this connection; a stranger is told to register (again)."""
         worker_id = self.ctx.books.worker_of_peer.get(event.peer)
         if worker_id is None or worker_id != claimed:
-            self.ctx.send(event.peer, Reconnect(epoch=self.ctx.epoch))
+            workers.ask_to_register(self.ctx, event.peer, claimed)
             return None
         worker = self.ctx.books.workers[worker_id]
         worker.last_seen = self.ctx.now.mono
@@ -260,7 +269,7 @@ class MasterCore:
 
     def clear_completed(self, now: Now) -> None:
         """Forget all drivers and applications that are over."""
-        self.ctx.now = now
+        self._look(now)
         trim_drivers(self.ctx, 0)
         trim_apps(self.ctx, 0)
 

@@ -138,8 +138,7 @@ def complete(ctx: Context) -> None:
 
 def _wait_for_keeper(ctx: Context, worker: Worker) -> None:
     """Its keeper may run what is in the books for as long as it waits for its daemon: nothing is started twice."""
-    worker.away_until = max(ctx.now.mono, ctx.keepers_end)
-    ctx.wake_at(worker.away_until, f"worker-away {worker.record.id}")
+    workers.wait_for_return(ctx, worker, max(ctx.now.mono, ctx.keepers_end))
 
 
 def give_up_homeless(ctx: Context) -> None:

@@ -29,7 +29,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
         return
     books = ctx.books
     if _may_still_obey_another(ctx, message):
-        ctx.send(peer, Reconnect(epoch=ctx.epoch))
+        ask_to_register(ctx, peer, message.worker_id)
         return
     record = WorkerRecord(
         id=message.worker_id,
@@ -74,6 +74,14 @@ def _may_still_obey_another(ctx: Context, message: RegisterWorker) -> bool:
     """
     worker = ctx.books.workers.get(message.worker_id)
     return worker is not None and not worker.has_registered and message.highest_epoch < ctx.epoch
+
+
+def ask_to_register(ctx: Context, peer: bytes, worker_id: str) -> None:
+    """It is there, if not registered: while it is on its way nothing of what it runs is given up (``away_due``)."""
+    worker = ctx.books.workers.get(worker_id)
+    if worker is not None and worker.peer is None:
+        worker.last_seen = ctx.now.mono
+    ctx.send(peer, Reconnect(epoch=ctx.epoch))
 
 
 def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
@@ -149,7 +157,7 @@ def _close_missing(
 def heartbeat(ctx: Context, peer: bytes, worker_id: str) -> None:
     worker = ctx.books.workers.get(worker_id)
     if worker is None or worker.peer != peer:
-        ctx.send(peer, Reconnect(epoch=ctx.epoch))
+        ask_to_register(ctx, peer, worker_id)
         return
     worker.last_seen, worker.record.last_heartbeat = ctx.now.mono, ctx.now.wall
 
@@ -183,16 +191,24 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
         drivers.worker_absent(ctx, books.drivers[driver_id])
     for key in list(worker.dying):
         books.bury(worker, key)
-    worker.away_until = ctx.now.mono + ctx.policy.reconnect_timeout
-    ctx.wake_at(worker.away_until, f"worker-away {record.id}")
+    wait_for_return(ctx, worker, ctx.now.mono + ctx.policy.reconnect_timeout)
     ctx.save_worker(record)
     ctx.schedule_wanted = True
+
+
+def wait_for_return(ctx: Context, worker: Worker, until: float) -> None:
+    worker.away_until = until
+    ctx.wake_at(until, f"worker-away {worker.record.id}")
 
 
 def away_due(ctx: Context, worker_id: str) -> None:
     """It did not come back in time: nothing of what it ran can be alive any more."""
     worker = ctx.books.workers.get(worker_id)
     if worker is None or worker.peer is not None or worker.away_until is None or worker.away_until > ctx.now.mono:
+        return
+    registers_until = worker.last_seen + ctx.policy.reconnect_timeout
+    if registers_until > ctx.now.mono:
+        wait_for_return(ctx, worker, registers_until)
         return
     worker.away_until = None
     worker.record.state = WorkerState.DEAD
