@@ -143,8 +143,11 @@ class Faults:
     # --- clocks and disks ---
 
     def clock_jump(self) -> None:
+        """Not back on a master without records: ids are the time and a number, and it may then make one a second time."""
         host = self.rng.choice(self.cluster.hosts)
-        host.wall_error += self.rng.choice((-86400.0, -30.0, -1.0, 1.0, 30.0, 86400.0))
+        seconds = self.rng.choice((-86400.0, -30.0, -1.0, 1.0, 30.0, 86400.0))
+        keeps_nothing = self.cluster.mode == "NONE" and any(master.host is host for master in self.cluster.masters)
+        host.wall_error += abs(seconds) if keeps_nothing else seconds
         self.world.note("faults", f"the clock of {host.name} jumps, is {host.wall_error:.0f} s ahead")
 
     def slow_disk(self) -> None:

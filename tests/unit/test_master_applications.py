@@ -237,6 +237,16 @@ def test_lost_executor_that_was_replaced_is_killed_on_return(bench: Bench) -> No
     assert bench.take_all("w1'", KillExecutor)[0].executor_id == 0
 
 
+def test_executor_killed_while_its_worker_was_away_is_not_taken_back(bench: Bench) -> None:
+    app_id, launch = one(bench)
+    bench.restart(keep=True)
+    bench.application("c1'", token="a0", app_id=app_id)
+    bench.send("c1'", KillExecutors(request=2, app_id=app_id, executor_ids=(0,)))
+    bench.worker("w1'", executors=(report(launch),))
+    assert [kill.executor_id for kill in bench.take_all("w1'", KillExecutor)] == [0]
+    assert 0 not in bench.core.ctx.books.apps[app_id].executors
+
+
 def test_announced_restart_keeps_executors(bench: Bench) -> None:
     from stoker.core.messages import WorkerLeaving
 
@@ -358,6 +368,11 @@ def test_records_of_ended_executors_are_bounded(bench: Bench) -> None:
         bench.executor_is("w1", launch, ExecutorState.EXITED, code=0)
     kept = sorted(int(key.rpartition("/")[2]) for key in bench.store if key.startswith(f"executor/{app_id}/"))
     assert kept == list(range(3, REMOVED_EXECUTORS_SHOWN + 4))
+    living = bench.take_all("w1", LaunchExecutor)[0]
+    bench.worker("w1", cores=1, executors=(report(living),))  # a second time: what is over stays in the history
+    assert [executor.id for executor in bench.core.ctx.books.apps[app_id].removed] == kept[:-1]
+    bench.restart(keep=True)
+    assert [executor.id for executor in bench.core.ctx.books.apps[app_id].removed] == kept[:-1]
 
 
 def test_heartbeat_on_a_connection_that_is_not_the_applications_is_answered(bench: Bench) -> None:

@@ -222,7 +222,6 @@ class Books:
     def release_executor(self, app: App, executor: ExecutorRecord) -> None:
         app.executors.pop(executor.id, None)
         app.launched_via.pop(executor.id, None)
-        app.removed.append(executor)
         app.cores_granted -= executor.cores
         app.view = None
         worker = self.workers.get(executor.worker_id)

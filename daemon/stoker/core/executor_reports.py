@@ -110,7 +110,10 @@ def _is_news(app: App, report: ExecutorReport) -> bool:
 
 
 def _has_room(app: App, report: ExecutorReport) -> bool:
-    """An executor given up as lost is alive after all: take it back if its replacement does not run yet."""
+    """An executor given up as lost is alive after all: take it back if its replacement does not run yet. One that was
+    killed while its worker was away has to go."""
+    if any(old.id == report.executor_id and old.state is ExecutorState.KILLED for old in app.removed):
+        return False
     return report.cores <= executors.cores_left(app) and len(app.executors) < app.record.executor_limit
 
 
@@ -119,6 +122,9 @@ def _bind(
 ) -> ExecutorRecord:
     if executor is not None:
         ctx.books.release_executor(app, executor)
+    else:
+        for old in [old for old in app.removed if old.id == report.executor_id]:
+            app.removed.remove(old)
     record = ExecutorRecord(
         app_id=report.app_id,
         id=report.executor_id,
@@ -130,8 +136,6 @@ def _bind(
         started=report.started,
         pid=report.pid,
     )
-    for old in [old for old in app.removed if old.id == record.id]:
-        app.removed.remove(old)
     if app.record.state is ApplicationState.WAITING:
         app.record.state = ApplicationState.RUNNING
     assert worker.peer is not None

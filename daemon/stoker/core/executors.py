@@ -112,6 +112,7 @@ def close(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState
     if len(app.removed) == app.removed.maxlen:  # the oldest makes room
         ctx.forget(executor_key(app.record.id, app.removed[0].id))
     ctx.books.release_executor(app, executor)
+    app.removed.append(executor)
     if not app.executors and app.record.state is ApplicationState.RUNNING:
         app.record.state = ApplicationState.WAITING
     ctx.save_executor(executor)

@@ -18,8 +18,8 @@ from stoker.core.values import number_of
 
 
 def load(ctx: Context, records: Mapping[str, Record]) -> None:
-    """Fill empty books. Drivers and applications come in the order of their numbers, which is FIFO order; the times in
-    their ids are not to be trusted, as different masters' clocks made them."""
+    """Fill empty books. Drivers, applications and executors come in the order of their numbers, which is FIFO order; the
+    times in their ids are not to be trusted, as different masters' clocks made them."""
     by_type: dict[type[Record], list[Record]] = {}
     for key in sorted(records, key=_order):
         by_type.setdefault(type(records[key]), []).append(records[key])
@@ -55,6 +55,9 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
 
 def _order(key: str) -> tuple[str, int, str]:
     kind, _, identifier = key.partition("/")
+    if kind == "executor":
+        app_id, _, number = identifier.rpartition("/")
+        return kind, int(number) if number.isdecimal() else 0, app_id
     is_counted = kind in ("driver", "app") and identifier.rpartition("-")[2].isdecimal()
     return kind, number_of(identifier) if is_counted else 0, identifier
 
