@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     properties = {
         "spark.stoker.gateway.enabled": "true",
         "spark.authenticate.secret": SECRET,
+        "spark.master.rest.port": str(free_port()),
         "spark.deploy.recoveryMode": "FILESYSTEM",
         "spark.deploy.recoveryDirectory": str(home / "recovery"),
         "spark.deploy.maxExecutorRetries": "2",
@@ -150,39 +152,48 @@ def test_who_does_not_know_the_secret_is_not_let_in(cluster: Cluster) -> None:
     ]
 
 
-def test_a_jar_submitted_by_sparks_old_client(cluster: Cluster, tmp_path: Path) -> None:
-    """``spark-submit --deploy-mode cluster`` without REST: our worker runs the driver, which connects like any other."""
-    environment = spark_environment(cluster)
-    spark = Path(environment["SPARK_HOME"])
+@pytest.fixture(scope="module")
+def jar(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
+    """Prints its first word and the version of the Spark it connected with."""
     if shutil.which("javac") is None:
         pytest.skip("needs a Java compiler: apt-get install default-jdk-headless")
-    source = tmp_path / "Main.java"
-    source.write_text(
+    folder = tmp_path_factory.mktemp("jar")
+    (folder / "Main.java").write_text(
         "public class Main { public static void main(String[] words) {"
         " var spark = org.apache.spark.sql.SparkSession.builder().getOrCreate();"
         " System.out.println(words[0] + spark.sparkContext().version()); spark.stop(); } }"
     )
-    subprocess.run(["javac", "-cp", f"{spark}/jars/*", "-d", str(tmp_path), str(source)], check=True)
-    subprocess.run(["jar", "cf", str(tmp_path / "app.jar"), "-C", str(tmp_path), "Main.class"], check=True)
+    spark = spark_environment(cluster)["SPARK_HOME"]
+    subprocess.run(["javac", "-cp", f"{spark}/jars/*", "Main.java"], check=True, cwd=folder)
+    subprocess.run(["jar", "cf", "app.jar", "Main.class"], check=True, cwd=folder)
+    return folder / "app.jar"
+
+
+@pytest.mark.parametrize("way", ["old client", "rest", "stoker"])
+def test_a_jar_in_cluster_mode(cluster: Cluster, jar: Path, way: str) -> None:
+    """Our worker runs the driver, with its own Spark; it connects like any other."""
+    environment = spark_environment(cluster)
+    spark = Path(environment["SPARK_HOME"])
     conf = {**LET_IN, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.cores.max": "1"}
     options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
-    words = [
-        f"{spark}/bin/spark-submit",
-        "--master",
-        cluster.url,
-        "--deploy-mode",
-        "cluster",
-        "--driver-memory",
-        "512m",
-    ]
-    words += [*options, "--class", "Main", f"file:{tmp_path}/app.jar", "version="]
-    done = subprocess.run(
-        words, check=False, env=environment, capture_output=True, text=True, timeout=600, cwd=tmp_path
-    )
-    assert "is RUNNING" in done.stderr or "is FINISHED" in done.stderr, done.stderr
-    driver_id = next(word for word in done.stderr.split() if word.startswith("driver-"))
+    options += ["--driver-memory", "512m", "--class", "Main", f"file:{jar}", "version="]
+    if way == "stoker":
+        driver_id = cluster.cli("submit", *options).stdout.strip()
+    else:
+        is_rest = way == "rest"
+        url = f"spark://127.0.0.1:{cluster.properties['spark.master.rest.port']}" if is_rest else cluster.url
+        words = ["--master", url, "--deploy-mode", "cluster", "--conf", f"spark.master.rest.enabled={is_rest}".lower()]
+        done = subprocess.run(
+            [f"{spark}/bin/spark-submit", *words, *options],
+            check=False, env=environment, capture_output=True, text=True, timeout=600, cwd=jar.parent,
+        )  # fmt: skip
+        found = re.search(r"driver-\d{14}-\d{4}", done.stderr)
+        assert found, done.stderr
+        driver_id = found[0]
     cluster.wait_for(driver_id, "FINISHED", "FAILED", "ERROR", within=300)
-    assert f"version={job_version(spark)}" in cluster.cli("logs", driver_id).stdout
+    complaints = (cluster.work / driver_id / "stderr").read_text()
+    assert f"version={job_version(spark)}" in cluster.cli("logs", driver_id).stdout, complaints
+    assert SECRET not in complaints  # its first line is the command
 
 
 def job_version(spark: Path) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stoker.core.values import ApplicationDescription, Command, SparkProgram
-from stoker.engines.spark import find_home, spark_executor, version_of
+from stoker.engines.launch import Launch
+from stoker.engines.spark import any_home, find_home, java_properties, spark_executor, version_of
 from stoker.errors import Refused
 
 
@@ -26,6 +27,14 @@ def test_homes_side_by_side_are_told_apart_by_their_jars(tmp_path: Path) -> None
     assert find_home("4.3", [tmp_path]) == new  # a folder of homes
     assert find_home("4.2|3.5", [tmp_path]) == other
     assert find_home("4.3", [new], asked=str(other)) == other
+
+
+def test_a_program_that_may_need_a_spark_gets_its_own_release_or_the_newest(tmp_path: Path) -> None:
+    assert any_home([tmp_path]) is None
+    old, new = home(tmp_path / "a", "3.5.9"), home(tmp_path / "b", "4.3.10")
+    assert any_home([tmp_path]) == new
+    assert any_home([tmp_path], preferred="3.5.1") == any_home([tmp_path], preferred="3.5") == old
+    assert any_home([tmp_path], preferred="2.4.0") == new
 
 
 def test_a_missing_spark_names_what_to_install(tmp_path: Path) -> None:
@@ -67,3 +76,17 @@ def test_the_executors_command(tmp_path: Path) -> None:
         spark_executor(
             app, {}, memory_mib=1, homes=[there], environ={"JAVA_HOME": str(tmp_path)}, master_url="spark://m:1"
         )
+
+
+def test_secrets_are_not_on_the_command_line(tmp_path: Path) -> None:
+    java = tmp_path / "jre" / "bin" / "java"
+    options = ["-Dspark.a=1", '-Dspark.x.secret=s3"c\\r3t ', "-Dspark.fs.access.key=k"]
+    assert java_properties(options, str(java), tmp_path) == (options, {}), "Java 8 reads no files"
+    (tmp_path / "jre" / "lib").mkdir(parents=True)
+    (tmp_path / "jre" / "lib" / "modules").touch()
+    words, files = java_properties(options, str(java), tmp_path)
+    assert words == ["-Dspark.a=1", f"@{tmp_path}/.java-options"]
+    assert files == {".java-options": '"-Dspark.x.secret=s3\\"c\\\\r3t "\n"-Dspark.fs.access.key=k"\n'}
+    assert java_properties(options[:1], str(java), tmp_path) == (options[:1], {})
+    Launch([], {}, files).write_files(tmp_path)
+    assert (tmp_path / ".java-options").stat().st_mode & 0o777 == 0o600

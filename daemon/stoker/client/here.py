@@ -19,6 +19,7 @@ from stoker.client.terminal import say
 from stoker.config import ClientConfig
 from stoker.core.values import Artifact, DriverDescription
 from stoker.engines.driver import driver_launch
+from stoker.engines.spark import default_homes
 from stoker.errors import Refused
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -38,7 +39,9 @@ def run_here(options: Options, config: ClientConfig, environ: Mapping[str, str])
         folder = Path(name)
         for artifact in driver.artifacts:
             _place(artifact, folder / artifact.name, book)
-        launch = driver_launch(driver, folder, environ=environ, master_url=config.url)
+        homes = default_homes(environ.get("SPARK_HOME"))
+        launch = driver_launch(driver, folder, environ=environ, master_url=config.url, homes=homes)
+        launch.write_files(folder)
         argv = [_original(word, driver, folder, book) for word in launch.argv]
         return _supervise(argv, launch.env)
 

@@ -26,7 +26,8 @@ from stoker.core.values import DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError
 
 # What describes daemons, not the submission.
-_DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.", "spark.authenticate")
+_DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.")
+_AUTHENTICATE = "spark.authenticate"  # the daemons' as well, and a secret: only with programs that connect by it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,8 @@ class Options:
 
 def describe(options: Options, config: ClientConfig, book: FileBook) -> DriverDescription:
     """What to submit; its local files are in ``book``. Raises UsageError or ConfigError naming what is wrong."""
-    conf = submitted_conf({**config.properties, **(options.conf or {})})
     kind = program_kind(options.app)
+    conf = submitted_conf({**config.properties, **(options.conf or {})}, kind)
     main_class = _main_class(kind, options)
     if kind == "program":
         check_program(options.app)
@@ -91,10 +92,11 @@ def describe(options: Options, config: ClientConfig, book: FileBook) -> DriverDe
         raise UsageError(str(error)) from None
 
 
-def submitted_conf(properties: Mapping[str, str]) -> dict[str, str]:
+def submitted_conf(properties: Mapping[str, str], kind: DriverKind) -> dict[str, str]:
     """The properties that go with a submission: ``spark.*``, but not the daemons'."""
+    left = _DAEMONS if kind == "jar" else (*_DAEMONS, _AUTHENTICATE)
     return {
-        name: value for name, value in properties.items() if name.startswith("spark.") and not name.startswith(_DAEMONS)
+        name: value for name, value in properties.items() if name.startswith("spark.") and not name.startswith(left)
     }
 
 

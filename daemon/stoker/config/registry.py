@@ -160,6 +160,8 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.driver.cores", _whole(0), 1, "cores of the driver; 0: it only waits for others", "1"),
         Known("spark.driver.memory", types.parse_memory, 1024, "memory of the driver", "1g"),
         Known("spark.driver.supervise", types.parse_bool, False, "restart the driver when it fails", "true"),
+        Known("spark.stoker.spark.release", str, "",
+              "of the Spark that a submitted jar was made for; without it, or when it is not there, the newest", "3.5"),
         Known("spark.stoker.driver.maxRestarts", _whole(-1), -1,
               "restarts of a supervised driver after failures; -1: no limit", "10"),
     )

@@ -73,6 +73,9 @@ class Artifact(Value, frozen=True):
         _check_texts(f"artifact {self.name!r}", (self.name, self.url))
 
 
+RELEASE_PROPERTY = "spark.stoker.spark.release"  # in a driver's conf: of the Spark its jar was made for, as ``4.3.0``
+
+
 class SparkProgram(Value, frozen=True):
     """What an executor of an unmodified Spark application needs besides its command, whose first word is then a Java
     class. ``release`` says which Spark must be on the worker (``4.3``, or ``4.2|4.1`` where either may be meant);

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stoker.core.values import DriverDescription
+from stoker.core.values import RELEASE_PROPERTY, DriverDescription
 from stoker.engines.launch import Launch
-from stoker.engines.spark import find_java
+from stoker.engines.spark import any_home, find_java, java_properties
 
 # Runs one entry point, ``module`` or ``module:function``, of what is on PYTHONPATH; the rest of argv is the program's.
 _ENTRY_POINT = (
@@ -26,9 +26,10 @@ def driver_launch(
     environ: Mapping[str, str],
     master_url: str,
     worker_url: str = "",
+    homes: Sequence[Path] = (),
 ) -> Launch:
-    """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits. Raises Refused when
-    this machine cannot run it."""
+    """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits, ``homes`` where
+    a jar finds Spark's classes (all else it must bring along). Raises Refused when this machine cannot run it."""
     main = str(folder / driver.main)
     args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
     env = {**environ, "MASTER": master_url}
@@ -38,7 +39,8 @@ def driver_launch(
     if driver.kind == "program":
         return Launch([main, *args], env)
     if driver.kind == "jar":
-        return Launch([*_java(driver, folder, env), *args], env)
+        java, files = _java(driver, folder, env, homes)
+        return Launch([*java, *args], env, files)
     python = env.get("PYSPARK_PYTHON") or driver.conf.get("spark.pyspark.python") or sys.executable
     env.setdefault("PYTHONUNBUFFERED", "1")
     if driver.kind == "archive" and (driver.main_class or driver.main.endswith(".whl")):
@@ -51,11 +53,22 @@ def driver_launch(
     return Launch([*words, *args], env)
 
 
-def _java(driver: DriverDescription, folder: Path, env: Mapping[str, str]) -> list[str]:
-    class_path = os.pathsep.join(str(folder / name) for name in (driver.main, *driver.jars))
-    properties = [f"-D{name}={value}" for name, value in sorted(driver.conf.items()) if name.startswith("spark.")]
+def _java(
+    driver: DriverDescription, folder: Path, env: dict[str, str], homes: Sequence[Path]
+) -> tuple[list[str], dict[str, str]]:
+    """The words up to the main class, and the files they refer to."""
+    class_path = [str(folder / name) for name in (driver.main, *driver.jars)]
+    spark = any_home(homes, preferred=driver.conf.get(RELEASE_PROPERTY, ""))
+    if spark is not None:
+        class_path.append(f"{spark}/jars/*")
+        env["SPARK_HOME"] = str(spark)
+    conf = {"spark.master": env["MASTER"], **driver.conf}
+    words = [f"-D{name}={value}" for name, value in sorted(conf.items()) if name.startswith("spark.")]
+    java = find_java(env)
+    properties, files = java_properties(words, java, folder)
     heap = [f"-Xmx{driver.memory_mib}m"] if driver.memory_mib else []
-    return [find_java(env), "-cp", class_path, *heap, *driver.java_options, *properties, driver.main_class]
+    words = [java, "-cp", os.pathsep.join(class_path), *heap, *driver.java_options, *properties, driver.main_class]
+    return words, files
 
 
 def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,9 @@ from stoker.errors import Refused
 SECRET = "_SPARK_AUTH_SECRET"  # noqa: S105 - where Spark's own worker puts spark.authenticate.secret for executors
 _WRAPPER = "org.apache.spark.deploy.worker.DriverWrapper"
 _SUBMIT = "org.apache.spark.deploy.SparkSubmit"
+_PROPERTIES = ".spark.properties"
+_OPTIONS = ".java-options"
+_SECRETS = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)  # Spark's spark.redaction.regex
 _CORE = re.compile(r"spark-core_[0-9.]+-([0-9]+)\.([0-9]+)\.([0-9]+)(.*)\.jar")
 
 
@@ -73,20 +76,45 @@ def spark_driver(
     home = find_home(spark.release, homes)
     words = [fill(word, {"WORKER_URL": worker_url, "USER_JAR": jar}) for word in driver.args]
     main_class = driver.main_class
+    files: dict[str, str] = {}
     if main_class == _WRAPPER and len(words) > 2:
-        spark, properties = _apart(spark)
+        spark, files = _apart(spark)
         main_class = _SUBMIT
-        words = ["--deploy-mode", "client", *properties, "--class", words[2], jar, *words[3:]]
+        properties = str(folder / _PROPERTIES)
+        words = ["--deploy-mode", "client", "--properties-file", properties, "--class", words[2], jar, *words[3:]]
     argv = java_command(spark, home, env, memory_mib=driver.memory_mib, main_class=main_class, jars=[jar])
-    return Launch([*argv, *words], env)
+    return Launch([*argv, *words], env, files)
 
 
-def _apart(spark: SparkProgram) -> tuple[SparkProgram, list[str]]:
-    """Spark's properties, taken out of the JVM's options, as options of ``SparkSubmit``."""
+def _apart(spark: SparkProgram) -> tuple[SparkProgram, dict[str, str]]:
+    """Spark's properties, taken out of the JVM's options, as the properties file of ``SparkSubmit``: secrets may be among
+    them."""
     own = [option for option in spark.java_options if option.startswith("-Dspark.")]
     others = tuple(option for option in spark.java_options if option not in own)
-    confs = [word for option in own for word in ("--conf", option.removeprefix("-D"))]
-    return msgspec.structs.replace(spark, java_options=others), confs
+    lines = [_property_line(option.removeprefix("-D")) for option in own]
+    return msgspec.structs.replace(spark, java_options=others), {_PROPERTIES: "".join(lines)}
+
+
+def _property_line(setting: str) -> str:
+    """``name=value`` as java.util.Properties reads it."""
+    name, _, value = setting.partition("=")
+    return f"{_escaped(name)}={_escaped(value)}\n"
+
+
+def _escaped(text: str) -> str:
+    controls = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
+    return "".join(controls.get(c) or (f"\\{c}" if c in "\\ :=#!" else c) for c in text)
+
+
+def java_properties(options: Sequence[str], java: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """``-Dname=value`` options as words for ``java``, and the files they refer to: one with those that Spark takes for
+    secrets, unless this is Java 8, which reads none."""
+    secret = [option for option in options if _SECRETS.search(option.partition("=")[0])]
+    if not secret or not (Path(java).resolve().parents[1] / "lib" / "modules").exists():
+        return list(options), {}
+    lines = ['"' + option.replace("\\", "\\\\").replace('"', '\\"') + '"\n' for option in secret]
+    public = [option for option in options if option not in secret]
+    return [*public, f"@{folder / _OPTIONS}"], {_OPTIONS: "".join(lines)}
 
 
 def java_command(
@@ -130,6 +158,15 @@ def find_home(release: str, homes: Sequence[Path], *, asked: str = "") -> Path:
         f"there is no Spark {wanted} on this worker (there is: {here}): install it and name its folder in"
         " spark.stoker.spark.home"
     )
+
+
+def any_home(homes: Sequence[Path], *, preferred: str = "") -> Path | None:
+    """For a program that may need a Spark: the newest of the release ``preferred`` (``4.3.0`` or ``4.3``), else the newest
+    there is; None when there is none."""
+    found = {home: version for home in _candidates(homes) if (version := version_of(home)) is not None}
+    wanted = preferred.split(".")[:2]
+    fitting = {home for home, version in found.items() if [str(version[0]), str(version[1])] == wanted}
+    return max(fitting or found, key=lambda home: found[home], default=None)
 
 
 def _candidates(homes: Iterable[Path]) -> Iterator[Path]:

@@ -233,7 +233,8 @@ class WorkerDaemon:
         try:
             local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
             launch = self._launcher.launch(job, folder, master_url, local_dirs)
-        except StokerError as error:
+            launch.write_files(folder)
+        except (StokerError, OSError) as error:
             self._core.could_not_start(job.key, Exit(reason=str(error)), _now())
             return
         is_executor = isinstance(job, ExecutorJob)

@@ -38,13 +38,14 @@ class Launcher:
             _make_executable(folder / job.driver.main)
         make = driver_launch
         if job.driver.spark is not None:
-            make = functools.partial(spark_driver, homes=self._spark_homes(), secret=self._config.spark_secret)
+            make = functools.partial(spark_driver, secret=self._config.spark_secret)
         launch = make(
             job.driver,
             folder,
             environ=self._environ,
             master_url=master_url,
             worker_url=self._worker_url,
+            homes=self._spark_homes() if job.driver.kind == "jar" else (),
         )
         query = f"driverId={job.driver_id}"
         launch.env["SPARK_DRIVER_LOG_URL_STDOUT"] = f"{self._logs}?{query}&logType=stdout"

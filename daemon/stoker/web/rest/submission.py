@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from stoker.config.types import parse_bool, parse_integer, parse_memory
-from stoker.core.values import Artifact, DriverDescription, DriverKind
+from stoker.core.values import RELEASE_PROPERTY, Artifact, DriverDescription, DriverKind
 from stoker.errors import UsageError
 from stoker.web.rest.protocol import CreateSubmission, MalformedRequest
 
@@ -57,6 +57,8 @@ def describe(
     files = _artifacts(conf.get("spark.files", ""))
     if is_python:
         env.setdefault("PYSPARK_SUBMIT_ARGS", _submit_args(conf))
+    else:
+        conf.setdefault(RELEASE_PROPERTY, request.clientSparkVersion or "")
     try:
         return DriverDescription(
             kind=_kind(main.name) if is_python else "jar",
