@@ -1,7 +1,14 @@
 """Stoker: Spark-standalone clusters in Python, run by Ansible."""
 
+from __future__ import annotations
+
 import os.path
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stoker.client.connect import App
 
 __version__ = "0.1.0"
 
@@ -9,3 +16,10 @@ __version__ = "0.1.0"
 # be seen to have arrived. Elsewhere the version.
 _folder, _name = os.path.split(sys.prefix)
 RELEASE = _name if _folder.endswith("/releases") and _name.startswith(f"{__version__}-") else __version__
+
+
+def connect(master: str | None = None, *, name: str = "", conf: Mapping[str, object] | None = None) -> App:
+    """An application of the cluster, for Dask, Ray or a pool: docs/python.md, and ``stoker.client.connect``."""
+    from stoker.client.connect import connect  # noqa: PLC0415 - daemons import this package, and stay small
+
+    return connect(master, name=name, conf=conf)

@@ -1,0 +1,73 @@
+"""What an engine of Python programs is told, and what it may ask of its application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from stoker.core.application_events import Executor
+from stoker.core.values import UNLIMITED, Command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What an application asks for: ``spark.cores.max``, ``spark.executor.*``, ``spark.dynamicAllocation.*`` and the like.
+
+    ``max_cores`` None: what the cluster gives. ``memory_mib`` is that of each executor. ``dynamic``: as many executors as
+    there is work for, from ``initial``, between ``least`` and ``most``. ``python`` is the executors' interpreter (``""``:
+    see ``engines.python``); ``env`` goes to them; ``host`` and ``port`` (0: any) are where this side listens.
+    """
+
+    host: str
+    port: int = 0
+    max_cores: int | None = None
+    cores: int = 1
+    memory_mib: int = 1024
+    dynamic: bool = False
+    least: int = 0
+    initial: int = 0
+    most: int = UNLIMITED
+    python: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def executor_limit(self) -> int:
+        """How many executors are wanted at first."""
+        return max(self.initial, self.least) if self.dynamic else UNLIMITED
+
+
+class Grants(Protocol):
+    """An application's executors, as its master grants them."""
+
+    @property
+    def executors(self) -> tuple[Executor, ...]: ...
+
+    def request_executors(self, limit: int) -> None: ...
+
+    def kill_executors(self, executor_ids: Iterable[int]) -> None: ...
+
+
+class Engine(Protocol):
+    """An engine's own scheduler, listening beside the driver. ``label`` is its name for people, ``address`` where its
+    workers, which are the executors, connect to."""
+
+    label: str
+    address: str
+    ui_url: str
+
+    def command(self) -> Command:
+        """What an executor runs."""
+        ...
+
+    def attach(self, grants: Grants) -> None:
+        """The application runs: scaling asks its master from now on."""
+        ...
+
+    def fail(self, reason: str) -> None:
+        """There will be no executors any more: whoever waits for results hears why."""
+        ...
+
+    def close(self) -> None:
+        """End it. May be called twice."""
+        ...

@@ -1,0 +1,36 @@
+"""Drivers of applications: Python programs run against a cluster, as a user would start them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.cluster import Cluster
+
+
+def start_program(cluster: Cluster, text: str, *, name: str = "program.py", env: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
+    """The running process; it ends with the test's ``with``."""
+    path = Path(cluster.script(name, text))
+    return subprocess.Popen(
+        [sys.executable, str(path)],
+        env={**cluster.environ, "MASTER": cluster.url, "STOKER_DEBUG": "", **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cluster.home,
+    )
+
+
+def run_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = None, timeout: float = 60) -> str:
+    """Its output; an AssertionError with everything it said if it failed."""
+    with start_program(cluster, text, env=env) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"the program does not end: {process.communicate()}") from None
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert "Traceback" not in err, err
+    return str(out)
