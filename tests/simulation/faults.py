@@ -33,6 +33,8 @@ class Faults:
         cluster.store.is_full, cluster.disk.slowest = False, 0.004
         for node in (*cluster.masters, *cluster.workers, *cluster.clients):
             node.crash_in = node.freeze_in = None
+        for master in cluster.masters:
+            master.hangs_when_elected = 0.0
 
     def _supervise(self) -> None:
         """What died is started again, sooner or later; at once when the faults are over."""
@@ -97,6 +99,14 @@ class Faults:
             node.freeze_in = (self.rng.randint(0, 12), seconds)
         else:
             node.freeze(seconds)
+
+    def hang_new_master(self) -> None:
+        """The leader stops, and the next one hangs in the middle of its recovery."""
+        leader = next((master for master in self.cluster.masters if master.core is not None), None)
+        if leader is not None:
+            for master in self.cluster.masters:
+                master.hangs_when_elected = self._until_the_end(self.rng.choice((5.0, 30.0, 100.0)))
+            leader.stop()
 
     def kill_application(self) -> None:
         if self.cluster.applications:
@@ -170,6 +180,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "power_off": Faults.power_off,
     "freeze_master": Faults.freeze_master,
     "freeze_worker": Faults.freeze_worker,
+    "hang_new_master": Faults.hang_new_master,
     "kill_application": Faults.kill_application,
     "kill_client": Faults.kill_client,
     "cut": Faults.cut,

@@ -56,6 +56,7 @@ class Master(Node):
         super().__init__(world, network, host, host.name)
         self.address = f"{host.name}:7077"
         self.core: core.MasterCore | None = None  # while it leads
+        self.hangs_when_elected = 0.0  # for how many seconds, in the middle of its recovery
         self._policy, self._store, self._ensemble, self._durable = policy, store, ensemble, durable
         self._checks, self._disk = checks, disk
         self._session: Session | None = None
@@ -204,6 +205,9 @@ class Master(Node):
         effects = leading.recover(read_records(self._engine), self.now())
         self.core = leading
         self._checks.leads(self, epoch)
+        if self.hangs_when_elected:
+            self.freeze_in = (self.world.rng.randint(0, 3), self.hangs_when_elected)
+            self.hangs_when_elected = 0.0
         yield from self._release(effects)
         leading.invite(self._waiting)
 

@@ -13,7 +13,8 @@ from stoker.core import applications, drivers, executor_reports, recovery, worke
 from stoker.core.books import Books
 from stoker.core.context import Context
 from stoker.core.effects import Batch, Effect, Persist, Send, batch_of
-from stoker.core.messages import DriverStateAck, ExecutorStateAck, LaunchDriver
+from stoker.core.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
+from stoker.core.own_time import OwnTime
 from stoker.core.queue import DriverQueue
 from stoker.core.worker import WorkerCore
 from tests.simulation import master
@@ -327,6 +328,17 @@ def no_replacement() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def own_sleep() -> Iterator[None]:
+    """A master takes the time in which it did not run for the silence of others, of workers about to register, too."""
+
+    def ask(ctx: Context, peer: bytes, worker_id: str) -> None:
+        ctx.send(peer, Reconnect(epoch=ctx.epoch))
+
+    with patch.object(OwnTime, "at", lambda self, now, due: now), patch.object(workers, "ask_to_register", ask):
+        yield
+
+
 # Which faults bring it out; () for those of the seeds themselves.
 MUTANTS: dict[Mutation, tuple[str, ...]] = {
     skip_fence: ("expire_session", "freeze_master"),
@@ -352,4 +364,5 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     forgotten_kill: (),
     orphaned_executors: (),
     no_replacement: (),
+    own_sleep: ("hang_new_master", "reset"),
 }

@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.run import run
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 600
+SEEDS = 1000
 
 
 def simulate(*arguments: str, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:

@@ -47,6 +47,15 @@ def running(bench: Bench, **more: object) -> tuple[str, LaunchDriver]:
     return driver_id, launch
 
 
+def test_driver_that_asks_for_no_core_runs_where_none_is_free(bench: Bench) -> None:
+    bench.worker("w1", cores=1)
+    bench.submit(cores=1)
+    coreless = bench.submit(cores=0)
+    waiting = bench.submit(cores=1)
+    assert [launch.driver_id for launch in bench.take_all("w1", LaunchDriver)][1:] == [coreless]
+    assert state(bench, waiting) is DriverState.SUBMITTED
+
+
 def test_a_repeated_watched_submission_tells_how_it_stands(bench: Bench) -> None:
     """The answer to the first was lost with a master; meanwhile the driver may have changed, or ended, for good."""
     bench.worker("w1")

@@ -84,6 +84,7 @@ class Books:
 
     def __init__(self) -> None:
         self.workers: dict[str, Worker] = {}
+        self.with_free_cores: dict[str, Worker] = {}  # those of them: a pass over a full cluster looks at none
         self.worker_of_peer: dict[bytes, str] = {}
         self.worker_at: dict[tuple[str, int], str] = {}  # (host, port) -> id
         self.successor: dict[str, str] = {}  # id of a restarted worker -> its new id, to find old logs
@@ -161,10 +162,12 @@ class Books:
     def add_worker(self, worker: Worker) -> None:
         self.workers[worker.record.id] = worker
         self.worker_at[(worker.record.host, worker.record.port)] = worker.record.id
+        self._sort_in(worker)
 
     def drop_worker(self, worker: Worker) -> None:
         record = worker.record
         self.workers.pop(record.id, None)
+        self.with_free_cores.pop(record.id, None)
         if self.worker_at.get((record.host, record.port)) == record.id:
             del self.worker_at[(record.host, record.port)]
         self.unbind_worker(worker)
@@ -182,8 +185,7 @@ class Books:
     def place_driver(self, driver: Driver, worker: Worker) -> None:
         description = driver.record.description
         worker.drivers.add(driver.record.id)
-        worker.cores_used += description.cores
-        worker.memory_used += description.memory_mib
+        self._charge(worker, description.cores, description.memory_mib)
 
     def release_driver(self, driver: Driver) -> None:
         """Take the driver's resources off its worker; nothing happens when it holds none."""
@@ -192,23 +194,21 @@ class Books:
         worker = self.workers.get(driver.record.attempts[-1].worker_id)
         if worker is not None and driver.record.id in worker.drivers:
             worker.drivers.discard(driver.record.id)
-            worker.cores_used -= driver.record.description.cores
-            worker.memory_used -= driver.record.description.memory_mib
+            description = driver.record.description
+            self._charge(worker, -description.cores, -description.memory_mib)
 
     def condemn(self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int) -> None:
         """A process on that worker is being killed and belongs to nobody any more, but still holds its resources."""
         if key not in worker.dying:
             worker.dying[key] = (cores, memory_mib)
-            worker.cores_used += cores
-            worker.memory_used += memory_mib
+            self._charge(worker, cores, memory_mib)
 
     def bury(self, worker: Worker, key: tuple[str, int]) -> bool:
         """The condemned process has ended; False if there was none."""
         held = worker.dying.pop(key, None)
         if held is None:
             return False
-        worker.cores_used -= held[0]
-        worker.memory_used -= held[1]
+        self._charge(worker, -held[0], -held[1])
         return True
 
     def place_executor(self, app: App, executor: ExecutorRecord, worker: Worker) -> None:
@@ -216,8 +216,7 @@ class Books:
         app.cores_granted += executor.cores
         app.view = None
         worker.executors.add((executor.app_id, executor.id))
-        worker.cores_used += executor.cores
-        worker.memory_used += executor.memory_mib
+        self._charge(worker, executor.cores, executor.memory_mib)
 
     def release_executor(self, app: App, executor: ExecutorRecord) -> None:
         app.executors.pop(executor.id, None)
@@ -227,8 +226,19 @@ class Books:
         worker = self.workers.get(executor.worker_id)
         if worker is not None and (executor.app_id, executor.id) in worker.executors:
             worker.executors.discard((executor.app_id, executor.id))
-            worker.cores_used -= executor.cores
-            worker.memory_used -= executor.memory_mib
+            self._charge(worker, -executor.cores, -executor.memory_mib)
+
+    def _charge(self, worker: Worker, cores: int, memory_mib: int) -> None:
+        worker.cores_used += cores
+        worker.memory_used += memory_mib
+        self._sort_in(worker)
+
+    def _sort_in(self, worker: Worker) -> None:
+        worker_id = worker.record.id
+        if worker.cores_free > 0 and self.workers.get(worker_id) is worker:
+            self.with_free_cores[worker_id] = worker
+        else:
+            self.with_free_cores.pop(worker_id, None)
 
 
 def _stamp(wall: float) -> str:

@@ -87,6 +87,10 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     if executor is None and not (_is_news(app, report) if report.state.is_final else _has_room(app, report)):
         _refuse(ctx, worker, report)
         return
+    if executor is not None and _is_as_booked(executor, worker, report):
+        assert worker.peer is not None
+        app.launched_via[executor.id] = worker.peer
+        return
     executor = _bind(ctx, app, executor, worker, report)
     if report.state.is_final:
         ended(ctx, app, executor, report.state, report.exit)
@@ -107,6 +111,13 @@ def _is_news(app: App, report: ExecutorReport) -> bool:
     """It ended, as part of a finite application's share, while there was no master to book it."""
     booked = any(executor.id == report.executor_id for executor in app.removed)
     return app.taken_over and app.record.description.finite and not booked
+
+
+def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorReport) -> bool:
+    """Nothing to record, and nothing to tell its application that it is not told when it registers: most reports after
+    a fail-over are of this kind."""
+    booked = (executor.worker_id, executor.state, executor.pid, executor.cores, executor.memory_mib)
+    return booked == (worker.record.id, report.state, report.pid, report.cores, report.memory_mib)
 
 
 def _has_room(app: App, report: ExecutorReport) -> bool:

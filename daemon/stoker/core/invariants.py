@@ -18,6 +18,7 @@ def violations(books: Books) -> list[str]:
     found: list[str] = []
     for worker in books.workers.values():
         found.extend(_worker(books, worker))
+    found.extend(_free(books))
     found.extend(_connections(books))
     found.extend(_drivers(books))
     found.extend(_applications(books))
@@ -50,6 +51,12 @@ def _worker(books: Books, worker: Worker) -> Iterator[str]:
         yield f"{record.id} counts {counted} as used, a recount says {cores} and {memory}"
     if cores > record.cores or memory > record.memory_mib:
         yield f"{record.id} is over-committed: {cores}/{record.cores} cores, {memory}/{record.memory_mib} MiB"
+
+
+def _free(books: Books) -> Iterator[str]:
+    found = {worker_id for worker_id, worker in books.workers.items() if worker.cores_free > 0}
+    for worker_id in sorted(found ^ books.with_free_cores.keys()):
+        yield f"{worker_id} is {'not ' if worker_id in found else ''}among the workers with free cores"
 
 
 def _connections(books: Books) -> Iterator[str]:

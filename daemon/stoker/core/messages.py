@@ -30,8 +30,9 @@ from stoker.core.values import (
 Stream = Literal["stdout", "stderr"]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True):
-    """Base of all messages; the class name is the tag on the wire."""
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
+    """Base of all messages; the class name is the tag on the wire. Like values and records none can be part of a cycle, so
+    the garbage collector need not walk over them: a large cluster has millions."""
 
 
 # --- worker -> master ----------------------------------------------------------------------------------------------

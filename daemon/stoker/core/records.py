@@ -12,7 +12,7 @@ from stoker.core.states import ApplicationState, DriverState, ExecutorState, Wor
 from stoker.core.values import ApplicationDescription, DrainMark, DriverDescription, Exit
 
 
-class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Base of persisted records."""
 
 

@@ -18,9 +18,12 @@ def schedule(ctx: Context) -> None:
     hungry = [app for app in books.apps.values() if _wants_executors(ctx, app)]
     if not books.queue and not hungry:
         return
+    # An executor needs a core, and so does all but the rare driver that asks for none.
+    is_coreless = any(shape.cores < 1 for shape in books.queue.shapes())
+    candidates = books.workers if is_coreless else books.with_free_cores
     offers = [
         Offer(worker_id, worker.cores_free, worker.memory_free)
-        for worker_id, worker in books.workers.items()
+        for worker_id, worker in candidates.items()
         if worker.is_usable
     ]
     if books.queue:

@@ -43,7 +43,7 @@ class Now(NamedTuple):
     wall: float
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Base of immutable values."""
 
 
