@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from email.message import Message
 
 from stoker.core.snapshot import ClusterView
 from stoker.core.states import DriverState
@@ -100,7 +101,9 @@ class _Browsers:
     def __init__(self, port: int, count: int, *, every: float) -> None:
         self._connections = [http.client.HTTPConnection(HOST, port, timeout=20) for _ in range(count)]
         self._tags = [""] * count
+        self._cookies = [""] * count
         self._since = ""
+        self._every = every
         self._pause = every / count
         self._charts_every = max(1, round(CHARTS / every))
         self._stop = threading.Event()
@@ -128,17 +131,20 @@ class _Browsers:
             turn += 1
 
     def _look(self, number: int) -> None:
-        headers = {"If-None-Match": self._tags[number]} if self._tags[number] else {}
-        tag = self._ask(number, "/", headers)
-        self._tags[number] = tag or self._tags[number]
+        headers = {"If-None-Match": self._tags[number], "Cookie": self._cookies[number]} if self._tags[number] else {}
+        found = self._ask(number, "/", headers)
+        self._tags[number] = found.get("ETag", self._tags[number])
+        if "Set-Cookie" in found:
+            self._cookies[number] = found["Set-Cookie"].partition(";")[0]
+        self._pause = max(self._every, float(found["Look-After"])) / len(self._connections)
 
-    def _ask(self, number: int, path: str, headers: dict[str, str]) -> str:
+    def _ask(self, number: int, path: str, headers: dict[str, str]) -> Message:
         connection = self._connections[number]
         connection.request("GET", path, headers={"Connection": "keep-alive", **headers})
         response = connection.getresponse()
         response.read()
         assert response.status in {200, 304}, response.status
-        return response.headers.get("ETag", "")
+        return response.headers
 
 
 def _timed(port: int, path: str) -> float:

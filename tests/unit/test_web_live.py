@@ -98,6 +98,20 @@ def test_bodies_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(pages._bodies) == ["8", "9"]
 
 
+def test_many_browsers_each_look_less_often() -> None:
+    audience = live.Audience()
+    assert audience.pace("first", 0.0) < 1
+    for number in range(199):
+        pace = audience.pace(str(number), 0.0)
+    assert pace == audience.pace("first", 1.0) == 200 / live.LOOKS
+    for number in range(2000):
+        pace = audience.pace(str(number), 1.0)
+    assert pace == live.SLOWEST, "nobody can stop the others' pages"
+    assert audience.pace("first", 2 + live.SEEN_FOR) < 1, "the others are gone"
+    site = Site(cluster_view())
+    assert float(site.browser.get("/").headers["Look-After"]) < 1
+
+
 # --- tables ---
 
 

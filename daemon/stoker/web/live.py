@@ -20,6 +20,9 @@ from stoker.core.waiting import Waiting
 from stoker.web.spark_json import alive_workers, spark_state
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each
+LOOKS = 40.0  # a second, of all browsers together: with more of them each looks less often
+SLOWEST = 10.0  # seconds between two looks, however many look
+SEEN_FOR = 15.0  # seconds after which a browser that has not looked is gone
 BODY_AGE = 5.0  # seconds a body is sent for: durations in it are of when it was made
 
 
@@ -57,6 +60,23 @@ class Scene:
     @cached_property
     def app_states(self) -> Counter[str]:
         return Counter(app.state.value for app in self.cluster.active_apps)
+
+
+class Audience:
+    """How often each browser should look, so that all of them together stay within ``LOOKS``."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def pace(self, browser: str, now: float) -> float:
+        """Seconds until ``browser`` should look again, at least. ``now`` is ``time.monotonic``."""
+        with self._lock:
+            self._seen.pop(browser, None)
+            self._seen[browser] = now  # last, so the first are those to forget
+            while (first := next(iter(self._seen.items())))[1] < now - SEEN_FOR:
+                del self._seen[first[0]]
+            return min(len(self._seen) / LOOKS, SLOWEST)
 
 
 class LivePages:

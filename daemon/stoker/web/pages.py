@@ -17,7 +17,7 @@ from stoker.web.access.policy import Access, who
 from stoker.web.common import as_json
 from stoker.web.csrf import Csrf
 from stoker.web.listing import Listing
-from stoker.web.live import LivePages, Scene
+from stoker.web.live import Audience, LivePages, Scene
 from stoker.web.tables import ACTIVE_APPS, ACTIVE_DRIVERS, COMPLETED_APPS, COMPLETED_DRIVERS, WORKERS
 from stoker.web.timeline import app_timeline, driver_timeline
 
@@ -68,6 +68,8 @@ def add_pages(
 
 
 def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageMaker:
+    audience = Audience()
+
     def page(template: str, scene: Scene, make: Callable[[], dict[str, Any]], *, also: object = "") -> Response:
         token = csrf.token()
 
@@ -85,6 +87,7 @@ def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> Page
             )
 
         response = live.answer(scene, body, visitor=f"{who()}", also=also)
+        response.headers["Look-After"] = f"{audience.pace(token, time.monotonic()):.1f}"
         return csrf.give(response, token)
 
     return page

@@ -10,6 +10,7 @@
   const offline = document.getElementById("offline");
   let etag = "";
   let wait = QUICKEST;
+  let pace = 0; // milliseconds the server wants between two looks, when many look
   let timer = 0;
   let asked = 0; // numbers requests: an answer that was overtaken is dropped
   let skew = 0; // milliseconds the server's clock is ahead
@@ -25,7 +26,7 @@
     if (number !== asked) return;
     if (answer) take(answer.response, answer.text, fresh);
     else lost("It does not answer");
-    if (main.hasAttribute("data-live") && !document.hidden) timer = setTimeout(look, wait * (0.9 + 0.2 * Math.random()));
+    if (main.hasAttribute("data-live") && !document.hidden) timer = setTimeout(look, Math.max(wait, pace) * (0.9 + 0.2 * Math.random()));
   }
 
   async function request(url) {
@@ -105,6 +106,7 @@
   function found(response) {
     since = null;
     offline.hidden = true;
+    pace = 1000 * Number(response.headers.get("Look-After") ?? 0);
     const date = Date.parse(response.headers.get("Date") ?? "");
     const ahead = date - Date.now();
     if (!Number.isNaN(ahead)) skew = Math.abs(ahead) > 2000 ? ahead : 0; // the header has whole seconds
