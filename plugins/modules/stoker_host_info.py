@@ -70,7 +70,7 @@ def _pid_files(folder: str) -> list[dict]:
     for path in sorted(glob.glob(os.path.join(folder, "stoker-*.pid"))):
         try:
             with open(path) as file:
-                pid, started = file.read().split()
+                pid, started = file.read().split()[:2]
         except (OSError, ValueError):
             continue
         alive = int(pid) if _start_time(int(pid)) == started else 0

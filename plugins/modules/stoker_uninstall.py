@@ -145,7 +145,7 @@ def _running(pid_dir: str) -> str:
     for path in sorted(glob.glob(os.path.join(pid_dir, "stoker-*.pid"))):
         try:
             with open(path) as file:
-                pid, started = file.read().split()
+                pid, started = file.read().split()[:2]
             with open(f"/proc/{int(pid)}/stat") as file:
                 fields = file.read().rsplit(")", 1)[1].split()
         except (OSError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from plugins.modules.stoker_logs import redacted
+from plugins.modules.stoker_uninstall import _running as running
 from tests.ansible.test_playbooks import Site, changed, site  # noqa: F401 - a fixture
 from tests.support.wait import wait_until
 
@@ -52,6 +54,9 @@ def test_status_and_logs_also_without_a_master(site: Site) -> None:  # noqa: F81
     wait_until(lambda: workers(site)[0]["running"] == 1, what=f"{job} runs")
     shown = site.play("status").stdout
     assert "ALIVE (leader)" in shown and "1 workers alive, 1 drivers" in shown
+    assert all(re.search(rf"^localhost +{name} +running ", shown, re.MULTILINE) for name in ("master", "worker-1")), (
+        shown
+    )
 
     into = site.home / "collected"
     site.play("collect-logs", "-e", f"dest={into}")
@@ -65,6 +70,13 @@ def test_status_and_logs_also_without_a_master(site: Site) -> None:  # noqa: F81
     os.kill(site.pid("master"), signal.SIGKILL)
     down = fails(site, "status")
     assert "No master answers" in down and "failed" in down
+
+
+def test_a_running_daemon_is_not_uninstalled(site: Site, tmp_path: Path) -> None:  # noqa: F811
+    site.play("start-all")
+    assert running(str(site.home / "state" / "run")) in ("stoker-master", "stoker-worker-1")
+    site.play("stop-all")
+    assert running(str(site.home / "state" / "run")) == ""
 
 
 def test_remove_worker_and_uninstall(site: Site) -> None:  # noqa: F811
