@@ -41,6 +41,10 @@ options:
   wait:
     description: Wait until the driver has ended, and fail when it failed. Not with O(name), which is for services.
     type: bool
+  admin:
+    description: Kill with the host's admin key, which may end everybody's jobs. Hosts with a master have one.
+    type: bool
+    default: false
   command:
     description: The C(stoker) program.
     type: path
@@ -127,7 +131,8 @@ def _kill(module: AnsibleModule) -> None:
     else:
         jobs = _named(_ask(module), name, "active_drivers", "active_apps")
     if jobs and not module.check_mode:
-        code, _, err = _stoker(module, "kill", *jobs)
+        admin = ["--admin"] if module.params["admin"] else []
+        code, _, err = _stoker(module, "kill", *admin, *jobs)
         if code != 0:
             module.fail_json(msg=err.strip() or f"stoker kill exited with {code}", rc=code)
     module.exit_json(changed=bool(jobs), id=job or (jobs[0] if jobs else ""), ids=jobs)
@@ -158,6 +163,7 @@ def main() -> None:
             "args": {"type": "list", "elements": "str", "default": []},
             "options": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "bool"},
+            "admin": {"type": "bool", "default": False},
             "command": {"type": "path", "default": "stoker"},
             "environment": {"type": "dict", "default": {}},
             "master": {"type": "str"},
