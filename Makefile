@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 
-.PHONY: help start stop test lint bench simulate spark-matrix vendor lock clean
+.PHONY: help start stop test molecule lint bench simulate spark-matrix vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -37,6 +37,10 @@ test: lint ## lint, then all tests
 
 spark-matrix: $(VENV)/.tests ## every release of Spark on the gateway at once (downloads 2 GB, once)
 	@pytest tests/matrix/versions.py
+
+molecule: $(VENV)/.tests ## roles and a cluster on hosts in containers; needs root and podman
+	@scripts/test-needs
+	@pytest tests/molecule
 
 bench: $(VENV)/.tests ## measure; see tests/bench/README.md
 	@python -m tests.bench

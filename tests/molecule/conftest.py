@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.hosts import own_hosts, sweep
 from tests.support.podman import cannot_run
 
 
@@ -11,3 +12,5 @@ from tests.support.podman import cannot_run
 def containers_can_run() -> None:
     if reason := cannot_run():
         pytest.skip(reason)
+    own_hosts()
+    sweep()

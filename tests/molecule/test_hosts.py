@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import Host, Hosts, running_hosts
+from tests.support.hosts import Host, Hosts, running_hosts, sweep
 from tests.support.podman import PodmanError, podman
 from tests.support.wait import wait_until
 
+REPO = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the images are built the first time
 
 
@@ -104,6 +107,22 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert hosts.network not in podman("network", "ls", "--format", "{{.Name}}")
     assert not hosts.sockets.exists() and not hosts.folder.exists()
     assert "ControlPath=" + str(hosts.sockets) not in processes() and f"{hosts.sockets}/" not in processes()
+
+
+def test_hosts_of_a_run_that_was_killed_are_swept_away_and_others_stay(pair: Hosts, tmp_path: Path) -> None:
+    program = "import os, pathlib, sys, tests.support.hosts as h; h.own_hosts();"
+    program += " h.Hosts(pathlib.Path(sys.argv[1])).up({'orphan': 'bookworm'}); os.kill(os.getpid(), 9)"
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "hosts")], cwd=REPO, timeout=120, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    left = Hosts(tmp_path / "hosts")
+    assert left.network in podman("ps", "--format", "{{.Names}}")
+    sweep()
+    assert left.network not in podman("ps", "--all", "--format", "{{.Names}}")
+    assert left.network not in podman("network", "ls", "--format", "{{.Name}}")
+    assert pair["one"].ssh("hostname").stdout == "one\n"
+    left.down()
 
 
 def processes() -> str:

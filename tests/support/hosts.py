@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from tests.support.wait import wait_until
 
 FIRST_ADDRESS = 10  # of a network; below are the gateway and room for others
 BOOT = 60.0  # seconds a host may take to boot
+OWNER = "stoker.owner"  # label: the process that a container is for
+OWNER_VARIABLE = "STOKER_TEST_OWNER"  # where processes that make hosts find it; without it they are nobody's
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,19 @@ class Host:
         self._iptables("-F")
 
     def await_boot(self) -> None:
-        """Until systemd says that the host runs and sshd answers. Raises PodmanError, AssertionError."""
+        """Until sshd answers. Units may still be starting: a worker's, until it is registered. Raises AssertionError."""
+        wait_until(self._greets, within=BOOT, what=f"sshd of {self.name}")
+
+    def await_units(self) -> None:
+        """Until systemd has started everything. Raises PodmanError when a unit failed, AssertionError."""
         ask = ("podman", "exec", self.container, "systemctl", "is-system-running", "--wait")
-        # Nobody answers before systemd listens.
-        said = wait_until(partial(_said, *ask), within=BOOT, what=self.name)
+        said = wait_until(partial(_verdict, *ask), within=BOOT, what=f"systemd of {self.name}")
         if said != "running":
             failed = podman("exec", self.container, "systemctl", "list-units", "--failed", "--no-legend", check=False)
-            raise PodmanError(f"{self.name} is {said or 'not up'}: {failed}")
-        wait_until(lambda: run("ssh-keyscan", "-T", "2", self.address, check=False).stdout, what=f"sshd of {self.name}")
+            raise PodmanError(f"{self.name} is {said}: {failed}")
+
+    def _greets(self) -> bool:
+        return bool(run("ssh-keyscan", "-T", "2", self.address, check=False).stdout)
 
     def _iptables(self, *words: str) -> None:
         """In the container's network namespace, so that nothing in it can tell."""
@@ -146,6 +154,7 @@ class Hosts:
         self._save()
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(lambda host: self._start(host, images[host.name]), self))
+            list(pool.map(Host.await_units, self))
             list(pool.map(Host.await_boot, self))
         self._write_connection()
 
@@ -175,7 +184,8 @@ class Hosts:
         podman(
             "run", "--detach", "--replace", "--systemd=always", "--cap-add=SYS_ADMIN,NET_ADMIN",
             "--name", host.container, "--hostname", host.name,
-            "--label", f"stoker.network={self.network}", *place, *names,
+            "--label", f"stoker.network={self.network}", "--label", f"{OWNER}={os.environ.get(OWNER_VARIABLE, '')}",
+            *place, *names,
             "--volume", f"{self.folder / 'ssh_key.pub'}:/root/.ssh/authorized_keys:ro", of, "/sbin/init",
         )  # fmt: skip
 
@@ -205,8 +215,35 @@ class Hosts:
         return [Host(name, address, f"{self.network}-{name}", self.folder) for name, address in addresses.items()]
 
 
-def _said(*command: str) -> str:
-    return run(*command, check=False, timeout=BOOT).stdout.strip()
+def _verdict(*command: str) -> str:
+    """What systemctl says of the system; nothing while process 1 is not systemd yet ("offline"), or does not answer."""
+    said = run(*command, check=False, timeout=BOOT).stdout.strip()
+    return "" if said in ("offline", "unknown", "initializing", "starting") else said
+
+
+def own_hosts() -> None:
+    """What this process, and those it starts, make from now on is this process's: ``sweep`` removes it when it is gone."""
+    os.environ[OWNER_VARIABLE] = f"{os.getpid()}-{_started(os.getpid())}"
+
+
+def sweep() -> None:
+    """Remove the containers and networks of processes that were killed before they could."""
+    labels = f'{{{{index .Labels "stoker.network"}}}} {{{{index .Labels "{OWNER}"}}}}'
+    found = podman("ps", "--all", "--filter", f"label={OWNER}", "--format", f"{{{{.Names}}}} {labels}")
+    for line in found.splitlines():
+        name, network, owner = [*line.split(" "), "", ""][:3]
+        pid, _, started = owner.partition("-")
+        if owner and _started(int(pid)) != started:
+            podman("rm", "--force", "--volumes", "--time", "0", name)
+            run("podman", "network", "rm", network, check=False)  # the last container's is the one that succeeds
+
+
+def _started(pid: int) -> str:
+    """When the kernel started it, which with the pid names one process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A cluster on test hosts as its operator sees it: an inventory that can be edited, playbooks, and the master's dashboard."""
+"""A cluster on test hosts as its operator sees it: an inventory that can be edited, playbooks, and the client."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import copy
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support.hosts import Host, Hosts
+from tests.support.wait import wait_until
 
 REPO = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 LIMIT = 180.0  # seconds a playbook may take
+STEADY = """
+import pathlib, time
+pathlib.Path("/proc/self/comm").write_text("steady-job")
+while True:
+    time.sleep(1)
+"""
 
 
 class Played:
@@ -39,6 +48,15 @@ class Site:
 
     def __init__(self, hosts: Hosts, inventory: dict[str, Any], folder: Path) -> None:
         self.hosts, self.inventory, self.folder = hosts, copy.deepcopy(inventory), folder
+        self.checkout = REPO  # whose playbooks are run, and whose release is pushed
+
+    def copy_checkout(self) -> None:
+        """Go on with a copy of the checkout, which tests may change."""
+        self.checkout = self.folder / "checkout"
+        ignored = shutil.ignore_patterns(
+            ".git", ".venv", ".*_cache", "__pycache__", "artifacts", "*.egg-info", "node_modules"
+        )
+        shutil.copytree(REPO, self.checkout, symlinks=True, ignore=ignored)
 
     def command(self, playbook: str, *words: str, connection: Path | None = None) -> list[str]:
         """The command line that runs a playbook on the inventory as it is now, which this writes."""
@@ -49,36 +67,80 @@ class Site:
 
     def environment(self) -> dict[str, str]:
         keep = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
-        path = f"{BIN}:{os.environ['PATH']}"
-        settings = {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
-        return {**keep, "PATH": path, **settings}
+        return {
+            **keep,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_CONFIG": str(self.checkout / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            # start-all makes this machine a client of the cluster: beside the hosts, not in the home of whoever tests.
+            "SPARK_CONF_DIR": str(self.hosts.folder.parent / "client"),
+        }
 
     def play(self, playbook: str, *words: str, check: bool = True) -> Played:
         """Run a playbook; AssertionError when it fails (with ``check``)."""
         done = subprocess.run(
-            self.command(playbook, *words), cwd=REPO, env=self.environment(), stdin=subprocess.DEVNULL,
+            self.command(playbook, *words), cwd=self.checkout, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{playbook} {' '.join(words)}\n{done.stdout[-6000:]}"
         return Played(done.returncode, done.stdout)
 
-    def cluster(self, master: str = "master1") -> dict[str, Any]:
-        """What the master's dashboard says as JSON; empty when it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://{self.hosts[master].address}:8080/json/", timeout=2) as answer:
-                return dict(json.load(answer))
-        except OSError:
-            return {}
+    def stoker(self, *words: str, check: bool = True) -> str:
+        """What a command of the client prints here, on the machine that runs the playbooks; AssertionError when it fails."""
+        done = subprocess.run(
+            [str(BIN / "stoker"), *words],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"stoker {' '.join(words)}: {done.stderr}"
+        return done.stdout
+
+    def submit(self, program: str, *options: str) -> str:
+        """Submit the text of a Python program; the driver's id."""
+        file = self.folder / "program.py"
+        file.write_text(program)
+        return self.stoker("submit", *options, str(file)).strip()
+
+    def status(self) -> dict[str, Any]:
+        """The cluster, as ``stoker status --json`` has it; empty when no master answers."""
+        return dict(json.loads(self.stoker("status", "--json", check=False) or "{}"))
+
+    def job(self, identifier: str) -> dict[str, Any]:
+        """A driver, as ``stoker status --json`` has it."""
+        return dict(json.loads(self.stoker("status", "--json", identifier)))
 
     def workers(self) -> set[str]:
-        """Hosts of the workers that are ALIVE."""
-        return {worker["host"] for worker in self.cluster().get("workers", []) if worker["state"] == "ALIVE"}
+        """Hosts of the workers that are ALIVE, by their names in the inventory; none when no master answers."""
+        alive = {worker["host"] for worker in self.status().get("workers", []) if worker["state"] == "ALIVE"}
+        names = {host.address: host.name for host in self.hosts}
+        return {names.get(host, host) for host in alive}
 
     def running(self, name: str) -> dict[str, int]:
         """The process of this name (/proc/PID/comm), by host that runs one."""
         found = {host.name: pids(host, name) for host in self.hosts}
         assert all(len(numbers) <= 1 for numbers in found.values()), f"more than one {name} on a host: {found}"
         return {host: numbers[0] for host, numbers in found.items() if numbers}
+
+
+def molecule_site(scenario: Path, folder: Path) -> Site:
+    """The hosts that molecule made for a scenario, with its inventory."""
+    hosts = Hosts(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts")
+    return Site(hosts, yaml.safe_load((scenario / "inventory" / "hosts.yml").read_text()), folder)
+
+
+@pytest.fixture
+def steady(site: Site) -> Iterator[dict[str, int]]:
+    """A driver that runs on: its process, by host. The test must not have disturbed it."""
+    job = site.submit(STEADY)
+    before = wait_until(lambda: site.running("steady-job"))
+    yield before
+    assert site.running("steady-job") == before, "the driver was disturbed"
+    site.stoker("kill", job)
+    wait_until(lambda: not site.running("steady-job"))
 
 
 def pids(host: Host, name: str) -> list[int]:
