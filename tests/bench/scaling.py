@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from stoker.core.effects import Send, batch_of
 from stoker.core.invariants import violations
 from stoker.core.master import Gone, MasterCore, Received
@@ -238,9 +240,9 @@ def steady(master: Master, cluster: Cluster) -> None:
 
     def status() -> None:
         nonlocal size
-        size = sum(map(len, codec.encode(Status(request=1, cluster=core.view()))))
+        size = len(msgspec.msgpack.encode(Status(request=1, cluster=core.view())))
 
-    show("an answer to `stoker status`", status)
+    show(f"an answer to `stoker status` (the limit is {codec.MAX_BODY / 1e6:.0f} MB)", status)
     print(f"{'':72} {size / 1e6:10.1f} MB", flush=True)
     show("a full garbage collection", gc.collect)
     show("all invariants of the books checked (tests and simulator only)", lambda: violations(core.ctx.books))
