@@ -19,7 +19,7 @@ options:
     required: true
     suboptions:
       path:
-        description: Where it goes; its folder must be there.
+        description: Where it goes. Its folder is made, as closed as the file, if only that one is missing.
         type: path
         required: true
       content:
@@ -86,6 +86,7 @@ class Wanted:
 
     def write(self) -> None:
         """Beside its place, with its permissions from the first byte on."""
+        self._make_folder()
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
         with os.fdopen(descriptor, "w") as file:
             file.write(self.content)
@@ -94,6 +95,14 @@ class Wanted:
                 os.fchown(descriptor, self.owner.pw_uid, self.owner.pw_gid)
             file.flush()
             os.fsync(descriptor)
+
+    def _make_folder(self) -> None:
+        """Closed to those the file is closed to."""
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            os.mkdir(folder, self.mode | (self.mode & 0o444) >> 2)
+            if self.owner is not None:
+                os.chown(folder, self.owner.pw_uid, self.owner.pw_gid)
 
     def problem(self) -> str:
         if not self.validate:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stoker.config import types
 from stoker.config.common import first, is_loopback, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, anonymous_role, web_config
 from stoker.core.access import AccessRole
@@ -146,13 +147,13 @@ def _gateway_secret(settings: Settings, host: str) -> str:
     """What Spark clients must know. Raises ConfigError when strangers on other machines would be let in unasked."""
     if not settings.get("spark.stoker.gateway.enabled"):
         return ""
-    secret: str = settings.get("spark.authenticate.secret") if settings.get("spark.authenticate") else ""
+    secret = spark_secret(settings) if settings.get("spark.authenticate") else ""
     if secret or is_loopback(host):
         return secret
     if not settings.get("spark.stoker.gateway.open"):
         raise ConfigError(
             "spark.stoker.gateway.enabled lets every Spark client that reaches this machine run programs: set"
-            " spark.authenticate.secret, or spark.stoker.gateway.open to true"
+            " spark.authenticate.secret.file, or spark.stoker.gateway.open to true"
         )
     settings.warnings.append("spark.stoker.gateway.open: any Spark client that reaches this port can run programs here")
     return secret

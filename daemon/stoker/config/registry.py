@@ -149,6 +149,8 @@ PROPERTIES: dict[str, Known] = {
               "keys and encryption on every connection (Spark's default is false)", "true"),
         Known("spark.authenticate.secret", str, "",
               "what a Spark client must know to be let in by the gateway; its executors on a worker get it", "SECRET"),
+        Known("spark.authenticate.secret.file", str, "",
+              "file with that secret, which only the daemons' user can read", "/etc/stoker/secrets/spark"),
         Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
         Known("spark.stoker.state.dir", str, "", "where daemons keep what is theirs", "/var/lib/stoker"),
         # Submissions

@@ -12,6 +12,7 @@ from stoker.config import types
 from stoker.config.common import first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.master import add_daemon_arguments
 from stoker.config.registry import VARIABLES
+from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, web_config
 from stoker.errors import ConfigError, UsageError
@@ -111,7 +112,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         reconnect_timeout=settings.get("spark.stoker.worker.reconnectTimeout"),
         log_rolling=_rolling(settings),
         spark_homes=_paths(settings.get("spark.stoker.spark.home")),
-        spark_secret=settings.get("spark.authenticate.secret"),
+        spark_secret=spark_secret(settings),
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),
         memory_limit_mib=memory_limit(settings),

@@ -8,11 +8,9 @@ ensemble does (DESIGN section 4).
 from __future__ import annotations
 
 import logging
-import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from kazoo.client import KazooClient, KazooState, TransactionRequest
@@ -48,22 +46,6 @@ class ZooKeeperSettings:
     directory: str
     session_timeout: float
     auth: str = ""
-
-
-def read_auth_file(path: Path) -> str:
-    """``USER:PASSWORD`` from a file that only its owner can read. Raises ConfigError."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"spark.stoker.zookeeper.authFile: cannot read {path}: {reason}") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise ConfigError(f"spark.stoker.zookeeper.authFile: {path} is open to other users: `chmod 600 {path}`")
-    user, colon, password = text.partition(":")
-    if not (user and colon and password) or "\n" in text:
-        raise ConfigError(f"spark.stoker.zookeeper.authFile: {path} does not hold one line USER:PASSWORD")
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class Services:
             self.open_engine = NoRecovery
 
     def _use_zookeeper(self, config: MasterConfig, me: Candidate) -> None:
-        from stoker.io.zookeeper import ZooKeeperSettings, read_auth_file
+        from stoker.config.secrets import zookeeper_auth
+        from stoker.io.zookeeper import ZooKeeperSettings
         from stoker.leader.zookeeper import ZooKeeperLeadership
         from stoker.recovery.zookeeper import ZooKeeperRecovery
 
@@ -56,7 +57,7 @@ class Services:
             hosts=config.zookeeper_url,
             directory=config.zookeeper_dir,
             session_timeout=config.zookeeper_session_timeout,
-            auth=read_auth_file(path) if path is not None else "",
+            auth=zookeeper_auth(path) if path is not None else "",
         )
         leadership = ZooKeeperLeadership(settings, me)
         self.is_shared = True
