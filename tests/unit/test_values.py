@@ -16,6 +16,7 @@ from stoker.core.states import DriverState, ExecutorState
 from stoker.core.values import (
     APP_ID,
     DRIVER_ID,
+    HIGHEST_EXECUTOR_ID,
     UNLIMITED,
     WORKER_ID,
     ApplicationDescription,
@@ -121,6 +122,7 @@ ILLEGAL: list[tuple[type, dict[str, Any], str]] = [
     (DriverReport, {"pid": -1}, "pid must be between"),
     (ExecutorReport, {"app_id": "app-1"}, "not the id of an application"),
     (ExecutorReport, {"executor_id": -1}, "executor_id must be between"),
+    (ExecutorReport, {"executor_id": UNLIMITED}, "executor_id must be between"),
     (ExecutorReport, {"cores": 0}, "cores must be between"),
     (ExecutorReport, {"cores": 2**62}, "cores must be between"),
     (ExecutorReport, {"memory_mib": -1}, "memory_mib must be between"),
@@ -299,7 +301,7 @@ DRIVER_REPORTS = st.builds(
 EXECUTOR_REPORTS = st.builds(
     ExecutorReport,
     app_id=st.from_regex(APP_ID, fullmatch=True),
-    executor_id=AMOUNT,
+    executor_id=st.integers(0, HIGHEST_EXECUTOR_ID),
     cores=st.integers(1, UNLIMITED),
     memory_mib=AMOUNT,
     state=st.sampled_from(ExecutorState),

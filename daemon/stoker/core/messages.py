@@ -18,6 +18,7 @@ import msgspec
 from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 from stoker.core.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.values import (
+    HIGHEST_EXECUTOR_ID,
     UNLIMITED,
     ApplicationDescription,
     DrainMark,
@@ -209,11 +210,13 @@ class RegisterApplication(Message, frozen=True):
 
     def __post_init__(self) -> None:
         # With room below the largest executor id for those that will follow.
-        if not -1 <= self.highest_executor_id <= UNLIMITED // 2:
+        if not -1 <= self.highest_executor_id <= HIGHEST_EXECUTOR_ID:
             raise ValueError(f"{self.highest_executor_id} is not the id of an executor")
         for view in self.ended:
             if not (
-                0 <= view.id <= UNLIMITED // 2 and 0 <= view.cores <= UNLIMITED and 0 <= view.memory_mib <= UNLIMITED
+                0 <= view.id <= HIGHEST_EXECUTOR_ID
+                and 0 <= view.cores <= UNLIMITED
+                and 0 <= view.memory_mib <= UNLIMITED
             ):
                 raise ValueError(f"executor {view.id} of {view.cores} cores and {view.memory_mib} MiB cannot be")
 

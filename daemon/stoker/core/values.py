@@ -17,6 +17,7 @@ import msgspec
 from stoker.core.states import DriverState, ExecutorState
 
 UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
+HIGHEST_EXECUTOR_ID = UNLIMITED // 2  # that a peer may claim: the numbers given out after it have to fit as well
 
 # Ids name folders and are numbers in part: at most 12 digits, so that a counter made from one stays far below 64 bits.
 DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
@@ -256,7 +257,7 @@ class ExecutorReport(Value, frozen=True):
 
     def __post_init__(self) -> None:
         _check_id(self.app_id, APP_ID, "an application")
-        _check_range("executor_id", self.executor_id, 0, UNLIMITED // 2)  # others follow
+        _check_range("executor_id", self.executor_id, 0, HIGHEST_EXECUTOR_ID)
         _check_range("cores", self.cores, 1)
         _check_range("memory_mib", self.memory_mib, 0)
         _check_process(self.started, self.pid)
