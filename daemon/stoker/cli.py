@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "launch": ("stoker.client.commands.launch", "the same, in the words of Spark's old submission client"),
     "kill": ("stoker.client.commands.kill", "end drivers and applications"),
     "run": ("stoker.client.commands.run", "run a command on executors of the cluster"),
+    "shell": ("stoker.client.commands.shell", "an interactive Python with executors of the cluster"),
     "status": ("stoker.client.commands.status", "show the cluster, a driver or an application"),
     "logs": ("stoker.client.commands.logs", "show what a driver or executor wrote"),
     "drain": ("stoker.client.commands.drain", "have workers get nothing new, and wait until they are empty"),

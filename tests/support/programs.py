@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.cluster import Cluster
 
 
-def start_program(cluster: Cluster, text: str, *, name: str = "program.py", env: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
-    """The running process; it ends with the test's ``with``."""
-    path = Path(cluster.script(name, text))
-    return subprocess.Popen(
+@contextlib.contextmanager
+def start_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The running process; it does not outlive the ``with``."""
+    path = Path(cluster.script("program.py", text))
+    process = subprocess.Popen(
         [sys.executable, str(path)],
         env={**cluster.environ, "MASTER": cluster.url, "STOKER_DEBUG": "", **(env or {})},
         stdin=subprocess.DEVNULL,
@@ -21,6 +24,11 @@ def start_program(cluster: Cluster, text: str, *, name: str = "program.py", env:
         text=True,
         cwd=cluster.home,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = None, timeout: float = 60) -> str:

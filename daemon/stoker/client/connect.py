@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from stoker.client.api import Client
@@ -97,6 +97,21 @@ class App:
 
         return Pool(client, progress=progress)
 
+    def ray(self, *, timeout: float | None = None) -> ModuleType:
+        """The module ``ray``, connected to a Ray whose head is beside this process and whose nodes are this application's
+        executors, once the first is there. ``timeout`` in seconds (None: as long as it takes).
+
+        Raises as ``dask``, and ConfigError for what Ray cannot do.
+        """
+        try:
+            from stoker.engines.ray import RayEngine  # noqa: PLC0415 - large, and an extra
+        except ImportError as error:
+            raise Refused(f"Ray cannot be imported here ({error.name}): pip install 'stoker[ray]'") from None
+        with self._starting:
+            if self._engine is None and not self._is_closed:
+                self._start(lambda watch: RayEngine(self._resources, on_worker=watch.on_worker), timeout)
+            return self._chosen(RayEngine).ray
+
     def _dask(self, dashboard: str | None, timeout: float | None) -> DaskEngine:
         try:
             from stoker.engines.dask import DaskEngine  # noqa: PLC0415 - large, and an extra
@@ -145,7 +160,7 @@ class App:
                 command=engine.command(),
                 user=_user(),
                 max_cores=wanted.max_cores,
-                cores_per_executor=wanted.cores,
+                cores_per_executor=wanted.cores or engine.cores,
                 memory_mib=wanted.memory_mib,
                 executor_limit=wanted.executor_limit,
                 ui_url=engine.ui_url,

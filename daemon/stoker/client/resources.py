@@ -50,7 +50,7 @@ def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url
         host=setting("spark.driver.host") or _address_towards(master_url),
         port=setting("spark.driver.port"),
         max_cores=setting("spark.cores.max"),
-        cores=setting("spark.executor.cores") or 1,
+        cores=setting("spark.executor.cores"),
         memory_mib=setting("spark.executor.memory"),
         dynamic=setting("spark.dynamicAllocation.enabled"),
         least=least,

@@ -14,15 +14,16 @@ from stoker.core.values import UNLIMITED, Command
 class Resources:
     """What an application asks for: ``spark.cores.max``, ``spark.executor.*``, ``spark.dynamicAllocation.*`` and the like.
 
-    ``max_cores`` None: what the cluster gives. ``memory_mib`` is that of each executor. ``dynamic``: as many executors as
-    there is work for, from ``initial``, between ``least`` and ``most``. ``python`` is the executors' interpreter (``""``:
-    see ``engines.python``); ``env`` goes to them; ``host`` and ``port`` (0: any) are where this side listens.
+    ``max_cores`` None: what the cluster gives. ``cores`` and ``memory_mib`` are those of each executor; ``cores`` None: what
+    suits the engine. ``dynamic``: as many executors as there is work for, from ``initial``, between ``least`` and ``most``.
+    ``python`` is the executors' interpreter (``""``: see ``engines.python``); ``env`` goes to them; ``host`` and ``port``
+    (0: any) are where this side listens.
     """
 
     host: str
     port: int = 0
     max_cores: int | None = None
-    cores: int = 1
+    cores: int | None = None
     memory_mib: int = 1024
     dynamic: bool = False
     least: int = 0
@@ -49,10 +50,11 @@ class Grants(Protocol):
 
 
 class Engine(Protocol):
-    """An engine's own scheduler, listening beside the driver. ``label`` is its name for people, ``address`` where its
-    workers, which are the executors, connect to."""
+    """An engine's own scheduler, listening beside the driver. ``label`` is its name for people, ``cores`` what an executor
+    has if nobody says so (None: what is free on its worker), ``address`` where executors connect to, ``ui_url`` its pages."""
 
     label: str
+    cores: int | None
     address: str
     ui_url: str
 

@@ -227,6 +227,7 @@ class DaskEngine:
     """The scheduler and the driver's client of it. Raises Refused."""
 
     label = "Dask"
+    cores: int | None = 1  # Python's threads share one interpreter lock
 
     def __init__(self, resources: Resources, *, on_worker: Callable[[], None], dashboard: str | None = None) -> None:
         self.cluster = StokerCluster(resources, on_worker=on_worker, dashboard=dashboard)

@@ -1,0 +1,127 @@
+"""Ray on an application's executors: the head beside the driver, one Ray node in each executor.
+
+Everybody who connects must show a token made for this application; it goes to the executors in their environment. Ray's
+connections are not encrypted. Ray ends the head's processes with the driver's, also when that is killed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+import ray
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+from stoker.core.values import Command
+from stoker.engines.base import Grants, Resources
+from stoker.engines.python import python_command
+from stoker.errors import ConfigError, Refused
+
+MIB = 2**20
+STORE_SHARE = 0.3  # of an executor's memory, for Ray's object store: as Ray's own default
+LEAST_STORE_MIB = 80  # Ray refuses less
+POLL = 0.05  # seconds between looks for the first node
+
+# Sockets of Ray must have short paths, so a node cannot live in the executor's directory; what it leaves is removed by
+# this shell, which ends after it.
+_NODE = (
+    'd=$(mktemp -d /tmp/stoker-ray-XXXXXXXX) || exit; trap : TERM INT; "$@" --temp-dir="$d" & p=$!;'
+    ' wait $p; code=$?; while kill -0 $p 2>/dev/null; do wait $p; code=$?; done; rm -rf "$d"; exit $code'
+)
+
+
+class RayEngine:
+    """The head, and the driver's connection to it. Raises Refused and ConfigError."""
+
+    label = "Ray"
+    cores: int | None = None  # a node is six processes: one on each worker is enough
+    ui_url = ""
+
+    def __init__(self, resources: Resources, *, on_worker: Callable[[], None]) -> None:
+        if ray.is_initialized():
+            raise Refused("this program is connected to a Ray already: call ray.shutdown() first")
+        if resources.dynamic:
+            raise ConfigError("spark.dynamicAllocation.enabled is not for Ray: set spark.cores.max, or use app.dask()")
+        self.ray: ModuleType = ray
+        self._resources = resources
+        self._on_worker = on_worker
+        self._is_closed = threading.Event()
+        self._environ = {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        self._before = {name: os.environ.get(name) for name in self._environ}
+        self._folder = tempfile.mkdtemp(prefix="stoker-ray-", dir="/tmp")  # paths of sockets must be short
+        _use_environment(self._environ)
+        try:
+            ray.init(
+                num_cpus=0,
+                include_dashboard=False,
+                object_store_memory=self._store_mib * MIB,
+                logging_level="warning",
+                _node_ip_address=resources.host,
+                _temp_dir=self._folder,
+            )
+        except Exception as error:
+            self.close()
+            raise Refused(f"Ray's head does not start: {' '.join(str(error).split())}") from None
+        self.address: str = ray.get_runtime_context().gcs_address
+
+    @property
+    def _store_mib(self) -> int:
+        return max(int(self._resources.memory_mib * STORE_SHARE), LEAST_STORE_MIB)
+
+    def command(self) -> Command:
+        node = python_command(
+            *("start", f"--address={self.address}", "--block", "--num-cpus={{CORES}}"),
+            f"--memory={self._resources.memory_mib * MIB}",
+            f"--object-store-memory={self._store_mib * MIB}",
+            *("--disable-usage-stats", "--log-color=false"),
+            python=self._resources.python,
+            package="ray",
+            version=ray.__version__,
+            extra="ray",
+            module="ray.scripts.scripts",
+        )
+        return Command(argv=("/bin/sh", "-c", _NODE, "ray-node", *node), env={**self._environ, **self._resources.env})
+
+    def attach(self, grants: Grants) -> None:
+        threading.Thread(target=self._find_node, name="stoker-ray", daemon=True).start()
+
+    def _find_node(self) -> None:
+        """Ray tells nobody of its nodes; it has to be asked."""
+        while not self._is_closed.wait(POLL):
+            if ray.cluster_resources().get("CPU", 0) > 0:
+                self._on_worker()
+                return
+
+    def fail(self, reason: str) -> None:
+        """Ray would wait for new nodes for ever: whatever the main thread does is interrupted."""
+        if not self._is_closed.is_set():
+            _thread.interrupt_main()
+
+    def close(self) -> None:
+        if self._is_closed.is_set():
+            return
+        self._is_closed.set()
+        ray.shutdown()
+        _use_environment(self._before)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _use_environment(values: Mapping[str, str | None]) -> None:
+    """Set these variables, or remove them. Ray read them when it was imported, and has to again, the token last."""
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
