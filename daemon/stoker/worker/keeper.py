@@ -23,7 +23,6 @@ whatever the journal of a killed one still names.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import errno
 import json
@@ -39,11 +38,12 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
 
-from stoker.worker.rolling import RollingLog  # standard library only, as this file
+# Standard library only, as this file.
+from stoker.worker.processes import MARK, end_survivors, environment, group_exists, session_of, start_time
+from stoker.worker.rolling import RollingLog
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between looks while something is being ended
-MARK = b"STOKER_JOB="
 
 
 class Job:
@@ -230,7 +230,7 @@ class Keeper:
             return
         job = Job(key, pid, message["note"])
         self._jobs[key] = self._by_pid[pid] = job
-        self._write_journal(f"+ {key} {pid} {_start_time(pid)}")
+        self._write_journal(f"+ {key} {pid} {start_time(pid)}")
         self._say({"op": "started", "key": key, "pid": pid})
 
     def _start(self, message: dict[str, Any]) -> int:
@@ -283,7 +283,7 @@ class Keeper:
                 continue  # an adopted descendant of some job
             job.exit = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
             self._say({"op": "exited", "key": job.key, **job.exit})
-            if not _group_exists(job.pid) and not self._orphans(job.key):
+            if not group_exists(job.pid) and not self._orphans(job.key):
                 self._write_journal(f"- {job.key}")
                 job.is_clean, job.kill_at = True, None
                 self._drop_if_over(job)
@@ -297,7 +297,7 @@ class Keeper:
         self._signal(job, signal.SIGTERM)
 
     def _signal(self, job: Job, number: int) -> None:
-        groups = {job.pid, *(_session_of(pid) for pid in self._orphans(job.key))}
+        groups = {job.pid, *(session_of(pid) for pid in self._orphans(job.key))}
         for group in groups - {0, os.getsid(0)}:
             try:
                 os.killpg(group, number)
@@ -311,7 +311,7 @@ class Keeper:
         for job in list(self._jobs.values()):
             if job.is_clean or (job.kill_at is None and job.exit is None):
                 continue
-            if job.exit is not None and not _group_exists(job.pid) and not self._orphans(job.key):
+            if job.exit is not None and not group_exists(job.pid) and not self._orphans(job.key):
                 self._write_journal(f"- {job.key}")
                 job.is_clean, job.kill_at = True, None
                 self._drop_if_over(job)
@@ -330,7 +330,7 @@ class Keeper:
         except OSError:
             children = []
         mark = MARK + key.encode()
-        return [pid for pid in children if pid not in self._by_pid and mark in _environment(pid)]
+        return [pid for pid in children if pid not in self._by_pid and mark in environment(pid)]
 
     # --- the journal ---
 
@@ -338,83 +338,6 @@ class Keeper:
         os.write(self._journal, line.encode() + b"\n")
         if line.startswith("-") and all(job.is_clean for job in self._jobs.values()):
             os.ftruncate(self._journal, 0)
-
-
-def _group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return False
-    return True
-
-
-def _session_of(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return 0
-
-
-def _environment(pid: int) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-            return file.read().split(b"\0")
-    except OSError:
-        return []
-
-
-def _start_time(pid: int) -> str:
-    """Field 22 of /proc/PID/stat: with the pid it names a process for as long as the machine is up."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rsplit(b")", 1)[1].split()[19].decode()
-    except OSError:
-        return "0"
-
-
-def end_survivors(journal: str, grace: float) -> None:
-    """End what a killed keeper left: processes its journal names, and all that carry their keys."""
-    try:
-        with open(journal, encoding="utf-8") as file:  # noqa: PTH123
-            lines = [line.split() for line in file]
-    except OSError:
-        return
-    alive: dict[str, tuple[int, str]] = {}
-    for words in lines:
-        if len(words) == 4 and words[0] == "+":
-            alive[words[1]] = (int(words[2]), words[3])
-        elif len(words) == 2 and words[0] == "-":
-            alive.pop(words[1], None)
-    marks = {MARK + key.encode() for key in alive}
-    deadline = time.monotonic() + grace
-    number = signal.SIGTERM
-    while survivors := _survivors(alive, marks):
-        for pid in survivors:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-        if time.monotonic() > deadline:
-            number = signal.SIGKILL
-        time.sleep(0.02)
-    os.unlink(journal)  # noqa: PTH108
-
-
-def _survivors(alive: dict[str, tuple[int, str]], marks: set[bytes]) -> list[int]:
-    if not alive:
-        return []
-    mains = {pid for pid, start in alive.values() if _start_time(pid) == start and not _is_zombie(pid)}
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
-    marked = {pid for pid in pids if pid != os.getpid() and marks.intersection(_environment(pid))}
-    return list(mains | marked)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rsplit(b")", 1)[1].split()[0] == b"Z"
-    except OSError:
-        return True
 
 
 def main() -> None:
