@@ -66,7 +66,7 @@
           legend: { live: true },
           scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
           axes: [
-            { ...axis, space: 70, size: 22, values: (_, times) => times.map(clock) },
+            { ...axis, space: 70, size: 22, values: (_, times) => times.map((time) => clock(time, times[1] - times[0] < 60)) },
             { ...axis, size: 38, values: (_, values) => values.map(short) },
           ],
           series: [{ value: (_, time) => (time == null ? "now" : clock(time)) }, ...series],
@@ -77,8 +77,9 @@
     });
   }
 
-  function clock(seconds) {
-    return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  function clock(seconds, exact = true) {
+    const form = { hour: "2-digit", minute: "2-digit", second: exact ? "2-digit" : undefined, hourCycle: "h23" };
+    return new Date(seconds * 1000).toLocaleTimeString([], form);
   }
 
   function data(box) {
