@@ -118,7 +118,7 @@ def test_an_oversized_message_is_refused_before_it_is_sent(net: Net) -> None:
     assert net.server.send(client.peer, Submitted(request=2, driver_id="d", text="x" * (codec.MAX_BODY + 1)))
     net.until(lambda: len(client.heard) > 1)
     assert isinstance(client.heard[1], Failed)
-    assert client.heard[1].request == 2
+    assert client.heard[1].request == 2 and "ask for less" in client.heard[1].reason
 
 
 def test_the_largest_message_passes(net: Net) -> None:

@@ -138,7 +138,8 @@ class Server:
         try:
             frames = codec.encode(message)
         except ProtocolError as error:
-            frames = codec.encode(Failed(request=getattr(message, "request", 0), reason=str(error)))
+            reason = f"{error}: ask for less, as for one thing by its id"
+            frames = codec.encode(Failed(request=getattr(message, "request", 0), reason=reason))
         if peer not in self._presence:
             return False
         try:
