@@ -1,7 +1,8 @@
 """Ray on an application's executors: the head beside the driver, one Ray node in each executor.
 
 Everybody who connects must show a token made for this application; it goes to the executors in their environment. Ray's
-connections are not encrypted. Ray ends the head's processes with the driver's, also when that is killed.
+connections are not encrypted. A guard ends the head's processes when the driver is gone, by whatever cause: Ray does that
+too, but some of its agents take a minute to notice.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import _thread
 import os
 import secrets
-import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 
 import ray
@@ -26,13 +29,17 @@ from stoker.errors import ConfigError, Refused
 MIB = 2**20
 STORE_SHARE = 0.3  # of an executor's memory, for Ray's object store: as Ray's own default
 LEAST_STORE_MIB = 80  # Ray refuses less
+GUARD = Path(__file__).with_name("guard.py")
+GUARD_TIMEOUT = 20.0  # seconds; it takes ten at most
 POLL = 0.05  # seconds between looks for the first node
 
-# Sockets of Ray must have short paths, so a node cannot live in the executor's directory; what it leaves is removed by
-# this shell, which ends after it.
-_NODE = (
-    'd=$(mktemp -d /tmp/stoker-ray-XXXXXXXX) || exit; trap : TERM INT; "$@" --temp-dir="$d" & p=$!;'
-    ' wait $p; code=$?; while kill -0 $p 2>/dev/null; do wait $p; code=$?; done; rm -rf "$d"; exit $code'
+# Sockets of Ray must have short paths, so a node cannot live in the executor's directory. This shell ends after it and
+# removes what it leaves; what a shell left that was killed itself is removed by the next (its lock is free then).
+NODE = (
+    'for old in /tmp/stoker-ray-node-*; do [ -O "$old" ] && flock -n "$old" rm -rf "$old"; done;'
+    ' d=$(mktemp -d /tmp/stoker-ray-node-XXXXXX) || exit; exec 9<"$d"; flock -s 9; trap : TERM INT;'
+    ' "$@" --temp-dir="$d" & p=$!; wait $p; code=$?;'
+    ' while kill -0 $p 2>/dev/null; do wait $p; code=$?; done; rm -rf "$d"; exit $code'
 )
 
 
@@ -56,10 +63,18 @@ class RayEngine:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SCHEDULER_EVENTS": "0",  # its advice is about an autoscaler, which this Ray has not
         }
-        self._before = {name: os.environ.get(name) for name in self._environ}
-        self._folder = tempfile.mkdtemp(prefix="stoker-ray-", dir="/tmp")  # paths of sockets must be short
-        _use_environment(self._environ)
+        self._before = {name: os.environ.get(name) for name in (*self._environ, "STOKER_RAY")}
+        self._folder = tempfile.mkdtemp(prefix="stoker-ray-head-", dir="/tmp")  # paths of sockets must be short
+        mark = f"STOKER_RAY={secrets.token_hex(16)}"
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), mark, self._folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        _use_environment({**self._environ, **dict([mark.split("=")])})
         try:
             ray.init(
                 num_cpus=0,
@@ -90,7 +105,7 @@ class RayEngine:
             extra="ray",
             module="ray.scripts.scripts",
         )
-        return Command(argv=("/bin/sh", "-c", _NODE, "ray-node", *node), env={**self._environ, **self._resources.env})
+        return Command(argv=("/bin/sh", "-c", NODE, "ray-node", *node), env={**self._environ, **self._resources.env})
 
     def attach(self, grants: Grants) -> None:
         threading.Thread(target=self._find_node, name="stoker-ray", daemon=True).start()
@@ -113,7 +128,7 @@ class RayEngine:
         self._is_closed.set()
         ray.shutdown()
         _use_environment(self._before)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._guard.communicate(timeout=GUARD_TIMEOUT)
 
 
 def _use_environment(values: Mapping[str, str | None]) -> None:

@@ -9,6 +9,13 @@ import shutil
 import sys
 from pathlib import Path
 
+# What to do about reasons that say it to the initiated only, by words in them.
+_HINTS = {
+    "libjvm": "hdfs needs Hadoop's client on the workers: JAVA_HOME, HADOOP_HOME and CLASSPATH in their spark-env",
+    "libhdfs": "hdfs needs Hadoop's client on the workers: JAVA_HOME, HADOOP_HOME and CLASSPATH in their spark-env",
+    "Forbidden": "the credentials do not allow it",
+    "Unable to locate credentials": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in spark-env there, or with --env",
+}
 _EXTRA = {"s3": "s3", "s3a": "s3", "hdfs": "hdfs", "http": "fetch", "https": "fetch"}
 SCHEMES = ("http", "https", "hdfs", "s3", "s3a")
 
@@ -16,18 +23,21 @@ SCHEMES = ("http", "https", "hdfs", "s3", "s3a")
 def main() -> int:
     url, target = sys.argv[1:]
     scheme = url.partition("://")[0].lower()
+    part = Path(f"{target}.part")
     try:
         import fsspec  # noqa: PLC0415 - what may be missing is reported below
 
-        with fsspec.open(url.replace("s3a://", "s3://", 1), "rb") as source, Path(f"{target}.part").open("wb") as file:
+        with fsspec.open(url.replace("s3a://", "s3://", 1), "rb") as source, part.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
-        Path(f"{target}.part").replace(target)
+        part.replace(target)
     except ImportError as error:
         print(f"cannot fetch {url}: {error}; install stoker[{_EXTRA.get(scheme, 'fetch')}] on the workers")
         return 1
     except Exception as error:
         print(f"cannot fetch {url}: {_reason(error, url)}")
         return 1
+    finally:
+        part.unlink(missing_ok=True)
     return 0
 
 
@@ -35,8 +45,12 @@ def _reason(error: BaseException, url: str) -> str:
     """One line. fsspec raises FileNotFoundError with nothing but the URL for whatever HTTP said; the cause knows more."""
     while str(error).strip() in ("", url) and error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, FileNotFoundError) and url.endswith(str(error)):
+        return "there is no such file"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines and lines[0] != url else type(error).__name__
+    reason = lines[0] if lines and lines[0] != url else type(error).__name__
+    hint = next((hint for word, hint in _HINTS.items() if word in reason), "")
+    return f"{reason} ({hint})" if hint else reason
 
 
 if __name__ == "__main__":

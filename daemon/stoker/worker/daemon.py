@@ -70,6 +70,7 @@ class WorkerDaemon:
             config.work_dir,
             config.local_dirs,
             self._cache,
+            environ=config.job_environ,
             prepared=lambda key: self._core.prepared(key, _now()),
             failed=lambda key, exit: self._core.could_not_prepare(key, exit, _now()),
             in_loop=loop.call_soon_threadsafe,

@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from stoker.core.values import Artifact, Exit
+from stoker.core.values import Artifact, DriverDescription, Exit
 from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.io.fetch import SCHEMES
 from stoker.worker.cache import BlobCache
@@ -20,7 +20,8 @@ FETCHERS = 4  # downloads from URLs at once
 
 
 class Preparer:
-    """``prepared(key)`` and ``failed(key, exit)`` are called in the loop's thread."""
+    """``prepared(key)`` and ``failed(key, exit)`` are called in the loop's thread. ``environ`` is what spark-env exports for
+    jobs: where their files are, and with whose rights they are read."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Preparer:
         local_dirs: tuple[Path, ...],
         cache: BlobCache,
         *,
+        environ: Mapping[str, str],
         prepared: Callable[[str], None],
         failed: Callable[[str, Exit], None],
         in_loop: Callable[[Callable[[], None]], None],
@@ -35,6 +37,7 @@ class Preparer:
         self._work_dir = work_dir
         self._local_dirs = local_dirs
         self._cache = cache
+        self._environ = environ
         self._prepared = prepared
         self._failed = failed
         self._in_loop = in_loop
@@ -92,7 +95,7 @@ class Preparer:
             elif artifact.sha256:
                 self._place_upload(job.key, artifact, target)
             else:
-                self._place_url(job.key, artifact, target)
+                self._place_url(job.key, job.driver, artifact, target)
             if job.key not in self._waiting:
                 return  # it has failed
 
@@ -136,7 +139,7 @@ class Preparer:
 
     # --- URLs ---
 
-    def _place_url(self, key: str, artifact: Artifact, target: Path) -> None:
+    def _place_url(self, key: str, driver: DriverDescription, artifact: Artifact, target: Path) -> None:
         parts = urlsplit(artifact.url)
         if parts.scheme == "local":
             target.symlink_to(unquote(parts.path))
@@ -151,15 +154,16 @@ class Preparer:
             if parts.scheme == "file":
                 problem = _copy(Path(unquote(parts.path)), target, artifact)
             else:
-                problem = self._fetch(key, artifact, target)
+                problem = self._fetch(key, artifact, target, _credentials(driver))
             self._in_loop(lambda: self._arrived(key, artifact.name, problem))
 
         self._pool.submit(work)
 
-    def _fetch(self, key: str, artifact: Artifact, target: Path) -> str:
+    def _fetch(self, key: str, artifact: Artifact, target: Path, credentials: Mapping[str, str]) -> str:
         """In a thread: the fetching process is waited for here, and killed by ``cancel``."""
         process = subprocess.Popen(
             [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)],
+            env={**os.environ, **self._environ, **credentials},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -184,6 +188,11 @@ class Preparer:
             self.cancel(key)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _credentials(driver: DriverDescription) -> dict[str, str]:
+    """The submitter's own, given by ``--env``: a submitter's files are read with the submitter's rights."""
+    return {name: value for name, value in driver.env.items() if name.startswith("AWS_")}
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,0 +1,154 @@
+"""``stoker.connect().ray()``: real programs on a real cluster."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.programs import run_program, start_program
+from tests.support.wait import wait_until
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("ray"), workers=2, cores=2, memory="2g") as running:
+        yield running
+
+
+def of_ray(cluster: Cluster) -> dict[int, str]:
+    return {pid: words for pid, words in cluster.processes().items() if "ray" in words and "pytest" not in words}
+
+
+def folders(cluster: Cluster) -> set[str]:
+    """Of heads, by their command lines."""
+    return set(re.findall(r"/tmp/stoker-ray-head-\w+", " ".join(of_ray(cluster).values())))
+
+
+RESULTS = """
+import os, subprocess, sys, time
+import ray  # as a program would, before there is a token
+import stoker
+from stoker.errors import StokerError
+with stoker.connect(name="rays", conf={"spark.cores.max": 4}) as app:
+    assert app.ray() is ray
+    end = time.monotonic() + 40
+    while ray.cluster_resources().get("CPU") != 4:
+        assert time.monotonic() < end, ray.cluster_resources()
+        time.sleep(0.05)
+    where = ray.remote(num_cpus=0.5)(lambda: (time.sleep(0.2), os.getppid())[1])
+    assert len(set(ray.get([where.remote() for _ in range(8)]))) == 2, "both nodes work"
+    assert len(app.executors) == 2, "one node on each worker"
+    words = [sys.executable, "-c", "import ray; ray.init(address=sys.argv[1])".replace("ray;", "ray, sys;"),
+             ray.get_runtime_context().gcs_address]
+    stranger = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
+    stranger["RAY_AUTH_TOKEN"] = "0" * 64
+    done = subprocess.run(words, env=stranger, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "Token" in done.stderr, done.stderr[-500:]
+    try: app.pool()
+    except StokerError as error: print(error)
+assert "RAY_AUTH_TOKEN" not in os.environ and not ray.is_initialized()
+print(app.app_id)
+"""
+
+
+def test_results_come_from_the_executors_and_strangers_are_kept_out(cluster: Cluster) -> None:
+    said, app_id = run_program(cluster, RESULTS, timeout=110).splitlines()[-2:]
+    assert said == "rays runs Ray: an application has one engine, connect() another one"
+    assert cluster.status(app_id)["state"] == "FINISHED"
+    wait_until(lambda: not of_ray(cluster), what=f"nothing of Ray runs: {of_ray(cluster)}")
+
+
+def test_a_lost_node_is_replaced_and_nothing_outlives_the_driver(cluster: Cluster) -> None:
+    text = """
+import time, stoker
+app = stoker.connect(conf={"spark.cores.max": 1})
+ray = app.ray()
+@ray.remote(max_retries=-1)
+def slow(number):
+    time.sleep(1)
+    return number
+futures = [slow.remote(number) for number in range(4)]
+print(app.app_id, flush=True)
+assert ray.get(futures) == list(range(4))
+print("done", len(app.executors), flush=True)
+time.sleep(600)
+"""
+    with start_program(cluster, text) as driver:
+        app_id = driver.stdout.readline().strip()
+        assert app_id.startswith("app-"), driver.stderr.read()
+        node = next(pid for pid, words in of_ray(cluster).items() if words.startswith("/bin/sh"))
+        os.kill(node, signal.SIGKILL)
+        said = next(line for line in driver.stdout if line.startswith("done"))  # Ray tells of the loss, too
+        assert said.strip() == "done 2"
+        used = folders(cluster)
+        shown = "".join(of_ray(cluster).values())
+        assert "RAY_AUTH" not in shown
+        driver.kill()
+        driver.communicate(timeout=20)
+    cluster.wait_for(app_id, "FAILED")
+    wait_until(lambda: not of_ray(cluster), what=f"nothing of Ray runs: {of_ray(cluster)}")
+    assert used
+    wait_until(lambda: not any(Path(folder).exists() for folder in used), what="no files are left")
+
+
+def test_a_node_tidies_up_after_itself_and_after_those_who_could_not() -> None:
+    from stoker.engines.ray import NODE
+
+    with tempfile.TemporaryDirectory(prefix="stoker-ray-node-", dir="/tmp") as held:
+        stale = tempfile.mkdtemp(prefix="stoker-ray-node-", dir="/tmp")
+        descriptor = os.open(held, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        words = ["/bin/sh", "-c", NODE, "ray-node", "/bin/sh", "-c", 'echo "$1"; exit 7', "sh"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        used = done.stdout.strip().removeprefix("--temp-dir=")
+        assert (done.returncode, done.stderr) == (7, "")
+        assert used.startswith("/tmp/stoker-ray-node-") and not Path(used).exists()
+        assert not Path(stale).exists(), "its user is dead"
+        assert Path(held).exists(), "somebody uses it"
+        os.close(descriptor)
+
+
+def test_a_killed_application_is_no_endless_wait(cluster: Cluster) -> None:
+    text = """
+import time, stoker
+app = stoker.connect(conf={"spark.cores.max": 1})
+ray = app.ray()
+print(app.app_id, flush=True)
+try: ray.get(ray.remote(lambda: time.sleep(600)).remote())
+except KeyboardInterrupt: print("interrupted")
+"""
+    with start_program(cluster, text) as driver:
+        app_id = driver.stdout.readline().strip()
+        cluster.cli("kill", app_id)
+        out, err = driver.communicate(timeout=60)
+    assert out.strip() == "interrupted"
+    assert f"stoker: {app_id} is KILLED: killed on request" in err
+    wait_until(lambda: not of_ray(cluster), what=f"nothing of Ray runs: {of_ray(cluster)}")
+
+
+@pytest.mark.parametrize(
+    ("before", "conf", "words"),
+    [
+        ("import sys; sys.modules['ray'] = None", {}, "Refused: Ray cannot be imported here .*stoker\\[ray\\]"),
+        ("", {"spark.dynamicAllocation.enabled": True}, "ConfigError: spark.dynamicAllocation.enabled is not for Ray"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(cluster: Cluster, before: str, conf: dict[str, object], words: str) -> None:
+    text = f"""
+{before}
+import stoker
+from stoker.errors import StokerError
+try:
+    with stoker.connect(conf={conf}) as app: app.ray(timeout=5)
+except StokerError as error: print(f"{{type(error).__name__}}: {{error}}")
+"""
+    assert re.fullmatch(words + "[^\n]*", run_program(cluster, text).strip())
