@@ -10,9 +10,8 @@ from tests.support.podman import exclusively, podman, run
 
 BASE = ("python3", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "sudo")
 FLAVOURS: dict[str, tuple[str, tuple[str, ...]]] = {  # name: Debian release, packages beyond BASE
-    "bookworm": ("bookworm", ()),
+    "bookworm": ("bookworm", ("default-jre-headless", "libzookeeper-java")),
     "trixie": ("trixie", ()),
-    "bookworm-zookeeper": ("bookworm", ("openjdk-17-jre-headless", "libzookeeper-java")),
 }
 _CUSTOMIZE = Path(__file__).with_name("host-image")
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -38,6 +37,7 @@ def _build(name: str, release: str, packages: str) -> None:
         run(
             "mmdebstrap", "--variant=minbase", f"--include={packages}", f"--keyring={_KEYRING}",
             *[f"--dpkgopt={option}" for option in quick], f"--customize-hook={_CUSTOMIZE}",
+            '--setup-hook=mkdir -p "$1/usr/share/man/man1"',  # a Java links its manual pages, there or not
             release, archive, *_mirror(), timeout=900,
         )  # fmt: skip
         podman("import", archive, name, timeout=300)

@@ -17,11 +17,13 @@ import pytest
 import yaml
 
 from tests.support.hosts import Host, Hosts
+from tests.support.podman import podman
 from tests.support.wait import wait_until
 
 REPO = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 LIMIT = 180.0  # seconds a playbook may take
+PLACES = ("/opt/stoker", "/etc/stoker", "/var/lib/stoker*", "/usr/local/bin/stoker", "/etc/systemd/system/stoker*")
 STEADY = """
 import pathlib, time
 pathlib.Path("/proc/self/comm").write_text("steady-job")
@@ -61,7 +63,7 @@ class Site:
     def command(self, playbook: str, *words: str, connection: Path | None = None) -> list[str]:
         """The command line that runs a playbook on the inventory as it is now, which this writes."""
         file = self.folder / "hosts.yml"
-        file.write_text(yaml.safe_dump(self.inventory))
+        file.write_text(yaml.safe_dump(self.inventory, sort_keys=False))
         places = ["-i", str(file), "-i", str(connection or self.hosts.folder / "connection.yml")]
         return [str(BIN / "ansible-playbook"), *places, f"playbooks/{playbook}.yml", *words]
 
@@ -126,6 +128,14 @@ class Site:
         return {host: numbers[0] for host, numbers in found.items() if numbers}
 
 
+def remains(host: Host) -> list[str]:
+    """Processes, users and files of ours on a host."""
+    processes = host.exec("ps", "axww", "-o", "args").splitlines()
+    users = host.exec("getent", "passwd").splitlines()
+    files = host.exec("sh", "-c", f"ls -d {' '.join(PLACES)} 2>/dev/null || true").splitlines()
+    return [line for line in processes + users if "stoker" in line or "zookeeper" in line] + files
+
+
 def molecule_site(scenario: Path, folder: Path) -> Site:
     """The hosts that molecule made for a scenario, with its inventory."""
     hosts = Hosts(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts")
@@ -144,5 +154,5 @@ def steady(site: Site) -> Iterator[dict[str, int]]:
 
 
 def pids(host: Host, name: str) -> list[int]:
-    """Processes of this name on a host."""
-    return [int(word) for word in host.ssh("pgrep", "-x", name, check=False).stdout.split()]
+    """Processes of this name on a host, also while its network is cut; none on a host that is off."""
+    return [int(word) for word in podman("exec", host.container, "pgrep", "-x", name, check=False).split()]
