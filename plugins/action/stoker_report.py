@@ -61,7 +61,7 @@ def _place(daemons: dict[str, Any], name: str) -> int:
 
 def _seen(host: dict[str, Any], name: str, place: int, cluster: dict[str, Any]) -> list[str]:
     """State, running jobs, version and note of a daemon, as the leader sees it."""
-    if not cluster:
+    if not cluster or name == "zookeeper":
         return ["", "", "", ""]
     if name.startswith("master"):
         leads = cluster["url"].removeprefix("spark://").rpartition(":")[0].strip("[]") == host["master_address"]

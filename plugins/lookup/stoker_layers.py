@@ -21,6 +21,10 @@ options:
     description: Names of the hosts. By default the current one.
     type: list
     elements: str
+  under:
+    description: The weakest layer, for what nobody has set.
+    type: dict
+    default: {}
 author:
   - Stoker contributors
 """
@@ -65,11 +69,19 @@ class LookupModule(LookupBase):
             )
         hosts = self.get_option("hosts")
         if hosts is None:
-            return [_merged(terms[0], str(variables["inventory_hostname"]), hostvars, variables)]
-        return [_merged(terms[0], name, hostvars) for name in hosts]
+            return [
+                _merged(terms[0], str(variables["inventory_hostname"]), hostvars, variables, self.get_option("under"))
+            ]
+        return [_merged(terms[0], name, hostvars, under=self.get_option("under")) for name in hosts]
 
 
-def _merged(variable: str, name: str, hostvars: HostVars, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _merged(
+    variable: str,
+    name: str,
+    hostvars: HostVars,
+    variables: Mapping[str, Any] | None = None,
+    under: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """``variables`` are the host's, if there are more than the inventory's."""
     host = hostvars._inventory.get_host(name)
     if host is None:
@@ -81,7 +93,7 @@ def _merged(variable: str, name: str, hostvars: HostVars, variables: Mapping[str
     if outside not in [value for _, value in layers]:
         layers.append(("from outside the inventory", outside))
     templar = Templar(loader=hostvars._loader, variables=variables)
-    result: dict[str, Any] = {}
+    result = dict(under or {})
     for where, raw in layers:
         try:
             layer = templar.template(raw)

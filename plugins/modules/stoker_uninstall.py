@@ -49,6 +49,14 @@ options:
     description: System user made for Stoker.
     type: str
     default: ""
+  zookeeper_dir:
+    description: Where a ZooKeeper member keeps its data.
+    type: path
+    default: ""
+  zookeeper_user:
+    description: System user made for ZooKeeper.
+    type: str
+    default: ""
   purge:
     description: Also remove what cannot be made again.
     type: bool
@@ -83,7 +91,8 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 
 UNITS = "/etc/systemd/system"
-CONFIGURATION = ("spark-env", "spark-defaults.conf", "client", "keys")
+CONFIGURATION = ("spark-env", "spark-defaults.conf", "client", "keys", "zookeeper", "zookeeper.auth")
+OF_ZOOKEEPER = ("version-2", "myid")
 OF_MASTER = ("master-*",)
 OF_WORK = ("driver-*", "app-*", ".stoker")
 
@@ -171,8 +180,9 @@ def _remove(module: AnsibleModule, removal: Removal) -> None:
     removal.inside(params["log_dir"], "stoker-*.log*")
     removal.inside(os.path.join(params["state_dir"], "work"), *OF_WORK)
     removal.inside(params["state_dir"], *OF_MASTER, "local")
-    if params["user"]:
-        removal.user(params["user"])
+    removal.inside(params["zookeeper_dir"], *OF_ZOOKEEPER)
+    for user in filter(None, (params["user"], params["zookeeper_user"])):
+        removal.user(user)
 
 
 def main() -> None:
@@ -187,6 +197,8 @@ def main() -> None:
             "work_dir": {"type": "path", "default": ""},
             "recovery_dir": {"type": "path", "default": ""},
             "user": {"type": "str", "default": ""},
+            "zookeeper_dir": {"type": "path", "default": ""},
+            "zookeeper_user": {"type": "str", "default": ""},
             "purge": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -33,10 +33,11 @@ def ansible(*words: str, cwd: Path = REPO, **environ: str) -> subprocess.Complet
 def settings(inventory: Path, folder: Path, *words: str) -> dict[str, dict[str, Any]]:
     """What every host of the inventory is given, without connecting to any."""
     common = yaml.safe_load((REPO / COMMON).read_text())
-    wanted = ("stoker_common_env", "stoker_common_properties")
+    zookeeper = ("stoker_zookeeper_hosts", "__stoker_zookeepers", "__stoker_zookeeper_properties")
+    wanted = ("stoker_common_env", "stoker_common_properties", *zookeeper)
     play = {
         "hosts": "all",
-        "vars": {name: common[name] for name in wanted},
+        "vars": {**{name: common[name] for name in wanted}, "stoker_common_conf_dir": "/etc/stoker"},
         "tasks": [
             {
                 "ansible.builtin.copy": {
@@ -97,6 +98,21 @@ def test_a_host_wins_over_its_groups_and_they_over_the_cluster(tmp_path: Path) -
     found = settings(inventory, tmp_path, "-e", '{"spark_env": {"C": "now"}}')
     assert [found[name]["C"] for name in ("m1", "w1", "w2", "w3")] == ["now"] * 4
     assert found["w3"]["B"] == "big"
+
+
+def test_masters_are_told_of_the_inventorys_zookeepers_unless_told_otherwise(tmp_path: Path) -> None:
+    groups = {"zookeepers": {"hosts": {"z1": {"ansible_host": "10.0.0.1"}, "z2": {"ansible_host": "fd00::2"}}}}
+    groups["masters"] = {"hosts": {"m1": {}}}
+    inventory = write(tmp_path / "inventory", hosts={"all": {"children": groups}})
+    assert settings(inventory, tmp_path)["m1"] == {
+        "spark.deploy.recoveryMode": "ZOOKEEPER",
+        "spark.deploy.zookeeper.url": "10.0.0.1:2181,[fd00::2]:2181",
+        "spark.stoker.zookeeper.authFile": "/etc/stoker/zookeeper.auth",
+    }
+    told = {"spark.deploy.recoveryMode": "FILESYSTEM", "spark.stoker.zookeeper.authFile": None}
+    write(tmp_path / "inventory", group_vars__all={"spark_defaults": told})
+    found = settings(inventory, tmp_path)["m1"]
+    assert found["spark.deploy.recoveryMode"] == "FILESYSTEM" and "spark.stoker.zookeeper.authFile" not in found
 
 
 def test_a_layer_that_is_no_dictionary_is_named(tmp_path: Path) -> None:
