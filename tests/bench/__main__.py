@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import crowded, daemons, dashboard, drivers, failover, interfaces, playbooks, spark
+from tests.bench import crowded, daemons, dashboard, drivers, engines, failover, interfaces, playbooks, spark
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
 from tests.bench.table import Measure, number, render
@@ -32,6 +32,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "replaced": failover.replaced_executor,
     "spark": spark.spark,
     "gateway": spark.gateway,
+    "engines": engines.engines,
 }
 
 
