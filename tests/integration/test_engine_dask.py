@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -166,6 +167,42 @@ time.sleep(600)
         assert two.wait_for(app_id, "FAILED", "FINISHED", "KILLED")
 
 
+def test_modules_go_to_the_executors(two: Cluster) -> None:
+    """Functions of a module are sent by name: whoever runs them must have it."""
+    helpers = two.script("helpers.py", "def twice(n): return 2 * n\n", mode=0o644)
+    archive = shutil.make_archive(str(two.home / "lib"), "zip", _package(two.home / "lib"))
+    wheel = shutil.copy(archive, two.home / "package-1-py3-none-any.whl")
+    text = """
+import helpers, stoker
+from package.part import thrice
+with stoker.connect(conf={"spark.cores.max": 2}) as app:
+    print(list(app.pool().map(helpers.twice, range(3))), app.pool().submit(thrice, 2).result())
+"""
+    for package in (archive, wheel):
+        done = two.cli("submit", "--wait", "--py-files", f"{helpers},{package}", two.script("with_modules.py", text))
+        assert (done.returncode, done.stdout) == (0, "[0, 2, 4] 6\n"), done.stderr
+
+
+def _package(folder: Path) -> Path:
+    (folder / "package").mkdir(parents=True)
+    (folder / "package" / "__init__.py").touch()
+    (folder / "package" / "part.py").write_text("def thrice(n): return 3 * n\n")
+    return folder
+
+
+def test_the_workers_spark_env_names_the_python(two: Cluster) -> None:
+    chosen = two.script("chosen-python", f'#!/bin/sh\nCHOSEN=worker exec {sys.executable} "$@"\n')
+    other = two.script("other-python", f'#!/bin/sh\nCHOSEN=driver exec {sys.executable} "$@"\n')
+    text = """
+import os, stoker
+with stoker.connect(conf={"spark.cores.max": 1}) as app: print(app.pool().submit(os.getenv, "CHOSEN").result())
+"""
+    with Cluster(two.home / "chosen", env={"PYSPARK_PYTHON": chosen}) as cluster:
+        del cluster.environ["PYSPARK_PYTHON"]  # of who submits; the worker has it
+        assert run_program(cluster, text) == "worker\n"
+        assert run_program(cluster, text, env={"PYSPARK_PYTHON": other}) == "driver\n"
+
+
 def test_a_driver_of_the_cluster_needs_no_settings(two: Cluster) -> None:
     text = "import stoker\nwith stoker.connect() as app: print(app.pool().submit(sum, [2, 3]).result())\n"
     done = two.cli("submit", "--wait", "--total-executor-cores", "1", two.script("cluster_mode.py", text))
@@ -192,7 +229,7 @@ input()
         assert driver.stdout is not None
         found = re.fullmatch(r"tls://(127\.0\.0\.1):(\d+)", driver.stdout.readline().strip())
         assert found is not None
-        with pytest.raises(ssl.SSLError):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
             talk_tls(found[1], int(found[2]))
         shown = "".join(executors(two).values())
         assert "PRIVATE KEY" not in shown and "INHERIT" not in shown
@@ -241,6 +278,7 @@ except StokerError as error: print(f"{type(error).__name__}: {error}")
         ({"spark.executor.memory": "900g"}, "Unreachable: app-.* has no Dask worker after 5 s"),
         ({"spark.driver.host": "192.0.2.1"}, r"Refused: Dask's scheduler cannot listen on 192.0.2.1 \(.*assign.*\)"),
         ({"spark.executorEnv.PYTHONHOME": "/none"}, "(Refused|Unreachable): .*exited with code 1"),
+        ({"spark.submit.pyFiles": "none.py"}, "ConfigError: spark.submit.pyFiles: there is no file .*none.py"),
         ({"spark.dynamicAllocation.minExecutors": 3, "spark.dynamicAllocation.maxExecutors": 2}, "ConfigError: .*more"),
     ],
 )

@@ -38,7 +38,7 @@ import os, subprocess, sys, time
 import ray  # as a program would, before there is a token
 import stoker
 from stoker.errors import StokerError
-with stoker.connect(name="rays", conf={"spark.cores.max": 4}) as app:
+with stoker.connect(name="rays", conf={"spark.cores.max": 4, "spark.submit.pyFiles": "helper.py"}) as app:
     assert app.ray() is ray
     end = time.monotonic() + 40
     while ray.cluster_resources().get("CPU") != 4:
@@ -47,6 +47,8 @@ with stoker.connect(name="rays", conf={"spark.cores.max": 4}) as app:
     where = ray.remote(num_cpus=0.5)(lambda: (time.sleep(0.2), os.getppid())[1])
     assert len(set(ray.get([where.remote() for _ in range(8)]))) == 2, "both nodes work"
     assert len(app.executors) == 2, "one node on each worker"
+    import helper
+    assert ray.get(ray.remote(helper.twice).remote(4)) == 8
     words = [sys.executable, "-c", "import ray; ray.init(address=sys.argv[1])".replace("ray;", "ray, sys;"),
              ray.get_runtime_context().gcs_address]
     stranger = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
@@ -61,6 +63,7 @@ print(app.app_id)
 
 
 def test_results_come_from_the_executors_and_strangers_are_kept_out(cluster: Cluster) -> None:
+    cluster.script("helper.py", "def twice(n): return 2 * n\n")
     said, app_id = run_program(cluster, RESULTS, timeout=110).splitlines()[-2:]
     assert said == "rays runs Ray: an application has one engine, connect() another one"
     assert cluster.status(app_id)["state"] == "FINISHED"

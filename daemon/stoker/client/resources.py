@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from stoker.client.sources import PY_FILES
 from stoker.config import ClientConfig
 from stoker.config.registry import PROPERTIES
 from stoker.engines.base import Resources
@@ -17,6 +19,7 @@ _SUBMITTED = {
     "spark.cores.max": "STOKER_CORES_MAX",
     "spark.executor.cores": "STOKER_EXECUTOR_CORES",
     "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
+    "spark.submit.pyFiles": "STOKER_PY_FILES",
 }
 CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -58,7 +61,18 @@ def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url
         most=most,
         python=setting("spark.pyspark.python") or environ.get("PYSPARK_PYTHON", ""),
         env={**config.forwarded_env, **own},
+        py_files=_py_files(setting("spark.submit.pyFiles")),
     )
+
+
+def _py_files(text: str) -> tuple[Path, ...]:
+    paths = tuple(Path(part.strip()).absolute() for part in text.split(",") if part.strip())
+    for path in paths:
+        if path.suffix not in PY_FILES:
+            raise ConfigError(f"spark.submit.pyFiles: {path} does not end in {' or '.join(PY_FILES)}")
+        if not path.is_file():
+            raise ConfigError(f"spark.submit.pyFiles: there is no file {path}")
+    return paths
 
 
 def _text(value: object) -> str:

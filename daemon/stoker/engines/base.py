@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from stoker.core.application_events import Executor
@@ -16,8 +17,8 @@ class Resources:
 
     ``max_cores`` None: what the cluster gives. ``cores`` and ``memory_mib`` are those of each executor; ``cores`` None: what
     suits the engine. ``dynamic``: as many executors as there is work for, from ``initial``, between ``least`` and ``most``.
-    ``python`` is the executors' interpreter (``""``: see ``engines.python``); ``env`` goes to them; ``host`` and ``port``
-    (0: any) are where this side listens.
+    ``python`` is the executors' interpreter (``""``: see ``engines.python``); ``env`` and ``py_files`` go to them; ``host``
+    and ``port`` (0: any) are where this side listens.
     """
 
     host: str
@@ -31,6 +32,7 @@ class Resources:
     most: int = UNLIMITED
     python: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    py_files: tuple[Path, ...] = ()
 
     @property
     def executor_limit(self) -> int:

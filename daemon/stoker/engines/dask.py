@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -17,6 +20,7 @@ import distributed
 from distributed.core import Status, rpc
 from distributed.deploy import Adaptive
 from distributed.deploy.cluster import Cluster
+from distributed.diagnostics.plugin import UploadFile
 from distributed.security import Security
 from distributed.utils import silence_logging_cmgr
 
@@ -215,6 +219,14 @@ def _security() -> Security:
         raise Refused("Dask's encryption needs the package cryptography: pip install 'stoker[dask]'") from None
 
 
+def _upload(path: Path) -> UploadFile:
+    """Dask does not know wheels, which are zip files."""
+    if path.suffix != ".whl":
+        return UploadFile(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        return UploadFile(str(shutil.copy(path, Path(folder) / f"{path.stem}.zip")))
+
+
 def _worker_config(security: Security) -> dict[str, Any]:
     """As Dask's configuration has it. Tasks may become clients themselves (``get_client``)."""
     pair = {"cert": security.tls_worker_cert, "key": security.tls_worker_key}
@@ -234,6 +246,8 @@ class DaskEngine:
         self.address: str = self.cluster.scheduler_address
         self.ui_url: str = self.cluster.dashboard_link if dashboard else ""
         self.client = distributed.Client(self.cluster)
+        for path in resources.py_files:  # workers that come later get it as well
+            self.client.register_plugin(_upload(path), name=f"py-file {path.name}")
         self._is_closed = False
 
     def command(self) -> Command:

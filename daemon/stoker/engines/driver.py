@@ -48,6 +48,8 @@ def driver_launch(
         words = [python, "-c", _ENTRY_POINT, driver.main_class]
     else:
         words = [python, main]
+    if driver.py_files:  # for the executors of an application of its own
+        env["STOKER_PY_FILES"] = ",".join(str(folder / name) for name in driver.py_files)
     if python_path:
         env["PYTHONPATH"] = os.pathsep.join([*python_path, *filter(None, [env.get("PYTHONPATH")])])
     return Launch([*words, *args], env)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,7 @@ class RayEngine:
                 logging_level="warning",
                 _node_ip_address=resources.host,
                 _temp_dir=self._folder,
+                runtime_env=self._modules(),
             )
         except Exception as error:
             self.close()
@@ -92,6 +94,19 @@ class RayEngine:
     @property
     def _store_mib(self) -> int:
         return max(int(self._resources.memory_mib * STORE_SHARE), LEAST_STORE_MIB)
+
+    def _modules(self) -> dict[str, str]:
+        """The py-files in one folder, which Ray sends to its nodes and puts on their path."""
+        if not self._resources.py_files:
+            return {}
+        folder = Path(self._folder) / "py-files"
+        folder.mkdir()
+        for path in self._resources.py_files:
+            if path.suffix == ".py":
+                shutil.copy(path, folder)
+            else:
+                shutil.unpack_archive(path, folder, "zip")
+        return {"working_dir": str(folder)}
 
     def command(self) -> Command:
         node = python_command(
