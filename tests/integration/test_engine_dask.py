@@ -203,6 +203,32 @@ with stoker.connect(conf={"spark.cores.max": 1}) as app: print(app.pool().submit
         assert run_program(cluster, text, env={"PYSPARK_PYTHON": other}) == "driver\n"
 
 
+def test_a_master_and_a_worker_daemon_restart_unnoticed(tmp_path: Path) -> None:
+    text = """
+import time, stoker
+with stoker.connect(conf={"spark.cores.max": 2}) as app:
+    client = app.dask()
+    client.wait_for_workers(2)
+    print("ready", flush=True)
+    assert client.gather(client.map(lambda n: time.sleep(0.3) or n, range(20), pure=False)) == list(range(20))
+    client.cluster.scale(1)  # asks the new master
+    assert sorted(executor.state.value for executor in app.executors) in (["KILLED", "RUNNING"], ["RUNNING", "RUNNING"])
+    print(len(app.executors))
+"""
+    properties = {
+        "spark.deploy.recoveryMode": "FILESYSTEM",
+        "spark.deploy.recoveryDirectory": str(tmp_path / "records"),
+    }
+    with Cluster(tmp_path, memory="3g", properties=properties) as cluster, start_program(cluster, text) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "ready\n"
+        for daemon in (cluster.master, cluster.worker[0]):
+            daemon.kill()
+            daemon.start()
+        out, err = driver.communicate(timeout=60)
+        assert (driver.returncode, out) == (0, "2\n"), err
+
+
 def test_a_driver_of_the_cluster_needs_no_settings(two: Cluster) -> None:
     text = "import stoker\nwith stoker.connect() as app: print(app.pool().submit(sum, [2, 3]).result())\n"
     done = two.cli("submit", "--wait", "--total-executor-cores", "1", two.script("cluster_mode.py", text))
@@ -265,7 +291,7 @@ FAILING = """
 import stoker
 from stoker.errors import StokerError
 try:
-    with stoker.connect(conf=CONF) as app: app.dask(timeout=5)
+    with stoker.connect(conf=CONF) as app: app.dask(timeout=3)
 except StokerError as error: print(f"{type(error).__name__}: {error}")
 """
 
@@ -275,7 +301,7 @@ except StokerError as error: print(f"{type(error).__name__}: {error}")
     [
         ({"spark.cores.max": 0}, "ConfigError: spark.cores.max .* at least 1"),
         ({"spark.pyspark.python": "/no/python"}, "Refused: no host can run Dask workers: .*/no/python"),
-        ({"spark.executor.memory": "900g"}, "Unreachable: app-.* has no Dask worker after 5 s"),
+        ({"spark.executor.memory": "900g"}, "Unreachable: app-.* has no Dask worker after 3 s"),
         ({"spark.driver.host": "192.0.2.1"}, r"Refused: Dask's scheduler cannot listen on 192.0.2.1 \(.*assign.*\)"),
         ({"spark.executorEnv.PYTHONHOME": "/none"}, "(Refused|Unreachable): .*exited with code 1"),
         ({"spark.submit.pyFiles": "none.py"}, "ConfigError: spark.submit.pyFiles: there is no file .*none.py"),
