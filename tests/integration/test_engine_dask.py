@@ -302,7 +302,7 @@ except StokerError as error: print(f"{type(error).__name__}: {error}")
         ({"spark.cores.max": 0}, "ConfigError: spark.cores.max .* at least 1"),
         ({"spark.pyspark.python": "/no/python"}, "Refused: no host can run Dask workers: .*/no/python"),
         ({"spark.executor.memory": "900g"}, "Unreachable: app-.* has no Dask worker after 3 s"),
-        ({"spark.driver.host": "192.0.2.1"}, r"Refused: Dask's scheduler cannot listen on 192.0.2.1 \(.*assign.*\)"),
+        ({"spark.driver.host": "192.0.2.1"}, r"Refused: Dask's scheduler cannot listen on 192.0.2.1:0 \(.*assign.*\)"),
         ({"spark.executorEnv.PYTHONHOME": "/none"}, "(Refused|Unreachable): .*exited with code 1"),
         ({"spark.submit.pyFiles": "none.py"}, "ConfigError: spark.submit.pyFiles: there is no file .*none.py"),
         ({"spark.dynamicAllocation.minExecutors": 3, "spark.dynamicAllocation.maxExecutors": 2}, "ConfigError: .*more"),

@@ -70,6 +70,7 @@ def test_a_url_that_is_none_fails_the_driver_only(tmp_path: Path, url: str) -> N
         tmp_path,
         (),
         BlobCache(tmp_path / "cache", lambda _: True),
+        environ={},
         prepared=lambda key: ended.append((key, Exit(code=0))),
         failed=lambda key, exit: ended.append((key, exit)),
         in_loop=loop.put,

@@ -135,9 +135,19 @@ class EngineWatch:
                 reason = self._over(app)
                 self._notice(reason)
                 engine.fail(reason)
-            elif event is not None and self._learn(app, event) and self._latest not in self._told:
-                self._told.add(self._latest)
-                self._notice(self._latest)
+            elif event is not None and self._learn(app, event):
+                self._tell(self._latest)
+            elif isinstance(event, ExecutorChanged) and event.executor.state is ExecutorState.LOST:
+                self._notice(
+                    f"executor {event.executor.id} on host {event.executor.host} is lost, and will be replaced"
+                )
+
+    def _tell(self, failure: str) -> None:
+        """A host that cannot run the engine fails again and again, and is told of once."""
+        where = failure.partition(" on host ")[2]
+        if where.partition(" ")[0] not in self._unfit or where not in self._told:
+            self._told.add(where)
+            self._notice(failure)
 
 
 def why_it_ended(app: Application, executor: Executor) -> str:

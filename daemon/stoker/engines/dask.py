@@ -77,7 +77,7 @@ class StokerCluster(Cluster):  # type: ignore[misc]
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: Dask's, with the true one as its cause
             self.close()
             cause = error.__cause__ or error
-            where = f"{resources.host}:{resources.port}" if resources.port else resources.host
+            where = f"{resources.host}:{resources.port}" + (f", its pages on {dashboard}" if dashboard else "")
             raise Refused(
                 f"Dask's scheduler cannot listen on {where} ({cause}): see spark.driver.host and .port"
             ) from None
