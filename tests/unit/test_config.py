@@ -148,6 +148,14 @@ def test_forwarded_environment(environ: dict[str, str]) -> None:
     assert client_config(argparse.Namespace(), environ).forwarded_env == {"SPARK_X": "1"}
 
 
+def test_forwarded_environment_on_request_is_all_but_ours(environ: dict[str, str]) -> None:
+    environ |= {"MASTER": "spark://h:1", "MY_LEVEL": "2", "STOKER_KEYS_DIR": "/here/keys", "SPARK_X": "1"}
+    words = argparse.Namespace(conf=["spark.standalone.submit.filterEnvironment=false"])
+    forwarded = client_config(words, environ).forwarded_env
+    assert (forwarded["MY_LEVEL"], forwarded["SPARK_X"]) == ("2", "1")
+    assert not [name for name in forwarded if name.startswith("STOKER_")]
+
+
 def test_forwarded_environment_leaves_this_machine_s_own_out(environ: dict[str, str]) -> None:
     environ |= {"MASTER": "spark://h", "SPARK_ENV_LOADED": "1", "SPARK_LOCAL_HOSTNAME": "x"}
     assert client_config(argparse.Namespace(), environ).forwarded_env == {}

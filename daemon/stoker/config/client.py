@@ -12,7 +12,8 @@ from stoker.config.common import keys_dir
 from stoker.config.sources import Setting, Settings, load_settings
 from stoker.errors import UsageError
 
-# The submitter's SPARK_* variables go with the driver, except what describes the submitter's own machine (spec 2.4).
+# The submitter's SPARK_* variables go with the driver (all, if not filtered), except what describes the submitter's own
+# machine (spec 2.4).
 _NOT_FORWARDED = frozenset(
     {"SPARK_ENV_LOADED", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}
 )
@@ -47,18 +48,20 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         settings.properties[name.strip()] = Setting(value, "--conf")
     for name in ("spark.authenticate", "spark.cores.max", "spark.executor.cores", "spark.executor.memory"):
         settings.get(name)  # an ill-typed one is refused here, not on the cluster
+    filtered = settings.get("spark.standalone.submit.filterEnvironment")
     return ClientConfig(
         masters=_masters(getattr(args, "master", None), settings),
         keys_dir=keys_dir(settings),
         authenticate=settings.get("spark.authenticate"),
         properties={name: setting.value for name, setting in settings.properties.items()},
-        forwarded_env={
-            name: value
-            for name, value in environ.items()
-            if name.startswith("SPARK_") and name not in _NOT_FORWARDED and "\0" not in value
-        },
+        forwarded_env={name: value for name, value in environ.items() if _is_forwarded(name, value, filtered)},
         warnings=tuple(settings.warnings),
     )
+
+
+def _is_forwarded(name: str, value: str, filtered: bool) -> bool:
+    wanted = name.startswith("SPARK_") if filtered else not name.startswith("STOKER_")
+    return wanted and name not in _NOT_FORWARDED and "\0" not in value
 
 
 def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:

@@ -174,6 +174,8 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.dynamicAllocation.initialExecutors", _whole(0), None,
               "so many at first (default: the least)", "2"),
         Known("spark.dynamicAllocation.maxExecutors", _whole(1), UNLIMITED, "at most so many", "20"),
+        Known("spark.standalone.submit.filterEnvironment", types.parse_bool, True,
+              "of the submitter's environment, send the SPARK_* variables only, or all of it", "true"),
         Known("spark.driver.cores", _whole(0), 1, "cores of the driver; 0: it only waits for others", "1"),
         Known("spark.driver.memory", types.parse_memory, 1024, "memory of the driver", "1g"),
         Known("spark.driver.supervise", types.parse_bool, False, "restart the driver when it fails", "true"),
