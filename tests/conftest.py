@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.zookeeper import HOSTS, ZooKeeperServers, need_zookeeper
+from tests.support.zookeeper import HOSTS, Stand, ZooKeeperServers, need_zookeeper
 
 _skipped: list[str] = []
 
@@ -33,6 +33,14 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperSer
         os.environ[HOSTS] = servers.hosts
         yield servers
         del os.environ[HOSTS]
+
+
+@pytest.fixture(autouse=True)
+def _close_stands() -> Iterator[None]:
+    """A client that is left over tries to connect for ever, in a thread whose random delays hypothesis takes for a test's."""
+    yield
+    for stand in list(Stand.open):
+        stand.close()
 
 
 @pytest.fixture

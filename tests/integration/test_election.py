@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,11 +157,31 @@ def test_a_lost_ensemble_freezes_the_leader_and_its_return_thaws_it(tmp_path: Pa
         leader.wait_for(lambda event: isinstance(event, Frozen), "frozen")
         follower.wait_for(lambda event: isinstance(event, Follow) and "does not answer" in event.reason, "no leader")
         servers.start()
-        leader.wait_for(lambda event: isinstance(event, Thawed), "thawed")
-        wait_until(lambda: follows("h1:7077")(follower.events[-1]), what="the same leader")
+        # A connection that the new server took too early to answer on is given up after two thirds of the session timeout.
+        leader.wait_for(lambda event: isinstance(event, Thawed), "thawed", within=2 * PATIENT)
+
+        def heard_last() -> bool:
+            return follows("h1:7077")([event for event in follower.events if isinstance(event, Follow)][-1])
+
+        wait_until(heard_last, within=2 * PATIENT, what=f"the same leader: {follower.events}")
         leader.open_records().commit({"driver/1": b"one"})
         follower.close()
         leader.close()
+
+
+def test_a_server_that_takes_connections_and_says_nothing_does_not_use_up_the_session(
+    zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(20)
+        there = mute.getsockname()[1]
+        stands.append(Stand(f"127.0.0.1:{there}", directory, session_timeout=15))
+        first, _ = mute.accept()
+        started = time.monotonic()
+        second, _ = mute.accept()
+        assert time.monotonic() - started < 14, "it should have been given up before the session is over"
+        first.close()
+        second.close()
 
 
 def test_members_of_an_ensemble_may_go_one_at_a_time(tmp_path: Path) -> None:

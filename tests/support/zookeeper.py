@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 import pytest
 from kazoo.client import KazooClient
@@ -153,7 +154,9 @@ class ZooKeeperServers:
 
 
 class Stand:
-    """One candidate, with all it was told."""
+    """One candidate, with all it was told. Those that a test has left open are closed when it is over."""
+
+    open: ClassVar[set[Stand]] = set()
 
     def __init__(
         self,
@@ -170,6 +173,7 @@ class Stand:
         settings = ZooKeeperSettings(hosts=hosts, directory=directory, session_timeout=session_timeout, auth=auth)
         self.leadership = ZooKeeperLeadership(settings, Candidate(address, webui_url))
         self.leadership.start(self.events.append)
+        self.open.add(self)
 
     @property
     def epoch(self) -> int:
@@ -188,6 +192,7 @@ class Stand:
         return ZooKeeperRecovery(self.leadership.zookeeper, self.leadership.fence)
 
     def close(self) -> None:
+        self.open.discard(self)
         self.leadership.release()
 
 

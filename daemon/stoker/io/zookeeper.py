@@ -15,7 +15,7 @@ from typing import Any
 
 from kazoo.client import KazooClient, KazooState, TransactionRequest
 from kazoo.exceptions import KazooException
-from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from kazoo.protocol.states import WatchedEvent, ZnodeStat
 from kazoo.retry import KazooRetry
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
@@ -56,6 +56,28 @@ class Fence:
     version: int
 
 
+class _Impatient(SequentialThreadingHandler):  # type: ignore[misc]
+    """kazoo waits for a member to take a connection for as long as the session may be away, which a host that is gone, or a
+    server that has just been started, can use up. Here each member gets its part of that time."""
+
+    def __init__(self, patience: float) -> None:
+        super().__init__()
+        self._patience = patience  # seconds
+        self._is_new = False  # the connection has not been answered on
+
+    def create_connection(self, *args: Any, timeout: float, **kwargs: Any) -> Any:
+        self._is_new = True
+        return super().create_connection(*args, timeout=min(timeout, self._patience), **kwargs)
+
+    def select(self, readers: Any, writers: Any, others: Any, timeout: float | None = None) -> Any:
+        if self._is_new and readers and timeout is not None:
+            timeout = min(timeout, self._patience)
+        found = super().select(readers, writers, others, timeout)
+        if found[0]:
+            self._is_new = False
+        return found
+
+
 class ZooKeeper:
     """One session; a session that is lost is followed by a new one. Methods may be called from any thread.
 
@@ -75,6 +97,7 @@ class ZooKeeper:
         self._client = KazooClient(
             hosts=settings.hosts,
             timeout=settings.session_timeout,
+            handler=_Impatient(settings.session_timeout / (settings.hosts.count(",") + 2)),
             default_acl=self.acl,
             auth_data=[("digest", settings.auth)] if settings.auth else None,
             connection_retry=retry,
