@@ -79,6 +79,7 @@ class RayEngine:
         try:
             ray.init(
                 num_cpus=0,
+                _memory=MIB,  # what asks for memory belongs on a node
                 include_dashboard=False,
                 object_store_memory=self._store_mib * MIB,
                 logging_level="warning",
