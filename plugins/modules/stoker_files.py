@@ -19,7 +19,7 @@ options:
     required: true
     suboptions:
       path:
-        description: Where it goes. Its folder is made, as closed as the file, if only that one is missing.
+        description: Where it goes. Its folder is made, as closed as the file, where it is missing.
         type: path
         required: true
       content:
@@ -100,6 +100,7 @@ class Wanted:
         """Closed to those the file is closed to."""
         folder = os.path.dirname(self.path)
         if not os.path.isdir(folder):
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
             os.mkdir(folder, self.mode | (self.mode & 0o444) >> 2)
             if self.owner is not None:
                 os.chown(folder, self.owner.pw_uid, self.owner.pw_gid)
