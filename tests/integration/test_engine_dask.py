@@ -150,6 +150,21 @@ with stoker.connect() as app:
     run_program(two, text)
 
 
+def test_calls_that_run_do_not_hold_the_cores_of_an_application_that_is_over(tmp_path: Path) -> None:
+    """Nobody kills here: an executor has to end by itself."""
+    text = """
+import time, stoker
+with stoker.connect(conf={"spark.cores.max": 2}) as app:
+    client = app.dask()
+    client.wait_for_workers(2)
+    client.map(lambda n: time.sleep(600), range(4), pure=False)
+    client.run(len, "")
+"""
+    with Cluster(tmp_path, memory="3g", properties={"spark.worker.driverTerminateTimeout": "10min"}) as cluster:
+        run_program(cluster, text)
+        wait_until(lambda: not executors(cluster), what="executors end")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_outlives_the_driver(two: Cluster, number: int) -> None:
     text = """

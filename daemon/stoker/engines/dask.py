@@ -38,11 +38,16 @@ _ALIVE = (ExecutorState.LAUNCHING, ExecutorState.RUNNING)
 
 # A worker that is told to end waits for calls that run; nobody will take their results, and others wait for its cores.
 _END_SOON = """\
-import os, threading
-def dask_teardown(worker):
-    end = threading.Timer(1.0, os._exit, [0])
-    end.daemon = True
-    end.start()
+import os, signal, threading
+def dask_setup(worker):
+    dasks = signal.getsignal(signal.SIGTERM)
+    def terminated(number, frame):
+        end = threading.Timer(1.0, os._exit, [0])
+        end.daemon = True
+        end.start()
+        if callable(dasks):
+            dasks(number, frame)
+    signal.signal(signal.SIGTERM, terminated)
 """
 
 
