@@ -11,7 +11,7 @@ from tests.support.podman import exclusively, podman, run
 BASE = ("python3", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "sudo")
 FLAVOURS: dict[str, tuple[str, tuple[str, ...]]] = {  # name: Debian release, packages beyond BASE
     "bookworm": ("bookworm", ("default-jre-headless", "libzookeeper-java")),
-    "trixie": ("trixie", ()),
+    "trixie": ("trixie", ("default-jre-headless", "libzookeeper-java", "prometheus")),
 }
 _CUSTOMIZE = Path(__file__).with_name("host-image")
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
