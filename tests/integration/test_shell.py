@@ -52,7 +52,23 @@ def _leave(shell: pexpect.spawn[str]) -> bool:
 def test_from_a_pipe(standing: Cluster) -> None:
     done = standing.cli("shell", "-c", "1", stdin="print(client.submit(abs, -41).result() + 1)\n")
     assert done.returncode == 0, done.stderr
-    assert "42" in done.stdout
+    assert done.stdout == "42\n", "what the program says, and nothing of ours"
+
+
+def test_a_program_from_a_pipe_is_read_as_a_file_is(standing: Cluster) -> None:
+    """No empty line is needed behind a function, and the first error is the end of it, as for ``python < FILE``."""
+    program = "def twice(x):\n    return 2 * x\nprint(client.submit(twice, 21).result())\n1 / 0\nprint('never')\n"
+    done = standing.cli("shell", "-c", "1", stdin=program)
+    assert (done.returncode, done.stdout) == (1, "42\n"), done.stderr
+    assert "ZeroDivisionError" in done.stderr and "line 4" in done.stderr
+    assert "/client/commands/" not in done.stderr, "the program's own lines only"
+
+
+@pytest.mark.parametrize(("program", "code"), [("exit(3)", 3), ("raise SystemExit", 0), ("print(", 1)])
+def test_the_exit_code_of_a_program_from_a_pipe(standing: Cluster, program: str, code: int) -> None:
+    done = standing.cli("shell", "-c", "1", stdin=program + "\n")
+    assert done.returncode == code, done.stderr
+    assert ("SyntaxError" in done.stderr) == (program == "print(")
 
 
 def test_with_spark(standing: Cluster) -> None:

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         else _engine(config.url, args.name, conf, args.engine)
     )
     with ready as (names, banner):
+        if not sys.stdin.isatty():
+            return _run_piped(names)
         _interact(names, f"Stoker {stoker.__version__}, Python {sys.version.split()[0]}\n{banner}")
     return 0
 
@@ -93,20 +95,46 @@ def _spark(url: str, name: str, conf: Mapping[str, str]) -> Iterator[tuple[dict[
         spark.stop()
 
 
+def _run_piped(names: dict[str, Any]) -> int:
+    """Runs stdin as ``python < FILE`` does: all of it at once, until the first error. Its exit code."""
+    program = _Program({"__name__": "__main__", **names})
+    try:
+        source = compile(sys.stdin.read(), "<stdin>", "exec")
+    except (SyntaxError, ValueError):  # the latter: null bytes, or not UTF-8
+        program.showsyntaxerror("<stdin>")
+        return 1
+    try:
+        program.runcode(source)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    return 1 if program.failed else 0
+
+
+class _Program(code.InteractiveInterpreter):
+    """Knows whether there was an error."""
+
+    failed = False
+
+    def showtraceback(self) -> None:
+        self.failed = True
+        super().showtraceback()
+
+
 def _interact(names: dict[str, Any], banner: str) -> None:
-    """IPython on a terminal, else, or without it, Python's own console."""
-    if sys.stdin.isatty():
-        try:
-            from IPython import start_ipython  # noqa: PLC0415 - large, and an extra
-            from traitlets.config import Config  # noqa: PLC0415
-        except ImportError:
-            say("pip install 'stoker[shell]' for a better prompt")
-        else:
-            settings = Config()
-            settings.TerminalIPythonApp.display_banner = False
-            settings.TerminalInteractiveShell.confirm_exit = False
-            print(banner)
-            start_ipython(argv=[], user_ns=names, config=settings)
-            return
-    with contextlib.suppress(SystemExit):
-        code.interact(banner, local=names, exitmsg="")
+    """IPython, or without it Python's own console."""
+    try:
+        from IPython import start_ipython  # noqa: PLC0415 - large, and an extra
+        from traitlets.config import Config  # noqa: PLC0415
+    except ImportError:
+        say("pip install 'stoker[shell]' for a better prompt")
+        with contextlib.suppress(SystemExit):
+            code.interact(banner, local=names, exitmsg="")
+        return
+    settings = Config()
+    settings.TerminalIPythonApp.display_banner = False
+    settings.TerminalInteractiveShell.confirm_exit = False
+    print(banner)
+    start_ipython(argv=[], user_ns=names, config=settings)
