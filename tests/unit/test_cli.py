@@ -136,6 +136,15 @@ def test_config_check(tmp_path: Path, name: str, text: str, problem: str) -> Non
     assert problem in done.stderr
 
 
+def test_config_check_does_not_guess_what_a_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "passwd"
+    path.write_text("spark.worker.timeout 30s\n")
+    done = stoker("config", "check", str(path), home=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"stoker: {path}: is it a spark-env or a spark-defaults? Say it with --as\n"
+    assert stoker("config", "check", "--as", "spark-defaults", str(path), home=tmp_path).returncode == 0
+
+
 def test_commands_for_people_in_a_hurry_import_little() -> None:
     code = (
         "import sys, stoker.client.commands.submit; "

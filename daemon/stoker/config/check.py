@@ -28,15 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """0 when all is well; else a line for each problem on stderr and 1."""
+    """0 when all is well; else a line for each problem on stderr and 1. Raises UsageError."""
     problems: list[str] = []
     for name in args.files:
         path = Path(name)
-        is_env = args.kind == "spark-env" or (args.kind is None and "env" in path.name)
-        problems += find_problems(path, environ if is_env else None)
+        problems += find_problems(path, environ if (args.kind or _kind(path)) == "spark-env" else None)
     for problem in problems:
         print(f"stoker: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _kind(path: Path) -> str:
+    """By its name. Every text can be read as properties, so no other file is taken for them."""
+    if "env" in path.name:
+        return "spark-env"
+    if "defaults" in path.name or path.suffix in (".conf", ".properties"):
+        return "spark-defaults"
+    raise UsageError(f"{path}: is it a spark-env or a spark-defaults? Say it with --as")
 
 
 def find_problems(path: Path, environ: Mapping[str, str] | None) -> list[str]:
