@@ -131,6 +131,7 @@ def test_it_goes_on_with_a_restarted_master(site: Site) -> None:
 def test_no_way_in_is_one_line(site: Site, host: str, says: str) -> None:
     code, line = site[1].fails("status", host=host)
     assert code in (1, 2) and says in line
+    assert "None" not in line
 
 
 def test_mistakes_are_one_line(site: Site) -> None:

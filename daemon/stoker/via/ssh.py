@@ -71,6 +71,7 @@ def _explained(error: Exception, target: str) -> StokerError:
     from paramiko import ssh_exception  # noqa: PLC0415
 
     text = " ".join(str(error).split())
+    reason = getattr(error, "strerror", None) or text  # paramiko's errors have no number, and their text says so
     if "not found in known_hosts" in text:
         return NotAuthorized(f"the host key of {target} is not known: check it with 'ssh {target}' first")
     explanations: list[tuple[type[Exception], type[StokerError], str]] = [  # the first that fits
@@ -82,7 +83,7 @@ def _explained(error: Exception, target: str) -> StokerError:
          f"{target} does not accept our ssh keys: 'ssh {target}' must work without a password"),
         (ValueError, UsageError, f"{target!r} is not [USER@]HOST[:PORT]: {text}"),
         (socket.gaierror, Unreachable, f"cannot find the host of {target}: check the name"),
-        (OSError, Unreachable, f"cannot connect to {target}: is sshd running there? ({text})"),
+        (OSError, Unreachable, f"cannot connect to {target}: is sshd running there? ({reason})"),
     ]  # fmt: skip
     for kind, answer, line in explanations:
         if isinstance(error, kind):

@@ -22,12 +22,8 @@ LOOK_AGAIN = 1.0  # seconds between two looks at the ssh connection
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker tunnel [OPTIONS] [USER@]HOST"
     add_client_arguments(parser)
-    parser.add_argument(
-        "--port", type=int, default=0, metavar="PORT", help="where the master is here (default: any free)"
-    )
-    parser.add_argument(
-        "--webui-port", type=int, default=0, metavar="PORT", help="where the dashboard is here (likewise)"
-    )
+    parser.add_argument("--port", default="0", metavar="PORT", help="where the master is here (default: any free)")
+    parser.add_argument("--webui-port", default="0", metavar="PORT", help="where the dashboard is here (likewise)")
     parser.add_argument(
         "host", metavar="[USER@]HOST", help="where 'stoker status' works; best the leading master's machine"
     )
@@ -38,8 +34,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     signal.signal(signal.SIGINT, lambda *_: over.set())
-    with via(args.host, environ, master=args.master, port=_port(args.port)) as there, contextlib.ExitStack() as stack:
-        dashboard = _dashboard(there, stack, _port(args.webui_port))
+    with (
+        via(args.host, environ, master=args.master, port=_port("--port", args.port)) as there,
+        contextlib.ExitStack() as stack,
+    ):
+        dashboard = _dashboard(there, stack, _port("--webui-port", args.webui_port))
         print(
             f"dashboard  {dashboard}\nmaster     {there.url}  (is {there.master})\n\nFor commands in another terminal:"
         )
@@ -66,7 +65,7 @@ def _dashboard(there: Via, stack: contextlib.ExitStack, port: int) -> str:
     return f"http://127.0.0.1:{forward.port}"
 
 
-def _port(port: int) -> int:
-    if not 0 <= port <= 65535:
-        raise UsageError(f"{port} is not a port: give one from 1 to 65535")
-    return port
+def _port(option: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise UsageError(f"{option}: {text!r} is not a port: give one from 1 to 65535")
+    return int(text)
