@@ -36,7 +36,7 @@ def main() -> None:
     with stoker.connect(name="trips") as app:
         app.dask()
         trips = dd.from_map(day, range(days))
-        sums = trips.groupby("hour")[["miles", "fare"]].sum().compute()
+        sums = trips.groupby("hour")[["miles", "fare"]].sum().compute().sort_index()
     sums["per mile"] = sums["fare"] / sums["miles"]
     print(f"{days * TRIPS:,} trips, {sums['miles'].sum():,.0f} miles")
     print(sums["per mile"].round(2).to_string())
