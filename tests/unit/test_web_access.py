@@ -187,6 +187,16 @@ def test_a_forged_form_is_refused_though_the_cookie_is_sent(door: Door) -> None:
     assert door.control.kills == []
 
 
+def test_a_program_that_sends_a_form_is_told_what_to_send(tmp_path: Path) -> None:
+    """As `curl -d` does, on the master's own machine, where no token is asked for."""
+    door = Door(tmp_path, "127.0.0.1", trust_local_user=True)
+    client = door.browser(is_local_user=True)
+    form = "application/x-www-form-urlencoded"
+    answer = client.post("/api/v1/drivers", data="{}", content_type=form)
+    assert answer.status_code == 403
+    assert "Content-Type: application/json" in answer.json["error"]
+
+
 def test_a_forged_log_in_is_refused(door: Door) -> None:
     token = door.token(AccessRole.ADMIN)
     assert door.browser().post("/login", data={"token": token}).status_code == 403

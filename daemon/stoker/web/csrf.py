@@ -13,6 +13,11 @@ from urllib.parse import urlsplit
 from flask import Response, request
 from werkzeug.exceptions import Forbidden
 
+_FOR_PEOPLE = "This form is not from this dashboard, or from before it was restarted: reload the page."
+_FOR_PROGRAMS = (
+    "A body is sent as Content-Type: application/json; a script of a page shows the page's token as X-CSRF-Token."
+)
+
 
 class Csrf:
     def __init__(self) -> None:
@@ -37,7 +42,7 @@ class Csrf:
         token = request.headers.get("X-CSRF-Token") or request.form.get("csrfToken", "")
         same = hmac.compare_digest(token.encode(), cookie.encode())
         if _is_foreign() or not same or not self._is_ours(token):
-            raise Forbidden("This form is not from this dashboard, or from before it was restarted: reload the page.")
+            raise Forbidden(_FOR_PROGRAMS if request.path.startswith("/api/") else _FOR_PEOPLE)
 
     def _seal(self, value: str) -> str:
         return f"{value}.{hmac.new(self._key, value.encode(), 'sha256').hexdigest()}"
