@@ -31,7 +31,7 @@ def _cold_start(cluster: Cluster) -> float:
     try:
         for daemon in (cluster.master, *cluster.worker):
             daemon.start()
-        until(lambda: cluster.alive_workers() == 2)
+        until(lambda: cluster.registrations() >= 2)
         return time.monotonic() - start
     finally:
         cluster.stop(check=False)

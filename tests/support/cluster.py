@@ -107,7 +107,7 @@ class Cluster:
             self.master.start()
             for worker in self.worker:
                 worker.start()
-            wait_until(lambda: self.alive_workers() == self.workers, what="all workers registered")
+            wait_until(lambda: self.registered_workers() == self.workers, what="all workers registered")
         except BaseException:
             self.show_logs()
             self.stop(check=False)
@@ -149,10 +149,13 @@ class Cluster:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def alive_workers(self) -> int:
-        """From the master's log, which costs nothing to ask."""
-        text = self.master.text()
-        return len(re.findall(r"registered worker-", text))
+    def registrations(self) -> int:
+        """From the master's log, which costs nothing to ask. A worker may register more than once with one master."""
+        return len(re.findall(r"registered worker-", self.master.text()))
+
+    def registered_workers(self) -> int:
+        """How many workers have ever been registered."""
+        return len(set(re.findall(r"registered (worker-\S+)", self.master.text())))
 
     def submit(self, *words: str) -> str:
         """Submit; returns the id."""

@@ -59,7 +59,7 @@ class HaCluster(Cluster):
                 self.wait_stands_by(number)
             for worker in self.worker:
                 worker.start()
-            wait_until(lambda: self.alive_workers() == self.workers, what="all workers registered")
+            wait_until(lambda: self.registered_workers() == self.workers, what="all workers registered")
         except BaseException:
             self.show_logs()
             self.stop(check=False)

@@ -182,17 +182,15 @@
     document.getElementById("confirm-text").textContent =
       "All of its processes get TERM, and KILL ten seconds later. It is not restarted.";
     return new Promise((resolve) => {
-      const choose = (event) => dialog.close(event.target.closest("button")?.value ?? "");
-      dialog.addEventListener("click", choose);
-      dialog.addEventListener(
-        "close",
-        () => {
-          dialog.removeEventListener("click", choose);
-          resolve(dialog.returnValue === "yes");
-        },
-        { once: true },
-      );
-      dialog.returnValue = "";
+      const over = new AbortController(); // the next question must not hear this one's events, nor this one the next's
+      const heard = { signal: over.signal };
+      const answer = (yes) => {
+        over.abort();
+        dialog.close();
+        resolve(yes);
+      };
+      dialog.addEventListener("click", (event) => answer(event.target.closest("button")?.value === "yes"), heard);
+      dialog.addEventListener("cancel", () => answer(false), heard);
       dialog.showModal();
       dialog.querySelector("[value=no]").focus();
     });
