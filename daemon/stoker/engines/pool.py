@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
 import sys
 import time
@@ -83,8 +84,10 @@ class Pool(concurrent.futures.Executor):
         mapped = list(self._mapped)
         if cancel_futures:
             self._client.cancel(mapped)
-        elif wait and mapped:
-            distributed.wait(mapped)
+        elif wait:
+            for future in mapped:  # one by one: those of a map that was given up are cancelled, and not to be waited for
+                with contextlib.suppress(concurrent.futures.CancelledError):
+                    distributed.wait([future])
         self._executor.shutdown(wait=wait and not cancel_futures)
 
 
