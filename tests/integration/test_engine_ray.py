@@ -67,8 +67,9 @@ print(app.app_id)
 
 def test_results_come_from_the_executors_and_strangers_are_kept_out(cluster: Cluster) -> None:
     cluster.script("helper.py", "def twice(n): return 2 * n\n")
-    said, app_id = run_program(cluster, RESULTS, timeout=110).splitlines()[-2:]
-    assert said == "rays runs Ray: an application has one engine, connect() another one"
+    *said, app_id = run_program(cluster, RESULTS, timeout=110).splitlines()
+    # Ray itself may say something there as well.
+    assert "rays runs Ray: an application has one engine, connect() another one" in said
     assert cluster.status(app_id)["state"] == "FINISHED"
     wait_until(lambda: not of_ray(cluster), what=f"nothing of Ray runs: {of_ray(cluster)}")
 

@@ -85,7 +85,9 @@ class Pool(concurrent.futures.Executor):
         if cancel_futures:
             self._client.cancel(mapped)
         elif wait:
-            for future in mapped:  # one by one: those of a map that was given up are cancelled, and not to be waited for
+            for (
+                future
+            ) in mapped:  # one by one: those of a map that was given up are cancelled, and not to be waited for
                 with contextlib.suppress(concurrent.futures.CancelledError):
                     distributed.wait([future])
         self._executor.shutdown(wait=wait and not cancel_futures)
