@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from stoker.gateway.guard import Caller
+from stoker.gateway.spark_rpc import Frame, FrameReader, Kind, frame
 from tests.support.cluster import Cluster, free_port
 from tests.support.spark import SparkJob, spark_environment
 from tests.support.wait import wait_until
@@ -130,14 +132,14 @@ def test_a_killed_driver_takes_its_executors_along(cluster: Cluster) -> None:
 def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
     with SparkJob(cluster, LET_IN) as job:
         assert cluster.cli("kill", job.app_id).returncode == 0
-        wait_until(lambda: "killed on request" in job.text(), within=300, what="the reason in the driver's log")
+        job.wait_for("killed on request")
     assert cluster.status(job.app_id)["state"] == "KILLED"
 
 
 def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:
     """The executor is refused in words, and those reach the driver's log."""
     with SparkJob(cluster, {**LET_IN, "spark.executorEnv.SPARK_HOME": str(tmp_path)}, wait=False) as job:
-        wait_until(lambda: "where no Spark is on this worker" in job.text(), within=300, what="the reason")
+        job.wait_for("where no Spark is on this worker")
     assert cluster.status()["completed_apps"][-1]["state"] == "FAILED"
 
 
@@ -145,11 +147,39 @@ def test_who_does_not_know_the_secret_is_not_let_in(cluster: Cluster) -> None:
     before = cluster.status()
     for conf in ({**LET_IN, "spark.authenticate.secret": "guess"}, {}):
         with SparkJob(cluster, conf, wait=False) as job:
-            wait_until(lambda job=job: "does not let this client in" in job.text(), within=300, what="a refusal")
+            job.wait_for("does not let this client in")
     after = cluster.status()
     assert [len(after[name]) for name in ("active_apps", "completed_apps")] == [
         len(before[name]) for name in ("active_apps", "completed_apps")
     ]
+
+
+def test_who_is_refused_hangs_up_himself(cluster: Cluster) -> None:
+    """Were the master to do it, Spark's driver would be interrupted just before it reads why it is refused."""
+    caller = Caller("guess", "sasl", lambda: "nonce")
+    with socket.create_connection(("127.0.0.1", cluster.port), timeout=60) as refused:
+        challenge = ask(refused, caller.first())
+        answer = caller.received(challenge.body)
+        assert answer is not None
+        assert ask(refused, answer).kind is Kind.RPC_FAILURE
+        with socket.create_connection(("127.0.0.1", cluster.port), timeout=60) as other:
+            said = ask(other, caller.first())  # so the master has been round its loop
+            assert said.kind is Kind.RPC_RESPONSE
+        again = ask(refused, b"let me in")
+        assert again.kind is Kind.RPC_FAILURE and b"spark.authenticate.secret is another" in again.body
+        refused.shutdown(socket.SHUT_WR)
+        assert refused.recv(1) == b""
+
+
+def ask(connection: socket.socket, body: bytes) -> Frame:
+    """What comes back for it; AssertionError when that is the end of the connection."""
+    connection.sendall(frame(Kind.RPC_REQUEST, body, request=1))
+    reader = FrameReader()
+    while True:
+        data = connection.recv(4096)
+        assert data, "the master hung up"
+        for incoming in reader.feed(data):
+            return incoming
 
 
 @pytest.fixture(scope="module")

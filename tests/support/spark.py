@@ -10,13 +10,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from stoker.gateway.java_stream import JavaObject, parse
 from stoker.gateway.spark_rpc import Envelope, Frame, FrameReader, open_envelope
 from tests.support.wait import wait_until
 
+T = TypeVar("T")
 FOLDER = Path(__file__).parent.parent / "data" / "spark"
 VERSIONS = ("3.5", "4.0", "4.3")
 
@@ -127,14 +129,29 @@ class SparkJob:
     def answer(self, *, within: float = 300) -> str:
         def look() -> str:
             lines = [line[2:] for line in self.text().splitlines() if line.startswith("> ")]
-            if len(lines) > self._answers:
-                return lines[self._answers]
-            assert self._process.poll() is None, f"the driver ended:\n{self.text()[-4000:]}"
-            return ""
+            return lines[self._answers] if len(lines) > self._answers else ""
 
-        found = wait_until(look, within=within, what=f"an answer of the driver:\n{self.text()[-2000:]}")
+        found = self._wait_until(look, within, "an answer of the driver")
         self._answers += 1
         return found
+
+    def wait_for(self, words: str, *, within: float = 300) -> None:
+        """Until the driver's log has them."""
+        self._wait_until(lambda: words in self.text(), within, f"{words!r} in the driver's log")
+
+    def _wait_until(self, look: Callable[[], T], within: float, what: str) -> T:
+        """As ``wait_until``, but no longer than the driver lives; the end of its log is said when that was in vain."""
+
+        def look_while_it_lives() -> T:
+            has_ended = self._process.poll() is not None  # asked first: its last words count
+            found = look()
+            assert found or not has_ended, f"the driver has ended: no {what}"
+            return found
+
+        try:
+            return wait_until(look_while_it_lives, within=within, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe driver's log:\n{self.text()[-6000:]}") from None
 
     def wait(self) -> int:
         return self._process.wait(120)

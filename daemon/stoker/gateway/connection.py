@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Protocol
 
 from stoker.core import messages as m
@@ -19,6 +20,7 @@ PEER_PREFIX = b"spark/"  # of the routing ids of all connections here; ZeroMQ pe
 _MOST_WAITING = 100  # messages of one client that wait for the master, above which it is not read
 _MOST_UNREAD = 8 << 20  # bytes a client may leave unread before it is given up
 _UNPROVEN = 30.0  # seconds to authenticate
+_REFUSED = 10.0  # seconds for one who is not let in to read why and hang up; Spark's driver tries again after 20
 
 
 class Hub(Protocol):
@@ -51,6 +53,7 @@ class SparkConnection(asyncio.Protocol):
         self._first = bytearray()  # encrypted, and too little to tell in which way
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._refusal = ""  # why the client is not let in
         self.session = Session(
             token=nonce,
             master=master,
@@ -70,7 +73,7 @@ class SparkConnection(asyncio.Protocol):
         self.where = f"Spark client at {host}:{port}"
         self._hub.opened(self)
         if self._guard is not None or self._caller is not None:
-            self._timer = asyncio.get_running_loop().call_later(_UNPROVEN, self.abort)
+            self._restart_timer(_UNPROVEN, self.abort)
         if self._caller is not None:
             self._send(frame(Kind.RPC_REQUEST, self._caller.first(), request=1))
         if self._guard is None and self._caller is None:
@@ -102,16 +105,29 @@ class SparkConnection(asyncio.Protocol):
     # --- who is there ---
 
     def _be_convinced(self, guard: Guard, incoming: Frame) -> None:
+        if self._refusal:
+            self._refuse(incoming)
+            return
         try:
             answer = guard.received(incoming.body)
         except AuthError as error:
-            if incoming.kind is Kind.RPC_REQUEST:
-                self._send(failure(incoming.request, f"the master does not let this client in: {error}"))
-            raise
+            if incoming.kind is not Kind.RPC_REQUEST:
+                raise
+            LOG.warning("%s is not let in: %s", self.where, error)
+            self._refusal = f"the master does not let this client in: {error}"
+            self._refuse(incoming)
+            self._restart_timer(_REFUSED, self.close)
+            return
         self._send(frame(Kind.RPC_RESPONSE, answer, incoming.request))
         if guard.is_done:
             self.session.auth = guard.method
             self._prove()
+
+    def _refuse(self, incoming: Frame) -> None:
+        """The client hangs up when it has read this. If we did, Spark would interrupt its own thread that is about to read
+        it, and its log would give an InterruptedException for a reason."""
+        if incoming.kind is Kind.RPC_REQUEST:
+            self._send(failure(incoming.request, self._refusal))
 
     def _convince(self, caller: Caller, incoming: Frame) -> None:
         if incoming.kind is not Kind.RPC_RESPONSE:
@@ -122,6 +138,11 @@ class SparkConnection(asyncio.Protocol):
             return
         self._stream = caller.stream
         self._prove()
+
+    def _restart_timer(self, seconds: float, call: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, call)
 
     def _prove(self) -> None:
         if self._timer is not None:
