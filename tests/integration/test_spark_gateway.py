@@ -120,6 +120,34 @@ def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
     cluster.wait_for(job.app_id, "FINISHED", within=5)
 
 
+def test_executors_share_an_archive_of_classes(cluster: Cluster) -> None:
+    """It is made in the background, mapped by the executors to come, and not by one that would be given a damaged one."""
+    archives = cluster.work / ".stoker" / "class-data"
+    with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
+        archive = wait_until(lambda: next(archives.glob("*/archive.jsa"), None), within=300, what="an archive")
+        wait_until(lambda: "for the executors to come" in cluster.worker[0].text(), within=60, what="it is in use")
+        assert str(archive) in mapped_by_the_next_executor(cluster, job)
+        damaged = archive.with_name("damaged")
+        damaged.write_bytes(archive.read_bytes()[:-4096])
+        damaged.rename(archive)
+        assert str(archive) not in mapped_by_the_next_executor(cluster, job)
+
+
+def mapped_by_the_next_executor(cluster: Cluster, job: SparkJob) -> str:
+    """The files it has in its memory, once it has worked."""
+    before = wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    after = wait_until(
+        lambda: {name: pid for name, pid in executor_pids(cluster, job.app_id).items() if name not in before},
+        within=300, what="another executor",
+    )  # fmt: skip
+    job.say("numbers")
+    assert job.answer() == "45"
+    (pid,) = after.values()
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
 def test_a_killed_driver_takes_its_executors_along(cluster: Cluster) -> None:
     with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
         wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")

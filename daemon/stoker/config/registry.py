@@ -123,6 +123,8 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.stoker.spark.home", str, "",
               "folders of Spark distributions, or of folders of them, comma separated (default: $SPARK_HOME and the"
               " pyspark package)", "/opt/spark"),
+        Known("spark.stoker.spark.classDataSharing", types.parse_bool, True,
+              "make an archive of Spark's classes, once for each Spark, so that its executors start faster", "false"),
         Known("spark.executor.logs.rolling.strategy", _choice("", "time", "size"), "",
               "roll executor logs by time or size", "size"),
         Known("spark.executor.logs.rolling.time.interval", str, "daily",

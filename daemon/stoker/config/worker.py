@@ -63,6 +63,7 @@ class WorkerConfig:
     reconnect_timeout: float
     log_rolling: LogRolling
     spark_homes: tuple[Path, ...]  # where Spark distributions are; empty: $SPARK_HOME and the pyspark package
+    class_data_sharing: bool  # executors of Spark's
     spark_secret: str  # spark.authenticate.secret, which executors of Spark's get
     worker_timeout: float
     max_port_retries: int
@@ -112,6 +113,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         reconnect_timeout=settings.get("spark.stoker.worker.reconnectTimeout"),
         log_rolling=_rolling(settings),
         spark_homes=_paths(settings.get("spark.stoker.spark.home")),
+        class_data_sharing=settings.get("spark.stoker.spark.classDataSharing"),
         spark_secret=spark_secret(settings),
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),

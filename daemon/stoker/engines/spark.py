@@ -10,13 +10,14 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from stoker.core.values import ApplicationDescription, DriverDescription, SparkProgram
 from stoker.engines.launch import Launch, fill
+from stoker.engines.spark_archive import Runtime, may_share, shared
 from stoker.errors import Refused
 
 SECRET = "_SPARK_AUTH_SECRET"  # noqa: S105 - where Spark's own worker puts spark.authenticate.secret for executors
@@ -37,9 +38,10 @@ def spark_executor(
     environ: Mapping[str, str],
     master_url: str,
     secret: str = "",
+    archive_for: Callable[[Runtime, Sequence[str]], Path | None] = lambda runtime, java_options: None,
 ) -> Launch:
-    """argv and environment of an executor; its heap is ``memory_mib``. Raises Refused when this machine lacks the Spark
-    or the Java it needs."""
+    """argv and environment of an executor; its heap is ``memory_mib``. ``archive_for`` gives the class data it may use
+    (``engines.spark_archive``). Raises Refused when this machine lacks the Spark or the Java it needs."""
     spark = app.spark
     assert spark is not None
     env = {**environ, "MASTER": master_url}
@@ -48,8 +50,10 @@ def spark_executor(
         env[SECRET] = secret
     home = find_home(spark.release, homes, asked=app.command.env.get("SPARK_HOME", ""))
     main_class, *arguments = app.command.argv
-    argv = java_command(spark, home, env, memory_mib=memory_mib, main_class=main_class)
-    return Launch([fill(word, substitutions) for word in (*argv, *arguments)], env)
+    java, *options = java_command(spark, home, env, memory_mib=memory_mib, main_class=main_class)
+    archive = archive_for(Runtime(home, java), spark.java_options) if may_share(app, env) else None
+    argv = [java, *(shared(archive) if archive is not None else []), *options, *arguments]
+    return Launch([fill(word, substitutions) for word in argv], env)
 
 
 def spark_driver(

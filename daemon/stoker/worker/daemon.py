@@ -25,6 +25,8 @@ from stoker.io.sockets import Closed, Link, Opened
 from stoker.wire import codec
 from stoker.worker import notes
 from stoker.worker.cache import BlobCache
+from stoker.worker.class_data import PREFIX as CLASS_DATA
+from stoker.worker.class_data import ClassData
 from stoker.worker.housekeeping import Housekeeping
 from stoker.worker.keeper_link import KeeperLink
 from stoker.worker.launching import Launcher
@@ -54,7 +56,6 @@ class WorkerDaemon:
         self._loop = loop
         self._keys = keys
         self._slot = slot
-        self._launcher = Launcher(config, identity, environ=environ)
         self._core = WorkerCore(
             identity,
             masters=config.masters,
@@ -65,6 +66,15 @@ class WorkerDaemon:
         self._links: dict[str, Link[ToWorker]] = {}
         self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
         self._jobs_known = False  # the keeper has told what it keeps
+        self._class_data = ClassData(
+            config.work_dir / ".stoker" / "class-data",
+            slot.folder.name,
+            is_on=config.class_data_sharing,
+            environ=environ,
+            say=self._keeper.say,
+            in_loop=loop.call_soon_threadsafe,
+        )
+        self._launcher = Launcher(config, identity, environ=environ, archive_for=self._class_data.archive_for)
         self._cache = BlobCache(config.work_dir / ".stoker" / "cache", self._ask_master)
         self._preparer = Preparer(
             config.work_dir,
@@ -101,6 +111,7 @@ class WorkerDaemon:
             link.close(0.5)
         self._keeper.close()
         self._preparer.close()
+        self._class_data.close()
 
     def _open_keeper(self) -> None:
         config = self._config
@@ -114,6 +125,7 @@ class WorkerDaemon:
         now = _now()
         if self._stop is not None and not self._core.stopping:
             self._core.stop(keeping=self._stop == "keep", now=now)
+            self._class_data.stop()
         for address, link in list(self._links.items()):
             self._drain(address, link, now)
         if self._jobs_known:  # not before: the first registration must name everything that runs here
@@ -121,6 +133,7 @@ class WorkerDaemon:
         self._do_effects()
         self._say_when_ready()
         self._logs.look(now.mono)
+        self._class_data.look(now.mono)
         if now.mono >= self._ping_at:
             self._ping_at = now.mono + self._ping_every
             self._keeper.say({"op": "ping"})
@@ -128,7 +141,7 @@ class WorkerDaemon:
         self._house.look(now.mono)
         self._end_if_done()
         deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self._logs.next_deadline())
-        deadline = min(deadline, self._ping_at, self._house.next_deadline())
+        deadline = min(deadline, self._ping_at, self._house.next_deadline(), self._class_data.next_deadline())
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
 
     def _say_when_ready(self) -> None:
@@ -265,7 +278,9 @@ class WorkerDaemon:
 
     def _from_keeper(self, message: dict[str, Any]) -> None:
         op, now = message["op"], _now()
-        if op == "started":
+        if message.get("key", "").startswith(CLASS_DATA):
+            self._class_data.told(message)
+        elif op == "started":
             self._core.started(message["key"], message["pid"], now)
         elif op == "failed":
             self._core.could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
@@ -286,6 +301,9 @@ class WorkerDaemon:
 
     def _adopt(self, kept: list[dict[str, Any]], now: Now) -> None:
         """What the keeper has from before this daemon started."""
+        for key in [entry["key"] for entry in kept if entry["key"].startswith(CLASS_DATA)]:
+            self._class_data.left_over(key)
+        kept = [entry for entry in kept if not entry["key"].startswith(CLASS_DATA)]
         for entry in kept:
             job = notes.decode(entry)
             if job is None:
@@ -304,6 +322,7 @@ class WorkerDaemon:
             return
         LOG.error("the process keeper died: its processes are lost, starting another")
         self._core.keeper_lost(_now())
+        self._class_data.keeper_lost()
         self._open_keeper()
 
     # --- what others ask ---

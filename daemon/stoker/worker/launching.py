@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stoker.config import WorkerConfig
@@ -16,12 +16,23 @@ from stoker.engines.driver import driver_launch
 from stoker.engines.executor import executor_launch
 from stoker.engines.launch import Launch
 from stoker.engines.spark import default_homes, spark_driver, spark_executor
+from stoker.engines.spark_archive import Runtime
 from stoker.io.transport import bracketed
 
 
 class Launcher:
-    def __init__(self, config: WorkerConfig, identity: WorkerIdentity, *, environ: Mapping[str, str]) -> None:
+    """``archive_for`` is ``ClassData``'s."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        identity: WorkerIdentity,
+        *,
+        environ: Mapping[str, str],
+        archive_for: Callable[[Runtime, Sequence[str]], Path | None],
+    ) -> None:
         self._config = config
+        self._archive_for = archive_for
         self._identity = identity
         self._environ = environ
         self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
@@ -85,6 +96,7 @@ class Launcher:
             environ=self._environ,
             master_url=master_url,
             secret=self._config.spark_secret,
+            archive_for=self._archive_for,
         )
 
     def _spark_homes(self) -> tuple[Path, ...]:
