@@ -24,11 +24,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        if not self._task.args["masters"]:
+            raise AnsibleActionFail("the inventory names no master, put a host into group masters")
         problems = [line for variable in FILES for line in _problems(variable, self._task.args[variable])]
         if problems:
             raise AnsibleActionFail("; ".join(problems))
-        result["changed"] = False
-        return result
+        return {**result, **{variable: self._task.args[variable] for variable in FILES}, "changed": False}
 
 
 def _problems(variable: str, text: str) -> list[str]:

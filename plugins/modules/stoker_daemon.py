@@ -1,26 +1,29 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Start and stop the Stoker daemons of a host."""
+"""Bring the Stoker daemons of a host, and what they read, to the wanted state."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_daemon
-short_description: Start and stop the Stoker daemons of a host
+short_description: Bring the Stoker daemons of a host, and what they read, to the wanted state
 description:
-  - Runs daemons as systemd units where systemd is and a unit is given; elsewhere in the background, each in a session of
-    its own, with a pid file and a log.
-  - Started means ready. The module waits until the daemon says so (the sd_notify protocol) and fails with the last
-    lines of its log when it ends or stays silent.
+  - Runs daemons as systemd units where systemd is and their kinds have units; elsewhere in the background, each in a
+    session of its own, with a pid file and a log.
+  - Started means ready. The module starts all that are to be started, waits until each says that it is ready (the
+    sd_notify protocol), and fails with the last lines of its log when one ends or stays silent.
+  - Their configuration is written first, in the same task, because a task costs a round trip.
+extends_documentation_fragment:
+  - stoker.spark.files
 options:
   daemons:
-    description: The daemons, all of one kind.
+    description: The daemons.
     type: list
     elements: dict
-    required: true
+    default: []
     suboptions:
       name:
-        description: Name of the daemon. Its pid file, log and unit are C(stoker-NAME).
+        description: Name of the daemon, which begins with its kind. Its pid file, log and unit are C(stoker-NAME).
         type: str
         required: true
       command:
@@ -28,16 +31,28 @@ options:
         type: list
         elements: str
         default: []
+  kinds:
+    description:
+      - The kinds of daemons that this task decides on. Those of a kind that run on the host and are not in O(daemons) are
+        stopped for good.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What the names of all daemons of this kind begin with.
+        type: str
+        required: true
+      stop_signal:
+        description: Signal that asks such a daemon to stop for good, where systemd does not run it. A restart sends TERM.
+        type: str
+        default: TERM
       unit:
-        description: Text of its systemd unit. Empty where systemd shall not run it.
+        description:
+          - Text of the systemd unit of such a daemon, in which C(@name@), C(@command@) and C(@deployment@) stand for those
+            of each. Empty where systemd shall not run it.
         type: str
         default: ""
-  kind:
-    description:
-      - What the names of all daemons of this kind begin with. Those that run on the host and are not in O(daemons) are
-        stopped for good.
-    type: str
-    required: true
   state:
     description: Wanted state. With V(restarted), a daemon that does not run is started.
     type: str
@@ -72,12 +87,8 @@ options:
     description: Scheduling priority.
     type: int
     default: 0
-  stop_signal:
-    description: Signal that asks the daemon to stop for good. A restart sends TERM.
-    type: str
-    default: TERM
   timeout:
-    description: Seconds to wait for it to be ready, or to end. After a stop, what is left is killed.
+    description: Seconds to wait for them to be ready, or for each to end. After a stop, what is left is killed.
     type: int
     default: 30
 author:
@@ -87,7 +98,8 @@ author:
 EXAMPLES = r"""
 - name: Start a master
   stoker.spark.stoker_daemon:
-    kind: master
+    kinds:
+      - name: master
     daemons:
       - name: master
         command: [stoker, master, --host, localhost]
@@ -100,253 +112,87 @@ daemons:
   description: By name, the process id (0 when it does not run) and what was done (empty when nothing).
   type: dict
   returned: always
+changed_files:
+  description: Paths of the files that were (or would be) written.
+  type: list
+  returned: always
 """
 
-import contextlib
-import glob
 import os
-import pwd
-import re
-import select
-import signal
-import socket
-import subprocess
-import tempfile
+import shlex
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-TAIL = 10  # lines of the log shown on failure
-UNITS = "/etc/systemd/system"
+from ansible_collections.stoker.spark.plugins.module_utils import files
+from ansible_collections.stoker.spark.plugins.module_utils.background import Background
+from ansible_collections.stoker.spark.plugins.module_utils.systemd import Systemd
+
+POLL = 0.02  # seconds between looks at daemons that start
 
 
-class Background:
-    """Daemons without a service manager."""
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.params = module.params
-
-    def names(self) -> list[str]:
-        found = glob.glob(os.path.join(self.params["pid_dir"], f"stoker-{self.params['kind']}*.pid"))
-        return [os.path.basename(path)[len("stoker-") : -len(".pid")] for path in found]
-
-    def prepare(self, daemons: list) -> list[str]:
-        return []
-
-    def pid(self, name: str) -> int:
-        """Of the running daemon; 0 if it does not run. A pid that was given to another program since is not it."""
-        pid, started, _ = self._noted(name)
-        return int(pid) if pid and _start_time(int(pid)) == started else 0
-
-    def deployment(self, name: str) -> str:
-        return self._noted(name)[2]
-
-    def _noted(self, name: str) -> list[str]:
-        """pid, start time and deployment."""
-        try:
-            with open(self._pid_file(name)) as file:
-                words = file.read().split()
-        except OSError:
-            words = []
-        return [*words, "", "", ""][:3]
-
-    def start(self, daemon: dict) -> None:
-        for folder in (self.params["pid_dir"], self.params["log_dir"]):
-            os.makedirs(folder, mode=0o755, exist_ok=True)
-        log_file = self._log_file(daemon["name"])
-        self._rotate(log_file)
-        with tempfile.TemporaryDirectory() as folder:
-            os.chmod(folder, 0o711)
-            address = os.path.join(folder, "notify")
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, open(log_file, "ab") as log:
-                ready.bind(address)
-                os.chmod(address, 0o666)
-                process = self._spawn(daemon, log, address)
-                with open(self._pid_file(daemon["name"]), "w") as file:
-                    file.write(f"{process.pid} {_start_time(process.pid)} {self.params['deployment']}\n")
-                self._wait_until_ready(daemon["name"], process, ready)
-
-    def _spawn(self, daemon: dict, log, address: str) -> subprocess.Popen:
-        user = {}
-        if self.params["user"]:
-            owner = pwd.getpwnam(self.params["user"])
-            user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-        environ = {
-            **os.environ,
-            **self.params["environment"],
-            "NOTIFY_SOCKET": address,
-        }
-        process = subprocess.Popen(
-            daemon["command"],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            start_new_session=True,
-            **user,
-        )
-        if self.params["niceness"]:
-            os.setpriority(os.PRIO_PROCESS, process.pid, self.params["niceness"])
-        return process
-
-    def _wait_until_ready(self, name: str, process: subprocess.Popen, ready: socket.socket) -> None:
-        deadline = time.monotonic() + self.params["timeout"]
-        while time.monotonic() < deadline:
-            if select.select([ready], [], [], 0.02)[0] and b"READY=1" in ready.recv(4096).splitlines():
-                return
-            if process.poll() is not None:
-                os.unlink(self._pid_file(name))
-                self._fail(name, f"{name} ended at once with exit code {process.returncode}")
-        self._fail(name, f"{name} runs, but was not ready after {self.params['timeout']} s")
-
-    def _fail(self, name: str, what: str) -> None:
-        log_file = self._log_file(name)
-        try:
-            with open(log_file, "rb") as file:
-                lines = file.read().decode(errors="replace").splitlines()[-TAIL:]
-        except OSError:
-            lines = []
-        log = "\n".join(lines) or "(nothing)"
-        self.module.fail_json(msg=f"{what}. The last lines of {log_file}:\n{log}", log_lines=lines)
-
-    def _rotate(self, log_file: str) -> None:
-        keep = max(0, self.params["log_max_files"] - 1)
-        for number in range(keep, 0, -1):
-            older = log_file if number == 1 else f"{log_file}.{number - 1}"
-            if os.path.exists(older):
-                os.replace(older, f"{log_file}.{number}")
-
-    def stop(self, name: str, *, for_good: bool) -> None:
-        """TERM leaves a worker's processes where they are, for the daemon that comes back."""
-        pid = self.pid(name)
-        if pid:
-            number = signal.Signals[f"SIG{self.params['stop_signal'] if for_good else 'TERM'}"]
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-            deadline = time.monotonic() + self.params["timeout"]
-            while self.pid(name) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            if self.pid(name):
-                self.module.warn(f"{name} did not end in {self.params['timeout']} s: killed")
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._pid_file(name))
-
-    def restart(self, daemon: dict) -> None:
-        self.stop(daemon["name"], for_good=False)
-        self.start(daemon)
-
-    def _pid_file(self, name: str) -> str:
-        return os.path.join(self.params["pid_dir"], f"stoker-{name}.pid")
-
-    def _log_file(self, name: str) -> str:
-        return os.path.join(self.params["log_dir"], f"stoker-{name}.log")
-
-
-class Systemd:
-    """Daemons as units of the system's manager."""
+class Daemons:
+    """Those of the host, one by one."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params = module.params
+        self.wanted = {daemon["name"]: daemon for daemon in self.params["daemons"]}
+        has_units = all(kind["unit"] for kind in self.params["kinds"]) and os.path.isdir("/run/systemd/system")
+        self.manager = Systemd(module) if has_units else Background(module)
+        for daemon in self.wanted.values():
+            daemon["unit"] = self._unit(daemon)
+        self.pids: dict[str, int] = {}
+        self.done: dict[str, str] = {}
 
-    def names(self) -> list[str]:
-        found = glob.glob(f"{UNITS}/stoker-{self.params['kind']}*.service")
-        return [os.path.basename(path)[len("stoker-") : -len(".service")] for path in found]
+    def stop_others(self) -> None:
+        for kind in self.params["kinds"]:
+            for name in self.manager.names(kind["name"]):
+                if name not in self.wanted:
+                    self.pids[name], self.done[name] = 0, "stopped"
+                    if not self.module.check_mode:
+                        self.manager.stop(name, kind["stop_signal"])
 
-    def prepare(self, daemons: list) -> list[str]:
-        """Write the units that differ, and have them start at boot; the names of those daemons."""
-        changed = [daemon for daemon in daemons if self._text(daemon["name"]) != daemon["unit"]]
-        if changed and not self.module.check_mode:
-            for daemon in changed:
-                path = f"{UNITS}/{_unit(daemon['name'])}"
-                with open(f"{path}.new", "w") as file:
-                    file.write(daemon["unit"])
-                os.chmod(f"{path}.new", 0o644)
-                os.rename(f"{path}.new", path)
-            self._systemctl("daemon-reload")
-            self._systemctl("enable", "--quiet", *(_unit(daemon["name"]) for daemon in changed))
-        return [daemon["name"] for daemon in changed]
+    def bring(self) -> None:
+        """All of them to the wanted state. Those to be started are started at once, so that none waits for another."""
+        state = self.params["state"]
+        rewritten = self.manager.prepare(list(self.wanted.values())) if state != "stopped" else []
+        starting = []
+        for name, daemon in self.wanted.items():
+            pid, deployment = self.manager.look(name)
+            is_outdated = name in rewritten or deployment != self.params["deployment"]
+            what = _wanted(state, pid, is_outdated=is_outdated)
+            self.pids[name], self.done[name] = pid, what
+            if self.module.check_mode or not what:
+                continue
+            if what == "stopped":
+                self.manager.stop(name, self._kind(name)["stop_signal"])
+            elif what == "started":
+                self.manager.begin(daemon)
+            else:
+                self.manager.begin_again(daemon)
+            starting += [name] if what != "stopped" else []
+        self._wait(starting)
+        self.pids |= {name: self.manager.look(name)[0] for name, what in self.done.items() if what}
 
-    def _text(self, name: str) -> str:
-        try:
-            with open(f"{UNITS}/{_unit(name)}") as file:
-                return file.read()
-        except OSError:
-            return ""
+    def _kind(self, name: str) -> dict:
+        found = [kind for kind in self.params["kinds"] if name.startswith(kind["name"])]
+        if not found:
+            self.module.fail_json(msg=f"daemon {name} is of none of the kinds that this task decides on")
+        return found[0]
 
-    def pid(self, name: str) -> int:
-        shown = self._show(name)
-        return int(shown.get("MainPID") or 0) if shown.get("ActiveState") in ("active", "reloading") else 0
+    def _unit(self, daemon: dict) -> str:
+        text = self._kind(daemon["name"])["unit"].replace("@name@", daemon["name"])
+        command = " ".join(map(shlex.quote, daemon["command"]))
+        return text.replace("@command@", command).replace("@deployment@", self.params["deployment"])
 
-    def deployment(self, name: str) -> str:
-        """The daemon tells it with its status (stoker.io.notify)."""
-        found = re.search(r"\(deployment (\w+)\)", self._show(name).get("StatusText", ""))
-        return found[1] if found else ""
-
-    def start(self, daemon: dict) -> None:
-        self._bring_up(daemon["name"], "start")
-
-    def restart(self, daemon: dict) -> None:
-        self._bring_up(daemon["name"], "restart")
-
-    def _bring_up(self, name: str, verb: str) -> None:
-        self._systemctl("reset-failed", _unit(name), check=False)
-        self._systemctl(verb, "--no-block", _unit(name))
+    def _wait(self, starting: list[str]) -> None:
         deadline = time.monotonic() + self.params["timeout"]
-        while time.monotonic() < deadline:
-            time.sleep(0.05)
-            shown = self._show(name)
-            if shown.get("Job", "") not in ("", "0") and shown.get("ActiveState") != "activating":
-                continue  # the old one is still stopping
-            if shown.get("ActiveState") == "active":
-                return
-            if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
-                self._fail(name, f"{name} ended at once with exit code {shown.get('ExecMainStatus')}")
-        self._fail(name, f"{name} was not ready after {self.params['timeout']} s")
-
-    def stop(self, name: str, *, for_good: bool) -> None:
-        self._systemctl("stop", _unit(name))
-        if name not in [daemon["name"] for daemon in self.params["daemons"]]:
-            self._systemctl("disable", "--quiet", _unit(name), check=False)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{UNITS}/{_unit(name)}")
-            self._systemctl("daemon-reload")
-
-    def _show(self, name: str) -> dict[str, str]:
-        wanted = "ActiveState,SubState,MainPID,ExecMainStatus,Job,StatusText"
-        out = self._systemctl("show", "--property", wanted, _unit(name))
-        return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
-
-    def _systemctl(self, *words: str, check: bool = True) -> str:
-        code, out, err = self.module.run_command(["systemctl", *words])
-        if code != 0 and check:
-            self.module.fail_json(msg=f"systemctl {' '.join(words)}: {err.strip() or out.strip()}")
-        return str(out)
-
-    def _fail(self, name: str, what: str) -> None:
-        words = ["journalctl", "--unit", _unit(name), "--lines", str(TAIL), "--output", "cat", "--no-pager"]
-        _, out, _ = self.module.run_command(words)
-        lines = out.splitlines()
-        log = "\n".join(lines) or "(nothing)"
-        self.module.fail_json(msg=f"{what}. Its last lines in the journal:\n{log}", log_lines=lines)
-
-
-def _unit(name: str) -> str:
-    return f"stoker-{name}.service"
-
-
-def _start_time(pid: int) -> str:
-    """When the kernel started it: with the pid, the name of one process. Empty when it is gone (or a zombie)."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
+        while starting := [name for name in starting if not self.manager.is_ready(name)]:
+            if time.monotonic() > deadline:
+                name = starting[0]
+                self.manager.fail(name, f"{name} runs, but was not ready after {self.params['timeout']} s")
+            time.sleep(POLL)
 
 
 def _wanted(state: str, pid: int, *, is_outdated: bool) -> str:
@@ -361,17 +207,26 @@ def _wanted(state: str, pid: int, *, is_outdated: bool) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "files": files.SPEC,
             "daemons": {
                 "type": "list",
                 "elements": "dict",
-                "required": True,
+                "default": [],
                 "options": {
                     "name": {"type": "str", "required": True},
                     "command": {"type": "list", "elements": "str", "default": []},
+                },
+            },
+            "kinds": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "stop_signal": {"type": "str", "default": "TERM"},
                     "unit": {"type": "str", "default": ""},
                 },
             },
-            "kind": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "default": "started"},
             "deployment": {"type": "str", "default": ""},
             "environment": {"type": "dict", "default": {}},
@@ -380,34 +235,17 @@ def main() -> None:
             "log_dir": {"type": "path", "required": True},
             "log_max_files": {"type": "int", "default": 5},
             "niceness": {"type": "int", "default": 0},
-            "stop_signal": {"type": "str", "default": "TERM"},
             "timeout": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
-    daemons, state = module.params["daemons"], module.params["state"]
-    has_units = all(daemon["unit"] for daemon in daemons) and os.path.isdir("/run/systemd/system")
-    manager = Systemd(module) if has_units else Background(module)
-    rewritten = manager.prepare(daemons) if state != "stopped" else []
-    done = {name: "stopped" for name in manager.names() if name not in [daemon["name"] for daemon in daemons]}
-    for name in done:
-        if not module.check_mode:
-            manager.stop(name, for_good=True)
-    for daemon in daemons:
-        pid = manager.pid(daemon["name"])
-        outdated = daemon["name"] in rewritten or manager.deployment(daemon["name"]) != module.params["deployment"]
-        what = done[daemon["name"]] = _wanted(state, pid, is_outdated=outdated)
-        if module.check_mode or not what:
-            continue
-        if what == "stopped":
-            manager.stop(daemon["name"], for_good=True)
-        elif what == "started":
-            manager.start(daemon)
-        else:
-            manager.restart(daemon)
+    written = files.write_files(module)
+    daemons = Daemons(module)
+    daemons.stop_others()
+    daemons.bring()
     module.exit_json(
-        changed=bool(rewritten or any(done.values())),
-        daemons={name: {"pid": manager.pid(name), "done": what} for name, what in done.items()},
+        **{**written, "changed": written["changed"] or any(daemons.done.values())},
+        daemons={name: {"pid": daemons.pids[name], "done": what} for name, what in daemons.done.items()},
     )
 
 

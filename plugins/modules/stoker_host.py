@@ -116,7 +116,11 @@ import tarfile
 from ansible.module_utils.basic import AnsibleModule
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-TRIAL = "import zmq, msgspec, flask, waitress, stoker.cli"
+KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one first
+# What daemons consist of.
+TRIAL = (
+    "import stoker.cli, stoker.master.daemon, stoker.worker.daemon, stoker.worker.keeper, stoker.client.commands.keys"
+)
 LAUNCHER = "#!{python}\nimport sys\n\nfrom stoker.cli import main\n\nsys.exit(main())\n"
 
 
@@ -151,10 +155,9 @@ class Host:
                 tar.extractall(part)
             self._make_environment(part)
             self._try(part)
-            # Compiled here, because daemons may not write there.
-            subprocess.run([f"{part}/bin/python", "-m", "compileall", "-q", f"{part}/lib"], check=False)
             shutil.rmtree(self.path(self.release), ignore_errors=True)
             os.rename(part, self.path(self.release))
+            self._compile_rest()
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -172,13 +175,29 @@ class Host:
         os.chmod(f"{folder}/bin/stoker", 0o755)
 
     def _try(self, folder: str) -> None:
-        done = subprocess.run([f"{folder}/bin/python", "-c", TRIAL], capture_output=True, text=True, check=False)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        done = subprocess.run(
+            [f"{folder}/bin/python", "-c", TRIAL], env=environ, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
             self.module.fail_json(
                 msg=f"release {self.release} does not run with Python {PYTHON} ({sys.executable}) on"
                 f" {platform.machine()}: {last}. The current release is still {self.previous or 'none'}."
             )
+
+    def _compile_rest(self) -> None:
+        """The trial has compiled what daemons need to start. The rest is compiled now, because they may not write there, and
+        at leisure, because nobody waits for it."""
+        folder = self.path(self.release)
+        process = subprocess.Popen(
+            [f"{folder}/bin/python", "-m", "compileall", "-q", f"{folder}/lib"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        os.setpriority(os.PRIO_PROCESS, process.pid, 19)
 
     def switch(self) -> None:
         temporary = f"{self.current}.{os.getpid()}"
@@ -232,13 +251,26 @@ class Host:
             self.changes.append(f"keys for {', '.join(missing)}")
         if not roles or (missing and self.dry):
             return {}
-        public = self._keys("show") if self.dry else self._keys("make", *roles)
+        public = self._read_keys() or (self._keys("show") if self.dry else self._keys("make", *roles))
         step = self.params["rotation"]
         if step == "none" or (step == "switch" and not public["staged"]):
             return public
         if step == "switch" or not public["staged"]:
             self.changes.append(f"{step} of keys")
         return public if self.dry else self._keys(step)
+
+    def _read_keys(self) -> dict[str, dict[str, str]]:
+        """What `stoker keys show` says, without the cost of starting it; nothing where it has something to make or refuse."""
+        folder = f"{self.params['conf_dir']}/keys"
+        found: dict[str, dict[str, str]] = {"public": {}, "staged": {}}
+        for path in glob.glob(f"{folder}/private/*.key") + glob.glob(f"{folder}/private/*.key.next"):
+            which = "staged" if path.endswith(".next") else "public"
+            lines = _text(path).split()
+            if len(lines) != 2 or len(lines[0]) != KEY_LENGTH:
+                return {}
+            found[which][os.path.basename(path).split(".")[0]] = lines[0]
+        is_whole = os.path.exists(f"{folder}/managed") and set(self.params["keys"]) <= set(found["public"])
+        return found if is_whole else {}
 
     def _keys(self, *command: str) -> dict[str, dict[str, str]]:
         words = [f"{self.current}/bin/stoker", "keys", *command, "--json"]

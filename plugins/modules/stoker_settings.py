@@ -11,6 +11,11 @@ description:
   - Fails with a line for every setting that daemons would not start with, naming it and the fix.
   - Works on the controller, whose Python needs the C(stoker) package. Nothing is changed anywhere.
 options:
+  masters:
+    description: Hosts of the cluster's masters. There must be one.
+    type: list
+    elements: str
+    required: true
   spark_env:
     description: Text of a spark-env.
     type: str
@@ -26,6 +31,7 @@ author:
 EXAMPLES = r"""
 - name: Check before anything is installed
   stoker.spark.stoker_settings:
+    masters: [localhost]
     spark_env: SPARK_WORKER_CORES=4
     spark_defaults: spark.worker.timeout 30s
 """
@@ -35,6 +41,14 @@ changed:
   description: Never true.
   type: bool
   returned: always
+spark_env:
+  description: The text, now known to be good.
+  type: str
+  returned: success
+spark_defaults:
+  description: The text, now known to be good.
+  type: str
+  returned: success
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -43,6 +57,7 @@ from ansible.module_utils.basic import AnsibleModule
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "masters": {"type": "list", "elements": "str", "required": True},
             "spark_env": {"type": "str", "required": True},
             "spark_defaults": {"type": "str", "required": True},
         },

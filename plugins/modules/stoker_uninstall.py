@@ -125,7 +125,9 @@ class Removal:
         if self.module.check_mode:
             return
         if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+            doomed = f"{path}.removed"  # where nobody finds it to write there still
+            os.rename(path, doomed)
+            shutil.rmtree(doomed)
         else:
             os.unlink(path)
 

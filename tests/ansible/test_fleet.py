@@ -14,6 +14,7 @@ import pytest
 from plugins.modules.stoker_logs import redacted
 from plugins.modules.stoker_uninstall import _running as running
 from tests.ansible.test_playbooks import Site, changed, site  # noqa: F401 - a fixture
+from tests.support.processes import alive
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.ansible, pytest.mark.timeout(300)]
@@ -86,9 +87,9 @@ def test_remove_worker_and_uninstall(site: Site) -> None:  # noqa: F811
     assert "say which" in fails(site, "remove-worker", "-e", "worker=nowhere")
     assert "still running after 1 s" in fails(site, "remove-worker", "-e", "worker=localhost", "-e", "wait_timeout=1")
     pid = site.pid("worker-1")
-    assert Path(f"/proc/{pid}").exists()
+    assert alive(pid)
     site.play("remove-worker", "-e", "worker=localhost", "-e", "force=true")
-    assert not Path(f"/proc/{pid}").exists() and workers(site) == []
+    assert not alive(pid) and workers(site) == []
 
     assert "say -e confirm=yes" in fails(site, "uninstall")
     (site.home / "conf" / "mine").write_text("an operator's own")

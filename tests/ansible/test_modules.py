@@ -63,6 +63,7 @@ def specification(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
         raise _Seen
 
     monkeypatch.setattr(ansible.module_utils.basic, "AnsibleModule", note)
+    monkeypatch.syspath_prepend(REPO / "playbooks" / "collections")
     spec = importlib.util.spec_from_file_location(f"tested_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

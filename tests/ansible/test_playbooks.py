@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.cluster import free_port
-from tests.support.wait import wait_until
+from tests.support.processes import alive
 
 pytestmark = pytest.mark.ansible
 REPO = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ def test_start_is_verified_and_idempotent_and_stop_leaves_nothing(site: Site) ->
     assert "ALIVE" in site.play("status").stdout
     assert changed(site.play("stop-all")) == 2
     assert changed(site.play("stop-all")) == 0
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="daemons outlive stop-all")
+    assert not any(map(alive, pids)), "daemons outlive stop-all"
     assert site.play("status", check=False).returncode != 0
 
 

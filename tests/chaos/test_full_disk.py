@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.ha import alive
+from tests.support.processes import alive
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.cluster

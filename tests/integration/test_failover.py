@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ha import HaCluster, alive
+from tests.support.ha import HaCluster
+from tests.support.processes import alive
 from tests.support.wait import wait_until
 from tests.support.zookeeper import ZooKeeperServers
 

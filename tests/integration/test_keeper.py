@@ -13,6 +13,7 @@ import pytest
 
 from stoker.io.loop import Loop
 from stoker.worker.keeper_link import KeeperLink
+from tests.support.processes import alive
 from tests.support.wait import wait_until
 
 
@@ -74,13 +75,6 @@ class Daemon:
 
     def close(self) -> None:
         self.link.close()
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def marked(slot: Path) -> list[int]:

@@ -122,11 +122,3 @@ class HaCluster(Cluster):
                 if daemon.process is not None and daemon.process.poll() is None:
                     daemon.kill(signal.SIGTERM)
             super().stop(check=check)
-
-
-def alive(pid: int) -> bool:
-    """Whether that process runs."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

@@ -1,0 +1,142 @@
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Several configuration files, written all or none (M(stoker.spark.stoker_files))."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+
+SPEC = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str", "required": True},
+        "mode": {"type": "str", "default": "0644"},
+        "owner": {"type": "str", "default": ""},
+        "validate": {"type": "list", "elements": "str", "default": []},
+    },
+}
+
+
+def write_files(module) -> dict:
+    """Bring the module's ``files`` about: what it returns of them (changed, changed_files, diff). Fails the module when one
+    cannot be written or is refused; then none is replaced. In check mode none is."""
+    try:
+        wanted = [found for found in map(Wanted, module.params["files"]) if found.differs]
+        written = [] if module.check_mode and not _can_try(wanted) else _write(module, wanted)
+    except OSError as error:
+        module.fail_json(msg=f"cannot write {error.filename}: {error.strerror}")
+    if not module.check_mode:
+        for file in written:
+            os.replace(file.part, file.path)
+    diff = [
+        {"before": file.before, "after": file.content, "before_header": file.path, "after_header": file.path}
+        for file in wanted
+    ]
+    return {"changed": bool(wanted), "changed_files": [file.path for file in wanted], "diff": diff}
+
+
+class Wanted:
+    def __init__(self, spec: dict) -> None:
+        self.path = spec["path"]
+        self.content = spec["content"]
+        self.mode = int(spec["mode"], 8)
+        self.owner = pwd.getpwnam(spec["owner"]) if spec["owner"] and _is_user(spec["owner"]) else None
+        self.validate = spec["validate"]
+        self.part = f"{self.path}.{os.getpid()}.new"
+        self._check = None  # its process
+        self._problem = ""
+        try:
+            with open(self.path) as file:
+                self.before = file.read()
+            status = os.stat(self.path)
+            right = status.st_mode & 0o7777 == self.mode and self.owner in (None, _user_of(status.st_uid))
+        except FileNotFoundError:
+            self.before, right = "", False
+        self.differs = not right or self.before != self.content
+
+    def write(self) -> None:
+        """Beside its place, with its permissions from the first byte on."""
+        self._make_folder()
+        descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(self.content)
+            os.fchmod(descriptor, self.mode)
+            if self.owner is not None:
+                os.fchown(descriptor, self.owner.pw_uid, self.owner.pw_gid)
+            file.flush()
+            os.fsync(descriptor)
+
+    def _make_folder(self) -> None:
+        """Closed to those the file is closed to."""
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            os.mkdir(folder, self.mode | (self.mode & 0o444) >> 2)
+            if self.owner is not None:
+                os.chown(folder, self.owner.pw_uid, self.owner.pw_gid)
+
+    def begin_check(self) -> None:
+        if self.validate:
+            words = [word.replace("%s", self.part) for word in self.validate]
+            try:
+                self._check = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            except OSError as error:
+                self._problem = f"cannot run {words[0]}: {error.strerror}"
+
+    def problem(self) -> str:
+        """What its check says against it."""
+        if self._check is not None:
+            said = self._check.communicate()[0].strip().replace(self.part, self.path)
+            if self._check.returncode != 0:
+                self._problem = said or f"{self.validate[0]} refused {self.path}"
+        return self._problem
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _user_of(uid: int) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:
+        return None
+
+
+def _can_try(wanted: list) -> bool:
+    """In check mode on a host that has nothing yet, there is neither folder nor program to check with."""
+    return all(os.path.isdir(os.path.dirname(file.path)) for file in wanted) and all(
+        os.path.exists(file.validate[0]) for file in wanted if file.validate
+    )
+
+
+def _write(module, wanted: list) -> list:
+    """The parts of all files, checked; none is left behind when one is refused, or in check mode."""
+    try:
+        for file in wanted:
+            file.write()
+        for file in wanted:
+            file.begin_check()
+        problems = [problem for problem in [file.problem() for file in wanted] if problem]
+    except OSError:
+        _remove(wanted)
+        raise
+    if problems or module.check_mode:
+        _remove(wanted)
+    if problems:
+        module.fail_json(msg="\n".join(problems))
+    return wanted
+
+
+def _remove(wanted: list) -> None:
+    for file in wanted:
+        if os.path.exists(file.part):
+            os.unlink(file.part)

@@ -1,0 +1,103 @@
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Daemons as units of the system's manager (M(stoker.spark.stoker_daemon))."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import re
+
+TAIL = 10  # lines of the journal shown on failure
+UNITS = "/etc/systemd/system"
+
+
+class Systemd:
+    """What ``background.Background`` is where systemd is. ``module`` is the AnsibleModule, which any failure ends."""
+
+    def __init__(self, module) -> None:
+        self.module = module
+        self.params = module.params
+
+    def names(self, kind: str) -> list[str]:
+        found = glob.glob(f"{UNITS}/stoker-{kind}*.service")
+        return [os.path.basename(path)[len("stoker-") : -len(".service")] for path in found]
+
+    def prepare(self, daemons: list) -> list[str]:
+        """Write the units that differ, and have them start at boot; the names of those daemons."""
+        changed = [daemon for daemon in daemons if self._text(daemon["name"]) != daemon["unit"]]
+        if changed and not self.module.check_mode:
+            for daemon in changed:
+                path = f"{UNITS}/{_unit(daemon['name'])}"
+                with open(f"{path}.new", "w") as file:
+                    file.write(daemon["unit"])
+                os.chmod(f"{path}.new", 0o644)
+                os.rename(f"{path}.new", path)
+            self._systemctl("daemon-reload")
+            self._systemctl("enable", "--quiet", *(_unit(daemon["name"]) for daemon in changed))
+        return [daemon["name"] for daemon in changed]
+
+    def _text(self, name: str) -> str:
+        try:
+            with open(f"{UNITS}/{_unit(name)}") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def look(self, name: str) -> tuple[int, str]:
+        """(pid of the running daemon, its deployment); 0 if it does not run. The daemon tells its deployment with its status
+        (stoker.io.notify)."""
+        shown = self._show(name)
+        pid = int(shown.get("MainPID") or 0) if shown.get("ActiveState") in ("active", "reloading") else 0
+        found = re.search(r"\(deployment (\w+)\)", shown.get("StatusText", ""))
+        return pid, found[1] if found else ""
+
+    def begin(self, daemon: dict) -> None:
+        """Start it; ``is_ready`` says when it is."""
+        self._begin("start", daemon["name"])
+
+    def begin_again(self, daemon: dict) -> None:
+        self._begin("restart", daemon["name"])
+
+    def _begin(self, verb: str, name: str) -> None:
+        self._systemctl("reset-failed", _unit(name), check=False)
+        self._systemctl(verb, "--no-block", _unit(name))
+
+    def is_ready(self, name: str) -> bool:
+        shown = self._show(name)
+        if shown.get("Job", "") not in ("", "0") and shown.get("ActiveState") != "activating":
+            return False  # the old one is still stopping
+        if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
+            self.fail(name, f"{name} ended at once with exit code {shown.get('ExecMainStatus')}")
+        return shown.get("ActiveState") == "active"
+
+    def stop(self, name: str, signal_name: str) -> None:
+        """With the signal that its unit names."""
+        self._systemctl("stop", _unit(name))
+        if name not in [daemon["name"] for daemon in self.params["daemons"]]:
+            self._systemctl("disable", "--quiet", _unit(name), check=False)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{UNITS}/{_unit(name)}")
+            self._systemctl("daemon-reload")
+
+    def _show(self, name: str) -> dict[str, str]:
+        wanted = "ActiveState,SubState,MainPID,ExecMainStatus,Job,StatusText"
+        out = self._systemctl("show", "--property", wanted, _unit(name))
+        return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+    def _systemctl(self, *words: str, check: bool = True) -> str:
+        code, out, err = self.module.run_command(["systemctl", *words])
+        if code != 0 and check:
+            self.module.fail_json(msg=f"systemctl {' '.join(words)}: {err.strip() or out.strip()}")
+        return str(out)
+
+    def fail(self, name: str, what: str) -> None:
+        words = ["journalctl", "--unit", _unit(name), "--lines", str(TAIL), "--output", "cat", "--no-pager"]
+        _, out, _ = self.module.run_command(words)
+        lines = out.splitlines()
+        log = "\n".join(lines) or "(nothing)"
+        self.module.fail_json(msg=f"{what}. Its last lines in the journal:\n{log}", log_lines=lines)
+
+
+def _unit(name: str) -> str:
+    return f"stoker-{name}.service"
