@@ -126,7 +126,8 @@ def test_a_program_from_s3(cluster: Cluster, scheme: str) -> None:
         ((), "BROKEN/show.sh", "not completed|incomplete|[Cc]ontent"),
         ((), "BROKEN/secret.sh", "401"),
         ((), "http://no-such-host.invalid/show.sh", "no-such-host.invalid"),
-        ((), "hdfs://127.0.0.1:1/show.sh", "hdfs needs Hadoop's client on the workers|[Cc]onnect"),
+        ((), "hdfs://127.0.0.1:1/show.sh", "[Cc]onnect"),
+        ((), "webhdfs://127.0.0.1:1/show.sh", "[Cc]onnect"),
     ],
 )
 def test_what_cannot_be_had(cluster: Cluster, broken: str, options: tuple[str, ...], url: str, reason: str) -> None:

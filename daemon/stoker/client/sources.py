@@ -1,6 +1,6 @@
 """The files of a submission: what a name on the command line means, and what has to be uploaded for it.
 
-A name is a path here, uploaded to the master, or a URL that the worker fetches (``http: https: hdfs: s3:``), copies
+A name is a path here, uploaded to the master, or a URL that the worker fetches (``http: https: hdfs: webhdfs: s3:``), copies
 (``file:``) or uses in place (``local:``).
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from stoker.core.values import Artifact, DriverKind
+from stoker.core.values import REMOTE_SCHEMES, Artifact, DriverKind
 from stoker.errors import UsageError
 
-SCHEMES = ("file", "local", "http", "https", "hdfs", "s3", "s3a")
+SCHEMES = ("file", "local", *REMOTE_SCHEMES)
 PY_FILES = (".py", ".zip", ".egg", ".whl")
 RESERVED = frozenset({"stdout", "stderr"})  # the program's output has these names in the same directory
 

@@ -26,6 +26,7 @@ WORKER_ID = re.compile(r"worker-[0-9]{14}-[A-Za-z0-9_.:\[\]-]{1,255}-[0-9]{1,5}"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){0,9}")
 
+REMOTE_SCHEMES = ("http", "https", "hdfs", "webhdfs", "s3", "s3a")  # of URLs that a worker fetches
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
 SparkAuth = Literal["", "sasl", "crypto1", "crypto2"]
@@ -52,7 +53,7 @@ class Artifact(Value, frozen=True):
     """A file that must lie in the driver's directory before it starts.
 
     Exactly one source: ``sha256`` names a blob uploaded to the master, ``url`` something the worker fetches itself
-    (``file: http: https: hdfs: s3:``) or finds in place (``local:``).
+    (``file:`` and ``REMOTE_SCHEMES``) or finds in place (``local:``).
     """
 
     name: str

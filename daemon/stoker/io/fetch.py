@@ -5,19 +5,24 @@ A process, because remote file systems bring large libraries and may hang: a dae
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 # What to do about reasons that say it to the initiated only, by words in them.
 _HINTS = {
-    "libjvm": "hdfs needs Hadoop's client on the workers: JAVA_HOME, HADOOP_HOME and CLASSPATH in their spark-env",
-    "libhdfs": "hdfs needs Hadoop's client on the workers: JAVA_HOME, HADOOP_HOME and CLASSPATH in their spark-env",
+    "libjvm": "install stoker[hdfs] on the workers",
+    "libhdfs": "install stoker[hdfs] on the workers",
+    "Permission denied: user=": "HADOOP_USER_NAME in spark-env there, or with --env, says who reads",
     "Forbidden": "the credentials do not allow it",
     "Unable to locate credentials": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in spark-env there, or with --env",
 }
-_EXTRA = {"s3": "s3", "s3a": "s3", "hdfs": "hdfs", "http": "fetch", "https": "fetch"}
-SCHEMES = ("http", "https", "hdfs", "s3", "s3a")
+_EXTRA = {"s3": "s3", "s3a": "s3", "hdfs": "hdfs", "webhdfs": "hdfs", "http": "fetch", "https": "fetch"}
+_TRIES = 4  # of a NameNode, with growing pauses between them
+_RPC_ERROR = re.compile(r'RPCError\("[^"]*", "(.*)', re.DOTALL)  # how hdfs-native says what a NameNode said
 
 
 def main() -> int:
@@ -27,7 +32,10 @@ def main() -> int:
     try:
         import fsspec  # noqa: PLC0415 - what may be missing is reported below
 
-        with fsspec.open(url.replace("s3a://", "s3://", 1), "rb") as source, part.open("wb") as file:
+        with (
+            fsspec.open(url.replace("s3a://", "s3://", 1), "rb", **_options(url, scheme)) as source,
+            part.open("wb") as file,
+        ):
             shutil.copyfileobj(source, file, 1 << 20)
         part.replace(target)
     except ImportError as error:
@@ -41,13 +49,26 @@ def main() -> int:
     return 0
 
 
+def _options(url: str, scheme: str) -> dict[str, str]:
+    """A NameNode that does not answer is given seconds, enough for a fail-over, not the minutes that are the default. Over
+    webhdfs one is nobody unless one says so; over hdfs its client reads the same variable."""
+    if scheme == "hdfs":
+        return {"dfs.client.failover.max.attempts": str(_TRIES)}
+    user = os.environ.get("HADOOP_USER_NAME")
+    return {"user": user} if scheme == "webhdfs" and user and urlsplit(url).username is None else {}
+
+
 def _reason(error: BaseException, url: str) -> str:
     """One line. fsspec raises FileNotFoundError with nothing but the URL for whatever HTTP said; the cause knows more."""
     while str(error).strip() in ("", url) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, FileNotFoundError) and url.endswith(str(error)):
         return "there is no such file"
-    lines = str(error).strip().splitlines()
+    text = str(error).strip()
+    from_namenode = _RPC_ERROR.match(text)
+    if from_namenode is not None:
+        text = from_namenode[1].replace("\\n", "\n").replace('\\"', '"')
+    lines = text.splitlines()
     reason = lines[0] if lines and lines[0] != url else type(error).__name__
     hint = next((hint for word, hint in _HINTS.items() if word in reason), "")
     return f"{reason} ({hint})" if hint else reason

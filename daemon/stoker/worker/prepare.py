@@ -11,9 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from stoker.core.values import Artifact, DriverDescription, Exit
+from stoker.core.values import REMOTE_SCHEMES, Artifact, DriverDescription, Exit
 from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob
-from stoker.io.fetch import SCHEMES
 from stoker.worker.cache import BlobCache
 
 FETCHERS = 4  # downloads from URLs at once
@@ -145,8 +144,8 @@ class Preparer:
             target.symlink_to(unquote(parts.path))
             self._waiting[key].discard(artifact.name)
             return
-        if parts.scheme not in ("file", *SCHEMES):
-            raise OSError(0, f"its URL scheme is none of file, local, {', '.join(SCHEMES)}", artifact.url)
+        if parts.scheme not in ("file", *REMOTE_SCHEMES):
+            raise OSError(0, f"its URL scheme is none of file, local, {', '.join(REMOTE_SCHEMES)}", artifact.url)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
 
@@ -192,7 +191,7 @@ class Preparer:
 
 def _credentials(driver: DriverDescription) -> dict[str, str]:
     """The submitter's own, given by ``--env``: a submitter's files are read with the submitter's rights."""
-    return {name: value for name, value in driver.env.items() if name.startswith("AWS_")}
+    return {name: value for name, value in driver.env.items() if name.startswith("AWS_") or name == "HADOOP_USER_NAME"}
 
 
 def _link(source: Path, target: Path) -> None:

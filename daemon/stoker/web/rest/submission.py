@@ -14,12 +14,12 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from stoker.config.types import parse_bool, parse_integer, parse_memory
-from stoker.core.values import RELEASE_PROPERTY, Artifact, DriverDescription, DriverKind
+from stoker.core.values import RELEASE_PROPERTY, REMOTE_SCHEMES, Artifact, DriverDescription, DriverKind
 from stoker.errors import UsageError
 from stoker.web.rest.protocol import CreateSubmission, MalformedRequest
 
 SPARK_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
-_SCHEMES = ("file", "local", "http", "https", "hdfs", "s3", "s3a")
+_SCHEMES = ("file", "local", *REMOTE_SCHEMES)
 _KINDS: dict[str, DriverKind] = {
     ".py": "python",
     ".pyz": "archive",
