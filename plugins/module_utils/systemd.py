@@ -7,6 +7,7 @@ import contextlib
 import glob
 import os
 import re
+import subprocess
 
 TAIL = 10  # lines of the journal shown on failure
 UNITS = "/etc/systemd/system"
@@ -18,6 +19,7 @@ class Systemd:
     def __init__(self, module) -> None:
         self.module = module
         self.params = module.params
+        self._jobs: dict[str, subprocess.Popen] = {}
 
     def names(self, kind: str) -> list[str]:
         found = glob.glob(f"{UNITS}/stoker-{kind}*.service")
@@ -60,16 +62,22 @@ class Systemd:
         self._begin("restart", daemon["name"])
 
     def _begin(self, verb: str, name: str) -> None:
+        """``systemctl`` ends when the daemon says that it is ready, or has ended: no need to ask again and again."""
         self._systemctl("reset-failed", _unit(name), check=False)
-        self._systemctl(verb, "--no-block", _unit(name))
+        self._jobs[name] = subprocess.Popen(
+            ["systemctl", verb, _unit(name)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def is_ready(self, name: str) -> bool:
+        if self._jobs[name].poll() is None:
+            return False
         shown = self._show(name)
-        if shown.get("Job", "") not in ("", "0") and shown.get("ActiveState") != "activating":
-            return False  # the old one is still stopping
-        if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
+        if shown.get("ActiveState") != "active":
             self.fail(name, f"{name} ended at once with exit code {shown.get('ExecMainStatus')}")
-        return shown.get("ActiveState") == "active"
+        return True
 
     def stop(self, name: str, signal_name: str) -> None:
         """With the signal that its unit names."""
@@ -81,7 +89,7 @@ class Systemd:
             self._systemctl("daemon-reload")
 
     def _show(self, name: str) -> dict[str, str]:
-        wanted = "ActiveState,SubState,MainPID,ExecMainStatus,Job,StatusText"
+        wanted = "ActiveState,MainPID,ExecMainStatus,StatusText"
         out = self._systemctl("show", "--property", wanted, _unit(name))
         return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
@@ -92,6 +100,8 @@ class Systemd:
         return str(out)
 
     def fail(self, name: str, what: str) -> None:
+        for job in self._jobs.values():
+            job.terminate()  # who waits; what systemd does, it goes on doing
         words = ["journalctl", "--unit", _unit(name), "--lines", str(TAIL), "--output", "cat", "--no-pager"]
         _, out, _ = self.module.run_command(words)
         lines = out.splitlines()

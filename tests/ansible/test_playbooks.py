@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,6 +175,14 @@ def test_daemon_that_does_not_come_up_shows_its_last_words(site: Site) -> None:
     done = site.play("start-all", check=False)
     assert done.returncode != 0
     assert "cannot use the recovery directory /proc/nowhere" in done.stdout + done.stderr
+
+
+def test_a_master_whose_port_is_taken_says_so(site: Site) -> None:
+    """On another port nobody would find it."""
+    with socket.create_server(("localhost", site.port)):
+        done = site.play("start-all", check=False)
+    assert done.returncode != 0 and f"port {site.port} at localhost is taken" in re.sub(r"\s+", " ", done.stdout)
+    site.play("start-all")
 
 
 def test_several_workers_and_parts(site: Site) -> None:

@@ -64,6 +64,9 @@ class RestConfig:
 
 def add_master_arguments(parser: argparse.ArgumentParser) -> None:
     add_daemon_arguments(parser, port="7077", webui_port="8080")
+    parser.add_argument(
+        "--exact-port", action="store_true", help="end when the port is taken, instead of trying those that follow"
+    )
 
 
 def add_daemon_arguments(parser: argparse.ArgumentParser, *, port: str, webui_port: str) -> None:
@@ -118,7 +121,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         upload_directory=Path(uploads).absolute() if uploads else None,
         upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
         memory_limit_mib=memory_limit(settings),
-        max_port_retries=settings.get("spark.port.maxRetries"),
+        max_port_retries=0 if args.exact_port else settings.get("spark.port.maxRetries"),
         ui_title=settings.get("spark.master.ui.title"),
         web=web,
         rest=_rest(settings, web),

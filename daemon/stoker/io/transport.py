@@ -115,6 +115,8 @@ def bind(sock: zmq.Socket[bytes], host: str, port: int, max_retries: int) -> int
 
 def no_free_port(host: str, port: int, max_retries: int) -> ConfigError:
     tried = (max_retries if port else 0) + 1
+    if tried == 1:
+        return ConfigError(f"port {port} at {host} is taken: end what listens there, or choose another with --port")
     return ConfigError(f"no free port at {host} from {port} on ({tried} tried): choose another with --port")
 
 
