@@ -31,6 +31,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "durable": failover.durable,
     "replaced": failover.replaced_executor,
     "spark": spark.spark,
+    "executors": spark.executors,
     "gateway": spark.gateway,
     "engines": engines.engines,
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.common import Settings, client_of, folder, running
-from tests.bench.proc import rss_mib, until
+from tests.bench.proc import cpu_seconds, rss_mib, until
 from tests.bench.table import Measure
 from tests.support.cluster import Cluster, free_port
-from tests.support.spark import SparkJob, spark_environment
+from tests.support.spark import SparkJob, executor_pids, spark_environment
 
 CONF = {"spark.cores.max": "1"}
 
@@ -43,6 +45,8 @@ class SparksOwn:
     def _start(self, main: str, *words: str) -> None:
         environment = spark_environment(self)
         jars = f"{environment['SPARK_HOME']}/jars/*"
+        core = next(Path(environment["SPARK_HOME"]).glob("jars/spark-core_*.jar"))
+        environment["SPARK_SCALA_VERSION"] = core.name.split("_")[1].split("-")[0]  # as its start scripts do
         with (self.home / f"daemon-{len(self.processes)}.log").open("wb") as log:
             command = ["java", "-cp", jars, "-Xmx1g", f"org.apache.spark.deploy.{main}", "--webui-port", "0", *words]
             self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.home))
@@ -73,13 +77,54 @@ def spark(settings: Settings) -> Iterator[Measure]:
     ):
         for number in range(settings.times(5) + 1):
             pair = _to_first_result(cluster), _to_first_result(standalone)
-            if number:  # the first reads 300 MB of jars from disk
+            if not number:  # it has read 300 MB of jars from disk, and had no archive of their classes
+                _wait_for_archive(cluster)
+            else:
                 ours.values.append(pair[0])
                 theirs.values.append(pair[1])
                 times.values.append(pair[0] / pair[1])
         own = sum(rss_mib(pid) for pid in (cluster.master.pid, cluster.worker[0].pid))
         memory.values.append(own / sum(rss_mib(process.pid) for process in standalone.processes))
     yield from (ours, theirs, times, memory)
+
+
+def _wait_for_archive(cluster: Cluster) -> None:
+    until(lambda: "for the executors to come" in cluster.worker[0].text(), within=120, every=0.1)
+
+
+def executors(settings: Settings) -> Iterator[Measure]:
+    """An executor is killed: until the next one has done a task, with and without an archive of classes, in turns."""
+    if importlib.util.find_spec("pyspark") is None:
+        return
+    name = "Spark's executor killed to a task done by the next"
+    shared, plain = Measure(name, "s"), Measure("the same without an archive of classes", "s")
+    shared_cpu, plain_cpu = Measure("CPU of that executor's JVM", "s"), Measure("the same without an archive", "s")
+    without = {**CONF, "spark.executor.extraJavaOptions": "-Xshare:auto"}  # who has a say in it gets none
+    with (
+        folder() as home,
+        Cluster(home, cores=2, memory="2g", properties={"spark.stoker.gateway.enabled": "true"}) as cluster,
+        SparkJob(cluster, CONF) as one,
+        SparkJob(cluster, without) as other,
+    ):
+        _wait_for_archive(cluster)
+        for number in range(settings.times(8) + 1):
+            for job, times, cpu in ((one, shared, shared_cpu), (other, plain, plain_cpu)):
+                took = _replace_executor(cluster, job)
+                if number:
+                    times.values.append(took)
+                    cpu.values.append(cpu_seconds(max(executor_pids(cluster, job.app_id).values())))
+    yield from (shared, plain, shared_cpu, plain_cpu)
+
+
+def _replace_executor(cluster: Cluster, job: SparkJob) -> float:
+    before = executor_pids(cluster, job.app_id)
+    start = time.monotonic()
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: executor_pids(cluster, job.app_id).keys() - before.keys(), within=60, every=0.05)
+    job.say("numbers")
+    assert job.answer() == "45"
+    return time.monotonic() - start
 
 
 def _to_first_result(cluster: Cluster | SparksOwn) -> float:

@@ -19,7 +19,7 @@ import pytest
 from stoker.gateway.guard import Caller
 from stoker.gateway.spark_rpc import Frame, FrameReader, Kind, frame
 from tests.support.cluster import Cluster, free_port
-from tests.support.spark import SparkJob, spark_environment
+from tests.support.spark import SparkJob, executor_pids, spark_environment
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -53,16 +53,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     }
     with Cluster(home, cores=3, memory="3g", properties=properties) as running:
         yield running
-
-
-def executor_pids(cluster: Cluster, app_id: str) -> dict[str, int]:
-    """Executor id -> process."""
-    words = {pid: command.split() for pid, command in cluster.processes().items()}
-    return {
-        command[command.index("--executor-id") + 1]: pid
-        for pid, command in words.items()
-        if app_id in command and "--executor-id" in command and command[0].endswith("java")
-    }
 
 
 def test_a_program_runs_to_its_result(cluster: Cluster) -> None:

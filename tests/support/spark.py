@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from stoker.gateway.java_stream import JavaObject, parse
 from stoker.gateway.spark_rpc import Envelope, Frame, FrameReader, open_envelope
+from tests.support.cluster import Cluster
 from tests.support.wait import wait_until
 
 T = TypeVar("T")
@@ -68,6 +69,16 @@ def spark_environment(cluster: Standing) -> dict[str, str]:
         "SPARK_HOME": str(Path(package.origin).parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+def executor_pids(cluster: Cluster, app_id: str) -> dict[str, int]:
+    """Executor id -> process."""
+    words = {pid: command.split() for pid, command in cluster.processes().items()}
+    return {
+        command[command.index("--executor-id") + 1]: pid
+        for pid, command in words.items()
+        if app_id in command and "--executor-id" in command and command[0].endswith("java")
     }
 
 
