@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         archive = self._build(result["python"], result["arch"])
         folder = self._make_tmp_path()
         args["archive"] = self._transfer_file(archive, self._connection._shell.join_path(folder, "release.tar.gz"))
-        self._fixup_perms2((folder, args["archive"]))
+        self._fixup_perms2((folder, args["archive"]), execute=False)
         try:
             return self._ask(args, task_vars)
         finally:

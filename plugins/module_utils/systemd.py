@@ -35,7 +35,7 @@ class Systemd:
                     file.write(daemon["unit"])
                 os.chmod(f"{path}.new", 0o644)
                 os.rename(f"{path}.new", path)
-            self._systemctl("daemon-reload")
+            # Which has systemd read all units again.
             self._systemctl("enable", "--quiet", *(_unit(daemon["name"]) for daemon in changed))
         return [daemon["name"] for daemon in changed]
 

@@ -117,10 +117,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one first
-# What daemons consist of.
-TRIAL = (
-    "import stoker.cli, stoker.master.daemon, stoker.worker.daemon, stoker.worker.keeper, stoker.client.commands.keys"
-)
+# What a release must be able to do on any host, and on those of a role.
+TRIAL = "import stoker.cli, stoker.client.commands.keys"
+TRIALS = {"master": "stoker.master.daemon", "worker": "stoker.worker.daemon, stoker.worker.keeper"}
+LEISURE = 30  # seconds after which nobody waits for this host any more
 LAUNCHER = "#!{python}\nimport sys\n\nfrom stoker.cli import main\n\nsys.exit(main())\n"
 
 
@@ -175,9 +175,10 @@ class Host:
         os.chmod(f"{folder}/bin/stoker", 0o755)
 
     def _try(self, folder: str) -> None:
+        trial = ", ".join([TRIAL, *(TRIALS[role] for role in self.params["keys"] if role in TRIALS)])
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(
-            [f"{folder}/bin/python", "-c", TRIAL], env=environ, capture_output=True, text=True, check=False
+            [f"{folder}/bin/python", "-c", trial], env=environ, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
@@ -191,7 +192,7 @@ class Host:
         at leisure, because nobody waits for it."""
         folder = self.path(self.release)
         process = subprocess.Popen(
-            [f"{folder}/bin/python", "-m", "compileall", "-q", f"{folder}/lib"],
+            ["/bin/sh", "-c", f'sleep {LEISURE}; exec "$0"/bin/python -m compileall -q "$0"/lib', folder],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
