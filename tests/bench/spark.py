@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -20,11 +21,39 @@ from tests.support.cluster import Cluster, free_port
 from tests.support.spark import SparkJob, executor_pids, spark_environment
 
 CONF = {"spark.cores.max": "1"}
+TASKS = 500
+# What people who measured Spark's own have measured: an empty action, and tasks that do nothing.
+PROGRAM = """
+import json, sys, time
+from pyspark.sql import SparkSession
+url, tasks = sys.argv[1], int(sys.argv[2])
+start = time.monotonic()
+builder = SparkSession.builder.master(url).config("spark.driver.host", "127.0.0.1").config("spark.executor.memory", "768m")
+spark = builder.config("spark.ui.port", "0").getOrCreate()
+context = spark.sparkContext
+assert context.parallelize([1], 1).count() == 1
+measured = {"first_result": time.monotonic() - start}
+if tasks:
+    deadline = time.monotonic() + 60
+    while len(context._jsc.sc().statusTracker().getExecutorInfos()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)  # the driver is one of them
+    context.parallelize(range(200), 200).map(lambda number: None).count()
+    start = time.monotonic()
+    assert context.parallelize(range(tasks), tasks).map(lambda number: None).count() == tasks
+    measured["Python tasks"] = tasks / (time.monotonic() - start)
+    java = context._jsc.sc()
+    java.range(0, 1000, 1, 1000).count()
+    start = time.monotonic()
+    assert java.range(0, 10 * tasks, 1, 10 * tasks).count() == 10 * tasks
+    measured["JVM tasks"] = 10 * tasks / (time.monotonic() - start)
+print(json.dumps(measured), flush=True)
+spark.stop()
+"""
 
 
 @dataclass
 class SparksOwn:
-    """A master and a worker of Spark's, from the ``pyspark`` package."""
+    """A master and two workers of one core of Spark's, from the ``pyspark`` package."""
 
     home: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -36,10 +65,10 @@ class SparksOwn:
         port = self.url.rpartition(":")[2]
         self._start("master.Master", "--host", "127.0.0.1", "--port", port)
         until(lambda: "ALIVE" in self._log(0), within=120, every=0.05)
-        self._start(
-            "worker.Worker", "--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "-d", str(self.home), self.url
-        )
-        until(lambda: "registered with master" in self._log(1), within=120, every=0.05)
+        for number in (1, 2):
+            own = ["--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "-d", str(self.home / f"work-{number}")]
+            self._start("worker.Worker", *own, self.url)
+        until(lambda: all("registered with master" in self._log(number) for number in (1, 2)), within=120, every=0.05)
         return self
 
     def _start(self, main: str, *words: str) -> None:
@@ -61,31 +90,58 @@ class SparksOwn:
 
 
 def spark(settings: Settings) -> Iterator[Measure]:
-    """From the start of a pyspark program to its first result, in turns; and the daemons' memory afterwards."""
+    """The same program on both, in turns: its imports done, until its first result; how many tasks a second it runs then. On
+    each a master and two workers of one core; and their memory afterwards."""
     if importlib.util.find_spec("pyspark") is None:
         print("spark: the package pyspark is not installed", file=sys.stderr)
         return
-    ours, theirs = Measure("pyspark: start to first result", "s"), Measure("the same on Spark's own daemons", "s")
+    ours, theirs = Measure("pyspark: connect to first result", "s"), Measure("the same on Spark's own daemons", "s")
     times = Measure("the first as a part of the second", "", target=0.8)
-    memory = Measure("Stoker's daemons as a part of Spark's, RSS", "", target=0.2)
+    rates = {
+        name: Measure(f"{name} a second, as a multiple of Spark's own", "") for name in ("Python tasks", "JVM tasks")
+    }
+    memory = Measure("Stoker's daemons and keepers as a part of Spark's, RSS", "", target=0.2)
     properties = {"spark.stoker.gateway.enabled": "true"}
     with (
         folder() as home,
         folder() as other,
         SparksOwn(other) as standalone,
-        Cluster(home, cores=1, memory="2g", properties=properties) as cluster,
+        Cluster(home, workers=2, cores=1, memory="2g", properties=properties) as cluster,
     ):
         for number in range(settings.times(5) + 1):
-            pair = _to_first_result(cluster), _to_first_result(standalone)
+            pair = _program(cluster)["first_result"], _program(standalone)["first_result"]
             if not number:  # it has read 300 MB of jars from disk, and had no archive of their classes
                 _wait_for_archive(cluster)
             else:
                 ours.values.append(pair[0])
                 theirs.values.append(pair[1])
                 times.values.append(pair[0] / pair[1])
-        own = sum(rss_mib(pid) for pid in (cluster.master.pid, cluster.worker[0].pid))
+        for _ in range(settings.times(3)):
+            seen, compared = _program(cluster, TASKS), _program(standalone, TASKS)
+            for name, measure in rates.items():
+                measure.values.append(seen[name] / compared[name])
+        own = sum(rss_mib(pid) for pid in cluster.processes() if _is_a_daemon(pid))
         memory.values.append(own / sum(rss_mib(process.pid) for process in standalone.processes))
-    yield from (ours, theirs, times, memory)
+    yield from (ours, theirs, times, *rates.values(), memory)
+
+
+def _program(cluster: Cluster | SparksOwn, tasks: int = 0) -> dict[str, float]:
+    """What PROGRAM measured."""
+    environ = {**spark_environment(cluster), "SPARK_CONF_DIR": str(cluster.home / "nothing")}
+    words = [sys.executable, "-c", PROGRAM, cluster.url, str(tasks)]
+    done = subprocess.run(
+        words, env=environ, cwd=cluster.home, capture_output=True, text=True, timeout=300, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise RuntimeError(f"the program failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+    measured: dict[str, float] = json.loads(lines[-1])
+    return measured
+
+
+def _is_a_daemon(pid: int) -> bool:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return any(word.endswith(("stoker.cli", "/stoker", "keeper.py")) or word == "stoker" for word in words[:4])
 
 
 def _wait_for_archive(cluster: Cluster) -> None:
@@ -125,17 +181,6 @@ def _replace_executor(cluster: Cluster, job: SparkJob) -> float:
     job.say("numbers")
     assert job.answer() == "45"
     return time.monotonic() - start
-
-
-def _to_first_result(cluster: Cluster | SparksOwn) -> float:
-    start = time.monotonic()
-    with SparkJob(cluster, CONF) as job:
-        job.say("numbers")
-        assert job.answer() == "45"
-        took = time.monotonic() - start
-        job.say("stop")
-        job.wait()
-    return took
 
 
 def gateway(settings: Settings) -> Iterator[Measure]:
