@@ -120,7 +120,6 @@ KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one 
 # What a release must be able to do on any host, and on those of a role.
 TRIAL = "import stoker.cli, stoker.client.commands.keys"
 TRIALS = {"master": "stoker.master.daemon", "worker": "stoker.worker.daemon, stoker.worker.keeper"}
-LEISURE = 30  # seconds after which nobody waits for this host any more
 LAUNCHER = "#!{python}\nimport sys\n\nfrom stoker.cli import main\n\nsys.exit(main())\n"
 
 
@@ -192,7 +191,7 @@ class Host:
         at leisure, because nobody waits for it."""
         folder = self.path(self.release)
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'sleep {LEISURE}; exec "$0"/bin/python -m compileall -q "$0"/lib', folder],
+            [f"{folder}/bin/python", "-m", "compileall", "-q", f"{folder}/lib"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
