@@ -47,6 +47,8 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stoker.spark.plugins.module_utils.background import start_time
+
 UNITS = "/etc/systemd/system"
 _SERVICE = {"active": "running", "reloading": "running", "activating": "starting", "failed": "failed"}
 
@@ -73,20 +75,11 @@ def _pid_files(folder: str) -> list[dict]:
                 pid, started = file.read().split()[:2]
         except (OSError, ValueError):
             continue
-        alive = int(pid) if _start_time(int(pid)) == started else 0
+        alive = int(pid) if start_time(int(pid)) == started else 0
         name = os.path.basename(path)[len("stoker-") : -len(".pid")]
         service = "running" if alive else "failed"  # a stop removes the file
         found.append({"name": name, "pid": alive, "service": service, "release": _release(alive)})
     return found
-
-
-def _start_time(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
 
 
 def _release(pid: int) -> str:

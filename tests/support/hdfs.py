@@ -153,7 +153,6 @@ class Hdfs:
 
 
 def _whoami() -> str:
-
     return pwd.getpwuid(os.getuid()).pw_name
 
 

@@ -28,6 +28,7 @@ from stoker.core.messages import (
     UploadStatus,
 )
 from stoker.core.values import SHA256, DriverDescription
+from stoker.io.disk import to_disk
 
 LOG = logging.getLogger(__name__)
 MAX_CHUNK = 1024 * 1024  # bytes a peer may ask for or send at once
@@ -127,7 +128,7 @@ class BlobStore:
                 os.fsync(upload.file.fileno())
                 upload.file.close()
                 upload.path.rename(self._folder / message.sha256)
-                _sync_folder(self._folder)
+                to_disk(self._folder)
             except OSError as error:
                 upload.path.unlink(missing_ok=True)
                 problem = f"the master cannot store the upload: {error.strerror or error}"
@@ -217,11 +218,3 @@ def _status(message: UploadChunk, received: int, *, complete: bool = False) -> U
 
 def _nothing(message: FetchBlob, error: str) -> BlobData:
     return BlobData(request=message.request, sha256=message.sha256, offset=message.offset, error=error)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

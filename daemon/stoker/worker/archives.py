@@ -7,8 +7,6 @@ checked once by each daemon, and its size and time at each use. All of this may 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from stoker.engines.spark_archive import Runtime
+from stoker.io.disk import sha256_of, to_disk
 
 ARCHIVE, ABOUT = "archive.jsa", "about.json"
 ABANDONED = 24 * 3600.0  # seconds until a folder in which somebody made an archive goes
@@ -62,10 +61,10 @@ class Archives:
         whole = made.parent / "whole"
         whole.mkdir()
         made.rename(whole / ARCHIVE)
-        about = About(str(runtime.home), runtime.java, _hash_of(whole / ARCHIVE))
+        about = About(str(runtime.home), runtime.java, sha256_of(whole / ARCHIVE))
         (whole / ABOUT).write_bytes(msgspec.json.encode(about))
         for path in (whole / ARCHIVE, whole / ABOUT, whole):
-            _to_disk(path)
+            to_disk(path)
         with contextlib.suppress(OSError):  # it is there
             whole.rename(self._folder / key)
         shutil.rmtree(made.parent, ignore_errors=True)
@@ -77,7 +76,7 @@ class Archives:
         about = self._about(key)
         try:
             status = path.stat()
-            is_good = about is not None and _hash_of(path) == about.sha256
+            is_good = about is not None and sha256_of(path) == about.sha256
         except FileNotFoundError:
             return None
         except OSError:
@@ -116,19 +115,3 @@ class Archives:
             return msgspec.json.decode((self._folder / key / ABOUT).read_bytes(), type=About)
         except (OSError, msgspec.DecodeError):
             return None
-
-
-def _hash_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from stoker.core.messages import BlobData, FetchBlob, Message
+from stoker.io.disk import sha256_of
 
 CHUNK = 256 * 1024  # bytes
 IN_FLIGHT = 4  # chunks asked for ahead
@@ -56,7 +57,7 @@ class BlobCache:
             return None
         stamp = (status.st_size, status.st_mtime_ns)
         if sha256 not in self._known:
-            if _hash_of(path) != sha256:  # stored by an earlier daemon: look once
+            if sha256_of(path) != sha256:  # stored by an earlier daemon: look once
                 path.unlink(missing_ok=True)
                 return None
             self._known[sha256] = stamp
@@ -150,11 +151,3 @@ class BlobCache:
             status = path.stat()
             if status.st_nlink == 1 and max(status.st_atime, status.st_mtime) < limit:
                 path.unlink(missing_ok=True)
-
-
-def _hash_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
