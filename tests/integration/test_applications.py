@@ -145,7 +145,7 @@ class Daemons:
             for stream in (process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
-        wait_until(lambda: not self.left(), what=f"nothing is left of {self.left()}")
+        wait_until(lambda: not self.left(), what=lambda: f"nothing is left of {self.left()}")
 
 
 @pytest.fixture(scope="module")

@@ -163,7 +163,7 @@ def test_a_lost_ensemble_freezes_the_leader_and_its_return_thaws_it(tmp_path: Pa
         def heard_last() -> bool:
             return follows("h1:7077")([event for event in follower.events if isinstance(event, Follow)][-1])
 
-        wait_until(heard_last, within=2 * PATIENT, what=f"the same leader: {follower.events}")
+        wait_until(heard_last, within=2 * PATIENT, what=lambda: f"the same leader: {follower.events}")
         leader.open_records().commit({"driver/1": b"one"})
         follower.close()
         leader.close()

@@ -32,7 +32,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def nothing_stays(two: Cluster) -> Iterator[None]:
     yield
-    wait_until(lambda: not executors(two), what=f"executors end: {executors(two)}")
+    wait_until(lambda: not executors(two), what=lambda: f"executors end: {executors(two)}")
 
 
 def executors(cluster: Cluster) -> dict[int, str]:

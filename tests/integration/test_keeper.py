@@ -90,6 +90,19 @@ def marked(slot: Path) -> list[int]:
     return [pid for pid in found if alive(pid)]
 
 
+def sleeping(seconds: str) -> list[int]:
+    """Processes that sleep that long, whatever their environment is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cmdline").read_bytes() == f"sleep\0{seconds}\0".encode():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / ("deep" * 30) / "slot"  # longer than a unix socket's path may be
@@ -180,12 +193,39 @@ def test_stop_ends_everything_of_a_job_and_nothing_else(daemon: Daemon, slot: Pa
     wait_until(lambda: marked(slot) == [other], what="only the other job is left")
 
 
+def test_stop_ends_descendants_that_carry_no_mark(daemon: Daemon) -> None:
+    """Of a daemonised one nobody can say whose it was: it ends with the last job that may have started it."""
+    daemon.spawn("older", "/bin/sleep", "600")
+    daemon.expect("started", "older")
+    child, daemonised = f"700.{os.getpid()}", f"701.{os.getpid()}"
+    daemon.spawn("a", "/bin/sh", "-c", f"env -i setsid sleep {child} & (env -i setsid sleep {daemonised} &); wait")
+    daemon.expect("started", "a")
+    wait_until(lambda: sleeping(child) and sleeping(daemonised), what="both run")
+    daemon.spawn("younger", "/bin/sleep", "600")
+    daemon.expect("started", "younger")
+    daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})
+    daemon.expect("exited", "a")
+    wait_until(lambda: daemon.pump() or not sleeping(child), what="the child ends")
+    assert sleeping(daemonised)
+    daemon.link.say({"op": "stop", "key": "older", "grace": 0.3})
+    daemon.expect("exited", "older")
+    wait_until(lambda: daemon.pump() or not sleeping(daemonised), what="the daemonised one ends")
+
+
+def test_nothing_outlives_a_job_that_ends_by_itself(daemon: Daemon) -> None:
+    left = f"702.{os.getpid()}"
+    daemon.spawn("a", "/bin/sh", "-c", f"env -i setsid sh -mc 'sleep {left} & sleep 0.2' & sleep 0.1")
+    daemon.expect("exited", "a")
+    wait_until(lambda: daemon.pump() or not sleeping(left), what="nothing is left")
+
+
 def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     first = Daemon(slot)
     first.open()
-    first.spawn("a", "/bin/sh", "-c", "setsid sleep 600 & sleep 601")
+    unmarked = f"703.{os.getpid()}"
+    first.spawn("a", "/bin/sh", "-c", f"setsid sleep 600 & env -i setsid sleep {unmarked} & sleep 601")
     pid = first.expect("started", "a")["pid"]
-    wait_until(lambda: len(marked(slot)) == 3)
+    wait_until(lambda: len(marked(slot)) == 3 and sleeping(unmarked))
     keeper = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(keeper, signal.SIGKILL)
     wait_until(lambda: first.pump() or first.lost)
@@ -193,7 +233,7 @@ def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     second.open()
     second.link.say({"op": "hello"})
     assert second.expect("jobs")["jobs"] == []
-    assert marked(slot) == []
+    assert marked(slot) == [] == sleeping(unmarked)
     second.link.say({"op": "shutdown", "grace": 0.1})
     second.expect("bye")
 

@@ -133,7 +133,7 @@ def _load() -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    vars(module).update(time=_TIME, os=_OS, _start_time=lambda pid: "0")
+    vars(module).update(time=_TIME, os=_OS, start_time=lambda pid: 0, tree=lambda roots: {})
     return module
 
 
@@ -250,7 +250,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
             raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
         return self.machine.run(message["key"], message["argv"], message["cores"])
 
-    def _orphans(self, key: str) -> list[int]:
+    def _orphans(self, job: Any) -> list[int]:
         return []
 
     def _write_journal(self, line: str) -> None:

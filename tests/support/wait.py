@@ -9,12 +9,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], *, within: float = 20.0, what: str = "") -> T:
-    """The first true value of ``condition``; AssertionError after ``within`` seconds."""
+def wait_until(condition: Callable[[], T], *, within: float = 20.0, what: str | Callable[[], str] = "") -> T:
+    """The first true value of ``condition``; AssertionError after ``within`` seconds, which says ``what`` (a callable is
+    asked then)."""
     deadline = time.monotonic() + within
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {within} s: {what or condition}"
+        assert time.monotonic() < deadline, (
+            f"not within {within} s: {(what() if callable(what) else what) or condition}"
+        )
         time.sleep(0.01)

@@ -185,7 +185,7 @@ class Stand:
         )
 
     def wait_elected(self, within: float = 20) -> Stand:
-        wait_until(lambda: self.epoch, within=within, what=f"{self.address} elected: {self.events}")
+        wait_until(lambda: self.epoch, within=within, what=lambda: f"{self.address} elected: {self.events}")
         return self
 
     def open_records(self) -> ZooKeeperRecovery:

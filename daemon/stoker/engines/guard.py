@@ -1,7 +1,8 @@
 """``python guard.py MARK FOLDER``: ends what an engine left when its driver is gone, by whatever cause, and removes FOLDER.
 
 The driver holds the other end of standard input. When that is closed, every process with MARK (``NAME=VALUE``) in its
-environment gets TERM, and KILL when it still runs. Standard library only.
+environment gets TERM, and KILL when it still runs. So does one whose environment cannot be read, because a long title was
+written over it (Ray's agents do that), if it has a file in FOLDER open. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,23 +17,33 @@ GRACE = 2.0  # seconds between TERM and KILL
 GIVE_UP = 10.0  # seconds until what even KILL does not end is left to the kernel
 
 
-def marked(mark: bytes) -> list[int]:
+def belongs(process: str, mark: bytes, folder: str) -> bool:
+    """``process`` is its folder in /proc. Raises OSError: it is gone, or another user's."""
+    with open(f"{process}/environ", "rb") as file:  # noqa: PTH123
+        environment = file.read()
+    if mark in environment.split(b"\0"):
+        return True
+    if environment and not environment.startswith(b"\0"):
+        return False
+    return any(os.readlink(entry).startswith(f"{folder}/") for entry in os.scandir(f"{process}/fd"))  # noqa: PTH115
+
+
+def belonging(mark: bytes, folder: str) -> list[int]:
     found = []
     for name in os.listdir("/proc"):  # noqa: PTH208
         if name.isdigit() and int(name) != os.getpid():
             try:
-                with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
-                    if mark in file.read().split(b"\0"):
-                        found.append(int(name))
-            except OSError:  # gone, or another user's
+                if belongs(f"/proc/{name}", mark, folder):
+                    found.append(int(name))
+            except OSError:
                 continue
     return found
 
 
-def end_all(mark: bytes) -> None:
+def end_all(mark: bytes, folder: str) -> None:
     began = time.monotonic()
     number = signal.SIGTERM
-    while (left := marked(mark)) and time.monotonic() < began + GIVE_UP:
+    while (left := belonging(mark, folder)) and time.monotonic() < began + GIVE_UP:
         for pid in left:
             try:
                 os.kill(pid, number)
@@ -49,7 +60,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    end_all(mark.encode())
+    end_all(mark.encode(), folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

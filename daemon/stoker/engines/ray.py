@@ -66,17 +66,18 @@ class RayEngine:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_SCHEDULER_EVENTS": "0",  # its advice is about an autoscaler, which this Ray has not
         }
-        self._before = {name: os.environ.get(name) for name in (*self._environ, "STOKER_RAY")}
+        self._before = {name: os.environ.get(name) for name in self._environ}
         self._folder = tempfile.mkdtemp(prefix="stoker-ray-head-", dir="/tmp")  # paths of sockets must be short
-        mark = f"STOKER_RAY={secrets.token_hex(16)}"
+        mark = ("STOKER_RAY", secrets.token_hex(16))
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), mark, self._folder],
+            [sys.executable, "-I", "-S", str(GUARD), "=".join(mark), self._folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        _use_environment({**self._environ, **dict([mark.split("=")])})
+        _use_environment(self._environ)
         try:
+            os.environ.update([mark])  # for Ray's processes, not for those the program starts later
             ray.init(
                 num_cpus=0,
                 _memory=MIB,  # what asks for memory belongs on a node
@@ -90,6 +91,8 @@ class RayEngine:
         except Exception as error:
             self.close()
             raise Refused(f"Ray's head does not start: {' '.join(str(error).split())}") from None
+        finally:
+            del os.environ[mark[0]]
         self.address: str = ray.get_runtime_context().gcs_address
 
     @property

@@ -14,9 +14,10 @@ at a time on a unix socket (file descriptor ``--listen``), in lines of JSON:
 
 ``note`` is the daemon's own description of the job, given back with ``jobs``.
 
-No process is left unmanaged: what is left of a job when its main process ends is ended too (its session, and whatever of
-it had been daemonised: the keeper is a subreaper, and every process carries its job's key as STOKER_JOB). A keeper without
-a daemon for half of ``--away`` seconds ends all jobs, and is done before ``--away`` is over. A new keeper first ends
+No process is left unmanaged: what is left of a job when its main process ends is ended too, and whatever of it had been
+daemonised: the keeper is a subreaper, and knows whose a process is by STOKER_JOB in its environment, or because it saw it
+below the job when that was stopped, or because no other job that runs is old enough to have started it. A keeper without a
+daemon for half of ``--away`` seconds ends all jobs, and is done before ``--away`` is over. A new keeper first ends
 whatever the journal of a killed one still names.
 """
 
@@ -39,7 +40,7 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.processes import MARK, end_survivors, environment, group_exists, session_of, start_time
+from stoker.worker.processes import MARK, end_survivors, group_exists, group_of, is_ours, mark_of, start_time, tree
 from stoker.worker.rolling import RollingLog
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -49,11 +50,13 @@ CHECK = 0.1  # seconds between looks while something is being ended
 class Job:
     """One main process and what belongs to it."""
 
-    def __init__(self, key: str, pid: int, note: str) -> None:
+    def __init__(self, key: str, pid: int, start_time: int, note: str) -> None:
         self.key = key
         self.pid = pid  # also its session and process group
         self.note = note
         self.started = time.time()
+        self.start_time = start_time  # clock ticks since boot
+        self.known: dict[int, int] = {}  # descendants when it was stopped: pid -> start time
         self.exit: dict[str, int] | None = None
         self.kill_at: float | None = None  # monotonic; TERM was sent
         self.is_clean = False  # ended, and nothing of it is left
@@ -228,9 +231,9 @@ class Keeper:
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
             self._say({"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason})
             return
-        job = Job(key, pid, message["note"])
+        job = Job(key, pid, start_time(pid), message["note"])
         self._jobs[key] = self._by_pid[pid] = job
-        self._write_journal(f"+ {key} {pid} {start_time(pid)}")
+        self._write_journal(f"+ {key} {pid} {job.start_time}")
         self._say({"op": "started", "key": key, "pid": pid})
 
     def _start(self, message: dict[str, Any]) -> int:
@@ -283,10 +286,8 @@ class Keeper:
                 continue  # an adopted descendant of some job
             job.exit = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
             self._say({"op": "exited", "key": job.key, **job.exit})
-            if not group_exists(job.pid) and not self._orphans(job.key):
-                self._write_journal(f"- {job.key}")
-                job.is_clean, job.kill_at = True, None
-                self._drop_if_over(job)
+            if self._is_all_gone(job):
+                self._book_clean(job)
             elif job.kill_at is None:
                 self._stop(job, self._grace)
 
@@ -294,10 +295,11 @@ class Keeper:
         """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job."""
         kill_at = time.monotonic() + grace
         job.kill_at = kill_at if job.kill_at is None else min(job.kill_at, kill_at)
+        job.known.update(tree([job.pid, *self._orphans(job)]))
         self._signal(job, signal.SIGTERM)
 
     def _signal(self, job: Job, number: int) -> None:
-        groups = {job.pid, *(session_of(pid) for pid in self._orphans(job.key))}
+        groups = {job.pid, *(group_of(pid) for pid in self._orphans(job))}
         for group in groups - {0, os.getsid(0)}:
             try:
                 os.killpg(group, number)
@@ -311,26 +313,46 @@ class Keeper:
         for job in list(self._jobs.values()):
             if job.is_clean or (job.kill_at is None and job.exit is None):
                 continue
-            if job.exit is not None and not group_exists(job.pid) and not self._orphans(job.key):
-                self._write_journal(f"- {job.key}")
-                job.is_clean, job.kill_at = True, None
-                self._drop_if_over(job)
+            if job.exit is not None and self._is_all_gone(job):
+                self._book_clean(job)
             elif job.kill_at is not None and now >= job.kill_at:
                 self._signal(job, signal.SIGKILL)
+
+    def _is_all_gone(self, job: Job) -> bool:
+        return not group_exists(job.pid) and not self._orphans(job)
+
+    def _book_clean(self, job: Job) -> None:
+        self._write_journal(f"- {job.key}")
+        job.is_clean, job.kill_at = True, None
+        self._drop_if_over(job)
 
     def _drop_if_over(self, job: Job) -> None:
         if job.is_clean and job.forgotten:
             self._jobs.pop(job.key, None)
 
-    def _orphans(self, key: str) -> list[int]:
+    # --- whose process is it? ---
+
+    def _orphans(self, job: Job) -> list[int]:
         """Descendants of the job that lost their parents and came to us."""
         try:
             with open("/proc/thread-self/children", "rb") as file:  # noqa: PTH123
                 children = [int(word) for word in file.read().split()]
         except OSError:
-            children = []
-        mark = MARK + key.encode()
-        return [pid for pid in children if pid not in self._by_pid and mark in environment(pid)]
+            return []
+        return [pid for pid in children if pid not in self._by_pid and self._belongs(pid, job)]
+
+    def _belongs(self, pid: int, job: Job) -> bool:
+        mark = mark_of(pid)
+        if mark:
+            return mark == MARK + job.key.encode()
+        started = start_time(pid)
+        if not started or not is_ours(pid):  # a zombie, or of a user it became
+            return False
+        if job.known.get(pid) == started:
+            return True
+        return job.start_time <= started and not any(
+            other.exit is None and other.start_time <= started for other in self._jobs.values() if other is not job
+        )
 
     # --- the journal ---
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 MARK = b"STOKER_JOB="  # every process of a job carries its key in its environment
 
@@ -21,9 +22,9 @@ def group_exists(group: int) -> bool:
     return True
 
 
-def session_of(pid: int) -> int:
+def group_of(pid: int) -> int:
     try:
-        return os.getsid(pid)
+        return os.getpgid(pid)
     except ProcessLookupError:
         return 0
 
@@ -36,53 +37,85 @@ def environment(pid: int) -> list[bytes]:
         return []
 
 
-def start_time(pid: int) -> str:
-    """Field 22 of /proc/PID/stat: with the pid it names a process for as long as the machine is up."""
+def mark_of(pid: int) -> bytes:
+    """``STOKER_JOB=KEY`` in its environment; empty if a clean environment or a long title took its place."""
+    return next((entry for entry in environment(pid) if entry.startswith(MARK)), b"")
+
+
+def stat(pid: int) -> tuple[int, int] | None:
+    """(parent, start time in clock ticks since boot); None for what is gone or a zombie. With the pid, the start time names
+    a process for as long as the machine is up."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rsplit(b")", 1)[1].split()[19].decode()
+            fields = file.read().rsplit(b")", 1)[1].split()
     except OSError:
-        return "0"
+        return None
+    return None if fields[0] == b"Z" else (int(fields[1]), int(fields[19]))
+
+
+def start_time(pid: int) -> int:
+    found = stat(pid)
+    return found[1] if found else 0
+
+
+def is_ours(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def tree(roots: Iterable[int]) -> dict[int, int]:
+    """``roots`` and all their descendants that live now, with their start times."""
+    every = {pid: facts for pid in _pids() if (facts := stat(pid))}
+    children: dict[int, list[int]] = {}
+    for pid, (parent, _) in every.items():
+        children.setdefault(parent, []).append(pid)
+    found: dict[int, int] = {}
+    todo = list(roots)
+    while todo:
+        pid = todo.pop()
+        if pid in every and pid not in found:
+            found[pid] = every[pid][1]
+            todo += children.get(pid, [])
+    return found
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
 def end_survivors(journal: str, grace: float) -> None:
-    """End what a killed keeper left: processes its journal names, and all that carry their keys."""
+    """End what a killed keeper left: processes its journal names, their descendants, and all that carry their keys."""
     try:
         with open(journal, encoding="utf-8") as file:  # noqa: PTH123
             lines = [line.split() for line in file]
     except OSError:
         return
-    alive: dict[str, tuple[int, str]] = {}
+    alive: dict[str, tuple[int, int]] = {}
     for words in lines:
         if len(words) == 4 and words[0] == "+":
-            alive[words[1]] = (int(words[2]), words[3])
+            alive[words[1]] = (int(words[2]), int(words[3]))
         elif len(words) == 2 and words[0] == "-":
             alive.pop(words[1], None)
     marks = {MARK + key.encode() for key in alive}
+    known = set(alive.values())
     deadline = time.monotonic() + grace
     number = signal.SIGTERM
-    while survivors := _survivors(alive, marks):
+    while survivors := _survivors(known, marks):
         for pid in survivors:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
+        known |= set(survivors.items())
         if time.monotonic() > deadline:
             number = signal.SIGKILL
         time.sleep(0.02)
     os.unlink(journal)  # noqa: PTH108
 
 
-def _survivors(alive: dict[str, tuple[int, str]], marks: set[bytes]) -> list[int]:
-    if not alive:
-        return []
-    mains = {pid for pid, start in alive.values() if start_time(pid) == start and not _is_zombie(pid)}
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
-    marked = {pid for pid in pids if pid != os.getpid() and marks.intersection(environment(pid))}
-    return list(mains | marked)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rsplit(b")", 1)[1].split()[0] == b"Z"
-    except OSError:
-        return True
+def _survivors(known: set[tuple[int, int]], marks: set[bytes]) -> dict[int, int]:
+    if not known:
+        return {}
+    roots = {pid for pid, start in known if start_time(pid) == start}
+    return tree(roots | {pid for pid in _pids() if pid != os.getpid() and mark_of(pid) in marks})
