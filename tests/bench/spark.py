@@ -111,7 +111,7 @@ def spark(settings: Settings) -> Iterator[Measure]:
         for number in range(settings.times(5) + 1):
             pair = _program(cluster)["first_result"], _program(standalone)["first_result"]
             if not number:  # it has read 300 MB of jars from disk, and had no archive of their classes
-                _wait_for_archive(cluster)
+                _wait_for_preparations(cluster)
             else:
                 ours.values.append(pair[0])
                 theirs.values.append(pair[1])
@@ -144,8 +144,9 @@ def _is_a_daemon(pid: int) -> bool:
     return any(word.endswith(("stoker.cli", "/stoker", "keeper.py")) or word == "stoker" for word in words[:4])
 
 
-def _wait_for_archive(cluster: Cluster) -> None:
-    until(lambda: "for the executors to come" in cluster.worker[0].text(), within=120, every=0.1)
+def _wait_for_preparations(cluster: Cluster) -> None:
+    """An archive of classes, and Python files."""
+    until(lambda: cluster.worker[0].text().count("for the executors to come") == 2, within=120, every=0.1)
 
 
 def executors(settings: Settings) -> Iterator[Measure]:
@@ -162,7 +163,7 @@ def executors(settings: Settings) -> Iterator[Measure]:
         SparkJob(cluster, CONF) as one,
         SparkJob(cluster, without) as other,
     ):
-        _wait_for_archive(cluster)
+        _wait_for_preparations(cluster)
         for number in range(settings.times(8) + 1):
             for job, times, cpu in ((one, shared, shared_cpu), (other, plain, plain_cpu)):
                 took = _replace_executor(cluster, job)

@@ -123,6 +123,17 @@ def test_executors_share_an_archive_of_classes(cluster: Cluster) -> None:
         assert str(archive) not in mapped_by_the_next_executor(cluster, job)
 
 
+def test_executors_pythons_keep_what_they_compile(cluster: Cluster) -> None:
+    """Spark's Python files are unpacked in the background, for the executors to come."""
+    with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
+        wait_until(lambda: "are unpacked" in cluster.worker[0].text(), within=300, what="unpacked Python files")
+        mapped_by_the_next_executor(cluster, job)
+        job.say("files")
+        found = Path(job.answer())
+        assert found.is_relative_to(cluster.work / ".stoker" / "spark-python")
+        assert list(found.parent.glob("__pycache__/worker.*.pyc"))
+
+
 def mapped_by_the_next_executor(cluster: Cluster, job: SparkJob) -> str:
     """The files it has in its memory, once it has worked."""
     before = wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")

@@ -45,6 +45,9 @@ print("> " + spark.sparkContext.applicationId, flush=True)
 for line in sys.stdin:
     if line.strip() == "numbers":
         print("> " + str(spark.sparkContext.parallelize(range(10), 2).sum()), flush=True)
+    elif line.strip() == "files":  # of the executors' Python
+        where = lambda _: __import__("pyspark").__file__
+        print("> " + spark.sparkContext.parallelize([1], 1).map(where).first(), flush=True)
     else:
         break
 spark.stop()

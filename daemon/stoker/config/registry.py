@@ -125,6 +125,8 @@ PROPERTIES: dict[str, Known] = {
               " pyspark package)", "/opt/spark"),
         Known("spark.stoker.spark.classDataSharing", types.parse_bool, True,
               "make an archive of Spark's classes, once for each Spark, so that its executors start faster", "false"),
+        Known("spark.stoker.spark.unpackPython", types.parse_bool, True,
+              "unpack Spark's Python files, once for each Spark, so that the Python of its executors starts faster", "false"),
         Known("spark.executor.logs.rolling.strategy", _choice("", "time", "size"), "",
               "roll executor logs by time or size", "size"),
         Known("spark.executor.logs.rolling.time.interval", str, "daily",

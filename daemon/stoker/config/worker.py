@@ -64,6 +64,7 @@ class WorkerConfig:
     log_rolling: LogRolling
     spark_homes: tuple[Path, ...]  # where Spark distributions are; empty: $SPARK_HOME and the pyspark package
     class_data_sharing: bool  # executors of Spark's
+    unpack_python: bool  # for them
     spark_secret: str  # spark.authenticate.secret, which executors of Spark's get
     worker_timeout: float
     max_port_retries: int
@@ -114,6 +115,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         log_rolling=_rolling(settings),
         spark_homes=_paths(settings.get("spark.stoker.spark.home")),
         class_data_sharing=settings.get("spark.stoker.spark.classDataSharing"),
+        unpack_python=settings.get("spark.stoker.spark.unpackPython"),
         spark_secret=spark_secret(settings),
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),

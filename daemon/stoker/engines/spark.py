@@ -39,18 +39,23 @@ def spark_executor(
     master_url: str,
     secret: str = "",
     archive_for: Callable[[Runtime, Sequence[str]], Path | None] = lambda runtime, java_options: None,
+    view_for: Callable[[Path], Path] = lambda home: home,
 ) -> Launch:
     """argv and environment of an executor; its heap is ``memory_mib``. ``archive_for`` gives the class data it may use
-    (``engines.spark_archive``). Raises Refused when this machine lacks the Spark or the Java it needs."""
+    (``engines.spark_archive``), ``view_for`` the folder where its Python finds a Spark's files (``engines.spark_python``).
+    Raises Refused when this machine lacks the Spark or the Java it needs."""
     spark = app.spark
     assert spark is not None
     env = {**environ, "MASTER": master_url}
     env.update({name: fill(value, substitutions) for name, value in app.command.env.items()})
     if secret:
         env[SECRET] = secret
-    home = find_home(spark.release, homes, asked=app.command.env.get("SPARK_HOME", ""))
+    asked = app.command.env.get("SPARK_HOME", "")
+    home = find_home(spark.release, homes, asked=asked)
     main_class, *arguments = app.command.argv
     java, *options = java_command(spark, home, env, memory_mib=memory_mib, main_class=main_class)
+    if not asked:
+        env["SPARK_HOME"] = str(view_for(home))
     archive = archive_for(Runtime(home, java), spark.java_options) if may_share(app, env) else None
     argv = [java, *(shared(archive) if archive is not None else []), *options, *arguments]
     return Launch([fill(word, substitutions) for word in argv], env)

@@ -10,12 +10,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stoker.engines.spark_archive import Runtime, maker_argv, maker_environment
 from stoker.worker.archives import Archive, Archives
+from stoker.worker.aside import Aside
 
 LOG = logging.getLogger("stoker.worker")
 PREFIX = "class-data/"  # of the keys by which the keeper knows our processes
@@ -49,17 +49,15 @@ class ClassData:
         self._is_on = is_on
         self._environ = environ
         self._say = say
-        self._in_loop = in_loop
+        self._aside = Aside("class-data", in_loop)
         self._ready: dict[str, Archive] = {}
         self._wanted: dict[str, Wish] = {}
         self._given_up: set[str] = set()
         self._making: Wish | None = None
         self._workshop = folder
-        self._is_checking = False  # in the thread
         self._start_at = float("inf")  # monotonic, as those that follow
         self._give_up_at = float("inf")
         self._prune_at = float("inf")
-        self._pool: ThreadPoolExecutor | None = None
         if is_on and folder.is_dir():
             self._prune()
 
@@ -89,16 +87,16 @@ class ClassData:
         if self._making is not None:
             if now >= self._give_up_at:
                 self._end()
-        elif self._wanted and now >= self._start_at and not self._is_checking:
+        elif self._wanted and now >= self._start_at and not self._aside.is_busy:
             _, wish = self._wanted.popitem()
             self._in_thread(lambda: self._archives.check(wish.key), lambda found: self._checked(wish, found))
-        elif now >= self._prune_at and not self._is_checking:
+        elif now >= self._prune_at and not self._aside.is_busy:
             self._prune()
 
     def next_deadline(self) -> float:
         if self._making is not None:
             return self._give_up_at
-        if self._is_checking:
+        if self._aside.is_busy:
             return float("inf")
         return min(self._start_at if self._wanted else float("inf"), self._prune_at)
 
@@ -110,30 +108,13 @@ class ClassData:
         self._end()
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._aside.close()
 
     # --- the thread ---
 
     def _in_thread(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """``done`` gets in the loop what ``work`` returned, or the OSError it raised."""
-        self._is_checking = True
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="class-data")
-
-        def run() -> None:
-            try:
-                result = work()
-            except OSError as error:
-                result = error
-            self._in_loop(lambda: finish(result))
-
-        def finish(result: Any) -> None:
-            self._is_checking = False
-            if self._is_on:
-                done(result)
-
-        self._pool.submit(run)
+        """``done`` is called unless the worker ends meanwhile."""
+        self._aside.run(work, lambda result: done(result) if self._is_on else None)
 
     def _prune(self) -> None:
         """At the start, each archive is checked as well."""

@@ -32,6 +32,7 @@ from stoker.worker.keeper_link import KeeperLink
 from stoker.worker.launching import Launcher
 from stoker.worker.logs import LogReader
 from stoker.worker.prepare import Preparer
+from stoker.worker.python_views import PythonViews
 from stoker.worker.slot import Slot
 from stoker.worker.view import WorkerView
 
@@ -74,7 +75,19 @@ class WorkerDaemon:
             say=self._keeper.say,
             in_loop=loop.call_soon_threadsafe,
         )
-        self._launcher = Launcher(config, identity, environ=environ, archive_for=self._class_data.archive_for)
+        self._python_views = PythonViews(
+            config.work_dir / ".stoker" / "spark-python",
+            slot.folder.name,
+            is_on=config.unpack_python,
+            in_loop=loop.call_soon_threadsafe,
+        )
+        self._launcher = Launcher(
+            config,
+            identity,
+            environ=environ,
+            archive_for=self._class_data.archive_for,
+            view_for=self._python_views.view_for,
+        )
         self._cache = BlobCache(config.work_dir / ".stoker" / "cache", self._ask_master)
         self._preparer = Preparer(
             config.work_dir,
@@ -112,6 +125,7 @@ class WorkerDaemon:
         self._keeper.close()
         self._preparer.close()
         self._class_data.close()
+        self._python_views.close()
 
     def _open_keeper(self) -> None:
         config = self._config
@@ -134,6 +148,7 @@ class WorkerDaemon:
         self._say_when_ready()
         self._logs.look(now.mono)
         self._class_data.look(now.mono)
+        self._python_views.look(now.mono)
         if now.mono >= self._ping_at:
             self._ping_at = now.mono + self._ping_every
             self._keeper.say({"op": "ping"})
@@ -141,7 +156,8 @@ class WorkerDaemon:
         self._house.look(now.mono)
         self._end_if_done()
         deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self._logs.next_deadline())
-        deadline = min(deadline, self._ping_at, self._house.next_deadline(), self._class_data.next_deadline())
+        parts = (self._house, self._class_data, self._python_views)
+        deadline = min(deadline, self._ping_at, *(part.next_deadline() for part in parts))
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
 
     def _say_when_ready(self) -> None:

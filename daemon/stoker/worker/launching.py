@@ -21,7 +21,7 @@ from stoker.io.transport import bracketed
 
 
 class Launcher:
-    """``archive_for`` is ``ClassData``'s."""
+    """``archive_for`` is ``ClassData``'s, ``view_for`` is ``PythonViews``'."""
 
     def __init__(
         self,
@@ -30,9 +30,11 @@ class Launcher:
         *,
         environ: Mapping[str, str],
         archive_for: Callable[[Runtime, Sequence[str]], Path | None],
+        view_for: Callable[[Path], Path],
     ) -> None:
         self._config = config
         self._archive_for = archive_for
+        self._view_for = view_for
         self._identity = identity
         self._environ = environ
         self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
@@ -97,6 +99,7 @@ class Launcher:
             master_url=master_url,
             secret=self._config.spark_secret,
             archive_for=self._archive_for,
+            view_for=self._view_for,
         )
 
     def _spark_homes(self) -> tuple[Path, ...]:

@@ -53,6 +53,11 @@ def stat(pid: int) -> tuple[int, int] | None:
     return None if fields[0] == b"Z" else (int(fields[1]), int(fields[19]))
 
 
+def is_in_an_environment(entry: bytes) -> bool:
+    """Of any process; ``entry`` is NAME=VALUE."""
+    return any(entry in environment(pid) for pid in _pids())
+
+
 def start_time(pid: int) -> int:
     found = stat(pid)
     return found[1] if found else 0
