@@ -13,6 +13,7 @@ import pytest
 
 from stoker.io.loop import Loop
 from stoker.worker.keeper_link import KeeperLink
+from stoker.worker.processes import start_time
 from tests.support.processes import alive
 from tests.support.wait import wait_until
 
@@ -88,6 +89,11 @@ def marked(slot: Path) -> list[int]:
             except OSError:
                 continue
     return [pid for pid in found if alive(pid)]
+
+
+def ticks() -> int:
+    """Now, in the unit of start times."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def sleeping(seconds: str) -> list[int]:
@@ -201,6 +207,7 @@ def test_stop_ends_descendants_that_carry_no_mark(daemon: Daemon) -> None:
     daemon.spawn("a", "/bin/sh", "-c", f"env -i setsid sleep {child} & (env -i setsid sleep {daemonised} &); wait")
     daemon.expect("started", "a")
     wait_until(lambda: sleeping(child) and sleeping(daemonised), what="both run")
+    wait_until(lambda: ticks() > start_time(sleeping(daemonised)[0]), what="another start time")
     daemon.spawn("younger", "/bin/sleep", "600")
     daemon.expect("started", "younger")
     daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})

@@ -40,7 +40,17 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.processes import MARK, end_survivors, group_exists, group_of, is_ours, mark_of, start_time, tree
+from stoker.worker.processes import (
+    MARK,
+    children,
+    end_survivors,
+    group_exists,
+    group_of,
+    is_ours,
+    mark_of,
+    start_time,
+    tree,
+)
 from stoker.worker.rolling import RollingLog
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -334,12 +344,7 @@ class Keeper:
 
     def _orphans(self, job: Job) -> list[int]:
         """Descendants of the job that lost their parents and came to us."""
-        try:
-            with open("/proc/thread-self/children", "rb") as file:  # noqa: PTH123
-                children = [int(word) for word in file.read().split()]
-        except OSError:
-            return []
-        return [pid for pid in children if pid not in self._by_pid and self._belongs(pid, job)]
+        return [pid for pid in children(os.getpid()) if pid not in self._by_pid and self._belongs(pid, job)]
 
     def _belongs(self, pid: int, job: Job) -> bool:
         mark = mark_of(pid)

@@ -42,25 +42,19 @@ def mark_of(pid: int) -> bytes:
     return next((entry for entry in environment(pid) if entry.startswith(MARK)), b"")
 
 
-def stat(pid: int) -> tuple[int, int] | None:
-    """(parent, start time in clock ticks since boot); None for what is gone or a zombie. With the pid, the start time names
-    a process for as long as the machine is up."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            fields = file.read().rsplit(b")", 1)[1].split()
-    except OSError:
-        return None
-    return None if fields[0] == b"Z" else (int(fields[1]), int(fields[19]))
-
-
 def is_in_an_environment(entry: bytes) -> bool:
     """Of any process; ``entry`` is NAME=VALUE."""
     return any(entry in environment(pid) for pid in _pids())
 
 
 def start_time(pid: int) -> int:
-    found = stat(pid)
-    return found[1] if found else 0
+    """In clock ticks since boot; 0 for what is gone or a zombie. With the pid it names a process while the machine is up."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            fields = file.read().rsplit(b")", 1)[1].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == b"Z" else int(fields[19])
 
 
 def is_ours(pid: int) -> bool:
@@ -71,19 +65,25 @@ def is_ours(pid: int) -> bool:
     return True
 
 
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                found += map(int, file.read().split())
+    return found
+
+
 def tree(roots: Iterable[int]) -> dict[int, int]:
-    """``roots`` and all their descendants that live now, with their start times."""
-    every = {pid: facts for pid in _pids() if (facts := stat(pid))}
-    children: dict[int, list[int]] = {}
-    for pid, (parent, _) in every.items():
-        children.setdefault(parent, []).append(pid)
+    """``roots`` and all their descendants that live now, with their start times. It costs nothing for processes of others."""
     found: dict[int, int] = {}
     todo = list(roots)
     while todo:
         pid = todo.pop()
-        if pid in every and pid not in found:
-            found[pid] = every[pid][1]
-            todo += children.get(pid, [])
+        started = start_time(pid)
+        if started and pid not in found:
+            found[pid] = started
+            todo += children(pid)
     return found
 
 
