@@ -17,6 +17,7 @@ from stoker.core.messages import DriverStateAck, ExecutorStateAck, LaunchDriver,
 from stoker.core.own_time import OwnTime
 from stoker.core.queue import DriverQueue
 from stoker.core.worker import WorkerCore
+from stoker.core.worker_registration import Registration
 from tests.simulation import master
 from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.storage import Ensemble, FencedEngine
@@ -186,15 +187,16 @@ def stale_report() -> Iterator[None]:
 @contextmanager
 def obey_anybody() -> Iterator[None]:
     """A worker carries out commands of a lower epoch than it has seen."""
-    handle = WorkerCore.handle
+    believes = Registration.believes
 
-    def obey(self: WorkerCore, address: str, message: Any, now: Any) -> None:
-        seen = self._epoch
-        self._epoch = min(seen, getattr(message, "epoch", seen))
-        handle(self, address, message, now)
-        self._epoch = max(seen, self._epoch)
+    def obey(self: Registration, address: str, message: Any) -> bool:
+        seen = self.epoch
+        self.epoch = min(seen, getattr(message, "epoch", seen))
+        believed = believes(self, address, message)
+        self.epoch = max(seen, self.epoch)
+        return believed
 
-    with patch.object(WorkerCore, "handle", obey):
+    with patch.object(Registration, "believes", obey):
         yield
 
 
@@ -202,14 +204,15 @@ def obey_anybody() -> Iterator[None]:
 def silent_registration() -> Iterator[None]:
     """A worker that registers again does not say what it runs."""
 
-    original = WorkerCore._register
+    original = WorkerCore._describe
 
-    def register(self: WorkerCore, address: str) -> None:
+    def describe(self: WorkerCore, highest_epoch: int) -> Any:
         jobs, self.jobs = self.jobs, {}
-        original(self, address)
+        described = original(self, highest_epoch)
         self.jobs = jobs
+        return described
 
-    with patch.object(WorkerCore, "_register", register):
+    with patch.object(WorkerCore, "_describe", describe):
         yield
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from stoker.core import worker_effects as effects
 from stoker.core.messages import Message
 from stoker.core.values import DrainMark, Exit, Now
-from stoker.core.worker import WorkerCore, WorkerIdentity
+from stoker.core.worker import WorkerCore
 from stoker.core.worker_jobs import AnyJob, DriverJob
+from stoker.core.worker_registration import WorkerIdentity
 from stoker.wire import codec
 from stoker.worker import notes
 from stoker.worker.daemon import PINGS_PER_SILENCE

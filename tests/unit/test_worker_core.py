@@ -29,8 +29,9 @@ from stoker.core.messages import (
 )
 from stoker.core.states import DriverState, ExecutorState
 from stoker.core.values import Exit, Now
-from stoker.core.worker import REPORT_AGAIN, WorkerCore, WorkerIdentity
+from stoker.core.worker import REPORT_AGAIN, WorkerCore
 from stoker.core.worker_jobs import DriverJob, Phase
+from stoker.core.worker_registration import WorkerIdentity
 from stoker.wire import codec
 from tests.support.core import application, driver
 

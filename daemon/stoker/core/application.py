@@ -15,6 +15,7 @@ from enum import Enum
 
 import msgspec
 
+from stoker.core.application_calls import Calls
 from stoker.core.application_events import (
     Answered,
     ApplicationEffect,
@@ -90,9 +91,7 @@ class ApplicationCore:
         self._current: Master | None = None
         self._give_up_at = now + registration_timeout
         self._try_interval = registration_timeout / TRIES
-        self._requests = 0
-        self._calls: dict[int, Message] = {}
-        self._unsent: set[int] = set()
+        self._calls = Calls()
         self._heartbeat_interval = 15.0
         self._heartbeat_at = self._reclaim_until = NEVER
         self._stop: UnregisterApplication | None = None
@@ -106,22 +105,20 @@ class ApplicationCore:
         """Ask the leading master; ``message.request`` is filled in. Returns its number; ``Answered`` follows. A
         question is repeated to the next leader, so it must not matter how often it is asked."""
         self._now = now
-        number = self._number()
+        number = self._calls.number()
         if isinstance(message, RequestExecutors):
             self._app = msgspec.structs.replace(self._app, executor_limit=message.executor_limit)
         numbered = msgspec.structs.replace(message, request=number)
         if self.phase is Phase.OVER:
             self._effects.append(Answered(number, Failed(request=number, reason="the application is over")))
             return number
-        self._calls[number] = numbered
-        self._unsent.add(number)
+        self._calls.add(number, numbered)
         self._send_calls()
         return number
 
     def forget(self, number: int) -> None:
         """Nobody waits for this answer any more."""
-        self._calls.pop(number, None)
-        self._unsent.discard(number)
+        self._calls.forget(number)
 
     def stop(self, state: ApplicationState, reason: str, now: float) -> None:
         """Unregister; ``Stopped`` follows within ``STOP_TIMEOUT``, whatever the master does."""
@@ -131,7 +128,8 @@ class ApplicationCore:
         if not self.app_id or self.phase is Phase.REMOVED:
             self._finish(Stopped())
             return
-        self._stop = UnregisterApplication(request=self._number(), app_id=self.app_id, state=state, reason=reason)
+        number = self._calls.number()
+        self._stop = UnregisterApplication(request=number, app_id=self.app_id, state=state, reason=reason)
         self._stop_until = now + STOP_TIMEOUT
         if self._current is not None:
             self._send(self._current, self._stop)
@@ -218,7 +216,7 @@ class ApplicationCore:
     def _lose(self, reason: str) -> None:
         """No leader any more."""
         self._current = None
-        self._unsent = set(self._calls)
+        self._calls.repeat_all()
         self._heartbeat_at = NEVER
         if self.phase is Phase.REGISTERED:
             self.phase = Phase.RECONNECTING
@@ -234,7 +232,7 @@ class ApplicationCore:
             self._current = self._current or master
             self._send_calls()
             return
-        number = self._number()
+        number = self._calls.number()
         master.requests.add(number)
         registered = self.phase is Phase.REGISTERED
         master.due = self._now + (self._heartbeat_interval if registered else self._try_interval)
@@ -305,7 +303,7 @@ class ApplicationCore:
         self._heartbeat_at = self._now + self._heartbeat_interval
         self._masters.tell(message.masters, self._now)
         self._effects.append(Registered(self.app_id, message.master_url, again))
-        self._unsent = set(self._calls)
+        self._calls.repeat_all()
         if self._stop is not None:
             self._send(master, self._stop)
         self._send_calls()
@@ -386,9 +384,8 @@ class ApplicationCore:
 
     def _send_calls(self) -> None:
         if self._current is not None:
-            for number in sorted(self._unsent):
-                self._send(self._current, self._calls[number])
-            self._unsent.clear()
+            for message in self._calls.take_unsent():
+                self._send(self._current, message)
 
     def _finish(self, event: GaveUp | Stopped) -> None:
         for master in self._masters:
@@ -396,15 +393,9 @@ class ApplicationCore:
                 self._effects.append(Disconnect(master.address))
         self.phase, self._current = Phase.OVER, None
         self._heartbeat_at = self._reclaim_until = self._give_up_at = self._stop_until = NEVER
-        for number in self._calls:
+        for number in self._calls.clear():
             self._effects.append(Answered(number, Failed(request=number, reason="the application is over")))
-        self._calls.clear()
-        self._unsent.clear()
         self._effects.append(event)
 
     def _note(self, master: Master, message: Message, why: str) -> None:
         self._effects.append(Note(f"{master.address}: {type(message).__name__} ignored: {why}"))
-
-    def _number(self) -> int:
-        self._requests += 1
-        return self._requests

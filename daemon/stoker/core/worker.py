@@ -1,4 +1,4 @@
-"""The worker's state machine: registration, and the life of its jobs (spec sections 9.1, 11, 12). No I/O, no clock.
+"""The worker's state machine: the life of its jobs (spec sections 9.1, 11, 12). No I/O, no clock.
 
 Each event changes the books and leaves effects, which ``take_effects`` hands to the shell. Times are monotonic seconds
 unless they come from ``Now.wall``.
@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from stoker.core.application_masters import BACKOFF_CAP, CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
+from stoker.core.application_masters import Rng
 from stoker.core.messages import (
     ApplicationFinished,
     DriverStateAck,
     DriverStateChanged,
     ExecutorStateAck,
     ExecutorStateChanged,
-    Failed,
     KillDriver,
     KillExecutor,
     LaunchDriver,
     LaunchExecutor,
-    MastersChanged,
     Message,
-    Reconnect,
     RegisteredWorker,
     RegisterWorker,
-    RegisterWorkerFailed,
     SetDrain,
-    WorkerHeartbeat,
     WorkerLeaving,
 )
 from stoker.core.states import DriverState, ExecutorState
@@ -38,32 +32,18 @@ from stoker.core.values import DrainMark, Exit, Now
 from stoker.core.worker_effects import (
     ApplicationOver,
     CancelPrepare,
-    Connect,
-    Disconnect,
     ForgetJob,
     Log,
     Prepare,
     RememberDrain,
-    SendMaster,
     Spawn,
     StopJob,
     WorkerEffect,
 )
 from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase, driver_job_key, executor_job_key
+from stoker.core.worker_registration import Registration, WorkerIdentity
 
 REPORT_AGAIN = 5.0  # seconds without an acknowledgement
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerIdentity:
-    id: str
-    boot: str
-    host: str
-    port: int
-    cores: int
-    memory_mib: int
-    webui_url: str
-    version: str
 
 
 class WorkerCore:
@@ -79,17 +59,11 @@ class WorkerCore:
         self.identity = identity
         self.drain = drain  # the latest word of a master; only remembered and reported: not to place here is its part
         self.jobs: dict[str, AnyJob] = {}
-        self.master_url = ""
-        self.master_webui_url = ""
         self.stopping = False
-        self._masters = Masters(masters, rng)
-        self._leader: str | None = None  # address of the master we are registered with
-        self._epoch = 0  # the highest seen
         self._grace = grace
-        self._heartbeat_interval = 15.0
-        self._heartbeat_at = NEVER
         self._orphaned: set[str] = set()  # keys of jobs whose keeper died
         self._effects: list[WorkerEffect] = []
+        self._registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
         self._now = Now(0.0, 0.0)
 
     # --- the books ---
@@ -97,7 +71,15 @@ class WorkerCore:
     @property
     def leader(self) -> str | None:
         """Address of the master this worker is registered with."""
-        return self._leader
+        return self._registration.leader
+
+    @property
+    def master_url(self) -> str:
+        return self._registration.master_url
+
+    @property
+    def master_webui_url(self) -> str:
+        return self._registration.master_webui_url
 
     @property
     def cores_used(self) -> int:
@@ -113,67 +95,22 @@ class WorkerCore:
 
     def next_deadline(self) -> float:
         unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is Phase.ENDED]
-        return min(self._heartbeat_at, *(master.due for master in self._masters), *unacknowledged)
+        return min([self._registration.next_deadline(), *unacknowledged])
+
+    def _emit(self, effect: WorkerEffect) -> None:
+        self._effects.append(effect)
 
     def _log(self, text: str, level: int = logging.INFO) -> None:
-        self._effects.append(Log(level, text))
+        self._emit(Log(level, text))
 
     def _send(self, message: Message) -> None:
         """To the leader; without one, the next registration reports everything."""
-        if self._leader is not None:
-            self._effects.append(SendMaster(self._leader, message))
+        self._registration.send(message)
 
-    # --- time and connections ---
-
-    def tick(self, now: Now) -> None:
-        self._now = now
-        for master in self._masters:
-            if now.mono >= master.due:
-                self._mind(master)
-        if now.mono >= self._heartbeat_at:
-            self._heartbeat_at = now.mono + self._heartbeat_interval
-            self._send(WorkerHeartbeat(worker_id=self.identity.id))
-        for job in self.jobs.values():
-            if job.phase is Phase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
-                self._report(job)
-
-    def _mind(self, master: Master) -> None:
-        """Something is due about this master: connect, give up connecting, or ask a standby again."""
-        if master.link is LinkState.WAITING:
-            master.link, master.due = LinkState.CONNECTING, self._now.mono + CONNECT_TIMEOUT
-            self._effects.append(Connect(master.address))
-        elif master.link is LinkState.CONNECTING:
-            self._hang_up(master.address, "no answer")
-        else:
-            master.due = NEVER
-            self._register(master.address)
-
-    def link_opened(self, address: str, now: Now) -> None:
-        self._now = now
-        master = self._masters.get(address)
-        if master is not None:
-            master.link, master.due = LinkState.OPEN, NEVER
-            self._register(address)
-
-    def link_closed(self, address: str, reason: str, *, denied: bool, now: Now) -> None:
-        """Tried again for ever: a cluster must not need hands because its master was away (quirk 13)."""
-        self._now = now
-        master = self._masters.get(address)
-        if master is None:
-            return
-        self._masters.failed(master, now.mono, reason, denied=denied)
-        if address == self._leader:
-            self._leader, self._heartbeat_at = None, NEVER
-            self._log(f"lost the master at {address}: {reason}", logging.WARNING)
-            for other in self._masters:  # one of them leads now, or soon, and will say so
-                if other.link is LinkState.OPEN:
-                    other.due = min(other.due, now.mono + BACKOFF_CAP)
-        elif master.failures == 1:
-            self._log(f"cannot register: {reason}; trying again", logging.WARNING)
-
-    def _register(self, address: str) -> None:
+    def _describe(self, highest_epoch: int) -> RegisterWorker:
+        """Everything a master must know of this worker."""
         identity = self.identity
-        message = RegisterWorker(
+        return RegisterWorker(
             worker_id=identity.id,
             boot=identity.boot,
             host=identity.host,
@@ -182,85 +119,55 @@ class WorkerCore:
             memory_mib=identity.memory_mib,
             webui_url=identity.webui_url,
             version=identity.version,
-            highest_epoch=self._epoch,
+            highest_epoch=highest_epoch,
             drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
             executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
             drain=self.drain,
         )
-        self._effects.append(SendMaster(address, message))
+
+    # --- time and connections ---
+
+    def tick(self, now: Now) -> None:
+        self._now = now
+        self._registration.tick(now.mono)
+        for job in self.jobs.values():
+            if job.phase is Phase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
+                self._report(job)
+
+    def link_opened(self, address: str, now: Now) -> None:
+        self._now = now
+        self._registration.link_opened(address)
+
+    def link_closed(self, address: str, reason: str, *, denied: bool, now: Now) -> None:
+        self._now = now
+        self._registration.link_closed(address, reason, denied=denied, now=now.mono)
 
     # --- what masters say ---
 
     def handle(self, address: str, message: Message, now: Now) -> None:
-        """A message from the master at ``address``. One with an epoch below the highest seen is refused: it comes from a
-        master that does not lead any more (DESIGN 3.2)."""
+        """A message from the master at ``address``; one that does not lead any more is not believed."""
         self._now = now
-        epoch = getattr(message, "epoch", None)
-        if epoch is not None:
-            if epoch < self._epoch:
-                kind = type(message).__name__
-                self._log(f"refused {kind} of {address}: epoch {epoch} is over, now is {self._epoch}", logging.WARNING)
-                if isinstance(message, RegisteredWorker):
-                    self._register(address)  # by our highest epoch it learns that it leads us no more
-                return
-            self._epoch = epoch
+        if not self._registration.believes(address, message):
+            return
         handler = _HANDLERS.get(type(message))
         if handler is not None:
             handler(self, address, message)
+        else:
+            self._registration.handle(address, message, now.mono)
 
     def _registered(self, address: str, message: RegisteredWorker) -> None:
-        before, self._leader = self._leader, address
-        if before is not None and before != address:
-            self._log(f"the leader is now {message.master_url}")
-            self._register(before)  # should it believe that it still leads
-        master = self._masters.get(address)
-        if master is not None:
-            master.failures, master.due = 0, NEVER
-        self._masters.tell(message.masters, self._now.mono)
-        self.master_url, self.master_webui_url = message.master_url, message.webui_url
-        self._heartbeat_interval = max(0.01, message.heartbeat_interval)
-        self._heartbeat_at = self._now.mono + self._heartbeat_interval
+        self._registration.registered(address, message, self._now.mono)
         for job in self.jobs.values():
             if job.phase is Phase.ENDED:
                 job.reported_at = self._now.mono
-        self._log(f"registered with {message.master_url}")
         if self.stopping:
             self._send(WorkerLeaving(worker_id=self.identity.id, keeping=False))
-
-    def _registration_failed(self, address: str, message: RegisterWorkerFailed) -> None:
-        self._log(f"the master at {address} refused to register this worker: {message.reason}", logging.WARNING)
-        self._hang_up(address, message.reason)
-
-    def _failed(self, address: str, message: Failed) -> None:
-        master = self._masters.get(address)
-        if message.code == "not-leader" and master is not None:
-            if message.leader:
-                self._masters.learn(message.leader, self._now.mono)
-            if address == self._leader:
-                self._leader, self._heartbeat_at = None, NEVER
-            again = self._masters.next_try(master, self._now.mono)
-            # With a leader there is no hurry: a standby that comes to lead says so.
-            master.due = again if self._leader is None else self._now.mono + self._heartbeat_interval
-        else:
-            self._log(f"the master at {address} says: {message.reason}", logging.WARNING)
-            self._hang_up(address, message.reason)
-
-    def _hang_up(self, address: str, why: str) -> None:
-        self._effects.append(Disconnect(address))
-        self.link_closed(address, why, denied=False, now=self._now)
-
-    def _reconnect(self, address: str, message: Reconnect) -> None:
-        self._register(address)
 
     def _set_drain(self, address: str, message: SetDrain) -> None:
         if message.drain != self.drain:
             self.drain = message.drain
-            self._effects.append(RememberDrain(message.drain))
+            self._emit(RememberDrain(message.drain))
             self._log("draining: nothing new is placed here" if message.drain.draining else "not draining any more")
-
-    def _masters_changed(self, address: str, message: MastersChanged) -> None:
-        if address == self._leader:
-            self._masters.tell(message.masters, self._now.mono)
 
     # --- drivers ---
 
@@ -338,7 +245,7 @@ class WorkerCore:
         self._acknowledged(executor_job_key(message.app_id, message.executor_id))
 
     def _application_finished(self, address: str, message: ApplicationFinished) -> None:
-        self._effects.append(ApplicationOver(message.app_id))
+        self._emit(ApplicationOver(message.app_id))
 
     # --- the life of a job ---
 
@@ -355,7 +262,7 @@ class WorkerCore:
             self._refuse(job, objection)
             return
         self.jobs[job.key] = job
-        self._effects.append(Prepare(job))
+        self._emit(Prepare(job))
 
     def _refuse(self, job: AnyJob, reason: str) -> None:
         self._log(f"refused {job.key}: {reason}", logging.WARNING)
@@ -367,7 +274,7 @@ class WorkerCore:
         job = self.jobs.get(key)
         if job is not None and job.phase is Phase.PREPARING:
             job.phase = Phase.STARTING
-            self._effects.append(Spawn(job, self.master_url))
+            self._emit(Spawn(job, self.master_url))
 
     def could_not_prepare(self, key: str, exit: Exit, now: Now) -> None:
         self._now = now
@@ -379,7 +286,7 @@ class WorkerCore:
         self._now = now
         job = self.jobs.get(key)
         if job is None or job.phase is Phase.ENDED:  # given up meanwhile: nothing may run that is not in the books
-            self._effects.append(StopJob(key, self._grace))
+            self._emit(StopJob(key, self._grace))
         if job is None or job.phase is not Phase.STARTING:
             return
         job.phase, job.pid, job.started = Phase.RUNNING, pid, now.wall
@@ -387,7 +294,7 @@ class WorkerCore:
             job.state = ExecutorState.RUNNING
         self._report(job)
         if job.killed:
-            self._effects.append(StopJob(key, self._grace))
+            self._emit(StopJob(key, self._grace))
 
     def could_not_start(self, key: str, exit: Exit, now: Now) -> None:
         self._now = now
@@ -399,7 +306,7 @@ class WorkerCore:
         self._now = now
         job = self.jobs.get(key)
         if job is None:
-            self._effects.append(ForgetJob(key))
+            self._emit(ForgetJob(key))
         elif job.phase is not Phase.ENDED:
             self._end(job, exit, could_not_run=False)
 
@@ -437,10 +344,10 @@ class WorkerCore:
     def _kill(self, job: AnyJob) -> None:
         job.killed = True
         if job.phase is Phase.PREPARING:
-            self._effects.append(CancelPrepare(job.key))
+            self._emit(CancelPrepare(job.key))
             self._end(job, Exit(reason="killed before it started"), could_not_run=True)
         elif job.phase is Phase.RUNNING:
-            self._effects.append(StopJob(job.key, self._grace))
+            self._emit(StopJob(job.key, self._grace))
 
     def _end(self, job: AnyJob, exit: Exit, *, could_not_run: bool) -> None:
         job.end(exit, could_not_run=could_not_run)
@@ -451,31 +358,13 @@ class WorkerCore:
             job.reported_at = self._now.mono
         elif job.phase is not Phase.RUNNING:
             return  # nothing to say yet
-        if isinstance(job, DriverJob):
-            message: Message = DriverStateChanged(
-                worker_id=self.identity.id,
-                driver_id=job.driver_id,
-                attempt=job.attempt,
-                state=job.state,
-                pid=job.pid,
-                exit=job.exit,
-            )
-        else:
-            message = ExecutorStateChanged(
-                worker_id=self.identity.id,
-                app_id=job.app_id,
-                executor_id=job.executor_id,
-                state=job.state,
-                pid=job.pid,
-                exit=job.exit,
-            )
-        self._send(message)
+        self._send(job.state_changed(self.identity.id))
 
     def _acknowledged(self, key: str) -> None:
         job = self.jobs.get(key)
         if job is not None and job.phase is Phase.ENDED:
             del self.jobs[key]
-            self._effects.append(ForgetJob(key))
+            self._emit(ForgetJob(key))
 
     # --- stopping ---
 
@@ -494,16 +383,12 @@ class WorkerCore:
         """Nothing runs any more, and what ended has been acknowledged or cannot be."""
         if any(job.phase is not Phase.ENDED for job in self.jobs.values()):
             return False
-        return self._leader is None or not self.jobs
+        return self.leader is None or not self.jobs
 
 
 _HANDLERS: dict[type[Message], Callable[[WorkerCore, str, Any], None]] = {
     RegisteredWorker: WorkerCore._registered,
-    RegisterWorkerFailed: WorkerCore._registration_failed,
-    Failed: WorkerCore._failed,
-    Reconnect: WorkerCore._reconnect,
     SetDrain: WorkerCore._set_drain,
-    MastersChanged: WorkerCore._masters_changed,
     LaunchDriver: WorkerCore._launch_driver,
     KillDriver: WorkerCore._kill_driver,
     DriverStateAck: WorkerCore._driver_ack,

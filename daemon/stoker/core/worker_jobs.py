@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from stoker.core.messages import DriverStateChanged, ExecutorStateChanged
 from stoker.core.states import DriverState, ExecutorState
 from stoker.core.values import ApplicationDescription, DriverDescription, DriverReport, ExecutorReport, Exit
 
@@ -49,6 +50,16 @@ class DriverJob(Job):
             exit=self.exit,
         )
 
+    def state_changed(self, worker_id: str) -> DriverStateChanged:
+        return DriverStateChanged(
+            worker_id=worker_id,
+            driver_id=self.driver_id,
+            attempt=self.attempt,
+            state=self.state,
+            pid=self.pid,
+            exit=self.exit,
+        )
+
     def end(self, exit: Exit, *, could_not_run: bool) -> None:
         self.phase, self.exit = Phase.ENDED, exit
         if self.killed:
@@ -75,6 +86,16 @@ class ExecutorJob(Job):
             state=self.state,
             app=self.app,
             started=self.started,
+            pid=self.pid,
+            exit=self.exit,
+        )
+
+    def state_changed(self, worker_id: str) -> ExecutorStateChanged:
+        return ExecutorStateChanged(
+            worker_id=worker_id,
+            app_id=self.app_id,
+            executor_id=self.executor_id,
+            state=self.state,
             pid=self.pid,
             exit=self.exit,
         )

@@ -15,7 +15,7 @@ import stoker
 from stoker.config import WorkerConfig, add_worker_arguments, worker_config
 from stoker.config.common import is_own
 from stoker.core.states import Role
-from stoker.core.worker import WorkerIdentity
+from stoker.core.worker_registration import WorkerIdentity
 from stoker.errors import ConfigError
 from stoker.io.auth import Keys
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging

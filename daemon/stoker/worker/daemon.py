@@ -13,8 +13,9 @@ from stoker.core import worker_effects as effects
 from stoker.core.messages import BlobData, LogData, Message, ReadLog, ToWorker
 from stoker.core.states import Role
 from stoker.core.values import Exit, Now
-from stoker.core.worker import WorkerCore, WorkerIdentity
+from stoker.core.worker import WorkerCore
 from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase, executor_job_key
+from stoker.core.worker_registration import WorkerIdentity
 from stoker.core.worker_snapshot import WorkerPage
 from stoker.errors import StokerError
 from stoker.io.ask import ask_in_loop

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stoker.config import WorkerConfig
 from stoker.core.values import ApplicationDescription
-from stoker.core.worker import WorkerIdentity
 from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob
+from stoker.core.worker_registration import WorkerIdentity
 from stoker.engines.driver import driver_launch
 from stoker.engines.executor import executor_launch
 from stoker.engines.launch import Launch
