@@ -254,6 +254,17 @@ def test_admission_by_curve_only_in_our_domain(keys: Keys) -> None:
     assert admission.reply(request(public, version=b"2.0"))[2] == b"500"
 
 
+def test_a_new_connection_meets_the_file_as_it_is(keys: Keys) -> None:
+    """Whoever has just been removed by a playbook is not let in for another second."""
+    admission = Admission(Authorizer(keys.folder))
+    public, lines = keys.pair(Role.CLIENT)[0], keys.authorized.read_text()
+    found = []
+    for text in (lines, "# nobody\n", lines):
+        keys.authorized.write_text(text)
+        found.append(admission.reply(request(public))[2])
+    assert found == [b"200", b"400", b"200"]
+
+
 def test_a_stranger_is_logged_once(keys: Keys, caplog: pytest.LogCaptureFixture) -> None:
     admission = Admission(Authorizer(keys.folder))
     stranger = zmq.curve_keypair()[0].decode()

@@ -26,7 +26,7 @@ ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = "stoker"
 
 _KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # the Z85 alphabet (RFC 32)
-_CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed
+_CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed, without new connections
 _MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class Keys:
 class Authorizer:
     """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
 
-    A key taken out is refused from the next look on (at most a second), on new connections and old ones alike. While
+    A key taken out is refused on new connections from then on, and on old ones from the next look (at most a second). While
     running, a file that has become malformed or unreadable is logged and changes nothing: a slip of the editor must not
     cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
     """
@@ -195,10 +195,13 @@ class Authorizer:
     def lookup(self, key: str) -> tuple[Role, str] | None:
         """The role and name of a public key, or None when it is not admitted (any more)."""
         if time.monotonic() >= self._next_check:
-            self._next_check = time.monotonic() + _CHECK_INTERVAL
-            if stamp(self._path) != self._stamp:
-                self.reload()
+            self._look()
         return self._peers.get(key)
+
+    def _look(self) -> None:
+        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        if stamp(self._path) != self._stamp:
+            self.reload()
 
     def reload(self) -> None:
         """Read the file again now."""
@@ -213,6 +216,7 @@ class Authorizer:
 
     def admits(self, key: str, address: str) -> bool:
         """Whether a connection with this key may be made; a refusal is logged once for each key."""
+        self._look()
         admitted = self.lookup(key) is not None
         if not admitted and key not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(key)
