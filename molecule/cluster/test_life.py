@@ -103,6 +103,9 @@ def test_keys_change_under_a_running_driver(site: Site, steady: dict[str, int]) 
     assert len(before) >= 5 and not before & after, "every host's old keys are refused"
     assert {line.split()[2] for line in before} <= {line.split()[2] for line in after}
     assert site.workers() == {"worker1", "worker2"}
+    refused = site.play("rotate-keys", "--limit", "worker1", check=False)
+    assert refused.code and "include them, as in --limit HOST,masters" in refused.output
+    assert authorized() == after
 
 
 def test_every_host_comes_back_after_a_reboot(site: Site) -> None:
