@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,11 @@ import pytest
 
 from stoker.io.loop import Loop
 from stoker.worker.keeper_link import KeeperLink
-from stoker.worker.processes import start_time
+from stoker.worker.processes import end_survivors, start_time
 from tests.support.processes import alive
 from tests.support.wait import wait_until
+
+NOBODY = 65534
 
 
 class Daemon:
@@ -226,6 +230,34 @@ def test_nothing_outlives_a_job_that_ends_by_itself(daemon: Daemon) -> None:
     wait_until(lambda: daemon.pump() or not sleeping(left), what="nothing is left")
 
 
+def test_stop_ends_what_a_stoker_in_the_job_left(daemon: Daemon) -> None:
+    left = f"704.{os.getpid()}"
+    daemon.spawn("a", "/bin/sh", "-c", f"(STOKER_JOB=inner setsid sleep {left} &); sleep 600")
+    daemon.expect("started", "a")
+    wait_until(lambda: sleeping(left), what="it runs")
+    daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})
+    daemon.expect("exited", "a")
+    wait_until(lambda: daemon.pump() or not sleeping(left), what="nothing is left")
+
+
+def test_stop_ends_a_program_whose_first_thread_has_ended(daemon: Daemon, tmp_path: Path) -> None:
+    """It looks like a zombie."""
+    program = f"""
+import ctypes, os, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+ctypes.CDLL(None).pthread_exit(0)
+"""
+    daemon.spawn("a", "/bin/sh", "-c", '(setsid "$0" -c "$1" &); sleep 600', sys.executable, program)
+    daemon.expect("started", "a")
+    pid = wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    state = Path(f"/proc/{pid}/stat")
+    wait_until(lambda: ") Z " in state.read_text(), what="its first thread ends")
+    daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})
+    daemon.expect("exited", "a")
+    wait_until(lambda: daemon.pump() or not state.exists(), what="it ends")
+
+
 def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     first = Daemon(slot)
     first.open()
@@ -243,6 +275,26 @@ def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     assert marked(slot) == [] == sleeping(unmarked)
     second.link.say({"op": "shutdown", "grace": 0.1})
     second.expect("bye")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process of another user")
+def test_what_became_another_users_does_not_hold_up_the_next_keeper(tmp_path: Path) -> None:
+    """As a program does that a job ran with sudo."""
+    with subprocess.Popen(["/bin/sleep", "600"]) as became, (tmp_path / "journal").open("w+") as journal:
+        journal.write(f"+ a {became.pid} {start_time(became.pid)}\n")
+        journal.flush()
+        keeper = os.fork()
+        if keeper == 0:
+            os.chown(tmp_path, NOBODY, NOBODY)
+            os.chdir(tmp_path)
+            os.setuid(NOBODY)
+            end_survivors("journal", 0.1)
+            os._exit(0)
+        try:
+            wait_until(lambda: os.waitpid(keeper, os.WNOHANG)[0], what="the next keeper starts")
+            assert became.poll() is None
+        finally:
+            became.kill()
 
 
 def test_keeper_without_work_goes_with_its_daemon(slot: Path) -> None:

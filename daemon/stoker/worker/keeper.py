@@ -40,40 +40,12 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.processes import (
-    MARK,
-    children,
-    end_survivors,
-    group_exists,
-    group_of,
-    is_ours,
-    mark_of,
-    start_time,
-    tree,
-)
+from stoker.worker.orphans import Job, Orphans
+from stoker.worker.processes import MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.rolling import RollingLog
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between looks while something is being ended
-
-
-class Job:
-    """One main process and what belongs to it."""
-
-    def __init__(self, key: str, pid: int, start_time: int, note: str) -> None:
-        self.key = key
-        self.pid = pid  # also its session and process group
-        self.note = note
-        self.started = time.time()
-        self.start_time = start_time  # clock ticks since boot
-        self.known: dict[int, int] = {}  # descendants when it was stopped: pid -> start time
-        self.exit: dict[str, int] | None = None
-        self.kill_at: float | None = None  # monotonic; TERM was sent
-        self.is_clean = False  # ended, and nothing of it is left
-        self.forgotten = False
-
-    def describe(self) -> dict[str, Any]:
-        return {"key": self.key, "pid": self.pid, "note": self.note, "started": self.started, "exit": self.exit}
 
 
 class Keeper:
@@ -88,6 +60,7 @@ class Keeper:
         self._outbox = b""
         self._jobs: dict[str, Job] = {}
         self._by_pid: dict[int, Job] = {}
+        self._seen: Orphans | None = None
         self._logs: dict[int, RollingLog] = {}
         self._heard = time.monotonic()
         self._closing = False
@@ -284,32 +257,38 @@ class Keeper:
         return process.pid
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        ended = []
+        self._seen = None
+        while (found := self._next_ended()) is not None:
+            pid, status = found
             job = self._by_pid.pop(pid, None)
             if job is None:
                 continue  # an adopted descendant of some job
             job.exit = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
             self._say({"op": "exited", "key": job.key, **job.exit})
+            ended.append(job)
+        for job in ended:
             if self._is_all_gone(job):
                 self._book_clean(job)
             elif job.kill_at is None:
                 self._stop(job, self._grace)
 
+    def _next_ended(self) -> tuple[int, int] | None:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        return (pid, status) if pid else None
+
     def _stop(self, job: Job, grace: float) -> None:
         """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job."""
         kill_at = time.monotonic() + grace
         job.kill_at = kill_at if job.kill_at is None else min(job.kill_at, kill_at)
-        job.known.update(tree([job.pid, *self._orphans(job)]))
+        job.known.update(tree([job.pid, *self._orphans().of(job)]))
         self._signal(job, signal.SIGTERM)
 
     def _signal(self, job: Job, number: int) -> None:
-        groups = {job.pid, *(group_of(pid) for pid in self._orphans(job))}
+        groups = {job.pid, *(group_of(pid) for pid in self._orphans().of(job))}
         for group in groups - {0, os.getsid(0)}:
             try:
                 os.killpg(group, number)
@@ -329,7 +308,10 @@ class Keeper:
                 self._signal(job, signal.SIGKILL)
 
     def _is_all_gone(self, job: Job) -> bool:
-        return not group_exists(job.pid) and not self._orphans(job)
+        if group_exists(job.pid):
+            return False
+        orphans = self._orphans()
+        return orphans.is_whole and not orphans.of(job)
 
     def _book_clean(self, job: Job) -> None:
         self._write_journal(f"- {job.key}")
@@ -340,24 +322,11 @@ class Keeper:
         if job.is_clean and job.forgotten:
             self._jobs.pop(job.key, None)
 
-    # --- whose process is it? ---
-
-    def _orphans(self, job: Job) -> list[int]:
-        """Descendants of the job that lost their parents and came to us."""
-        return [pid for pid in children(os.getpid()) if pid not in self._by_pid and self._belongs(pid, job)]
-
-    def _belongs(self, pid: int, job: Job) -> bool:
-        mark = mark_of(pid)
-        if mark:
-            return mark == MARK + job.key.encode()
-        started = start_time(pid)
-        if not started or not is_ours(pid):  # a zombie, or of a user it became
-            return False
-        if job.known.get(pid) == started:
-            return True
-        return job.start_time <= started and not any(
-            other.exit is None and other.start_time <= started for other in self._jobs.values() if other is not job
-        )
+    def _orphans(self) -> Orphans:
+        """Looked at once between two reapings: until then nobody else gets the pid of one."""
+        if self._seen is None:
+            self._seen = Orphans(self._jobs, self._by_pid)
+        return self._seen
 
     # --- the journal ---
 

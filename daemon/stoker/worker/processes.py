@@ -48,13 +48,14 @@ def is_in_an_environment(entry: bytes) -> bool:
 
 
 def start_time(pid: int) -> int:
-    """In clock ticks since boot; 0 for what is gone or a zombie. With the pid it names a process while the machine is up."""
+    """In clock ticks since boot; 0 for what is gone or a zombie (a zombie whose other threads run is none). With the pid it
+    names a process while the machine is up."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
             fields = file.read().rsplit(b")", 1)[1].split()
     except OSError:
         return 0
-    return 0 if fields[0] == b"Z" else int(fields[19])
+    return 0 if fields[0] == b"Z" and int(fields[17]) <= 1 else int(fields[19])
 
 
 def is_ours(pid: int) -> bool:
@@ -123,4 +124,5 @@ def _survivors(known: set[tuple[int, int]], marks: set[bytes]) -> dict[int, int]
     if not known:
         return {}
     roots = {pid for pid, start in known if start_time(pid) == start}
-    return tree(roots | {pid for pid in _pids() if pid != os.getpid() and mark_of(pid) in marks})
+    found = tree(roots | {pid for pid in _pids() if pid != os.getpid() and mark_of(pid) in marks})
+    return {pid: start for pid, start in found.items() if is_ours(pid)}  # what became another user's is not ours to end
