@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import random
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,39 @@ def test_a_damaged_zip_file_is_told_once(home: Path, tmp_path: Path, caplog: pyt
     (record,) = caplog.records
     assert f"{archive}: File is not a zip file; its executors start as usual" in record.getMessage()
     assert list((tmp_path / "views").iterdir()) == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damage_inside_a_zip_file_is_told_too(home: Path, tmp_path: Path, method: int) -> None:
+    """What is damaged there is noticed by whatever decompresses it, each in its way."""
+    archive = home / "python" / "lib" / "pyspark.zip"
+    with zipfile.ZipFile(archive, "w", method) as file:
+        file.writestr("pyspark/__init__.py", random.Random(1).randbytes(2000).hex())
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:60] + b"\xff" * 400 + whole[460:])
+    bench = Bench(tmp_path / "views")
+    assert bench.make(home) == home
+    archive.write_bytes(whole)
+    os.utime(archive, (0, 0))
+    assert bench.make(home) != home, "the next is made"
+
+
+def test_a_view_whose_removal_broke_off_is_none(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path / "views")
+    view = bench.make(home)
+    away = home.rename(tmp_path / "unmounted")
+
+    def broken_off(path: Path, **_: bool) -> None:
+        (path / "python/lib/pyspark.zip/pyspark/worker.py").unlink(missing_ok=True)
+
+    with monkeypatch.context() as context:
+        context.setattr("stoker.worker.store.shutil.rmtree", broken_off)
+        bench.prune()
+    away.rename(home)
+    bench = Bench(tmp_path / "views")
+    assert bench.views.view_for(home) == home
+    bench.prune()
+    assert bench.make(home) == view and (view / "python/lib/pyspark.zip/pyspark/worker.py").is_file()
 
 
 def test_a_view_goes_with_its_spark_and_not_before_its_users(home: Path, tmp_path: Path) -> None:

@@ -56,5 +56,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
-    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # of a damaged one each decompressor raises its own
         raise OSError(f"{archive}: {error}") from None

@@ -41,7 +41,12 @@ class Store:
         to_disk(self._folder)
 
     def remove(self, key: str) -> None:
-        shutil.rmtree(self.path(key), ignore_errors=True)
+        """It goes whole, too: what a killed worker has begun to remove is not found any more."""
+        going = self.path(f"{key}.removed")
+        shutil.rmtree(going, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is not there
+            self.path(key).rename(going)
+        shutil.rmtree(going, ignore_errors=True)
 
     def prune(self, is_current: Callable[[str], bool]) -> list[str]:
         """Remove what is not; the keys of the others. Raises OSError."""
