@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.engines.ray import GUARD
+from stoker.engines.ray import Guard
 from tests.support.processes import alive
 from tests.support.wait import wait_until
 
@@ -20,9 +21,27 @@ TITLED = """
 import ctypes, os, sys, time
 start = ctypes.cast(ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")[0], ctypes.c_void_p)
 ctypes.memset(start, 0, sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in os.environ.items()))
+other = open(os.devnull)
 log = open(sys.argv[1], "w")
 print("titled", flush=True)
-time.sleep(600)
+while True:  # it opens and closes files, as programs do
+    other.close()
+    other = open(os.devnull)
+"""
+
+# A driver with a process that was forked from it, and holds all that it had open.
+FORKING = """
+import os, sys, time
+from pathlib import Path
+from stoker.engines.ray import Guard
+guard = Guard(sys.argv[1], Path(sys.argv[2]))
+forked = os.fork()
+if forked == 0:
+    time.sleep(600)
+print(forked, flush=True)
+sys.stdin.readline()
+guard.close()
+print("closed", flush=True)
 """
 
 
@@ -53,10 +72,26 @@ def test_it_ends_the_marked_and_the_titled_and_nobody_else(tmp_path: Path, start
         assert process.stdout is not None
         process.stdout.readline()
     assert mark.encode() not in Path(f"/proc/{titled.pid}/environ").read_bytes()
-    guard = start(started, sys.executable, "-I", "-S", str(GUARD), mark, str(folder))
+    guard = Guard(mark, folder)
     assert alive(marked.pid) and alive(titled.pid)
-    guard.communicate(timeout=20)
+    guard.close()
     wait_until(lambda: not alive(marked.pid) and not alive(titled.pid), what="both are ended")
     assert alive(other.pid), "its file is elsewhere"
     assert alive(reader.pid), "its environment can be read, and has no mark"
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_a_process_forked_from_the_driver_does_not_hold_it_up(tmp_path: Path, started: ExitStack, how: str) -> None:
+    mark = f"STOKER_TEST={tmp_path.name}"
+    marked = start(started, "/bin/sleep", "600", mark=mark)
+    driver = start(started, sys.executable, "-c", FORKING, mark, str(tmp_path / "head"))
+    assert driver.stdin is not None and driver.stdout is not None
+    started.callback(os.kill, int(driver.stdout.readline()), signal.SIGKILL)
+    if how == "killed":
+        driver.kill()
+    else:
+        driver.stdin.write("close\n")
+        driver.stdin.flush()
+        assert driver.stdout.readline() == "closed\n"
+    wait_until(lambda: not alive(marked.pid), what="it is ended")

@@ -1,18 +1,22 @@
-"""``python guard.py MARK FOLDER``: ends what an engine left when its driver is gone, by whatever cause, and removes FOLDER.
+"""``python guard.py DRIVER MARK FOLDER``: ends what an engine left when its driver (a pid) is gone, by whatever cause, and
+removes FOLDER.
 
-The driver holds the other end of standard input. When that is closed, every process with MARK (``NAME=VALUE``) in its
-environment gets TERM, and KILL when it still runs. So does one whose environment cannot be read, because a long title was
-written over it (Ray's agents do that), if it has a file in FOLDER open. Standard library only.
+The driver holds the other end of standard input. When it writes there or is gone, every process with MARK (``NAME=VALUE``)
+in its environment gets TERM, and KILL when it still runs. So does one whose environment cannot be read, because a long title
+was written over it (Ray's agents do that), if it has a file in FOLDER open. Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import shutil
 import signal
 import sys
 import time
 
+LOOK = 0.5  # seconds between looks for the driver
 GRACE = 2.0  # seconds between TERM and KILL
 GIVE_UP = 10.0  # seconds until what even KILL does not end is left to the kernel
 
@@ -25,7 +29,11 @@ def belongs(process: str, mark: bytes, folder: str) -> bool:
         return True
     if environment and not environment.startswith(b"\0"):
         return False
-    return any(os.readlink(entry).startswith(f"{folder}/") for entry in os.scandir(f"{process}/fd"))  # noqa: PTH115
+    for entry in os.scandir(f"{process}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # just closed
+            if os.readlink(entry).startswith(f"{folder}/"):  # noqa: PTH115
+                return True
+    return False
 
 
 def belonging(mark: bytes, folder: str) -> list[int]:
@@ -54,12 +62,20 @@ def end_all(mark: bytes, folder: str) -> None:
             number = signal.SIGKILL
 
 
+def wait_for(driver: int) -> None:
+    """A process forked from the driver holds the other end as well: that it is closed cannot be relied on."""
+    poller = select.poll()
+    poller.register(sys.stdin, select.POLLIN)
+    while not poller.poll(LOOK * 1000) and os.getppid() == driver:
+        pass
+
+
 def main() -> None:
-    mark, folder = sys.argv[1:]
+    driver, mark, folder = sys.argv[1:]
     # Ctrl-C, and the end of the terminal, are the driver's business.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    sys.stdin.buffer.read()
+    wait_for(int(driver))
     end_all(mark.encode(), folder)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -69,12 +69,7 @@ class RayEngine:
         self._before = {name: os.environ.get(name) for name in self._environ}
         self._folder = tempfile.mkdtemp(prefix="stoker-ray-head-", dir="/tmp")  # paths of sockets must be short
         mark = ("STOKER_RAY", secrets.token_hex(16))
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), "=".join(mark), self._folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._guard = Guard("=".join(mark), Path(self._folder))
         _use_environment(self._environ)
         try:
             os.environ.update([mark])  # for Ray's processes, not for those the program starts later
@@ -147,7 +142,23 @@ class RayEngine:
         self._is_closed.set()
         ray.shutdown()
         _use_environment(self._before)
-        self._guard.communicate(timeout=GUARD_TIMEOUT)
+        self._guard.close()
+
+
+class Guard:
+    """``guard.py`` in a process of its own, for what carries ``mark`` (``NAME=VALUE``)."""
+
+    def __init__(self, mark: str, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), mark, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """Returns when everything has ended."""
+        self._process.communicate(b"\n", timeout=GUARD_TIMEOUT)
 
 
 def _use_environment(values: Mapping[str, str | None]) -> None:
