@@ -277,6 +277,25 @@ def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     second.expect("bye")
 
 
+def test_a_killed_keepers_successor_leaves_a_job_of_the_same_name_elsewhere(tmp_path: Path, daemon: Daemon) -> None:
+    """Two clusters on one machine may give the same name; two workers do, to what they make of the same Spark."""
+    daemon.spawn("a", "/bin/sleep", "600")
+    elsewhere = daemon.expect("started", "a")["pid"]
+    first = Daemon(tmp_path)
+    first.open()
+    first.spawn("a", "/bin/sleep", "600")
+    pid = first.expect("started", "a")["pid"]
+    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+    wait_until(lambda: first.pump() or first.lost)
+    second = Daemon(tmp_path)
+    second.open()
+    second.link.say({"op": "hello"})
+    assert second.expect("jobs")["jobs"] == []
+    assert not alive(pid) and alive(elsewhere)
+    second.link.say({"op": "shutdown", "grace": 0.1})
+    second.expect("bye")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process of another user")
 def test_what_became_another_users_does_not_hold_up_the_next_keeper(tmp_path: Path) -> None:
     """As a program does that a job ran with sudo."""

@@ -41,7 +41,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 # Standard library only, as this file.
 from stoker.worker.orphans import Job, Orphans
-from stoker.worker.processes import MARK, end_survivors, group_exists, group_of, start_time, tree
+from stoker.worker.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.rolling import RollingLog
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -55,6 +55,7 @@ class Keeper:
         self._silence = silence
         self._grace = grace
         self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._marks = {KEEPER: os.path.realpath(journal)}
         self._connection: socket.socket | None = None
         self._inbox = b""
         self._outbox = b""
@@ -238,7 +239,7 @@ class Keeper:
             process = subprocess.Popen(
                 message["argv"],
                 cwd=message["cwd"],
-                env={**message["env"], MARK.decode()[:-1]: message["key"]},
+                env={**message["env"], **self._marks, MARK.decode()[:-1]: message["key"]},
                 stdin=subprocess.DEVNULL,
                 stdout=opened[0],
                 stderr=opened[1],

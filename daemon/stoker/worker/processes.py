@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 
 MARK = b"STOKER_JOB="  # every process of a job carries its key in its environment
+KEEPER = "STOKER_KEEPER"  # and its keeper's journal: another keeper of this machine may have a job of that key
 
 
 def group_exists(group: int) -> bool:
@@ -93,7 +94,8 @@ def _pids() -> list[int]:
 
 
 def end_survivors(journal: str, grace: float) -> None:
-    """End what a killed keeper left: processes its journal names, their descendants, and all that carry their keys."""
+    """End what a killed keeper left: processes its journal names, their descendants, and all that carry their
+    keys and its journal's path."""
     try:
         with open(journal, encoding="utf-8") as file:  # noqa: PTH123
             lines = [line.split() for line in file]
@@ -106,10 +108,11 @@ def end_survivors(journal: str, grace: float) -> None:
         elif len(words) == 2 and words[0] == "-":
             alive.pop(words[1], None)
     marks = {MARK + key.encode() for key in alive}
+    keeper = os.fsencode(f"{KEEPER}={os.path.realpath(journal)}")
     known = set(alive.values())
     deadline = time.monotonic() + grace
     number = signal.SIGTERM
-    while survivors := _survivors(known, marks):
+    while survivors := _survivors(known, marks, keeper):
         for pid in survivors:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
@@ -120,9 +123,13 @@ def end_survivors(journal: str, grace: float) -> None:
     os.unlink(journal)  # noqa: PTH108
 
 
-def _survivors(known: set[tuple[int, int]], marks: set[bytes]) -> dict[int, int]:
+def _survivors(known: set[tuple[int, int]], marks: set[bytes], keeper: bytes) -> dict[int, int]:
     if not known:
         return {}
     roots = {pid for pid, start in known if start_time(pid) == start}
-    found = tree(roots | {pid for pid in _pids() if pid != os.getpid() and mark_of(pid) in marks})
-    return {pid: start for pid, start in found.items() if is_ours(pid)}  # what became another user's is not ours to end
+    for pid in _pids():
+        carried = environment(pid)
+        if keeper in carried and not marks.isdisjoint(carried) and pid != os.getpid():
+            roots.add(pid)
+    # What became another user's is not ours to end.
+    return {pid: start for pid, start in tree(roots).items() if is_ours(pid)}
