@@ -127,13 +127,26 @@ class _Os:
 _TIME, _OS = _Time(), _Os()
 
 
+class _Nobody:
+    """Programs here have no descendants."""
+
+    is_whole = True
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def of(self, job: object) -> list[int]:
+        return []
+
+
 def _load() -> ModuleType:
     """A second copy of the module, whose world is simulated."""
     spec = importlib.util.spec_from_file_location("simulated_keeper", stoker.worker.keeper.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    vars(module).update(time=_TIME, os=_OS, start_time=lambda pid: 0, tree=lambda roots: {})
+    vars(module).update(time=_TIME, os=_OS, Orphans=_Nobody, group_exists=lambda group: False)
+    vars(module).update(start_time=lambda pid: 0, tree=lambda roots: {})
     return module
 
 
@@ -151,6 +164,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._jobs: dict[str, Any] = {}
         self._by_pid: dict[int, Any] = {}
         self._logs: dict[int, Any] = {}
+        self._seen: Any = None
         self._closing = False
         self._heard = machine.host.mono()
         self._ready_at = 0.0  # true time: it serves nobody before
@@ -249,9 +263,6 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         if message["argv"][0] == "missing":
             raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
         return self.machine.run(message["key"], message["argv"], message["cores"])
-
-    def _orphans(self, job: Any) -> list[int]:
-        return []
 
     def _write_journal(self, line: str) -> None:
         """The machine knows what runs."""

@@ -215,7 +215,7 @@ class Keeper:
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
             self._say({"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason})
             return
-        job = Job(key, pid, start_time(pid), message["note"])
+        job = Job(key, pid, message["note"], started=time.time(), start_time=start_time(pid))
         self._jobs[key] = self._by_pid[pid] = job
         self._write_journal(f"+ {key} {pid} {job.start_time}")
         self._say({"op": "started", "key": key, "pid": pid})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from bisect import bisect_right
 from collections.abc import Container, Mapping
 from typing import Any
@@ -14,11 +13,11 @@ from stoker.worker.processes import MARK, children, is_ours, mark_of, start_time
 class Job:
     """One main process and what belongs to it."""
 
-    def __init__(self, key: str, pid: int, start_time: int, note: str) -> None:
+    def __init__(self, key: str, pid: int, note: str, *, started: float, start_time: int) -> None:
         self.key = key
         self.pid = pid  # also its session and process group
         self.note = note
-        self.started = time.time()
+        self.started = started  # seconds since the Unix epoch
         self.start_time = start_time  # clock ticks since boot
         self.known: dict[int, int] = {}  # descendants when it was stopped: pid -> start time
         self.exit: dict[str, int] | None = None
