@@ -110,28 +110,25 @@ def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
     cluster.wait_for(job.app_id, "FINISHED", within=5)
 
 
-def test_executors_share_an_archive_of_classes(cluster: Cluster) -> None:
-    """It is made in the background, mapped by the executors to come, and not by one that would be given a damaged one."""
-    archives = cluster.work / ".stoker" / "class-data"
+def test_executors_start_from_what_was_made_for_them(cluster: Cluster) -> None:
+    """An archive of classes and unpacked Python files are made in the background, for the executors to come. One that would
+    be given a damaged archive gets none."""
+    prepared = cluster.work / ".stoker"
     with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
-        archive = wait_until(lambda: next(archives.glob("*/archive.jsa"), None), within=300, what="an archive")
-        wait_until(lambda: "for the executors to come" in cluster.worker[0].text(), within=60, what="it is in use")
+        archive = wait_until(
+            lambda: next(prepared.glob("class-data/*/archive.jsa"), None), within=300, what="an archive"
+        )
+        wait_until(lambda: f"{archive}: " in cluster.worker[0].text(), within=60, what="it is in use")
+        wait_until(lambda: "are unpacked" in cluster.worker[0].text(), within=60, what="unpacked Python files")
         assert str(archive) in mapped_by_the_next_executor(cluster, job)
+        job.say("files")
+        found = Path(job.answer())
+        assert found.is_relative_to(prepared / "spark-python")
+        assert list(found.parent.glob("__pycache__/worker.*.pyc"))
         damaged = archive.with_name("damaged")
         damaged.write_bytes(archive.read_bytes()[:-4096])
         damaged.rename(archive)
         assert str(archive) not in mapped_by_the_next_executor(cluster, job)
-
-
-def test_executors_pythons_keep_what_they_compile(cluster: Cluster) -> None:
-    """Spark's Python files are unpacked in the background, for the executors to come."""
-    with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
-        wait_until(lambda: "are unpacked" in cluster.worker[0].text(), within=300, what="unpacked Python files")
-        mapped_by_the_next_executor(cluster, job)
-        job.say("files")
-        found = Path(job.answer())
-        assert found.is_relative_to(cluster.work / ".stoker" / "spark-python")
-        assert list(found.parent.glob("__pycache__/worker.*.pyc"))
 
 
 def mapped_by_the_next_executor(cluster: Cluster, job: SparkJob) -> str:
