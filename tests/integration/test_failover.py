@@ -69,6 +69,18 @@ def test_running_work_does_not_notice_a_new_leader(cluster: HaCluster, tmp_path:
     assert cluster.wait_for(queued, "FAILED")["attempts"][-1]["exit"]["code"] == 5, "its file survived"
 
 
+def test_a_dead_standby_disturbs_no_download(cluster: HaCluster) -> None:
+    """The worker tries it again and again; what it gets from the leader comes whole."""
+    cluster.all_masters[1].kill()
+    jobs = []
+    for number in range(6):
+        file = cluster.script(f"large-{number}", f"#!/bin/sh\nexit {number}\n{'#' * (48 << 20)}\n")
+        jobs.append(cluster.submit(file))
+        Path(file).unlink()
+    codes = [cluster.wait_for(job, "FINISHED", "FAILED", "ERROR")["attempts"][-1]["exit"].get("code") for job in jobs]
+    assert codes == list(range(6))
+
+
 def test_a_frozen_leader_is_replaced_and_comes_back_as_a_clean_standby(cluster: HaCluster, tmp_path: Path) -> None:
     job = cluster.submit(cluster.script("ticker", TICKER), str(tmp_path / "flag"))
     pid = wait_until(lambda: cluster.wait_for(job, "RUNNING")["attempts"][-1].get("pid"), what="a pid")
