@@ -81,6 +81,23 @@ def test_a_dead_standby_disturbs_no_download(cluster: HaCluster) -> None:
     assert codes == list(range(6))
 
 
+def test_a_download_goes_on_with_the_next_leader(cluster: HaCluster) -> None:
+    size = 400 << 20
+    file = Path(cluster.script("huge", f"#!/bin/sh\nexit 6\n{'#' * size}\n"))
+    job = cluster.submit(str(file))
+    file.unlink()
+
+    def arrived() -> int:
+        return max((part.stat().st_size for part in cluster.work.glob(".stoker/cache/*.part-*")), default=0)
+
+    before = wait_until(arrived, what="a download begins")
+    cluster.master.kill()
+    assert before < size / 2, "it was under way"
+    cluster.wait_recovered(1)
+    (attempt,) = cluster.wait_for(job, "FAILED", "ERROR", within=60)["attempts"]
+    assert attempt["exit"]["code"] == 6, attempt
+
+
 def test_a_frozen_leader_is_replaced_and_comes_back_as_a_clean_standby(cluster: HaCluster, tmp_path: Path) -> None:
     job = cluster.submit(cluster.script("ticker", TICKER), str(tmp_path / "flag"))
     pid = wait_until(lambda: cluster.wait_for(job, "RUNNING")["attempts"][-1].get("pid"), what="a pid")

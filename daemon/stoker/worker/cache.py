@@ -1,7 +1,7 @@
 """Uploaded files on a worker: fetched once from the master, kept by SHA-256, linked into job directories.
 
-One download serves all drivers that wait for it. A cached file is read-only and checked (size and time) each time it is
-used: a job that changed it through its link only costs another download.
+One download serves all drivers that wait for it, and goes on with the next leader when a master is lost. A cached file is
+read-only and checked (size and time) each time it is used: a job that changed it through its link only costs a download.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Download:
 
 
 class BlobCache:
-    """``ask`` sends to the master and says whether it could."""
+    """``ask`` sends to the leading master and says whether it could."""
 
     def __init__(self, folder: Path, ask: Callable[[Message], bool]) -> None:
         self._folder = folder
@@ -83,13 +83,13 @@ class BlobCache:
         self._ask_more(download)
 
     def _ask_more(self, download: _Download) -> None:
+        """Without a master, ``master_changed`` does it later."""
         limit = download.written + IN_FLIGHT * CHUNK
         while download.asked < max(download.size, 1) and download.asked < limit:
             request = self._next_request
             self._next_request += 1
             message = FetchBlob(request=request, sha256=download.sha256, offset=download.asked, limit=CHUNK)
             if not self._ask(message):
-                self._finish(download, "the connection to the master was lost during the download")
                 return
             self._requests[request] = download.sha256
             download.asked += CHUNK
@@ -139,10 +139,13 @@ class BlobCache:
         for done in download.waiters:
             done(problem)
 
-    def master_lost(self) -> None:
-        """Answers will not come any more; drivers that wait are told."""
-        for download in list(self._downloads.values()):
-            self._finish(download, "the connection to the master was lost during the download")
+    def master_changed(self) -> None:
+        """Outstanding answers will not come any more, or not be waited for: ask the new master, if there is one."""
+        self._requests.clear()
+        for download in self._downloads.values():
+            download.asked = download.written
+            download.early.clear()
+            self._ask_more(download)
 
     def prune(self, older_than: float) -> None:
         """Remove files not linked anywhere and not used for so many seconds."""

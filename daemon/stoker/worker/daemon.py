@@ -66,7 +66,7 @@ class WorkerDaemon:
             drain=slot.drain,
         )
         self._links: dict[str, Link[ToWorker]] = {}
-        self._asked: str | None = None  # address of the master that was asked for uploads
+        self._asked: str | None = None  # address of the master that is asked for uploads
         self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
         self._jobs_known = False  # the keeper has told what it keeps
         self._class_data = ClassData(
@@ -144,9 +144,9 @@ class WorkerDaemon:
             self._class_data.stop()
         for address, link in list(self._links.items()):
             self._drain(address, link, now)
-        if self._asked not in (None, self._core.leader):  # others come and go as they like
-            self._asked = None
-            self._cache.master_lost()
+        if self._asked != self._core.leader:  # other masters come and go as they like
+            self._asked = self._core.leader
+            self._cache.master_changed()
         if self._jobs_known:  # not before: the first registration must name everything that runs here
             self._core.tick(now)
         self._do_effects()
@@ -220,12 +220,9 @@ class WorkerDaemon:
             link.close(0.5)
 
     def _ask_master(self, message: Message) -> bool:
-        """For a part of an upload, the master we are registered with: one and the same as long as parts are outstanding."""
+        """Send to the master we are registered with."""
         leader = self._core.leader
-        if leader is None or leader not in self._links or self._asked not in (None, leader):
-            return False
-        self._asked = leader
-        return self._links[leader].send(message)
+        return leader is not None and leader in self._links and self._links[leader].send(message)
 
     def _answer_log(self, address: str, answer: LogData) -> None:
         if address in self._links:
