@@ -40,7 +40,8 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.orphans import Job, Orphans
+from stoker.worker.keeper_job import Job
+from stoker.worker.orphans import Orphans
 from stoker.worker.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.rolling import RollingLog
 
