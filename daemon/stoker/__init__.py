@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stoker.client.connect import App
+    from stoker.client.application.connect import App
 
 __version__ = "0.1.0"
 
@@ -19,7 +19,7 @@ RELEASE = _name if _folder.endswith("/releases") and _name.startswith(f"{__versi
 
 
 def connect(master: str | None = None, *, name: str = "", conf: Mapping[str, object] | None = None) -> App:
-    """An application of the cluster, for Dask, Ray or a pool: docs/python.md, and ``stoker.client.connect``."""
-    from stoker.client.connect import connect  # noqa: PLC0415 - daemons import this package, and stay small
+    """An application of the cluster, for Dask, Ray or a pool: docs/python.md, and ``stoker.client.application.connect``."""
+    from stoker.client.application.connect import connect  # noqa: PLC0415 - daemons import this package, and stay small
 
     return connect(master, name=name, conf=conf)

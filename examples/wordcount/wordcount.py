@@ -126,9 +126,9 @@ class Driver:
 
 
 def drive(folder: str) -> int:
-    from stoker.client.app import Application
-    from stoker.core.values import ApplicationDescription, Command
-    from stoker.io.auth import Keys
+    from stoker.client.application.app import Application
+    from stoker.core.model.values import ApplicationDescription, Command
+    from stoker.security.keys import Keys
 
     paths = corpus(folder)
     if not paths:

@@ -11,9 +11,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from stoker.core.states import Role
+from stoker.core.model.states import Role
 from stoker.errors import StokerError
-from stoker.io.auth import Keys
+from stoker.security.keys import Keys
 
 ROLES = (Role.CLIENT, Role.ADMIN)
 

@@ -119,7 +119,7 @@ PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one first
 # What a release must be able to do on any host, and on those of a role.
 TRIAL = "import stoker.cli, stoker.client.commands.keys"
-TRIALS = {"master": "stoker.master.daemon", "worker": "stoker.worker.daemon, stoker.worker.keeper"}
+TRIALS = {"master": "stoker.master.daemon", "worker": "stoker.worker.daemon, stoker.worker.keeper.keeper"}
 LAUNCHER = "#!{python}\nimport sys\n\nfrom stoker.cli import main\n\nsys.exit(main())\n"
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stoker.core.access import AccessRole
-from stoker.io.tokens import TokenFile
+from stoker.security.roles import AccessRole
+from stoker.security.tokens import TokenFile
 
 pytestmark = pytest.mark.ansible
 REPO = Path(__file__).parents[2]

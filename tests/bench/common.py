@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stoker.client.api import Client
 from stoker.config import client_config
-from stoker.core.values import DriverDescription
+from stoker.core.model.values import DriverDescription
 from tests.bench.peers import Peers
 from tests.support.cluster import Cluster
 

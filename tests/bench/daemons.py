@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from stoker.client.api import Client
-from stoker.core.states import MasterState, WorkerState
+from stoker.core.model.states import MasterState, WorkerState
 from tests.bench import peers
 from tests.bench.common import Settings, client_of, folder, running, small
 from tests.bench.proc import rss_mib, until

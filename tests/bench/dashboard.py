@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from email.message import Message
 
-from stoker.core.snapshot import ClusterView
-from stoker.core.states import DriverState
+from stoker.core.model.states import DriverState
+from stoker.core.model.views import ClusterView
 from stoker.web.master import make_app
 from stoker.web.serve import LazyWebServer
 from tests.bench.common import TRUE, Settings, client_of, running, small

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from stoker.client.api import Client
-from stoker.core.values import DriverDescription
+from stoker.core.model.values import DriverDescription
 from tests.bench import peers
 from tests.bench.common import CLOCK, TRUE, Settings, client_of, folder, running, small
 from tests.bench.peers import Asker

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 
 from stoker.client.api import Client
-from stoker.core.snapshot import ExecutorView
-from stoker.core.states import ExecutorState
+from stoker.core.model.states import ExecutorState
+from stoker.core.model.views import ExecutorView
 from tests.bench.common import CLOCK, Settings, client_of, folder
 from tests.bench.proc import until
 from tests.bench.table import Measure

@@ -7,9 +7,9 @@ import random
 import time
 from collections.abc import Callable
 
-from stoker.core.placement import AppNeed, Offer, place_drivers, place_executors
-from stoker.core.queue import DriverQueue
-from stoker.core.values import UNLIMITED
+from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
+from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.model.values import UNLIMITED
 
 ROUNDS = 5
 FEW_SHAPES = [(1, 512), (1, 1024), (2, 2048), (4, 4096), (8, 16384)]

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from stoker.core.effects import Send, batch_of
-from stoker.core.invariants import violations
-from stoker.core.master import Gone, MasterCore, Received
-from stoker.core.messages import (
+from stoker.core.master.effects import Send, batch_of
+from stoker.core.master.invariants import violations
+from stoker.core.master.machine import Gone, MasterCore, Received
+from stoker.core.master.policy import Policy
+from stoker.core.model.messages import (
     ExecutorStateChanged,
     Message,
     RegisterApplication,
@@ -30,10 +31,9 @@ from stoker.core.messages import (
     SubmitDriver,
     WorkerHeartbeat,
 )
-from stoker.core.policy import Policy
-from stoker.core.records import ExecutorRecord
-from stoker.core.states import ExecutorState, MasterState, Role
-from stoker.core.values import (
+from stoker.core.model.records import ExecutorRecord
+from stoker.core.model.states import ExecutorState, MasterState, Role
+from stoker.core.model.values import (
     ApplicationDescription,
     Artifact,
     Command,

@@ -13,17 +13,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from stoker.core.access import AccessRole
-from stoker.core.messages import LogData, ReadLog
-from stoker.core.snapshot import AttemptView, ClusterView, Sample
-from stoker.core.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.values import Exit
-from stoker.io.tokens import TokenFile
+from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
+from stoker.core.model.values import Exit
+from stoker.core.model.views import AttemptView, ClusterView, Sample
+from stoker.security.roles import AccessRole
+from stoker.security.tokens import TokenFile
 from stoker.web.access.policy import Access
 from stoker.web.master import make_app as master_app
 from stoker.web.serve import LazyWebServer
 from stoker.web.worker import make_app as worker_app
-from stoker.worker.logs import LogReader
+from stoker.worker.jobs.logs import LogReader
 from tests.browser.conftest import PATIENCE, Opener, shoot
 from tests.support.web import (
     SUBMITTED,

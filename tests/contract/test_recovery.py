@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoker.core.records import COUNTERS_KEY, Counters
+from stoker.core.model.records import COUNTERS_KEY, Counters
 from stoker.recovery.base import RecoveryEngine, StorageFailed
 from stoker.recovery.records import decode_record, encode_record
 from tests.support.recovery import DURABLE, ENGINES, LOCKED, state_after, writer

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stoker.core.messages import (
+from stoker.core.master.policy import Policy
+from stoker.core.model.messages import (
     DrainWorkers,
     ForgetWorkers,
     KillJob,
@@ -25,9 +26,8 @@ from stoker.core.messages import (
     UnregisterApplication,
     WorkerLeaving,
 )
-from stoker.core.policy import Policy
-from stoker.core.states import DriverState, ExecutorState, Role
-from stoker.core.values import DrainMark, DriverReport, ExecutorReport
+from stoker.core.model.states import DriverState, ExecutorState, Role
+from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport
 from tests.support.core import Bench, application, driver
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from stoker.client.app import Application
-from stoker.core.application_events import Disconnected, ExecutorGranted, Registered, Stopped
-from stoker.core.messages import (
+from stoker.client.application.app import Application
+from stoker.core.application.events import Disconnected, ExecutorGranted, Registered, Stopped
+from stoker.core.model.messages import (
     Accepted,
     Failed,
     GetStatus,
@@ -29,11 +29,11 @@ from stoker.core.messages import (
     Status,
     UnregisterApplication,
 )
-from stoker.core.snapshot import ClusterView
-from stoker.core.states import ApplicationState, ExecutorState, MasterState, Role
-from stoker.core.values import ApplicationDescription, Command, Exit
+from stoker.core.model.states import ApplicationState, ExecutorState, MasterState, Role
+from stoker.core.model.values import ApplicationDescription, Command, Exit
+from stoker.core.model.views import ClusterView
 from stoker.errors import NotAuthorized, Refused, Unreachable
-from stoker.io.auth import Keys
+from stoker.security.keys import Keys
 from tests.support.scripted_master import (
     APP_ID,
     Script,

@@ -1,4 +1,4 @@
-"""``io.auth``: the keys folder, the list of admitted keys, and the ZAP handler's answers."""
+"""``security.keys``: the keys folder, the list of admitted keys, and the ZAP handler's answers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zmq.utils import z85
 
-from stoker.core.states import Role
+from stoker.core.model.states import Role
 from stoker.errors import ConfigError
-from stoker.io import auth
-from stoker.io.auth import Admission, Authorizer, Keys, parse_user_id
+from stoker.security import keys as auth
+from stoker.security.keys import Admission, Authorizer, Keys, parse_user_id
 
 ALL = tuple(Role)
 
@@ -97,7 +97,8 @@ def test_a_host_without_a_master_trusts_none_by_itself(tmp_path: Path) -> None:
 def test_eight_processes_starting_at_once_agree(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "keys"
     code = (
-        "import sys; from pathlib import Path; from stoker.core.states import Role; from stoker.io.auth import Keys\n"
+        "import sys; from pathlib import Path\n"
+        "from stoker.core.model.states import Role; from stoker.security.keys import Keys\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "keys = Keys.open(Path(sys.argv[1]), create=tuple(Role))\n"
         "print(*[key for role in Role for key in keys.pair(role)], keys.master_key('h:1'))"

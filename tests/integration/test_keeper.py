@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from stoker.io.loop import Loop
-from stoker.worker.keeper_link import KeeperLink
-from stoker.worker.processes import end_survivors, start_time
+from stoker.worker.keeper.link import KeeperLink
+from stoker.worker.keeper.processes import end_survivors, start_time
 from tests.support.processes import alive
 from tests.support.wait import wait_until
 

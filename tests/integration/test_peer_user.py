@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stoker.core.access import AccessRole
 from stoker.io.peer_user import is_own_or_root, peer_user
-from stoker.io.tokens import TokenFile
+from stoker.security.roles import AccessRole
+from stoker.security.tokens import TokenFile
 from stoker.web.access.policy import Access
 from stoker.web.master import make_app
 from stoker.web.serve import LazyWebServer

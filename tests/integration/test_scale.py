@@ -11,7 +11,7 @@ import pytest
 
 from stoker.client.api import Client
 from stoker.config import client_config
-from stoker.core.states import DriverState, WorkerState
+from stoker.core.model.states import DriverState, WorkerState
 from tests.support.cluster import Cluster
 from tests.support.simulated_workers import crowd
 from tests.support.wait import wait_until

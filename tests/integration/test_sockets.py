@@ -15,13 +15,21 @@ from typing import Any
 import pytest
 import zmq
 
-from stoker.core.messages import Accepted, Failed, GetStatus, Reconnect, RegisterWorker, Submitted, WorkerHeartbeat
-from stoker.core.states import Role
+from stoker.core.model.messages import (
+    Accepted,
+    Failed,
+    GetStatus,
+    Reconnect,
+    RegisterWorker,
+    Submitted,
+    WorkerHeartbeat,
+)
+from stoker.core.model.states import Role
 from stoker.errors import ConfigError, ProtocolError, UsageError
 from stoker.gateway.server import GatedServer
 from stoker.io import transport
-from stoker.io.auth import Keys
 from stoker.io.sockets import Closed, Garbage, Gone, Link, Opened, Received, Server
+from stoker.security.keys import Keys
 from stoker.wire import codec
 from tests.support.net import DEADLINE, Net, Peer, child
 

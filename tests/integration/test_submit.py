@@ -16,8 +16,8 @@ import pytest
 
 from stoker.client import Client
 from stoker.config import ClientConfig
-from stoker.core.snapshot import DriverView
-from stoker.core.states import DriverState
+from stoker.core.model.states import DriverState
+from stoker.core.model.views import DriverView
 from stoker.errors import NotFound
 from tests.support.cluster import Cluster, free_port
 from tests.support.wait import wait_until
@@ -182,8 +182,8 @@ def test_an_unreachable_master_is_named(shared: Cluster) -> None:
 
 
 def test_a_wrong_key_is_said_to_be_so(shared: Cluster, tmp_path: Path) -> None:
-    from stoker.core.states import Role
-    from stoker.io.auth import Keys
+    from stoker.core.model.states import Role
+    from stoker.security.keys import Keys
 
     stranger = Keys.open(tmp_path / "keys", create=(Role.CLIENT,))
     stranger.known_masters.write_bytes((shared.home / "conf" / "keys" / "known_masters").read_bytes())

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from stoker.core.access import AccessRole
-from stoker.core.snapshot import ClusterView
-from stoker.core.states import DriverState
-from stoker.io.tokens import TokenFile
+from stoker.core.model.states import DriverState
+from stoker.core.model.views import ClusterView
+from stoker.security.roles import AccessRole
+from stoker.security.tokens import TokenFile
 from stoker.web.access.policy import Access
 from stoker.web.api import events as events_module
 from stoker.web.api.events import differences
@@ -150,7 +150,7 @@ def is_listening() -> bool:
 def test_a_revoked_token_ends_its_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module.EventStream.__init__, "__kwdefaults__", {"look_every": 0.02})
     monkeypatch.setattr(events_module, "ALIVE_EVERY", 0.1)
-    monkeypatch.setattr("stoker.io.tokens._LOOK_EVERY", 0.0)
+    monkeypatch.setattr("stoker.security.tokens._LOOK_EVERY", 0.0)
     tokens = TokenFile(tmp_path / "keys")
     secret = tokens.create("ada", AccessRole.VIEWER)
     site = Site(Access(anonymous=AccessRole.NONE, tokens=tokens))

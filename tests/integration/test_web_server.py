@@ -128,8 +128,8 @@ def rss():
             return int(line.split()[1]) // 1024
 
 def make():
-    from stoker.core.snapshot import ClusterView
-    from stoker.core.states import MasterState
+    from stoker.core.model.views import ClusterView
+    from stoker.core.model.states import MasterState
     from stoker.web.master import make_app
     view = ClusterView(url="spark://h:7077", state=MasterState.ALIVE, epoch=1, version="0")
     from tests.support.web import Control

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.core.states import DriverState, ExecutorState
+from stoker.core.model.states import DriverState, ExecutorState
 from stoker.gateway.releases import RELEASES
 from stoker.gateway.replies import Replies, boolean
 from stoker.gateway.spark_rpc import Address

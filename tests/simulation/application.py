@@ -1,12 +1,11 @@
-"""An application's process: the real core in the shell of ``stoker.client.app``, and what its user does."""
+"""An application's process: the real core in the shell of ``stoker.client.application.app``, and what its user does."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-from stoker.core.application import ApplicationCore
-from stoker.core.application_events import (
+from stoker.core.application.events import (
     Answered,
     ApplicationEffect,
     Connect,
@@ -21,9 +20,10 @@ from stoker.core.application_events import (
     Send,
     Stopped,
 )
-from stoker.core.messages import KillExecutors, RequestExecutors
-from stoker.core.states import ApplicationState
-from stoker.core.values import ApplicationDescription
+from stoker.core.application.machine import ApplicationCore
+from stoker.core.model.messages import KillExecutors, RequestExecutors
+from stoker.core.model.states import ApplicationState
+from stoker.core.model.values import ApplicationDescription
 from stoker.wire import codec
 from tests.simulation.checks import Checks
 from tests.simulation.links import Links

@@ -1,6 +1,6 @@
 """The invariants. Everything the cluster does passes by here; what must not be raises ``Violation``.
 
-``books``        counters equal a recount, nothing over-committed, everybody in the right tables (core/invariants.py)
+``books``        counters equal a recount, nothing over-committed, everybody in the right tables (core/master/invariants.py)
 ``presence``     no connection that is reported gone is used
 ``fence``        only the highest epoch writes, and epochs grow
 ``obedience``    a worker does nothing for a lower epoch than it has seen
@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stoker.core.invariants import violations
-from stoker.core.messages import (
+from stoker.core.master.invariants import violations
+from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
     DriverUpdate,
@@ -33,16 +33,16 @@ from stoker.core.messages import (
     RegisterWorker,
     Submitted,
 )
-from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
-from stoker.core.states import DriverState
-from stoker.core.worker import WorkerCore
-from stoker.core.worker_jobs import Phase
+from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
+from stoker.core.model.states import DriverState
+from stoker.core.worker.jobs import Phase
+from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
 from tests.simulation.checks_order import check_order
 from tests.simulation.world import Violation, World
 
 if TYPE_CHECKING:
-    from stoker.core.effects import Effect
+    from stoker.core.master.effects import Effect
     from tests.simulation.application import Application
     from tests.simulation.client import Client
     from tests.simulation.keeper import Program

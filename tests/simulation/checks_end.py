@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from stoker.core.application import Phase
-from stoker.core.messages import WatchDriver
-from stoker.core.records import AppRecord, DriverRecord
-from stoker.core.states import ApplicationState, DriverState, WorkerState
-from stoker.core.worker_jobs import Phase as JobPhase
+from stoker.core.application.machine import Phase
+from stoker.core.model.messages import WatchDriver
+from stoker.core.model.records import AppRecord, DriverRecord
+from stoker.core.model.states import ApplicationState, DriverState, WorkerState
+from stoker.core.worker.jobs import Phase as JobPhase
 from stoker.recovery.records import decode_record
 from tests.simulation.master import Master
 from tests.simulation.scenario import Cluster

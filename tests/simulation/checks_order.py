@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from stoker.core.books import App, Worker
-from stoker.core.context import Context
-from stoker.core.effects import Effect, Send
-from stoker.core.executors import cores_left
-from stoker.core.messages import LaunchDriver, LaunchExecutor
-from stoker.core.states import MasterState
+from stoker.core.master.books import App, Worker
+from stoker.core.master.context import Context
+from stoker.core.master.effects import Effect, Send
+from stoker.core.master.executors import cores_left
+from stoker.core.model.messages import LaunchDriver, LaunchExecutor
+from stoker.core.model.states import MasterState
 
 Fail = Callable[[str, str], None]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stoker.core.messages import DriverUpdate, Failed, KillJob, Message, SubmitDriver, Submitted, WatchDriver
-from stoker.core.values import DriverDescription
+from stoker.core.model.messages import DriverUpdate, Failed, KillJob, Message, SubmitDriver, Submitted, WatchDriver
+from stoker.core.model.values import DriverDescription
 from stoker.wire import codec
 from tests.simulation.checks import Checks
 from tests.simulation.links import Links

@@ -1,4 +1,4 @@
-"""A worker's keeper: the real ``stoker.worker.keeper.Keeper`` on a simulated operating system, and the processes it keeps."""
+"""A worker's keeper: the real ``stoker.worker.keeper`` on a simulated operating system, and the processes it keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
-import stoker.worker.keeper
+import stoker.worker.keeper.keeper
 from tests.simulation.checks import Checks
 from tests.simulation.world import Host, Timer, World
 
@@ -141,7 +141,7 @@ class _Nobody:
 
 def _load() -> ModuleType:
     """A second copy of the module, whose world is simulated."""
-    spec = importlib.util.spec_from_file_location("simulated_keeper", stoker.worker.keeper.__file__)
+    spec = importlib.util.spec_from_file_location("simulated_keeper", stoker.worker.keeper.keeper.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

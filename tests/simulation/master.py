@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stoker.core import master as core
-from stoker.core.effects import Effect, Send, batch_of
-from stoker.core.messages import Failed, Message, RegisterApplication, RegisterWorker
-from stoker.core.policy import Policy
-from stoker.core.states import MasterState, Role
+from stoker.core.master import machine as core
+from stoker.core.master.effects import Effect, Send, batch_of
+from stoker.core.master.policy import Policy
+from stoker.core.model.messages import Failed, Message, RegisterApplication, RegisterWorker
+from stoker.core.model.states import MasterState, Role
 from stoker.io.sockets import Garbage, Gone, Received
 from stoker.leader.base import Candidate, Elected, Follow, Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.daemon import BATCH, WRITE_AGAIN

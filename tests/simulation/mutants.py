@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from stoker.core import applications, drivers, executor_reports, recovery, workers
-from stoker.core.books import Books
-from stoker.core.context import Context
-from stoker.core.effects import Batch, Effect, Persist, Send, batch_of
-from stoker.core.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
-from stoker.core.own_time import OwnTime
-from stoker.core.queue import DriverQueue
-from stoker.core.worker import WorkerCore
-from stoker.core.worker_registration import Registration
+from stoker.core.master import applications, drivers, executor_reports, recovery, workers
+from stoker.core.master.books import Books
+from stoker.core.master.clock import OwnTime
+from stoker.core.master.context import Context
+from stoker.core.master.effects import Batch, Effect, Persist, Send, batch_of
+from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
+from stoker.core.worker.machine import WorkerCore
+from stoker.core.worker.registration import Registration
 from tests.simulation import master
 from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.storage import Ensemble, FencedEngine
@@ -121,7 +121,7 @@ def reused_id() -> Iterator[None]:
     with (
         patch.object(Context, "save_counters", _nothing),
         patch.object(Books, "reserve_id", _nothing),
-        patch("stoker.core.books._stamp", lambda wall: "20270101000000"),
+        patch("stoker.core.master.books._stamp", lambda wall: "20270101000000"),
     ):
         yield
 

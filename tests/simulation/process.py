@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stoker.core.values import Now
+from stoker.core.model.values import Now
 from tests.simulation.network import Arrival, Connection, Network
 from tests.simulation.world import Host, Timer, World
 

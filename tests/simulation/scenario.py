@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stoker.core.policy import Policy
-from stoker.core.values import ApplicationDescription, Artifact, Command, DriverDescription
+from stoker.core.master.policy import Policy
+from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
 from tests.simulation.checks import SETTLE, Checks
 from tests.simulation.client import Client

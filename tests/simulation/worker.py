@@ -6,15 +6,15 @@ import random
 import time
 from typing import Any
 
-from stoker.core import worker_effects as effects
-from stoker.core.messages import Message
-from stoker.core.values import DrainMark, Exit, Now
-from stoker.core.worker import WorkerCore
-from stoker.core.worker_jobs import AnyJob, DriverJob
-from stoker.core.worker_registration import WorkerIdentity
+from stoker.core.model.messages import Message
+from stoker.core.model.values import DrainMark, Exit, Now
+from stoker.core.worker import effects
+from stoker.core.worker.jobs import AnyJob, DriverJob
+from stoker.core.worker.machine import WorkerCore
+from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
-from stoker.worker import notes
 from stoker.worker.daemon import PINGS_PER_SILENCE
+from stoker.worker.keeper import notes
 from tests.simulation.checks import Checks
 from tests.simulation.keeper import Machine, SimulatedKeeper
 from tests.simulation.links import Links

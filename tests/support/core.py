@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stoker.core.effects import Forget, Log, Persist, Send
-from stoker.core.invariants import violations
-from stoker.core.master import Gone, MasterCore, Received
-from stoker.core.messages import (
+from stoker.core.master.effects import Forget, Log, Persist, Send
+from stoker.core.master.invariants import violations
+from stoker.core.master.machine import Gone, MasterCore, Received
+from stoker.core.master.policy import Policy
+from stoker.core.model.messages import (
     ApplicationHeartbeat,
     DriverStateChanged,
     ExecutorStateChanged,
@@ -25,9 +26,8 @@ from stoker.core.messages import (
     SubmitDriver,
     WorkerHeartbeat,
 )
-from stoker.core.policy import Policy
-from stoker.core.states import DriverState, ExecutorState, Role
-from stoker.core.values import ApplicationDescription, Artifact, Command, DriverDescription, Exit, Now
+from stoker.core.model.states import DriverState, ExecutorState, Role
+from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription, Exit, Now
 from stoker.recovery.records import decode_record, encode_record
 from stoker.wire import codec
 
@@ -157,7 +157,7 @@ class Bench:
 
     def submit(self, peer: str = "c1", **more: Any) -> str:
         """Submit a driver; returns its id. Leaves nothing in the submitter's inbox but what comes after."""
-        from stoker.core.messages import Submitted
+        from stoker.core.model.messages import Submitted
 
         token = more.pop("token", f"t{self.core.ctx.books.counters.drivers}")
         watch = more.pop("watch", False)
@@ -167,7 +167,7 @@ class Bench:
         return answers[0].driver_id
 
     def application(self, peer: str = "c1", **more: Any) -> str:
-        from stoker.core.messages import RegisteredApplication
+        from stoker.core.model.messages import RegisteredApplication
 
         token = more.pop("token", f"a{self.core.ctx.books.counters.apps}")
         app_id = more.pop("app_id", "")

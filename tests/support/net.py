@@ -12,11 +12,11 @@ from typing import Any
 
 import zmq
 
-from stoker.core.messages import GetStatus, Message
-from stoker.core.states import Role
-from stoker.io.auth import Authorizer, Keys
+from stoker.core.model.messages import GetStatus, Message
+from stoker.core.model.states import Role
 from stoker.io.loop import Loop
 from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
+from stoker.security.keys import Authorizer, Keys
 from stoker.wire import codec
 
 DEADLINE = 20.0  # seconds: far more than anything here takes, so that a busy machine fails no test
@@ -120,9 +120,9 @@ CHILD = """
 import sys
 from pathlib import Path
 import zmq
-from stoker.core.messages import GetStatus
-from stoker.core.states import Role
-from stoker.io.auth import Keys
+from stoker.core.model.messages import GetStatus
+from stoker.core.model.states import Role
+from stoker.security.keys import Keys
 from stoker.io.sockets import Link, Opened
 from stoker.wire import codec
 

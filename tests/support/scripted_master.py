@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from stoker.core.messages import (
+from stoker.core.model.messages import (
     Accepted,
     ApplicationRemoved,
     ExecutorAdded,
@@ -20,11 +20,11 @@ from stoker.core.messages import (
     RegisteredApplication,
     UnregisterApplication,
 )
-from stoker.core.states import ApplicationState, ExecutorState, Role
-from stoker.core.values import Exit
-from stoker.io.auth import Authorizer, Keys
+from stoker.core.model.states import ApplicationState, ExecutorState, Role
+from stoker.core.model.values import Exit
 from stoker.io.loop import Loop
 from stoker.io.sockets import Gone, Received, Server
+from stoker.security.keys import Authorizer, Keys
 
 APP_ID = "app-20260101000000-0001"
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import zmq
 
-from stoker.core.messages import RegisteredWorker, RegisterWorker, RegisterWorkerFailed, ToWorker, WorkerHeartbeat
-from stoker.core.states import Role
-from stoker.io.auth import Keys
+from stoker.core.model.messages import RegisteredWorker, RegisterWorker, RegisterWorkerFailed, ToWorker, WorkerHeartbeat
+from stoker.core.model.states import Role
 from stoker.io.loop import Loop
 from stoker.io.sockets import Closed, Link, Opened
+from stoker.security.keys import Keys
 from stoker.wire import codec
 from tests.support.cluster import Cluster
 from tests.support.wait import wait_until

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from stoker.core.messages import LogData, ReadLog
-from stoker.core.snapshot import AppView, AttemptView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
-from stoker.core.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.values import DriverDescription, Exit
-from stoker.core.worker_snapshot import DriverPage, ExecutorPage, WorkerPage
+from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
+from stoker.core.model.values import DriverDescription, Exit
+from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
+from stoker.core.model.worker_views import DriverPage, ExecutorPage, WorkerPage
 from stoker.errors import NotFound, StokerError
 
 SUBMITTED = 1_400_000_000.25  # seconds

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from stoker.core.messages import BlobData, FetchBlob, GetStatus, Message, SubmitDriver
-from stoker.core.values import Artifact, DriverDescription, Exit
-from stoker.core.worker_jobs import DriverJob
+from stoker.core.model.messages import BlobData, FetchBlob, GetStatus, Message, SubmitDriver
+from stoker.core.model.values import Artifact, DriverDescription, Exit
+from stoker.core.worker.jobs import DriverJob
 from stoker.errors import ProtocolError
 from stoker.master.blobs import BlobStore
 from stoker.wire import codec
-from stoker.worker.cache import BlobCache
-from stoker.worker.prepare import Preparer
+from stoker.worker.jobs.cache import BlobCache
+from stoker.worker.jobs.prepare import Preparer
 
 
 @pytest.mark.parametrize("message", [GetStatus(request=2**70), GetStatus(request=1, id="\udcff")])

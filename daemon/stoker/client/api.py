@@ -19,15 +19,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 
-from stoker.client.follow import PolledExecutor, WatchedDriver, follow, stream_of
-from stoker.client.logs import Target, parse_target, read_all
-from stoker.client.session import TIMEOUT, Session
-from stoker.client.sources import FileBook
-from stoker.client.submission import Options, describe
-from stoker.client.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
-from stoker.client.upload import upload
+from stoker.client.logs.follow import PolledExecutor, WatchedDriver, follow, stream_of
+from stoker.client.logs.read import Target, parse_target, read_all
+from stoker.client.session.session import TIMEOUT, Session
+from stoker.client.submit.sources import FileBook
+from stoker.client.submit.submission import Options, describe
+from stoker.client.submit.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
+from stoker.client.submit.upload import upload
 from stoker.config import ClientConfig, client_config, parse_memory
-from stoker.core.messages import (
+from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
     ForgetWorkers,
@@ -42,11 +42,11 @@ from stoker.core.messages import (
     Submitted,
     Workers,
 )
-from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
-from stoker.core.states import Role
-from stoker.core.values import DriverDescription
+from stoker.core.model.states import Role
+from stoker.core.model.values import DriverDescription
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import InvariantBroken, Refused
-from stoker.io.auth import Keys
+from stoker.security.keys import Keys
 
 
 class Client:

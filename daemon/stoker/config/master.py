@@ -13,9 +13,9 @@ from stoker.config.common import first, is_loopback, keys_dir, listen_host, memo
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, anonymous_role, web_config
-from stoker.core.access import AccessRole
-from stoker.core.policy import Policy
+from stoker.core.master.policy import Policy
 from stoker.errors import ConfigError
+from stoker.security.roles import AccessRole
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stoker.config import types
-from stoker.core.access import ROLES
-from stoker.core.values import UNLIMITED
+from stoker.core.model.values import UNLIMITED
 from stoker.errors import UsageError
+from stoker.security.roles import ROLES
 
 
 @dataclass(frozen=True)

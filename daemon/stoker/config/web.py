@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config.sources import Settings
-from stoker.core.access import AccessRole
 from stoker.errors import ConfigError
+from stoker.security.roles import AccessRole
 
 
 @dataclass(frozen=True, kw_only=True)

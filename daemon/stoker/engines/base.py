@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from stoker.core.application_events import Executor
-from stoker.core.values import UNLIMITED, Command
+from stoker.core.application.events import Executor
+from stoker.core.model.values import UNLIMITED, Command
 
 
 @dataclass(frozen=True, kw_only=True)

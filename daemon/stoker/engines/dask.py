@@ -24,8 +24,8 @@ from distributed.diagnostics.plugin import UploadFile
 from distributed.security import Security
 from distributed.utils import silence_logging_cmgr
 
-from stoker.core.states import ExecutorState
-from stoker.core.values import UNLIMITED, Command
+from stoker.core.model.states import ExecutorState
+from stoker.core.model.values import UNLIMITED, Command
 from stoker.engines.base import Grants, Resources
 from stoker.engines.python import python_command
 from stoker.errors import Refused

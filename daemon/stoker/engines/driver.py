@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stoker.core.values import RELEASE_PROPERTY, DriverDescription
+from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.engines.launch import Launch
 from stoker.engines.spark import any_home, find_java, java_properties
 

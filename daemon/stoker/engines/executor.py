@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stoker.core.values import ApplicationDescription
+from stoker.core.model.values import ApplicationDescription
 from stoker.engines.launch import Launch, fill
 
 

@@ -22,7 +22,7 @@ from types import ModuleType
 import ray
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-from stoker.core.values import Command
+from stoker.core.model.values import Command
 from stoker.engines.base import Grants, Resources
 from stoker.engines.python import python_command
 from stoker.errors import ConfigError, Refused

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from stoker.core.values import ApplicationDescription, DriverDescription, SparkProgram
+from stoker.core.model.values import ApplicationDescription, DriverDescription, SparkProgram
 from stoker.engines.launch import Launch, fill
 from stoker.engines.spark_archive import Runtime, may_share, shared
 from stoker.errors import Refused

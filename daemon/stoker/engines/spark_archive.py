@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from stoker.core.values import ApplicationDescription
+from stoker.core.model.values import ApplicationDescription
 
 OLDEST_JAVA = 17
 HEAP_MIB = 512  # of the JVM that makes an archive; Spark starts with no less than 450

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol
 
-from stoker.core import messages as m
+from stoker.core.model import messages as m
 from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import Caller, Guard
 from stoker.gateway.sasl import AuthError

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stoker.core.messages import ApplicationHeartbeat, Message
-from stoker.core.values import ApplicationDescription
+from stoker.core.model.messages import ApplicationHeartbeat, Message
+from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.connection import SparkConnection
 from stoker.gateway.door import Doorkeeper, watch_for_loss
 from stoker.gateway.releases import UnknownRelease

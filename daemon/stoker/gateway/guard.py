@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from stoker.core.values import SparkAuth
+from stoker.core.model.values import SparkAuth
 from stoker.gateway import crypto
 from stoker.gateway.crypto import AuthMessage, Engine, Stream
 from stoker.gateway.sasl import Account, AuthError, DigestClient, DigestServer

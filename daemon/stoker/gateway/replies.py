@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.core.states import DriverState, ExecutorState
+from stoker.core.model.states import DriverState, ExecutorState
 from stoker.gateway.java_writer import ClassOf, ClassSpec, Constant, New, Writable, write
 from stoker.gateway.releases import Release
 from stoker.gateway.spark_rpc import Address

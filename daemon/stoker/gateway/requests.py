@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from stoker.core.values import (
+from stoker.core.model.values import (
     UNLIMITED,
     ApplicationDescription,
     Artifact,

@@ -14,9 +14,9 @@ import threading
 from collections import Counter, deque
 from typing import Any
 
-from stoker.core.messages import Message
-from stoker.core.states import Role
-from stoker.core.values import ApplicationDescription
+from stoker.core.model.messages import Message
+from stoker.core.model.states import Role
+from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.connection import PEER_PREFIX
 from stoker.gateway.door import listen
 from stoker.gateway.gateway import Gateway, Master

@@ -11,9 +11,9 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stoker.core import messages as m
-from stoker.core.states import DriverState, ExecutorState
-from stoker.core.values import ApplicationDescription, SparkAuth
+from stoker.core.model import messages as m
+from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.values import ApplicationDescription, SparkAuth
 from stoker.gateway import replies, requests
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, parse
 from stoker.gateway.releases import Release, UnknownRelease, by_name, message_name, recognise

@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar
 
 import zmq
 
-from stoker.core.messages import Message
-from stoker.core.states import Role
+from stoker.core.model.messages import Message
+from stoker.core.model.states import Role
 from stoker.errors import ProtocolError
 from stoker.io import transport
-from stoker.io.auth import Keys
+from stoker.security.keys import Keys
 from stoker.wire import codec
 
 NEVER_MS = 3_600_000  # links are single-use: libzmq must not reconnect by itself, only say that it would

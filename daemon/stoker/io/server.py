@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import zmq
 
-from stoker.core.messages import Failed, Message, ToMaster, roles_allowed
-from stoker.core.states import Role
-from stoker.core.values import ApplicationDescription
+from stoker.core.model.messages import Failed, Message, ToMaster, roles_allowed
+from stoker.core.model.states import Role
+from stoker.core.model.values import ApplicationDescription
 from stoker.errors import ProtocolError
 from stoker.io import transport
-from stoker.io.auth import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, Keys, parse_user_id
 from stoker.io.loop import Loop
 from stoker.io.presence import Presence
+from stoker.security.keys import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, Keys, parse_user_id
 from stoker.wire import codec
 
 MAX_CONNECTIONS = 65536

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import zmq
 
-from stoker.core.states import Role
+from stoker.core.model.states import Role
 from stoker.errors import ConfigError, UsageError
 from stoker.wire import codec
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from stoker.core.messages import (
+from stoker.core.model.messages import (
     BlobData,
     Failed,
     FetchBlob,
@@ -27,7 +27,7 @@ from stoker.core.messages import (
     UploadChunk,
     UploadStatus,
 )
-from stoker.core.values import SHA256, DriverDescription
+from stoker.core.model.values import SHA256, DriverDescription
 from stoker.io.disk import to_disk
 
 LOG = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Mapping
 
 from stoker.config import add_master_arguments, master_config
-from stoker.core.states import Role
-from stoker.io.auth import Keys
+from stoker.core.model.states import Role
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.master.lifecycle import Lifecycle
+from stoker.security.keys import Keys
 
 LOG = logging.getLogger("stoker.master")
 

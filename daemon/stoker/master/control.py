@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stoker.core.messages import LogData, ReadLog
-from stoker.core.snapshot import AppView, ClusterView, DriverView, Sample
-from stoker.core.values import DriverDescription
+from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.values import DriverDescription
+from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import Refused
 from stoker.master.daemon import MasterDaemon
 from stoker.master.dashboard import LeaderDashboard

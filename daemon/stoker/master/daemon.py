@@ -17,9 +17,9 @@ import msgspec
 
 import stoker
 from stoker.config import MasterConfig
-from stoker.core import master as core
-from stoker.core.effects import Effect, Invite, Send, batch_of
-from stoker.core.messages import (
+from stoker.core.master import machine as core
+from stoker.core.master.effects import Effect, Invite, Send, batch_of
+from stoker.core.model.messages import (
     FetchBlob,
     GetStatus,
     LogData,
@@ -31,9 +31,9 @@ from stoker.core.messages import (
     SubmitDriver,
     UploadChunk,
 )
-from stoker.core.snapshot import ClusterView
-from stoker.core.states import MasterState
-from stoker.core.values import Now
+from stoker.core.model.states import MasterState
+from stoker.core.model.values import Now
+from stoker.core.model.views import ClusterView
 from stoker.errors import ProtocolError
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server

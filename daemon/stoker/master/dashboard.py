@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from stoker.core.history import INTERVAL, History, take_sample
-from stoker.core.master import MasterCore, Received
-from stoker.core.messages import (
+from stoker.core.master.history import INTERVAL, History, take_sample
+from stoker.core.master.machine import MasterCore, Received
+from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
     Failed,
@@ -29,9 +29,9 @@ from stoker.core.messages import (
     Submitted,
     ToMaster,
 )
-from stoker.core.snapshot import AppView, ClusterView, DriverView, Sample
-from stoker.core.states import Role
-from stoker.core.values import DriverDescription, Now
+from stoker.core.model.states import Role
+from stoker.core.model.values import DriverDescription, Now
+from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import InvariantBroken, NotFound, Unreachable
 from stoker.io.ask import ask_in_loop
 from stoker.io.loop import Loop

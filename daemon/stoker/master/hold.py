@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stoker.core.messages import Failed, Message
+from stoker.core.model.messages import Failed, Message
 from stoker.io.sockets import Garbage, Gone, Received
 
 MOST_KEPT = 200_000  # events; the rest waits in the sockets, and workers repeat what is not acknowledged

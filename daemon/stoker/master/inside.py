@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
-from stoker.core.messages import Failed, Message
+from stoker.core.model.messages import Failed, Message
 from stoker.errors import NotAuthorized, NotFound, Refused
 from stoker.io.ask import ANSWER_WITHIN
 

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 
 from stoker.config import MasterConfig
-from stoker.io.auth import Authorizer, Keys
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
@@ -27,6 +26,7 @@ from stoker.master.interfaces import Interfaces
 from stoker.master.services import Services
 from stoker.master.standby import Standby
 from stoker.recovery.base import StorageFailed
+from stoker.security.keys import Authorizer, Keys
 
 LOG = logging.getLogger("stoker.master")
 STAND_AGAIN = 1.0  # seconds after the records could not be opened; other masters go first

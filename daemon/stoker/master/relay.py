@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stoker.core.master import Place
-from stoker.core.messages import LogData, Message, ReadLog
+from stoker.core.master.machine import Place
+from stoker.core.model.messages import LogData, Message, ReadLog
 
 MAX_PENDING = 10_000  # over all askers; a long poll occupies one
 MAX_WAIT = 60.0  # seconds a worker may hold a request

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable
 
 import stoker
-from stoker.core.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
-from stoker.core.snapshot import AppView, ClusterView, DriverView, Sample
-from stoker.core.states import MasterState
-from stoker.core.values import DriverDescription
+from stoker.core.model.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
+from stoker.core.model.states import MasterState
+from stoker.core.model.values import DriverDescription
+from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.loop import Loop
 from stoker.io.sockets import Gone, Received, Server

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from stoker.core.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
+from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
 from stoker.errors import ProtocolError
 from stoker.recovery.base import RecoveryEngine
 

@@ -23,14 +23,14 @@ from pathlib import Path
 import msgspec
 
 import stoker
-from stoker.client.session import Session
+from stoker.client.session.session import Session
 from stoker.config import ClientConfig, add_client_arguments, client_config
-from stoker.core.messages import Failed, Message, ToClient
-from stoker.core.states import Role
+from stoker.core.model.messages import Failed, Message, ToClient
+from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
-from stoker.io.auth import Authorizer, Keys
 from stoker.io.loop import Loop
 from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
+from stoker.security.keys import Authorizer, Keys
 from stoker.wire import codec
 
 BATCH = 1000  # messages taken at a time

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stoker.config import load_settings
-from stoker.core.states import Role
+from stoker.core.model.states import Role
 from stoker.errors import Refused, UsageError
-from stoker.io.auth import Keys
+from stoker.security.keys import Keys
 from stoker.via.forward import Forward
 from stoker.via.ssh import connected
 

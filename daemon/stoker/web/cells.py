@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from stoker.core.snapshot import WorkerView
-from stoker.core.values import Exit
+from stoker.core.model.values import Exit
+from stoker.core.model.views import WorkerView
 from stoker.web.show import show_duration, show_exit, show_iso, show_time
 
 

@@ -10,8 +10,8 @@ from flask import Flask, Response, redirect, request
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
-from stoker.core.access import AccessRole
 from stoker.errors import StokerError
+from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access, who

@@ -13,9 +13,9 @@ import msgspec
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, NotFound
 
-from stoker.core.access import AccessRole
 from stoker.errors import NotAuthorized, StokerError
 from stoker.errors import NotFound as NoSuchJob
+from stoker.security.roles import AccessRole
 from stoker.web.access.guard import guard, needs
 from stoker.web.access.login import add_login
 from stoker.web.access.policy import Access

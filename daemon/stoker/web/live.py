@@ -15,8 +15,8 @@ from functools import cached_property
 
 from flask import Response, request
 
-from stoker.core.snapshot import ClusterView, WorkerView
-from stoker.core.waiting import Waiting
+from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.views import ClusterView, WorkerView
 from stoker.web.spark_json import alive_workers, spark_state
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
 
-from stoker.core.messages import LogData, ReadLog, Stream
-from stoker.core.values import APP_ID, DRIVER_ID
+from stoker.core.model.messages import LogData, ReadLog, Stream
+from stoker.core.model.values import APP_ID, DRIVER_ID
 from stoker.web.common import whole_number
 
 WINDOW = 100 * 1024  # bytes shown by default, from the end

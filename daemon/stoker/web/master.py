@@ -8,10 +8,10 @@ from typing import Protocol
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 
-from stoker.core.access import AccessRole
-from stoker.core.messages import LogData, ReadLog
-from stoker.core.snapshot import ClusterView, Sample
-from stoker.core.states import MasterState
+from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.states import MasterState
+from stoker.core.model.views import ClusterView, Sample
+from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access
 from stoker.web.api.events import EventStream, add_events

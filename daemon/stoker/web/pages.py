@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
-from stoker.core.access import AccessRole
-from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
-from stoker.core.states import ApplicationState, DriverState
+from stoker.core.model.states import ApplicationState, DriverState
+from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
+from stoker.security.roles import AccessRole
 from stoker.web.access.policy import Access, who
 from stoker.web.common import as_json
 from stoker.web.csrf import Csrf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from stoker.core.values import Exit
+from stoker.core.model.values import Exit
 
 
 def show_mib(mib: int) -> str:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
-from stoker.core.states import DriverState, WorkerState
-from stoker.core.worker_snapshot import ExecutorPage, WorkerPage
+from stoker.core.model.states import DriverState, WorkerState
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+from stoker.core.model.worker_views import ExecutorPage, WorkerPage
 
 Json = dict[str, Any]
 

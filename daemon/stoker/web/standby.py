@@ -7,8 +7,8 @@ from collections.abc import Callable
 from flask import Flask, redirect, request
 from werkzeug.wrappers import Response
 
-from stoker.core.snapshot import ClusterView
-from stoker.core.states import MasterState
+from stoker.core.model.states import MasterState
+from stoker.core.model.views import ClusterView
 
 PAGES = frozenset({"/", "/app/", "/driver/", "/worker/", "/logPage/", "/history/"})
 

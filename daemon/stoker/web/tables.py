@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.core.snapshot import AppView, DriverView, WorkerView
+from stoker.core.model.views import AppView, DriverView, WorkerView
 from stoker.web.listing import Column, Table
 from stoker.web.spark_json import spark_state
 

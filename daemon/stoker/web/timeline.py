@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stoker.core.snapshot import AppView, DriverView
+from stoker.core.model.views import AppView, DriverView
 
 MOST = 40  # bars; the latest
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from flask import Flask, Response, render_template, request
 
-from stoker.core.access import AccessRole
-from stoker.core.worker_snapshot import WorkerPage
+from stoker.core.model.worker_views import WorkerPage
+from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access
 from stoker.web.common import as_json, new_app

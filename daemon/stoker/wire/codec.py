@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from stoker.core.messages import Message, ToClient, ToMaster, ToWorker
+from stoker.core.model.messages import Message, ToClient, ToMaster, ToWorker
 from stoker.errors import ProtocolError
 
 PROTOCOL = 1

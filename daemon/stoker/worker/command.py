@@ -14,13 +14,13 @@ from collections.abc import Mapping
 import stoker
 from stoker.config import WorkerConfig, add_worker_arguments, worker_config
 from stoker.config.common import is_own
-from stoker.core.states import Role
-from stoker.core.worker_registration import WorkerIdentity
+from stoker.core.model.states import Role
+from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
-from stoker.io.auth import Keys
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
 from stoker.io.transport import bracketed
+from stoker.security.keys import Keys
 from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
 from stoker.worker.slot import Slot

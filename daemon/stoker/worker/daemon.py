@@ -9,32 +9,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from stoker.config import WorkerConfig
-from stoker.core import worker_effects as effects
-from stoker.core.messages import BlobData, LogData, Message, ReadLog, ToWorker
-from stoker.core.states import Role
-from stoker.core.values import Exit, Now
-from stoker.core.worker import WorkerCore
-from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase, executor_job_key
-from stoker.core.worker_registration import WorkerIdentity
-from stoker.core.worker_snapshot import WorkerPage
+from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWorker
+from stoker.core.model.states import Role
+from stoker.core.model.values import Exit, Now
+from stoker.core.model.worker_views import WorkerPage
+from stoker.core.worker import effects
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase, executor_job_key
+from stoker.core.worker.machine import WorkerCore
+from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import StokerError
 from stoker.io.ask import ask_in_loop
-from stoker.io.auth import Keys
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Closed, Link, Opened
+from stoker.security.keys import Keys
 from stoker.wire import codec
-from stoker.worker import notes
-from stoker.worker.cache import BlobCache
-from stoker.worker.class_data import PREFIX as CLASS_DATA
-from stoker.worker.class_data import ClassData
-from stoker.worker.housekeeping import Housekeeping
-from stoker.worker.keeper_link import KeeperLink
-from stoker.worker.launching import Launcher
-from stoker.worker.logs import LogReader
-from stoker.worker.prepare import Preparer
-from stoker.worker.python_views import PythonViews
+from stoker.worker.jobs.cache import BlobCache
+from stoker.worker.jobs.housekeeping import Housekeeping
+from stoker.worker.jobs.launch import Launcher
+from stoker.worker.jobs.logs import LogReader
+from stoker.worker.jobs.prepare import Preparer
+from stoker.worker.keeper import notes
+from stoker.worker.keeper.link import KeeperLink
 from stoker.worker.slot import Slot
+from stoker.worker.spark.class_data import PREFIX as CLASS_DATA
+from stoker.worker.spark.class_data import ClassData
+from stoker.worker.spark.python_views import PythonViews
 from stoker.worker.view import WorkerView
 
 LOG = logging.getLogger("stoker.worker")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from stoker.core.values import DrainMark
+from stoker.core.model.values import DrainMark
 from stoker.errors import ConfigError
 
 LOG = logging.getLogger("stoker.worker")

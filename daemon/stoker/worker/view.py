@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from stoker.core.worker import WorkerCore
-from stoker.core.worker_jobs import AnyJob, DriverJob, ExecutorJob, Phase
-from stoker.core.worker_snapshot import DriverPage, ExecutorPage, WorkerPage
+from stoker.core.model.worker_views import DriverPage, ExecutorPage, WorkerPage
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase
+from stoker.core.worker.machine import WorkerCore
 
 FINISHED_SHOWN = 1000  # spark.worker.ui.retainedExecutors and retainedDrivers
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from stoker.client.api import Client
-from stoker.client.terminal import configured, say
-from stoker.client.workers import add_worker_names, address, show_workers
+from stoker.client.commands.common import configured, say
+from stoker.client.commands.workers import add_worker_names, address, show_workers
 from stoker.config import parse_duration
-from stoker.core.snapshot import ClusterView, WorkerView
-from stoker.core.states import Role
+from stoker.core.model.states import Role
+from stoker.core.model.views import ClusterView, WorkerView
 from stoker.errors import NotFound, UsageError
 
 LOOK_AGAIN = 0.25  # seconds between two questions about a worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from stoker.client.workers import add_worker_names, change_workers
+from stoker.client.commands.workers import add_worker_names, change_workers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

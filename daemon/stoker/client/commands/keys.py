@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from stoker.config.common import keys_dir
 from stoker.config.sources import load_settings
-from stoker.core.states import Role
+from stoker.core.model.states import Role
 from stoker.errors import UsageError
-from stoker.io.auth import Keys, host_name
+from stoker.security.keys import Keys, host_name
 
 _EPILOG = """\
 Private keys never leave the machine. The lines that `show` prints go into the file `authorized` in the keys folder of each

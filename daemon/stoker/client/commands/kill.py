@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 
 from stoker.client.api import Client
-from stoker.client.follow import WatchedDriver
-from stoker.client.terminal import add_connection_arguments, configured, connected, say
-from stoker.core.messages import Accepted, Failed, GetStatus, KillJob, Message, Status
-from stoker.core.states import Role
-from stoker.core.values import APP_ID, DRIVER_ID
+from stoker.client.commands.common import add_connection_arguments, configured, connected, say
+from stoker.client.logs.follow import WatchedDriver
+from stoker.core.model.messages import Accepted, Failed, GetStatus, KillJob, Message, Status
+from stoker.core.model.states import Role
+from stoker.core.model.values import APP_ID, DRIVER_ID
 from stoker.errors import UsageError
 
 WAIT = 15.0  # seconds; a program has 10 between TERM and KILL

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from stoker.client.app import Application
-from stoker.client.run import Run, run_application
-from stoker.client.run_logs import Output
+from stoker.client.application.app import Application
+from stoker.client.application.run import Run, run_application
+from stoker.client.logs.output import Output
 from stoker.config import ClientConfig, add_client_arguments, client_config, parse_memory
-from stoker.core.application import REGISTRATION_TIMEOUT
-from stoker.core.values import ApplicationDescription, Command
+from stoker.core.application.machine import REGISTRATION_TIMEOUT
+from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import UsageError
-from stoker.io.auth import Keys
+from stoker.security.keys import Keys
 
 _EPILOG = """\
 Without --total-executor-cores the application takes what the first grant gives it (all free cores, unless

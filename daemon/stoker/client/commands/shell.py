@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import stoker
-from stoker.client.connect import App, connect
-from stoker.client.terminal import configured, say, whole
+from stoker.client.application.connect import App, connect
+from stoker.client.commands.common import configured, say, whole
 from stoker.config import add_client_arguments
 from stoker.errors import Refused
 

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from stoker.client.terminal import add_connection_arguments, configured, connected
-from stoker.core.snapshot import AppView, DriverView, WorkerView
-from stoker.core.states import ApplicationState, DriverState
+from stoker.client.commands.common import add_connection_arguments, configured, connected
+from stoker.core.model.states import ApplicationState, DriverState
+from stoker.core.model.views import AppView, DriverView, WorkerView
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +26,12 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         waits = view.state in (DriverState.SUBMITTED, ApplicationState.WAITING)
         cluster = client.cluster() if waits and not args.json else None
     if args.json:
-        from stoker.client.as_json import as_json  # noqa: PLC0415 - one of two ways
+        from stoker.client.show.as_json import as_json  # noqa: PLC0415 - one of two ways
 
         print(as_json(view))
     else:
-        from stoker.client import render, render_job  # noqa: PLC0415 - one of two ways
+        from stoker.client.show import cluster as render  # noqa: PLC0415 - one of two ways
+        from stoker.client.show import job as render_job  # noqa: PLC0415
 
         if isinstance(view, DriverView):
             print(render_job.driver(view, cluster))

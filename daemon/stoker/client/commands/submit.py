@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from stoker.client.submission import Options, describe, parse_environment
-from stoker.client.terminal import (
+from stoker.client.commands.common import (
     add_connection_arguments,
     comma_list,
     configured,
@@ -17,6 +16,7 @@ from stoker.client.terminal import (
     say,
     whole,
 )
+from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.config import ClientConfig
 from stoker.errors import UsageError
 
@@ -79,13 +79,13 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = configured(args, environ)
     options = _options(args, words, config)
     if args.deploy_mode == "client":
-        from stoker.client.here import run_here  # noqa: PLC0415 - the rarer way
+        from stoker.client.submit.here import run_here  # noqa: PLC0415 - the rarer way
 
         return run_here(options, config, environ)
     with connected(args, config) as client:
         driver = describe(options, config, client.book)
         if args.wait:
-            from stoker.client.waiting import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
+            from stoker.client.submit.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
 
             return submit_and_wait(client, driver, kill_on_interrupt=args.kill_on_interrupt)
         print(client.submit(driver))

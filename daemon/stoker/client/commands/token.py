@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
-from stoker.client import table
-from stoker.client.terminal import say
+from stoker.client.commands.common import say
+from stoker.client.show import table
 from stoker.config import load_settings, parse_duration
 from stoker.config.common import keys_dir
-from stoker.core.access import ROLES, AccessRole
 from stoker.errors import UsageError
-from stoker.io.tokens import Token, TokenFile
+from stoker.security.roles import ROLES, AccessRole
+from stoker.security.tokens import Token, TokenFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,8 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
-from stoker.core.access import AccessRole, Identity
-from stoker.io.tokens import Token
+from stoker.security.roles import AccessRole, Identity
+from stoker.security.tokens import Token
 from stoker.web.access.audit import audit
 from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loopback
 

@@ -8,7 +8,7 @@ from flask import Flask, Response, make_response, redirect, render_template, req
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from stoker.core.access import AccessRole
+from stoker.security.roles import AccessRole
 from stoker.web.access.audit import LOG, audit
 from stoker.web.access.guard import check_secret, needs, session_cookie
 from stoker.web.access.policy import Access, who

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from flask import g, request
 
-from stoker.core.access import AccessRole, Identity
-from stoker.io.tokens import TokenFile
+from stoker.security.roles import AccessRole, Identity
+from stoker.security.tokens import TokenFile
 from stoker.web.access.sessions import Sessions
 from stoker.web.access.throttle import Throttle
 

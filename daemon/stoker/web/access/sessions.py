@@ -8,7 +8,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from stoker.io.tokens import Token
+from stoker.security.tokens import Token
 
 MOST = 1000  # sessions; the one that was used longest ago makes room
 

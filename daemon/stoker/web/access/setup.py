@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stoker.config.web import WebConfig
-from stoker.core.access import AccessRole
-from stoker.io.tokens import TokenFile
+from stoker.security.roles import AccessRole
+from stoker.security.tokens import TokenFile
 from stoker.web.access.policy import Access
 
 

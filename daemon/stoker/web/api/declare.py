@@ -13,9 +13,9 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 import stoker
-from stoker.core.access import AccessRole
-from stoker.core.plain import complete
-from stoker.core.values import Value
+from stoker.core.model.plain import complete
+from stoker.core.model.values import Value
+from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
 from stoker.web.api.model import Problem
 from stoker.web.common import as_json

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from flask import Flask, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
-from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import StokerError
 from stoker.web.api.declare import BASE
 

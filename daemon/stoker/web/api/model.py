@@ -1,13 +1,13 @@
-"""What ``/api/v1`` answers besides the views of ``core.snapshot``. Memory in MiB, times in seconds since the Unix epoch."""
+"""What ``/api/v1`` answers besides ``core.model.views``. Memory in MiB, times in seconds since the Unix epoch."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
-from stoker.core.snapshot import AppView, ClusterView, DriverView, ExecutorView, WorkerView
-from stoker.core.states import MasterState
-from stoker.core.values import Value
+from stoker.core.model.states import MasterState
+from stoker.core.model.values import Value
+from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 from stoker.web.spark_json import alive_workers
 
 

@@ -8,11 +8,11 @@ from typing import Any, Protocol, TypeVar
 from flask import Flask, Response
 from werkzeug.exceptions import Forbidden, NotFound
 
-from stoker.core.access import AccessRole
-from stoker.core.snapshot import AppView, ClusterView, DriverView, WorkerView
-from stoker.core.states import ApplicationState, DriverState, WorkerState
-from stoker.core.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
+from stoker.core.model.states import ApplicationState, DriverState, WorkerState
+from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import StokerError
+from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.policy import Access, who
 from stoker.web.api import model

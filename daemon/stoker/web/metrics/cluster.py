@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 
-from stoker.core.snapshot import AppView, ClusterView, WorkerView
-from stoker.core.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.core.model.views import AppView, ClusterView, WorkerView
 from stoker.web.spark_json import alive_workers
 
 MIB = 1024 * 1024

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 
-from stoker.core.snapshot import ClusterView
-from stoker.core.worker_snapshot import WorkerPage
+from stoker.core.model.views import ClusterView
+from stoker.core.model.worker_views import WorkerPage
 from stoker.web.common import as_json
 from stoker.web.metrics import cluster, spark_names
 from stoker.web.metrics.worker import worker_metrics

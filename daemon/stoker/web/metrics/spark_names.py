@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from stoker.core.snapshot import ClusterView
-from stoker.core.states import ApplicationState
-from stoker.core.worker_snapshot import WorkerPage
+from stoker.core.model.states import ApplicationState
+from stoker.core.model.views import ClusterView
+from stoker.core.model.worker_views import WorkerPage
 from stoker.web.spark_json import alive_workers
 
 

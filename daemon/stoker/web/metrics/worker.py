@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 import stoker
-from stoker.core.states import DriverState, ExecutorState
-from stoker.core.worker_snapshot import WorkerPage
+from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.worker_views import WorkerPage
 from stoker.web.metrics.cluster import MIB, by_label, gauge
 
 

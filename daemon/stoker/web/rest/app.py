@@ -9,11 +9,11 @@ from typing import Protocol
 from flask import Flask, Response, request
 from werkzeug.exceptions import Forbidden, HTTPException
 
-from stoker.core.access import AccessRole
-from stoker.core.snapshot import AppView, ClusterView, DriverView
-from stoker.core.states import DriverState, MasterState
-from stoker.core.values import DriverDescription
+from stoker.core.model.states import DriverState, MasterState
+from stoker.core.model.values import DriverDescription
+from stoker.core.model.views import AppView, ClusterView, DriverView
 from stoker.errors import NotAuthorized, NotFound, StokerError
+from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.guard import guard, needs
 from stoker.web.access.policy import Access, who

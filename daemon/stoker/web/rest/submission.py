@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from stoker.config.types import parse_bool, parse_integer, parse_memory
-from stoker.core.values import RELEASE_PROPERTY, REMOTE_SCHEMES, Artifact, DriverDescription, DriverKind
+from stoker.core.model.values import RELEASE_PROPERTY, REMOTE_SCHEMES, Artifact, DriverDescription, DriverKind
 from stoker.errors import UsageError
 from stoker.web.rest.protocol import CreateSubmission, MalformedRequest
 

@@ -1,0 +1,349 @@
+"""An application of the cluster from Python: registered with the master, granted executors, kept alive by a thread.
+
+    keys = Keys.open(keys_dir, create=None)
+    command = Command(argv=("my-worker", "--id", "{{EXECUTOR_ID}}"))
+    etl = ApplicationDescription(name="etl", command=command, max_cores=8)
+    with Application("spark://h:7077", etl, keys=keys) as app:
+        app.wait_for_executors(2, timeout=60)
+
+The connection lives in one background thread, because the application must be heard while its own code computes. When
+the process dies, by whatever cause, the closed connection frees its executors at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from types import TracebackType
+
+from stoker.client.application.links import AppLinks
+from stoker.config import parse_master_url
+from stoker.core.application.events import (
+    Answered,
+    ApplicationEffect,
+    ApplicationEvent,
+    Connect,
+    Disconnect,
+    Executor,
+    GaveUp,
+    Note,
+    Registered,
+    Removed,
+    Send,
+    Stopped,
+)
+from stoker.core.application.machine import REGISTRATION_TIMEOUT, STOP_TIMEOUT, ApplicationCore, Phase
+from stoker.core.model.messages import Failed, KillExecutors, Message, RequestExecutors
+from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.values import ApplicationDescription
+from stoker.core.peer.masters import NEVER
+from stoker.errors import InvariantBroken, NotAuthorized, Refused, StokerError, Unreachable
+from stoker.io.loop import Loop
+from stoker.security.keys import Keys
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN = 30.0  # seconds a question may take; it outlives a fail-over
+
+_ERRORS: dict[str, type[StokerError]] = {
+    "unreachable": Unreachable,
+    "not-authorized": NotAuthorized,
+    "refused": Refused,
+}
+
+
+class Application:
+    """One application. All methods may be called from any thread; ``on_event`` is called in the background one and
+    must not block.
+
+    ``masters`` is a ``spark://`` URL or HOST:PORT addresses, ``keys`` this machine's (None: without authentication),
+    ``registration_timeout`` (seconds) how long all masters may be unresponsive at the start.
+    """
+
+    def __init__(
+        self,
+        masters: str | Sequence[str],
+        description: ApplicationDescription,
+        *,
+        keys: Keys | None,
+        on_event: Callable[[ApplicationEvent], None] | None = None,
+        registration_timeout: float = REGISTRATION_TIMEOUT,
+    ) -> None:
+        self._masters = _addresses(masters)
+        self._description = description
+        self._keys = keys
+        self._registration_timeout = registration_timeout
+        self._listeners: list[Callable[[ApplicationEvent], None]] = [on_event] if on_event else []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        # Written by the background thread under the condition, read by everybody:
+        self._app_id = self._master_url = ""
+        self._executors: tuple[Executor, ...] = ()
+        self._removed: Removed | None = None
+        self._error: StokerError | None = None
+        self._over = False
+        self._complaints = ""
+        self._answers: dict[int, Callable[[Message], None]] = {}
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def start(self, *, wait: bool = True) -> None:
+        """Register. With ``wait``, returns when that is done, and raises Unreachable, NotAuthorized or Refused."""
+        if self._thread is not None:
+            raise RuntimeError("an application can be started once")
+        self._loop = Loop()
+        self._links = AppLinks(self._loop, keys=self._keys, name=self._description.user or "app")
+        self._core = ApplicationCore(
+            app=self._description,
+            masters=self._masters,
+            token=secrets.token_hex(16),
+            rng=random.Random(),  # noqa: S311 - spreads reconnections, guards nothing
+            now=time.monotonic(),
+            registration_timeout=self._registration_timeout,
+        )
+        self._thread = threading.Thread(target=self._run, name="stoker-application", daemon=True)
+        self._thread.start()
+        if wait:
+            self._wait(lambda: bool(self._app_id), None, "it to be registered")
+
+    def stop(self, state: ApplicationState = ApplicationState.FINISHED, reason: str = "") -> None:
+        """Unregister and close. Takes at most a few seconds, whatever the master does; a second call does nothing."""
+        thread = self._thread
+        if thread is None:
+            return
+        self._in_loop(lambda: self._core.stop(state, reason, time.monotonic()))
+        if thread is not threading.current_thread():
+            thread.join(STOP_TIMEOUT + 5.0)
+
+    def __enter__(self) -> Application:
+        if self._thread is None:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        elif issubclass(kind, KeyboardInterrupt):
+            self.stop(ApplicationState.KILLED, "interrupted")
+        else:
+            self.stop(ApplicationState.FAILED, f"{kind.__name__} in its program")
+
+    # --- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def app_id(self) -> str:
+        """Empty until it is registered."""
+        return self._app_id
+
+    @property
+    def master_url(self) -> str:
+        """Of the leading master, as it calls itself."""
+        return self._master_url
+
+    @property
+    def executors(self) -> tuple[Executor, ...]:
+        """All live ones and the latest finished ones, by id."""
+        return self._executors
+
+    @property
+    def removed(self) -> Removed | None:
+        """How the master ended this application, if it did."""
+        return self._removed
+
+    @property
+    def error(self) -> StokerError | None:
+        """Why it could not be registered, or broke."""
+        return self._error
+
+    @property
+    def complaints(self) -> str:
+        """Before it is registered: each master and why it is of no use so far."""
+        return self._complaints
+
+    def events(self) -> Iterator[ApplicationEvent]:
+        """What happens from now on; ends after ``GaveUp`` or ``Stopped``."""
+        incoming: queue.SimpleQueue[ApplicationEvent] = queue.SimpleQueue()
+        with self._changed:
+            self._listeners.append(incoming.put)
+        return _until_over(incoming)
+
+    def wait_for_executors(self, count: int, timeout: float | None = None) -> tuple[Executor, ...]:
+        """Wait until ``count`` executors run; returns them. ``timeout`` in seconds.
+
+        Raises Unreachable when they do not come in time, Refused when the application is ended meanwhile.
+        """
+
+        def enough() -> bool:
+            return not self._is_over() and len(self._running()) >= count
+
+        self._wait(enough, timeout, f"{count} running executors")
+        return self._running()
+
+    def _running(self) -> tuple[Executor, ...]:
+        return tuple(executor for executor in self._executors if executor.state is ExecutorState.RUNNING)
+
+    def _wait(self, condition: Callable[[], bool], timeout: float | None, what: str) -> None:
+        with self._changed:
+            done = self._changed.wait_for(lambda: condition() or self._is_over(), timeout)
+            if condition():
+                return
+            if self._error is not None:
+                raise self._error
+            if self._removed is not None:
+                raise Refused(f"{self._app_id} is {self._removed.state.value}: {self._removed.reason or 'over'}")
+            if self._over:
+                raise Refused(f"{self._app_id or 'the application'} was stopped while waiting for {what}")
+        if not done:
+            raise Unreachable(f"{self._app_id}: waited {timeout:g} s for {what}, {len(self._running())} executors run")
+
+    def _is_over(self) -> bool:
+        return self._over or self._removed is not None or self._error is not None
+
+    # --- questions to the master -------------------------------------------------------------------------------------
+
+    def request_executors(self, limit: int) -> None:
+        """Set how many executors are wanted in all (dynamic allocation, spec 10.4). Lowering it kills nothing."""
+        self.call(RequestExecutors(request=0, app_id=self._app_id, executor_limit=limit))
+
+    def kill_executors(self, executor_ids: Iterable[int]) -> None:
+        """Order the kill; they are replaced unless ``request_executors`` lowered the limit first."""
+        self.call(KillExecutors(request=0, app_id=self._app_id, executor_ids=tuple(executor_ids)))
+
+    def call(self, question: Message, timeout: float = ANSWER_WITHIN) -> Message:
+        """Ask the leading master, over a fail-over if need be. Its ``request`` number is filled in.
+
+        Raises Refused with the master's reason, Unreachable without an answer in ``timeout`` seconds.
+        """
+        answer: Future[Message] = Future()
+        forget = self.ask(question, answer.set_result)
+        try:
+            message = answer.result(timeout)
+        except FutureTimeout:
+            forget()
+            raise Unreachable(f"no answer of the master to {type(question).__name__} in {timeout:g} s") from None
+        if isinstance(message, Failed):
+            raise (NotAuthorized if message.code == "not-authorized" else Refused)(message.reason)
+        return message
+
+    def ask(self, question: Message, then: Callable[[Message], None]) -> Callable[[], None]:
+        """Ask without waiting: ``then`` gets the answer, in the background thread. Returns how to lose interest."""
+        if self._thread is None or self._over:
+            raise Refused("the application is not running")
+        numbers: list[int] = []
+
+        def begin() -> None:
+            number = self._core.call(question, time.monotonic())
+            numbers.append(number)
+            self._answers[number] = then
+
+        def forget() -> None:
+            for number in numbers:
+                self._core.forget(number)
+                self._answers.pop(number, None)
+
+        self._in_loop(begin)
+        return lambda: self._in_loop(forget)
+
+    # --- the background thread ---------------------------------------------------------------------------------------
+
+    def _in_loop(self, fn: Callable[[], None]) -> None:
+        # A closed loop takes no calls: the application is over, and nothing is left to be done.
+        with self._changed:
+            if not self._over:
+                self._loop.call_soon_threadsafe(fn)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run(self._round)
+        except Exception as error:
+            log.debug("the application's connection failed", exc_info=True)
+            with self._changed:
+                self._error = InvariantBroken(f"internal error in the application's connection: {error!r}")
+            self._tell(Stopped())
+        finally:
+            self._end()
+            self._links.close()
+            self._loop.close()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._over = True
+            answers, self._answers = list(self._answers.items()), {}
+            self._changed.notify_all()
+        for number, then in answers:
+            then(Failed(request=number, reason="the application is over"))
+
+    def _round(self) -> float | None:
+        now = time.monotonic()
+        for event in self._links.drain():
+            self._core.handle(event, now)
+        self._core.tick(now)
+        while effects := self._core.take_effects():
+            self._publish()
+            for effect in effects:
+                self._perform(effect)
+        if self._core.phase is Phase.OVER:
+            self._loop.stop()
+        deadline = now if self._links.has_news else self._core.next_deadline()
+        return None if deadline == NEVER else deadline
+
+    def _perform(self, effect: ApplicationEffect) -> None:
+        if isinstance(effect, Send):
+            self._links.send(effect.address, effect.message)
+        elif isinstance(effect, Connect):
+            self._links.connect(effect.address)
+        elif isinstance(effect, Disconnect):
+            self._links.disconnect(effect.address)
+        elif isinstance(effect, Answered):
+            then = self._answers.pop(effect.request, None)
+            if then is not None:
+                then(effect.message)
+        elif isinstance(effect, Note):
+            log.info("%s", effect.text)
+        else:
+            self._tell(effect)
+
+    def _publish(self) -> None:
+        """Before anybody is told: who asks because of an event must find its result."""
+        with self._changed:
+            self._executors = self._core.executors.all()
+            self._complaints = self._core.why_not_registered
+
+    def _tell(self, event: ApplicationEvent) -> None:
+        with self._changed:
+            if isinstance(event, Registered):
+                self._app_id, self._master_url = event.app_id, event.master_url
+            elif isinstance(event, Removed):
+                self._app_id, self._removed = self._core.app_id, event
+            elif isinstance(event, GaveUp):
+                self._error = _ERRORS[event.kind](event.reason)
+            self._changed.notify_all()
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener of the application failed")
+
+
+def _addresses(masters: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(masters, str):
+        return tuple(masters)
+    return parse_master_url(masters)
+
+
+def _until_over(incoming: queue.SimpleQueue[ApplicationEvent]) -> Iterator[ApplicationEvent]:
+    while True:
+        event = incoming.get()
+        yield event
+        if isinstance(event, (GaveUp, Stopped)):
+            return

@@ -1,0 +1,228 @@
+"""``stoker.connect``: an application of the cluster whose executors are the workers of Dask or Ray.
+
+    with stoker.connect("spark://h:7077", name="etl", conf={"spark.cores.max": 8}) as app:
+        client = app.dask()           # a dask.distributed.Client
+        pool = app.pool()             # the same as a concurrent.futures.Executor
+
+The engine's own scheduler runs beside the driver, and is over with it. When the driver ends, by whatever cause, so do the
+executors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import getpass
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from stoker.client.api import Client
+from stoker.client.application.app import Application
+from stoker.client.application.engine_watch import EngineWatch
+from stoker.client.application.resources import resources_of, with_submitted
+from stoker.client.commands.common import say
+from stoker.config import ClientConfig, client_config
+from stoker.core.application.events import Executor
+from stoker.core.model.states import ApplicationState
+from stoker.core.model.values import ApplicationDescription
+from stoker.engines.base import Engine, Resources
+from stoker.errors import Refused, UsageError
+from stoker.security.keys import Keys
+
+if TYPE_CHECKING:
+    import distributed
+
+    from stoker.engines.dask import DaskEngine
+    from stoker.engines.pool import Pool
+
+E = TypeVar("E", bound=Engine)
+
+VERIFY_TIMEOUT = 20.0  # seconds without a leading master until connecting is given up (spec 9.4)
+
+
+def connect(master: str | None = None, *, name: str = "", conf: Mapping[str, object] | None = None) -> App:
+    """An application, registered as soon as an engine is chosen. ``master`` is a ``spark://`` URL (None: what MASTER,
+    spark-env or the client profile name), ``conf`` are ``spark.*`` properties, stronger than spark-defaults.conf.
+
+    Raises UsageError and ConfigError for what is malformed, Unreachable without a master, NotAuthorized without a key.
+    """
+    properties = with_submitted(conf or {}, os.environ)
+    words = [f"{key}={value}" for key, value in properties.items()]
+    config = client_config(argparse.Namespace(master=master, conf=words), os.environ)
+    for warning in config.warnings:
+        say(f"warning: {warning}")
+    with Client(config=config, timeout=VERIFY_TIMEOUT, notice=say) as client:
+        url = client.cluster().url
+    resources = resources_of(config, os.environ, master_url=url)
+    return App(config, resources, name=name or config.properties.get("spark.app.name") or _program())
+
+
+class App:
+    """What ``connect`` returns: one application with one engine. All methods may be called from any thread."""
+
+    def __init__(self, config: ClientConfig, resources: Resources, *, name: str) -> None:
+        self.name = name
+        self.master = config.url
+        self._config = config
+        self._resources = resources
+        self._starting = threading.Lock()
+        self._ending = threading.Lock()
+        self._engine: Engine | None = None
+        self._application: Application | None = None
+        self._is_closed = False
+
+    # --- engines -----------------------------------------------------------------------------------------------------
+
+    def dask(self, *, dashboard: str | None = None, timeout: float | None = None) -> distributed.Client:
+        """A ``dask.distributed.Client`` whose workers are this application's executors, once the first is there; later
+        calls return the same one. ``timeout`` in seconds (None: as long as it takes).
+
+        ``dashboard`` is ``HOST:PORT`` for Dask's own pages, which anybody who reaches that can read.
+
+        Raises Refused, saying what to do, when Dask is missing here or on all workers or when another engine was chosen,
+        Unreachable when no worker comes in time.
+        """
+        return self._dask(dashboard, timeout).client
+
+    def pool(self, *, progress: bool | None = None, timeout: float | None = None) -> Pool:
+        """The executors as a ``concurrent.futures.Executor``, by Dask. ``progress``: a bar for ``map`` on stderr (None: if
+        that is a terminal). Raises as ``dask``."""
+        client = self._dask(None, timeout).client
+        from stoker.engines.pool import Pool  # noqa: PLC0415 - needs Dask
+
+        return Pool(client, progress=progress)
+
+    def ray(self, *, timeout: float | None = None) -> ModuleType:
+        """The module ``ray``, connected to a Ray whose head is beside this process and whose nodes are this application's
+        executors, once the first is there. ``timeout`` in seconds (None: as long as it takes).
+
+        Raises as ``dask``, and ConfigError for what Ray cannot do.
+        """
+        try:
+            from stoker.engines.ray import RayEngine  # noqa: PLC0415 - large, and an extra
+        except ImportError as error:
+            raise Refused(f"Ray cannot be imported here ({error.name}): pip install 'stoker[ray]'") from None
+        with self._starting:
+            if self._engine is None and not self._is_closed:
+                self._start(lambda watch: RayEngine(self._resources, on_worker=watch.on_worker), timeout)
+            return self._chosen(RayEngine).ray
+
+    def _dask(self, dashboard: str | None, timeout: float | None) -> DaskEngine:
+        try:
+            from stoker.engines.dask import DaskEngine  # noqa: PLC0415 - large, and an extra
+        except ImportError as error:
+            raise Refused(f"Dask cannot be imported here ({error.name}): pip install 'stoker[dask]'") from None
+        with self._starting:
+            if self._engine is None and not self._is_closed:
+                self._start(
+                    lambda watch: DaskEngine(self._resources, on_worker=watch.on_worker, dashboard=dashboard), timeout
+                )
+            return self._chosen(DaskEngine)
+
+    def _chosen(self, kind: type[E]) -> E:
+        if self._is_closed:
+            raise UsageError(f"{self.name} is closed: connect() again")
+        if not isinstance(self._engine, kind):
+            assert self._engine is not None
+            raise Refused(
+                f"{self.name} runs {self._engine.label}: an application has one engine, connect() another one"
+            )
+        return self._engine
+
+    def _start(self, make: Callable[[EngineWatch], Engine], timeout: float | None) -> None:
+        keys = Keys.open(self._config.keys_dir, create=None) if self._config.authenticate else None
+        watch = EngineWatch(say)
+        engine = make(watch)
+        description = self._describe(engine)
+        application = Application(self._config.masters, description, keys=keys, on_event=watch.on_event)
+        self._engine, self._application = engine, application
+        atexit.register(self.close)
+        try:
+            application.start()
+            engine.attach(application)
+            if self._resources.executor_limit:
+                watch.wait(application, engine, description, timeout)
+        except BaseException as error:
+            self._end(ApplicationState.FAILED, f"{type(error).__name__} while it started")
+            raise
+        watch.follow(application, engine)
+
+    def _describe(self, engine: Engine) -> ApplicationDescription:
+        wanted = self._resources
+        try:
+            return ApplicationDescription(
+                name=self.name,
+                command=engine.command(),
+                user=_user(),
+                max_cores=wanted.max_cores,
+                cores_per_executor=wanted.cores or engine.cores,
+                memory_mib=wanted.memory_mib,
+                executor_limit=wanted.executor_limit,
+                ui_url=engine.ui_url,
+            )
+        except ValueError as error:  # the values check themselves
+            engine.close()
+            raise UsageError(str(error)) from None
+
+    # --- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def app_id(self) -> str:
+        """Empty until an engine is chosen."""
+        return self._application.app_id if self._application is not None else ""
+
+    @property
+    def executors(self) -> tuple[Executor, ...]:
+        """All live ones and the latest finished ones, by id."""
+        return self._application.executors if self._application is not None else ()
+
+    def __repr__(self) -> str:
+        engine = f", {self._engine.label}" if self._engine is not None else ""
+        return f"<stoker application {self.name!r} on {self.master}{engine} {self.app_id}>"
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Unregister: its executors end, and the engine. A second call does nothing."""
+        self._end(ApplicationState.FINISHED, "")
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or (issubclass(kind, SystemExit) and not getattr(error, "code", None)):
+            self.close()
+        elif issubclass(kind, KeyboardInterrupt):
+            self._end(ApplicationState.KILLED, "interrupted")
+        else:
+            self._end(ApplicationState.FAILED, f"{kind.__name__} in its program")
+
+    def _end(self, state: ApplicationState, reason: str) -> None:
+        with self._ending:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        atexit.unregister(self.close)
+        # The application first: workers whose scheduler goes would end by themselves, and be replaced.
+        if self._application is not None:
+            self._application.stop(state, reason)
+        if self._engine is not None:
+            self._engine.close()
+
+
+def _program() -> str:
+    return PurePath(sys.argv[0] or "python").name if sys.argv and sys.argv[0] not in ("", "-c") else "python"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())

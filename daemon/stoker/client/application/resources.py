@@ -1,0 +1,91 @@
+"""What an application from Python asks for, out of its settings: ``engines.base.Resources``."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stoker.client.submit.sources import PY_FILES
+from stoker.config import ClientConfig
+from stoker.config.registry import PROPERTIES
+from stoker.engines.base import Resources
+from stoker.errors import ConfigError, Unreachable, UsageError
+
+_ENV = "spark.executorEnv."
+# How ``stoker submit`` hands a driver's limits on (engines.driver). What the program itself says is stronger.
+_SUBMITTED = {
+    "spark.cores.max": "STOKER_CORES_MAX",
+    "spark.executor.cores": "STOKER_EXECUTOR_CORES",
+    "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
+    "spark.submit.pyFiles": "STOKER_PY_FILES",
+}
+CONNECT_TIMEOUT = 10.0  # seconds
+
+
+def with_submitted(conf: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
+    """The program's own settings, and what its submission set besides."""
+    submitted = {name: environ[variable] for name, variable in _SUBMITTED.items() if environ.get(variable)}
+    return {**submitted, **{name: _text(value) for name, value in conf.items()}}
+
+
+def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url: str) -> Resources:
+    """``master_url`` is that of the leading master. Raises ConfigError naming the property that is ill-typed, Unreachable
+    when this machine's address towards the master cannot be found."""
+
+    def setting(name: str) -> Any:
+        known = PROPERTIES[name]
+        text = config.properties.get(name)
+        if text is None:
+            return known.default
+        try:
+            return known.parse(text)
+        except UsageError as error:
+            raise ConfigError(f"{name}: {error} (for example {known.example})") from None
+
+    least, most = setting("spark.dynamicAllocation.minExecutors"), setting("spark.dynamicAllocation.maxExecutors")
+    if least > most:
+        raise ConfigError(f"spark.dynamicAllocation.minExecutors is {least}, more than maxExecutors, which is {most}")
+    initial = setting("spark.dynamicAllocation.initialExecutors")
+    own = {name[len(_ENV) :]: value for name, value in config.properties.items() if name.startswith(_ENV)}
+    return Resources(
+        host=setting("spark.driver.host") or _address_towards(master_url),
+        port=setting("spark.driver.port"),
+        max_cores=setting("spark.cores.max"),
+        cores=setting("spark.executor.cores"),
+        memory_mib=setting("spark.executor.memory"),
+        dynamic=setting("spark.dynamicAllocation.enabled"),
+        least=least,
+        initial=least if initial is None else min(max(initial, least), most),
+        most=most,
+        python=setting("spark.pyspark.python") or environ.get("PYSPARK_PYTHON", ""),
+        env={**config.forwarded_env, **own},
+        py_files=_py_files(setting("spark.submit.pyFiles")),
+    )
+
+
+def _py_files(text: str) -> tuple[Path, ...]:
+    paths = tuple(Path(part.strip()).absolute() for part in text.split(",") if part.strip())
+    for path in paths:
+        if path.suffix not in PY_FILES:
+            raise ConfigError(f"spark.submit.pyFiles: {path} does not end in {' or '.join(PY_FILES)}")
+        if not path.is_file():
+            raise ConfigError(f"spark.submit.pyFiles: there is no file {path}")
+    return paths
+
+
+def _text(value: object) -> str:
+    """As a properties file has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _address_towards(master_url: str) -> str:
+    """This machine's address as the cluster sees it: what executors can reach as far as the master can."""
+    host, _, port = master_url.removeprefix("spark://").rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT) as probe:
+            address: str = probe.getsockname()[0]
+    except OSError as error:
+        raise Unreachable(f"cannot connect to the master {master_url}: {error}; or set spark.driver.host") from None
+    return address

@@ -1,0 +1,96 @@
+"""What ``stoker run`` tells about its executors: what it waits for, how they ended, and the exit code that follows."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from stoker.core.application.events import Executor, Removed
+from stoker.core.model.states import ApplicationState, ExecutorState, WorkerState
+from stoker.core.model.values import ApplicationDescription, Exit
+from stoker.core.model.views import ClusterView
+
+MOST_LINES = 20  # of failures shown one by one
+
+# These ended by themselves. LOST and KILLED ones were replaced: their work was done by others.
+_BY_THEMSELVES = (ExecutorState.EXITED, ExecutorState.FAILED)
+
+
+def exit_status(removed: Removed, executors: Sequence[Executor]) -> int:
+    """0 if every executor exited with 0; else the highest status of one, 128 + the signal's number for signals.
+
+    1 if the application was killed, failed without a failing executor, or never had one.
+    """
+    if removed.state is ApplicationState.KILLED or not executors:
+        return 1
+    worst = max((_status(executor) for executor in executors), default=0)
+    return max(worst, 1) if removed.state is not ApplicationState.FINISHED else worst
+
+
+def _status(executor: Executor) -> int:
+    if executor.state not in _BY_THEMSELVES or executor.exit.is_success:
+        return 0
+    # An exit status is a byte to whoever started us: any other number is a failure all the same.
+    status = executor.exit.status or 1
+    return status if 0 < status < 256 else 1
+
+
+def failures(app_id: str, removed: Removed, executors: Sequence[Executor]) -> list[str]:
+    """Lines for the user; none if all went well."""
+    failed = [executor for executor in executors if _status(executor)]
+    lines = [f"executor {executor.id} on host {executor.host}: {how_it_ended(executor)}" for executor in failed]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = [f"... and {len(lines) - MOST_LINES} more failed: stoker status {app_id}"]
+    if removed.state is not ApplicationState.FINISHED and (not failed or removed.state is ApplicationState.KILLED):
+        lines.append(f"{app_id} is {removed.state.value}{': ' + removed.reason if removed.reason else ''}")
+    elif not executors:
+        lines.append(f"{app_id} is over, but none of its executors ever ran")
+    return lines
+
+
+def how_it_ended(executor: Executor) -> str:
+    exit = executor.exit
+    if exit.signal is not None:
+        return f"killed by signal {exit.signal}{_signal_name(exit.signal)}"
+    if exit.code is None:
+        return f"{executor.state.value.lower()}: {exit.reason or 'its end was not seen'}"
+    return f"exited with code {exit.code}{_why(exit)}"
+
+
+def _why(exit: Exit) -> str:
+    reason = exit.reason.strip()
+    return f" ({reason})" if reason and not reason.startswith("Command exited with code") else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
+
+
+def waiting_for(app_id: str, app: ApplicationDescription, cluster: ClusterView | None) -> str:
+    """Why no executor has been granted yet, as far as the cluster's books tell."""
+    asked = _cores(app.cores_per_executor) if app.cores_per_executor else "1 or more cores"
+    text = f"{app_id} waits for resources: it asks for executors of {asked} and {app.memory_mib} MiB"
+    if cluster is None:
+        return text
+    alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
+    if not alive:
+        return f"{text}; no worker is registered: check that workers run and reach {cluster.url}"
+    free = sum(worker.cores - worker.cores_used for worker in alive)
+    total = sum(worker.cores for worker in alive)
+    memory = max(worker.memory_mib - worker.memory_used_mib for worker in alive)
+    text += f"; {free} of {_cores(total)} are free on {len(alive)} worker{'s' if len(alive) > 1 else ''}"
+    text += f", at most {memory} MiB on one"
+    if not any(_could_ever(app, worker.cores, worker.memory_mib) for worker in alive):
+        text += "; no worker is large enough: lower --executor-cores or --executor-memory"
+    return text
+
+
+def _could_ever(app: ApplicationDescription, cores: int, memory_mib: int) -> bool:
+    return cores >= (app.cores_per_executor or 1) and memory_mib >= app.memory_mib
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'' if count == 1 else 's'}"

@@ -1,0 +1,76 @@
+"""What the commands have in common: options, a connected client, lines of ours on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+
+from stoker.client.api import Client
+from stoker.client.session.session import TIMEOUT
+from stoker.config import ClientConfig, add_client_arguments, client_config, parse_duration, parse_memory
+from stoker.config.types import parse_integer
+from stoker.core.model.states import Role
+from stoker.errors import UsageError
+
+
+def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--master`` and ``--timeout``."""
+    add_client_arguments(parser)
+    parser.add_argument(
+        "--timeout",
+        metavar="TIME",
+        help=f"how long to look for a leading master, like 5s or 2min (default {TIMEOUT:g}s)",
+    )
+
+
+def timeout_of(args: argparse.Namespace) -> float:
+    """``--timeout`` in seconds. Raises UsageError."""
+    if args.timeout is None:
+        return TIMEOUT
+    seconds = parse_duration(args.timeout)
+    if seconds <= 0:
+        raise UsageError("--timeout must be more than 0, e.g. --timeout 20s")
+    return seconds
+
+
+def configured(args: argparse.Namespace, environ: Mapping[str, str]) -> ClientConfig:
+    """The client's settings; what is odd in them is said once."""
+    config = client_config(args, environ)
+    for warning in config.warnings:
+        say(f"warning: {warning}")
+    return config
+
+
+def connected(args: argparse.Namespace, config: ClientConfig, *, role: Role = Role.CLIENT) -> Client:
+    return Client(config=config, role=role, timeout=timeout_of(args), notice=say)
+
+
+def say(line: str) -> None:
+    """A line of ours: on stderr, so that stdout is the program's, or a script's."""
+    print(f"stoker: {line}", file=sys.stderr, flush=True)
+
+
+def comma_list(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def whole(option: str, text: str | None, least: int = 1) -> int | None:
+    """Raises UsageError naming the option."""
+    try:
+        return None if text is None else parse_integer(text, least)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def memory(option: str, text: str | None) -> int | None:
+    """MiB. Raises UsageError naming the option."""
+    try:
+        return None if text is None else parse_memory(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def program_words(words: Sequence[str]) -> list[str]:
+    """The program and its arguments, without the ``--`` that may separate them from our options."""
+    return list(words[1:] if words[:1] == ["--"] else words)

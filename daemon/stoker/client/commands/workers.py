@@ -1,0 +1,44 @@
+"""What the commands about workers have in common: ``drain``, ``undrain``, ``forget``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+
+from stoker.client.api import Client
+from stoker.client.commands.common import configured, say
+from stoker.config import add_client_arguments
+from stoker.core.model.states import Role
+from stoker.core.model.views import WorkerView
+
+
+def add_worker_names(parser: argparse.ArgumentParser, command: str) -> None:
+    """``--master``, ``--json`` and the workers."""
+    parser.usage = f"stoker {command} [OPTIONS] WORKER|HOST[:PORT]..."
+    add_client_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts: the workers, as in 'stoker status --json'")
+    parser.add_argument("workers", nargs="+", metavar="WORKER", help="an id, a host (all its workers) or HOST:PORT")
+
+
+def change_workers(
+    args: argparse.Namespace, environ: Mapping[str, str], change: Callable[[Client], Sequence[WorkerView]]
+) -> int:
+    """As an administrator, once; show the workers it was about."""
+    with Client(config=configured(args, environ), role=Role.ADMIN, notice=say) as client:
+        show_workers(change(client), json=args.json)
+    return 0
+
+
+def show_workers(workers: Sequence[WorkerView], *, json: bool) -> None:
+    if json:
+        from stoker.client.show.as_json import workers_as_json  # noqa: PLC0415 - one of two ways
+
+        print(workers_as_json(workers), flush=True)
+    else:
+        from stoker.client.show import cluster as render  # noqa: PLC0415 - one of two ways
+
+        print(render.workers(workers), flush=True)
+
+
+def address(worker: WorkerView) -> str:
+    return f"{worker.host}:{worker.port}"

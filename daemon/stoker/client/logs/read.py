@@ -1,0 +1,86 @@
+"""Reading output that is there already: all of it, a window, or its last lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from stoker.client.session.session import Session
+from stoker.core.model.messages import LogData, ReadLog, Stream
+from stoker.core.model.values import APP_ID, DRIVER_ID
+from stoker.errors import InvariantBroken, Refused, UsageError
+
+PIECE = 1 << 20  # bytes asked for at a time, the most a worker gives
+
+
+class Target(NamedTuple):
+    """Whose output: a driver's (``executor_id`` -1) or an executor's; ``executor_id`` None: not said which."""
+
+    id: str
+    executor_id: int | None
+
+
+def parse_target(text: str) -> Target:
+    """``driver-...``, ``app-.../EXECUTOR`` or ``app-...``. Raises UsageError."""
+    job_id, slash, executor = text.partition("/")
+    if DRIVER_ID.fullmatch(job_id) and not slash:
+        return Target(job_id, -1)
+    if APP_ID.fullmatch(job_id) and not slash:
+        return Target(job_id, None)
+    if APP_ID.fullmatch(job_id) and re.fullmatch(r"[0-9]{1,9}", executor):
+        return Target(job_id, int(executor))
+    raise UsageError(f"{text!r} is not an id: write driver-20260131120000-0000 or app-20260131120000-0000/0")
+
+
+class Window(NamedTuple):
+    """A part of an output as it is now. ``waiting``: its process has not started yet."""
+
+    offset: int
+    data: bytes
+    size: int
+    waiting: bool = False
+
+
+def read_window(session: Session, target: Target, stream: Stream, *, offset: int = 0, limit: int = PIECE) -> Window:
+    """At most ``limit`` bytes from ``offset`` (negative: from the end). Raises Refused when it cannot be read."""
+    executor_id = -1 if target.executor_id is None else target.executor_id
+    answer = session.call(
+        ReadLog(request=0, id=target.id, stream=stream, executor_id=executor_id, offset=offset, limit=limit)
+    )
+    if not isinstance(answer, LogData):
+        raise InvariantBroken(f"the master answered a question about output with {type(answer).__name__}")
+    if answer.error:
+        name = target.id if executor_id < 0 else f"{target.id}/{executor_id}"
+        raise Refused(f"{stream} of {name}: {answer.error}")
+    return Window(answer.offset, answer.data, answer.size, answer.waiting)
+
+
+def read_all(session: Session, target: Target, stream: Stream, *, offset: int = 0) -> Iterator[Window]:
+    """From ``offset`` (negative: from the end) to what was the end when we got there, in pieces; at least one window."""
+    while True:
+        window = read_window(session, target, stream, offset=offset)
+        yield window
+        offset = window.offset + len(window.data)
+        if not window.data or offset >= window.size:
+            return
+
+
+def offset_of_last_lines(session: Session, target: Target, stream: Stream, lines: int) -> int:
+    """Where the last ``lines`` lines begin (bytes from the start)."""
+    window = read_window(session, target, stream, offset=-PIECE)
+    end, wanted = window.offset + len(window.data), lines
+    if lines == 0 or not window.data:
+        return end
+    skip_last = window.data.endswith(b"\n")  # the end of the last line begins no further one
+    while True:
+        at = len(window.data) - skip_last
+        while (at := window.data.rfind(b"\n", 0, at)) >= 0:
+            wanted -= 1
+            if wanted == 0:
+                return window.offset + at + 1
+        if window.offset == 0:
+            return 0
+        start = max(0, window.offset - PIECE)
+        window = read_window(session, target, stream, offset=start, limit=window.offset - start)
+        skip_last = False

@@ -1,0 +1,31 @@
+"""Views as JSON, complete: on the wire fields with default values are left out, a script should find them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from stoker.core.model.plain import complete
+from stoker.core.model.states import WorkerState
+from stoker.core.model.values import Value
+from stoker.core.model.views import ClusterView, WorkerView
+
+
+def as_json(view: Value) -> str:
+    """Indented; workers by state and address, all else by id."""
+    if isinstance(view, ClusterView):
+        view = msgspec.structs.replace(
+            view,
+            workers=tuple(sorted(view.workers, key=lambda w: (w.state is not WorkerState.ALIVE, w.host, w.port))),
+            active_drivers=tuple(sorted(view.active_drivers, key=lambda driver: driver.id)),
+            completed_drivers=tuple(sorted(view.completed_drivers, key=lambda driver: driver.id)),
+            active_apps=tuple(sorted(view.active_apps, key=lambda app: app.id)),
+            completed_apps=tuple(sorted(view.completed_apps, key=lambda app: app.id)),
+        )
+    return msgspec.json.format(msgspec.json.encode(complete(view)), indent=2).decode()
+
+
+def workers_as_json(views: Sequence[WorkerView]) -> str:
+    """The workers alone, in the shape they have in the cluster's."""
+    return msgspec.json.format(msgspec.json.encode({"workers": [complete(view) for view in views]}), indent=2).decode()

@@ -1,0 +1,134 @@
+"""The cluster as tables (spec 15.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TypeVar
+
+from stoker.client.show import table as text
+from stoker.core.model.states import WorkerState
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+
+T = TypeVar("T")
+
+
+def cluster(view: ClusterView, *, all_rows: bool = False) -> str:
+    """All of it; at most 50 rows a table unless ``all_rows``."""
+    parts = [_summary(view)]
+    parts += [f"warning: {text.clean(warning, 200)}" for warning in view.warnings]
+    most = None if all_rows else text.MOST_ROWS
+    workers = sorted(view.workers, key=lambda worker: (worker.state is not WorkerState.ALIVE, worker.host, worker.port))
+    waiting_last = sorted(view.active_drivers, key=lambda driver: (driver.state.value == "SUBMITTED", driver.id))
+    active_apps = sorted(view.active_apps, key=lambda app: app.id)
+    done_drivers = sorted(view.completed_drivers, key=lambda driver: driver.ended, reverse=True)
+    done_apps = sorted(view.completed_apps, key=lambda app: app.ended, reverse=True)
+    parts += _table("Workers", _WORKER, [_worker(worker) for worker in workers[:most]], workers)
+    parts += _table("Running applications", _APP, [_app(app) for app in active_apps[:most]], active_apps)
+    parts += _table("Drivers", _DRIVER, [_driver(driver) for driver in waiting_last[:most]], waiting_last)
+    parts += _table("Completed applications", _APP, [_app(app) for app in done_apps[:most]], done_apps)
+    parts += _table("Completed drivers", _DRIVER, [_driver(driver) for driver in done_drivers[:most]], done_drivers)
+    return "\n\n".join(parts)
+
+
+_WORKER = ("Worker", "Address", "State", "Cores", "Memory", "Running", "Last heard")
+_APP = ("Application", "Name", "User", "State", "Cores", "Memory per executor", "Executors", "Submitted", "Duration")
+_DRIVER = ("Submission", "Name", "User", "State", "Cores", "Memory", "Worker", "Submitted", "Duration", "Exit")
+
+
+def _table(title: str, headers: Sequence[str], rows: list[list[str]], everything: Sequence[T]) -> list[str]:
+    return [text.table(title, headers, rows, total=len(everything))] if everything else []
+
+
+def _summary(view: ClusterView) -> str:
+    alive = [worker for worker in view.workers if worker.state is WorkerState.ALIVE]
+    waiting = sum(driver.state.value == "SUBMITTED" for driver in view.active_drivers)
+    drivers = (
+        f"{len(view.active_drivers) - waiting} running, {waiting} waiting, {len(view.completed_drivers)} completed"
+    )
+    pairs = [
+        ("Master", f"{text.clean(view.url)}  {text.state(view.state.value)}"),
+        ("Version", f"{text.clean(view.version)}, epoch {view.epoch}"),
+        ("Dashboard", text.clean(view.webui_url)),
+        ("Workers", _count(view)),
+        ("Cores", text.used(str(sum(w.cores for w in alive)), str(sum(w.cores_used for w in alive)))),
+        (
+            "Memory",
+            text.used(
+                text.memory(sum(w.memory_mib for w in alive)), text.memory(sum(w.memory_used_mib for w in alive))
+            ),
+        ),
+        ("Applications", f"{len(view.active_apps)} running, {len(view.completed_apps)} completed"),
+        ("Drivers", drivers),
+    ]
+    return text.fields(pairs)
+
+
+def _count(view: ClusterView) -> str:
+    counts = Counter(worker.state for worker in view.workers)
+    kinds = [f"{counts[kind]} {kind.value.lower()}" for kind in WorkerState if counts[kind]]
+    draining = sum(worker.draining for worker in view.workers)
+    return (", ".join(kinds) or "none") + (f"; {draining} draining" if draining else "")
+
+
+def workers(views: Sequence[WorkerView]) -> str:
+    """A table of them alone."""
+    return text.table("Workers", _WORKER, [_worker(view) for view in views])
+
+
+def worker(view: WorkerView) -> str:
+    """One worker in full."""
+    address, state, cores, memory, running, heard = _worker(view)[1:]
+    note = f"  nothing new is placed here: 'stoker undrain {address}' lets it work again" if view.draining else ""
+    pairs = [
+        ("Address", address),
+        ("Cores", cores),
+        ("Memory", memory),
+        ("Runs", f"{running} drivers and executors"),
+        ("Last heard", heard),
+        ("Version", text.clean(view.version)),
+        ("Dashboard", text.clean(view.webui_url)),
+    ]
+    return f"{text.clean(view.id)}  {state}{note}\n{text.fields(pairs)}"
+
+
+def _worker(worker: WorkerView) -> list[str]:
+    return [
+        text.clean(worker.id),
+        text.clean(f"{worker.host}:{worker.port}"),
+        text.state(worker.state.value) + (" draining" if worker.draining else ""),
+        text.used(str(worker.cores), str(worker.cores_used)),
+        text.used(text.memory(worker.memory_mib), text.memory(worker.memory_used_mib)),
+        str(worker.running),
+        text.when(worker.last_heartbeat),
+    ]
+
+
+def _app(app: AppView) -> list[str]:
+    return [
+        app.id,
+        text.clean(app.name, 30),
+        text.clean(app.user, 20),
+        text.state(app.state.value),
+        f"{app.cores_granted} of {'any' if app.cores_max is None else app.cores_max}",
+        text.memory(app.memory_mib),
+        str(len(app.executors)),
+        text.when(app.submitted),
+        text.lasting(app.submitted, app.ended),
+    ]
+
+
+def _driver(driver: DriverView) -> list[str]:
+    status = driver.attempts[-1].exit.status if driver.attempts and driver.state.is_final else None
+    return [
+        driver.id,
+        text.clean(driver.name, 30),
+        text.clean(driver.user, 20),
+        text.state(driver.state.value) + (f" #{len(driver.attempts)}" if len(driver.attempts) > 1 else ""),
+        str(driver.cores),
+        text.memory(driver.memory_mib),
+        text.clean(driver.worker_host, 30),
+        text.when(driver.submitted),
+        text.lasting(driver.started, driver.ended),
+        "" if status is None else str(status),
+    ]

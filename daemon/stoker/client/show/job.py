@@ -1,0 +1,95 @@
+"""One driver or one application in full."""
+
+from __future__ import annotations
+
+import shlex
+
+from stoker.client.show import table as text
+from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.states import ApplicationState, DriverState
+from stoker.core.model.values import Exit
+from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView
+
+_WIDE = 400  # characters of a reason or a command line
+
+
+def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
+    """``cluster`` is needed to say why it waits."""
+    reason = view.reason
+    if view.state is DriverState.SUBMITTED and cluster is not None:
+        reason = "; ".join(filter(None, [reason, Waiting(cluster).driver(view)]))
+    command = " ".join([view.main, *([view.main_class] if view.main_class else []), *map(shlex.quote, view.args)])
+    supervised = ", supervised" if view.supervise else ""
+    head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(reason, _WIDE)}" if reason else "")
+    pairs = [
+        ("Name", text.clean(view.name)),
+        ("Program", text.clean(command, _WIDE)),
+        ("Wants", f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{supervised}"),
+        ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.user)}" if view.user else "")),
+        ("Started", text.when(view.started)),
+        ("Ended", text.when(view.ended)),
+        ("Worker", text.clean(view.worker_id)),
+    ]
+    parts = [head + "\n" + text.fields(pairs)]
+    if view.attempts:
+        headers = ("No", "Worker", "State", "Pid", "Started", "Duration", "Exit")
+        rows = [_attempt(attempt) for attempt in view.attempts]
+        parts.append(text.table("Attempts", headers, rows))
+    return "\n\n".join(parts)
+
+
+def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = False) -> str:
+    """At most 50 executors of each kind unless ``all_rows``; ``cluster`` is needed to say why it waits."""
+    head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(view.reason, _WIDE)}" if view.reason else "")
+    if view.state is ApplicationState.WAITING and cluster is not None:
+        head += f"  no executor yet: {Waiting(cluster).app(view)}"
+    limit = "unlimited" if view.cores_max is None else str(view.cores_max)
+    per = "all that is given on a worker" if view.cores_per_executor is None else str(view.cores_per_executor)
+    pairs = [
+        ("Name", text.clean(view.name)),
+        ("User", text.clean(view.user)),
+        ("Cores", f"{view.cores_granted} granted, limit {limit}; {per} per executor"),
+        ("Executor memory", text.memory(view.memory_mib)),
+        ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
+        ("Submitted", text.when(view.submitted)),
+        ("Ended", text.when(view.ended)),
+        ("UI", text.clean(view.ui_url)),
+    ]
+    parts = [head + "\n" + text.fields(pairs)]
+    most = None if all_rows else text.MOST_ROWS
+    headers = ("No", "Worker", "Cores", "Memory", "State", "Pid", "Started", "Exit")
+    for title, executors in (("Executors", view.executors), ("Removed executors", view.removed_executors)):
+        if executors:
+            rows = [_executor(executor) for executor in executors[:most]]
+            parts.append(text.table(title, headers, rows, total=len(executors)))
+    return "\n\n".join(parts)
+
+
+def _attempt(attempt: AttemptView) -> list[str]:
+    return [
+        str(attempt.number),
+        text.clean(attempt.worker_id),
+        text.state(attempt.state.value),
+        str(attempt.pid or ""),
+        text.when(attempt.started),
+        text.lasting(attempt.started, attempt.ended),
+        _exit(attempt.exit),
+    ]
+
+
+def _executor(executor: ExecutorView) -> list[str]:
+    return [
+        str(executor.id),
+        text.clean(executor.worker_id),
+        str(executor.cores),
+        text.memory(executor.memory_mib),
+        text.state(executor.state.value),
+        str(executor.pid or ""),
+        text.when(executor.started),
+        _exit(executor.exit),
+    ]
+
+
+def _exit(exit: Exit) -> str:
+    status = "" if exit.status is None else str(exit.status)
+    return text.clean("  ".join(filter(None, [status, exit.reason])), 80)

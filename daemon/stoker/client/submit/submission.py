@@ -1,0 +1,163 @@
+"""A submission: options, properties and files become one ``DriverDescription`` (spec 2.3, 2.4)."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stoker.client.submit.sources import (
+    PY_FILES,
+    FileBook,
+    Source,
+    check_program,
+    check_suffixes,
+    combined,
+    file_name,
+    main_class_of,
+    program_kind,
+)
+from stoker.config import ClientConfig
+from stoker.config.registry import PROPERTIES
+from stoker.core.model.values import DriverDescription, DriverKind
+from stoker.errors import ConfigError, UsageError
+
+# What describes daemons, not the submission.
+_DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.")
+_AUTHENTICATE = "spark.authenticate"  # the daemons' as well, and a secret: only with programs that connect by it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a submitter may say; empty or None: what the properties or the defaults say. ``cores``, ``memory_mib`` and the
+    like win over ``conf``."""
+
+    app: str
+    args: Sequence[str] = ()
+    name: str = ""
+    main_class: str = ""
+    files: Sequence[str] = ()  # paths and URLs
+    py_files: Sequence[str] = ()
+    jars: Sequence[str] = ()
+    env: Mapping[str, str] | None = None
+    conf: Mapping[str, str] | None = None
+    cores: int | None = None
+    memory_mib: int | None = None
+    supervise: bool = False
+
+
+def describe(options: Options, config: ClientConfig, book: FileBook) -> DriverDescription:
+    """What to submit; its local files are in ``book``. Raises UsageError or ConfigError naming what is wrong."""
+    kind = program_kind(options.app)
+    conf = submitted_conf({**config.properties, **(options.conf or {})}, kind)
+    main_class = _main_class(kind, options)
+    if kind == "program":
+        check_program(options.app)
+    main = book.source(options.app, executable=kind == "program")
+    check_suffixes("--py-files", options.py_files, PY_FILES)
+    check_suffixes("--jars", options.jars, (".jar",))
+    py_files, jars, files = (
+        [book.source(name) for name in names] for names in (options.py_files, options.jars, options.files)
+    )
+    env = dict(config.forwarded_env)
+    java_options = _words("SPARK_JAVA_OPTS", env.pop("SPARK_JAVA_OPTS", ""))
+    java_options += _words("spark.driver.extraJavaOptions", conf.get("spark.driver.extraJavaOptions", ""))
+    env.update(options.env or {})
+    _check_text("argument", options.args)
+    _check_text("environment variable", (word for pair in env.items() for word in pair))
+    _check_text("property", (word for pair in conf.items() for word in pair))
+    try:
+        return DriverDescription(
+            kind=kind,
+            main=main.artifact.name,
+            name=options.name or conf.get("spark.app.name", ""),
+            main_class=main_class,
+            args=tuple(options.args),
+            env=env,
+            artifacts=combined([main, *py_files, *jars, *files]),
+            py_files=_names(py_files),
+            jars=_names(jars),
+            java_options=tuple(java_options),
+            conf=conf,
+            cores=_typed(conf, "spark.driver.cores") if options.cores is None else options.cores,
+            memory_mib=_typed(conf, "spark.driver.memory") if options.memory_mib is None else options.memory_mib,
+            supervise=options.supervise or _typed(conf, "spark.driver.supervise"),
+            max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts"),
+            user=user_name(),
+        )
+    except ValueError as error:  # the values check themselves
+        raise UsageError(str(error)) from None
+
+
+def submitted_conf(properties: Mapping[str, str], kind: DriverKind) -> dict[str, str]:
+    """The properties that go with a submission: ``spark.*``, but not the daemons'."""
+    left = _DAEMONS if kind == "jar" else (*_DAEMONS, _AUTHENTICATE)
+    return {
+        name: value for name, value in properties.items() if name.startswith("spark.") and not name.startswith(left)
+    }
+
+
+def parse_environment(settings: Iterable[str]) -> dict[str, str]:
+    """``--env K=V`` options. Raises UsageError."""
+    env = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--env {setting!r} is not NAME=VALUE, e.g. --env MODE=fast")
+        env[name] = value
+    return env
+
+
+def user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _main_class(kind: DriverKind, options: Options) -> str:
+    if options.main_class and kind in ("python", "program"):
+        raise UsageError(f"--class names the entry point of a .pyz, .whl or .jar; {file_name(options.app)} has none")
+    if kind == "jar":
+        return options.main_class or main_class_of(options.app)
+    if options.app.lower().endswith(".whl") and not options.main_class:
+        raise UsageError(
+            f"name the entry point of {options.app}: --class PACKAGE.MODULE or --class PACKAGE.MODULE:FUNCTION"
+        )
+    return options.main_class
+
+
+def _typed(conf: Mapping[str, str], name: str) -> Any:
+    known = PROPERTIES[name]
+    if name not in conf:
+        return known.default
+    try:
+        return known.parse(conf[name])
+    except UsageError as error:
+        raise ConfigError(f"{name}: {error} (for example {known.example})") from None
+
+
+def _names(sources: Sequence[Source]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source.artifact.name for source in sources))
+
+
+def _words(what: str, text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}: {text!r}") from None
+
+
+def _check_text(what: str, words: Iterable[str]) -> None:
+    """Raises UsageError for bytes that are not text in the locale's encoding: they cannot travel as they are."""
+    for word in words:
+        if not word.isascii():
+            try:
+                word.encode()
+            except UnicodeEncodeError:
+                raise UsageError(f"{what} {word!r} is not UTF-8 text") from None
+        if "\0" in word:
+            raise UsageError(f"{what} {word!r} contains a NUL character")

@@ -1,0 +1,96 @@
+"""How submissions travel: one that is watched from the first moment, and many at a time."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from stoker.client.logs.follow import WatchedDriver
+from stoker.client.session.session import Session
+from stoker.core.model.messages import Failed, Message, MissingBlobs, SubmitDriver, Submitted
+from stoker.core.model.values import DriverDescription
+from stoker.errors import InvariantBroken, Refused, StokerError
+
+WINDOW = 1000  # submissions of a bulk without an answer
+UPLOAD_ROUNDS = 3  # times a master may ask for files of the same submissions
+
+
+class WatchedSubmission:
+    """``driver`` is there once it is submitted; else ``refusal`` is what the master said instead."""
+
+    def __init__(self, session: Session, message: SubmitDriver) -> None:
+        self.driver: WatchedDriver | None = None
+        self.refusal: Message | None = None
+        self._session = session
+        self._exchange = session.start(message, self._take)
+
+    def is_answered(self) -> bool:
+        return self.driver is not None or self.refusal is not None
+
+    def _take(self, answer: Message) -> bool:
+        if self.driver is not None:
+            return self.driver.take(answer)
+        if not isinstance(answer, Submitted):
+            self.refusal = answer
+            return True
+        self.driver = WatchedDriver(self._session, answer.driver_id, known=True)
+        # After a fail-over it is not submitted again, which a master without records would do a second time.
+        self._exchange.message = self.driver.question()
+        return False
+
+
+class BulkSubmission:
+    """Many submissions over one connection, ``WINDOW`` of them without an answer at any time."""
+
+    def __init__(
+        self, session: Session, drivers: Sequence[DriverDescription], upload_for: Callable[[Message], None]
+    ) -> None:
+        self._session = session
+        self._drivers = drivers
+        self._upload_for = upload_for
+        self._todo = deque((index, secrets.token_hex(16)) for index in range(len(drivers)))
+        self._ids = [""] * len(drivers)
+        self._under_way = 0
+        self._missing: MissingBlobs | None = None
+        self._refusal: Failed | None = None
+
+    def run(self) -> list[str]:
+        uploads = 0
+        while (self._todo and self._refusal is None) or self._under_way:
+            if self._missing is not None and not self._under_way:
+                uploads += 1
+                if uploads > UPLOAD_ROUNDS:
+                    raise Refused("the master does not keep the files uploaded to it: look into its log")
+                missing, self._missing = self._missing, None
+                self._upload_for(missing)
+            while self._todo and self._under_way < WINDOW and self._missing is None and self._refusal is None:
+                self._send(*self._todo.popleft())
+            if self._under_way:
+                self._session.pump()
+        if self._refusal is not None:
+            done = sum(map(bool, self._ids))
+            try:
+                self._session.checked(self._refusal)
+            except StokerError as error:
+                raise type(error)(
+                    f"{done} of {len(self._drivers)} are submitted, the next is refused: {error}"
+                ) from None
+        return self._ids
+
+    def _send(self, index: int, token: str) -> None:
+        def answered(answer: Message) -> bool:
+            self._under_way -= 1
+            if isinstance(answer, Submitted):
+                self._ids[index] = answer.driver_id
+            elif isinstance(answer, MissingBlobs):
+                self._missing = answer
+                self._todo.appendleft((index, token))
+            elif isinstance(answer, Failed):
+                self._refusal = self._refusal or answer
+            else:
+                raise InvariantBroken(f"the master answered a submission with {type(answer).__name__}")
+            return True
+
+        self._under_way += 1
+        self._session.start(SubmitDriver(request=0, token=token, driver=self._drivers[index]), answered)

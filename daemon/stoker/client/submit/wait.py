@@ -1,0 +1,146 @@
+"""``submit --wait``: the program's output here as if it ran here, and its exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import BinaryIO
+
+from stoker.client.api import Client
+from stoker.client.commands.common import say
+from stoker.client.logs.follow import LogFollower, WatchedDriver, follow
+from stoker.client.logs.header import HeaderFilter
+from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.states import DriverState
+from stoker.core.model.values import DriverDescription
+from stoker.core.model.views import DriverView
+from stoker.errors import StokerError
+
+PATIENCE = 120.0  # seconds a submitted driver is waited for without a master; a fail-over may take two minutes
+SAY_WAITING_AFTER = 2.0  # seconds until we say what a driver waits for
+_FAILED_SOMEHOW = 1
+
+
+class Interrupted(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def submit_and_wait(client: Client, driver: DriverDescription, *, kill_on_interrupt: bool) -> int:
+    """Submit, stream stdout and stderr of all attempts, return the exit code.
+
+    Interrupted, the driver goes on (we say how to get back to it), or is killed with ``kill_on_interrupt``.
+    """
+    watched = client.submit_watched(driver)
+    say(f"submitted {watched.id}")
+    client.session.timeout = max(client.session.timeout, PATIENCE)
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if kill_on_interrupt else (signal.SIGINT,)
+    before = {number: signal.signal(number, _interrupt) for number in handled}
+    try:
+        _stream(client, watched)
+    except Interrupted as interruption:
+        for number in handled:
+            signal.signal(number, signal.SIG_IGN)
+        return _interrupted(client, watched.id, interruption.number, kill=kill_on_interrupt)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if watched.failure is not None:
+        raise watched.failure
+    assert watched.view is not None
+    if watched.view.state is not DriverState.FINISHED:
+        say(outcome(watched.view))
+    return exit_code(watched.view)
+
+
+def exit_code(view: DriverView) -> int:
+    """Of a driver that is over: its program's own, 128 + the signal's number, or 1 when it has none of its own."""
+    if view.state is DriverState.FINISHED:
+        return 0
+    status = view.attempts[-1].exit.status if view.attempts else None
+    return status or _FAILED_SOMEHOW
+
+
+def outcome(view: DriverView) -> str:
+    return f"{view.id} is {view.state.value}" + (f": {view.reason}" if view.reason else "")
+
+
+def _stream(client: Client, watched: WatchedDriver) -> None:
+    stderr, header = _writer(sys.stderr.buffer), HeaderFilter()
+    followers = [
+        LogFollower(client.session, watched, "stdout", _writer(sys.stdout.buffer)),
+        LogFollower(client.session, watched, "stderr", lambda data: stderr(header.feed(data))),
+    ]
+    waiting = _Waiting(client, watched)
+    while not all(follower.done for follower in followers):
+        follow(
+            client.session,
+            watched,
+            followers,
+            lambda: waiting.is_due() or all(follower.done for follower in followers),
+            look_at=waiting.say_at,
+        )
+        waiting.look()
+    stderr(header.finish())
+    if watched.view is not None and watched.view.attempts:
+        for name, follower in zip(("stdout", "stderr"), followers, strict=True):
+            if follower.problem:
+                say(f"the {name} of {watched.id} is incomplete: {follower.problem}")
+
+
+class _Waiting:
+    """Says once what a driver waits for that does not start at once."""
+
+    def __init__(self, client: Client, watched: WatchedDriver) -> None:
+        self.say_at = time.monotonic() + SAY_WAITING_AFTER
+        self._client = client
+        self._watched = watched
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.say_at
+
+    def look(self) -> None:
+        if not self.is_due():
+            return
+        self.say_at = float("inf")
+        view = self._watched.view
+        if view is None or view.state is DriverState.SUBMITTED:
+            try:
+                status = self._client.status(self._watched.id)
+                if isinstance(status, DriverView) and status.state is DriverState.SUBMITTED:
+                    say(f"{status.id} waits: {Waiting(self._client.cluster()).driver(status)}")
+            except StokerError as error:
+                say(f"{self._watched.id} waits: {error}")
+
+
+def _writer(file: BinaryIO) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        if data:
+            file.write(data)
+            file.flush()
+
+    return write
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _interrupted(client: Client, driver_id: str, number: int, *, kill: bool) -> int:
+    if not kill:
+        say(
+            f"detached: {driver_id} goes on; 'stoker logs -f {driver_id}' follows it, 'stoker kill {driver_id}' ends it"
+        )
+        return 128 + number
+    # The interrupted connection may have lost a message half-way: ask over a fresh one.
+    with Client(config=client.config) as fresh:
+        try:
+            fresh.kill(driver_id)
+            say(f"{driver_id} is being killed")
+        except StokerError as error:
+            say(str(error))
+    return 128 + number

@@ -1,0 +1,325 @@
+"""Applications in the master's books: registered, granted executors, gone (spec sections 9.4, 10.4, 10.5)."""
+
+from __future__ import annotations
+
+import logging
+
+from stoker.core.master import executors
+from stoker.core.master.books import App
+from stoker.core.master.context import Context
+from stoker.core.master.retention import trim_apps
+from stoker.core.model.messages import (
+    Accepted,
+    ApplicationFinished,
+    ApplicationRemoved,
+    Failed,
+    KillExecutors,
+    Reconnect,
+    RegisterApplication,
+    RegisteredApplication,
+    RequestExecutors,
+    UnregisterApplication,
+)
+from stoker.core.model.records import AppRecord, ExecutorRecord
+from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.values import APP_ID, UNLIMITED, ApplicationDescription
+
+
+def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication) -> None:
+    """A new application, or one whose connection or master was lost and that goes on under its id."""
+    books = ctx.books
+    app_id = message.app_id or books.tokens.get(message.token, "")
+    app = books.find_app(app_id)
+    if app is None and app_id and not APP_ID.fullmatch(app_id):
+        ctx.send(
+            peer, Failed(request=message.request, reason=f"{app_id!r} is not an application id", code="bad-request")
+        )
+        return
+    if app is not None and app.record.owner not in ("", owner):
+        reason = f"{app_id} was registered with another key"
+        ctx.send(peer, Failed(request=message.request, reason=reason, code="not-authorized"))
+        return
+    if app is not None and app.record.state.is_final:
+        ctx.send(peer, ApplicationRemoved(app_id=app_id, state=app.record.state, reason=app.record.reason))
+        return
+    if app_id in books.forgotten:
+        reason = "it is over, and not in the history any more"
+        ctx.send(peer, ApplicationRemoved(app_id=app_id, state=ApplicationState.FAILED, reason=reason))
+        return
+    if app is None:
+        app = _add(ctx, app_id, owner, message)
+    if app.taken_over:
+        _learn(ctx, app, message)
+    _bind(ctx, app, peer, owner, message)
+    answer = RegisteredApplication(
+        request=message.request,
+        app_id=app.record.id,
+        master_url=ctx.url,
+        epoch=ctx.epoch,
+        heartbeat_interval=ctx.policy.worker_timeout / 4,
+        masters=ctx.masters,
+    )
+    ctx.send(peer, answer)
+    if message.app_id:
+        _tell_ended(ctx, app, message)
+    for executor in app.executors.values():
+        executors.announce(ctx, app, executor)
+    ctx.schedule_wanted = True
+    if message.app_id and app.record.description.finite:
+        finish_if_done(ctx, app)  # the last of its executors may have ended while it was away
+
+
+def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) -> App:
+    books = ctx.books
+    returning = bool(app_id)
+    if returning:
+        books.reserve_id(app_id)
+        ctx.log(f"took over {app_id}: it was registered with an earlier master")
+    app_id = app_id or books.new_app_id(ctx.now.wall)
+    record = AppRecord(
+        id=app_id,
+        description=message.app,
+        submitted=ctx.now.wall,
+        token=message.token,
+        owner=owner,
+        executor_limit=message.app.executor_limit,
+        cores_max=_cores_max(ctx, message.app),
+        next_executor_id=books.next_executor_ids.pop(app_id, 0),
+    )
+    app = App(record, taken_over=returning)
+    books.apps[app_id] = app
+    books.tokens[message.token] = app_id
+    ctx.save_counters()
+    return app
+
+
+def _bind(ctx: Context, app: App, peer: bytes, owner: str, message: RegisterApplication) -> None:
+    record = app.record
+    if app.peer is not None and app.peer != peer:
+        _unbind(ctx, app)
+    record.owner = owner
+    record.token = message.token
+    record.next_executor_id = max(record.next_executor_id, message.highest_executor_id + 1)
+    record.state = ApplicationState.RUNNING if app.executors else ApplicationState.WAITING
+    app.peer, app.last_seen, app.away_until, app.view = peer, ctx.now.mono, None, None
+    ctx.books.app_of_peer.setdefault(peer, set()).add(record.id)
+    ctx.save_app(record)
+
+
+def _learn(ctx: Context, app: App, message: RegisterApplication) -> None:
+    """What only the application still knows: its limits, and what of its share is used up."""
+    record = app.record
+    if app.peer is None:
+        # Its executors may live on workers that have not come back yet: do not replace what is not lost.
+        app.not_before = ctx.now.mono + ctx.policy.takeover_grace
+        ctx.wake_at(app.not_before, "schedule")
+    record.description, record.executor_limit = message.app, message.app.executor_limit
+    record.cores_max = _cores_max(ctx, message.app)
+    known = {executor.id for executor in (*app.removed, *app.executors.values())}
+    for view in message.ended if message.app.finite else ():
+        if view.id in known or view.cores < 1:
+            continue
+        known.add(view.id)
+        executor = ExecutorRecord(
+            app_id=record.id,
+            id=view.id,
+            worker_id=view.worker_id,
+            worker_host=view.host,
+            cores=view.cores,
+            memory_mib=view.memory_mib,
+            state=view.state,
+            exit=view.exit,
+        )
+        app.removed.append(executor)
+        ctx.save_executor(executor)
+        record.cores_done += view.cores
+        record.failures += not view.exit.is_success
+
+
+def _tell_ended(ctx: Context, app: App, message: RegisterApplication) -> None:
+    """What ended while the application was away, and may have been taken for lost."""
+    known = {view.id for view in message.ended}
+    for executor in app.removed:
+        if executor.id in known:
+            continue
+        if executor.state in (ExecutorState.EXITED, ExecutorState.FAILED):
+            executors.announce(ctx, app, executor)
+        else:
+            executors.tell(ctx, app, executor)
+
+
+def _cores_max(ctx: Context, description: ApplicationDescription) -> int:
+    return ctx.policy.default_cores if description.max_cores is None else description.max_cores
+
+
+def _unbind(ctx: Context, app: App) -> None:
+    if app.peer is not None:
+        ids = ctx.books.app_of_peer.get(app.peer)
+        if ids is not None:
+            ids.discard(app.record.id)
+            if not ids:
+                del ctx.books.app_of_peer[app.peer]
+        app.peer = None
+
+
+def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App:
+    """A worker reports executors of an application this master never heard of: an earlier master without recovery
+    granted them. Keep them for a while; the application will come back and claim them."""
+    record = AppRecord(
+        id=app_id,
+        description=description,
+        submitted=ctx.now.wall,
+        state=ApplicationState.UNKNOWN,
+        executor_limit=description.executor_limit,
+        cores_max=_cores_max(ctx, description),
+        next_executor_id=ctx.books.next_executor_ids.pop(app_id, 0),
+    )
+    app = App(record, taken_over=True)
+    ctx.books.apps[app_id] = app
+    ctx.books.reserve_id(app_id)
+    ctx.save_counters()
+    ctx.save_app(record)
+    wait_for_return(ctx, app, ctx.policy.reconnect_timeout)
+    return app
+
+
+def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
+    app.away_until = ctx.now.mono + seconds
+    ctx.wake_at(app.away_until, f"app-away {app.record.id}")
+    spark = app.record.description.spark
+    if spark is not None and spark.driver_host:
+        ctx.invite(app.record.id, app.record.description, seconds)
+
+
+def away_due(ctx: Context, app_id: str) -> None:
+    app = ctx.books.apps.get(app_id)
+    if app is not None and app.peer is None and app.away_until is not None and app.away_until <= ctx.now.mono:
+        finish(ctx, app, ApplicationState.FAILED, "its process did not come back to this master")
+
+
+def unregister(ctx: Context, peer: bytes, message: UnregisterApplication) -> None:
+    app = _owned(ctx, peer, message.request, message.app_id)
+    if app is None:
+        return
+    state = message.state if message.state.is_final else ApplicationState.FINISHED
+    finish(ctx, app, state, message.reason, tell=False)
+    ctx.send(peer, Accepted(request=message.request, text=f"{message.app_id} is {state.value}"))
+
+
+def heartbeat(ctx: Context, peer: bytes, app_id: str) -> None:
+    """From a connection that is not the application's (any more): an old one's last words came late. It hears how its
+    application stands."""
+    app = ctx.books.find_app(app_id)
+    if app is not None and app.peer == peer:
+        app.last_seen = ctx.now.mono
+    elif app is not None and app.record.state.is_final:
+        ctx.send(peer, ApplicationRemoved(app_id=app_id, state=app.record.state, reason=app.record.reason))
+    else:
+        ctx.send(peer, Reconnect(epoch=ctx.epoch))
+
+
+def request_executors(ctx: Context, peer: bytes, message: RequestExecutors) -> None:
+    """Set the target; lowering it kills nothing (spec 10.4)."""
+    app = _owned(ctx, peer, message.request, message.app_id)
+    if app is None:
+        return
+    if not 0 <= message.executor_limit <= UNLIMITED:
+        reason = f"the number of executors must be between 0 and {UNLIMITED}"
+        ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
+        return
+    app.record.executor_limit = message.executor_limit
+    app.view = None
+    ctx.save_app(app.record)
+    ctx.schedule_wanted = True
+    ctx.send(peer, Accepted(request=message.request))
+
+
+def kill_executors(ctx: Context, peer: bytes, message: KillExecutors) -> None:
+    app = _owned(ctx, peer, message.request, message.app_id)
+    if app is None:
+        return
+    known = [executor_id for executor_id in message.executor_ids if executor_id in app.executors]
+    for executor_id in known:
+        executors.kill(ctx, app, app.executors[executor_id])
+    ctx.send(peer, Accepted(request=message.request, text=f"killing {len(known)} executors"))
+
+
+def _owned(ctx: Context, peer: bytes, request: int, app_id: str) -> App | None:
+    """The active application if this connection is its own; otherwise answers why not."""
+    app = ctx.books.apps.get(app_id)
+    if app is not None and app.peer == peer:
+        return app
+    reason = f"There is no running application {app_id} on this connection"
+    ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
+    return None
+
+
+def peer_gone(ctx: Context, peer: bytes) -> None:
+    """An application is over when its connection is: its executors must not outlive its process (spec 9.2)."""
+    for app_id in sorted(ctx.books.app_of_peer.get(peer, ())):
+        app = ctx.books.apps[app_id]
+        _unbind(ctx, app)
+        finish(ctx, app, ApplicationState.FAILED, "its process is gone (connection lost)")
+
+
+def silent(ctx: Context) -> None:
+    """Applications that are connected but have not been heard of for ``worker_timeout``."""
+    limit = ctx.now.mono - ctx.policy.worker_timeout
+    for app in [app for app in ctx.books.apps.values() if app.peer is not None and app.last_seen < limit]:
+        finish(ctx, app, ApplicationState.FAILED, f"not heard of for {ctx.policy.worker_timeout:g} seconds")
+
+
+def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: str | None) -> None:
+    """``owner`` is the asker's key, or None for one who may kill everybody's applications."""
+    app = ctx.books.apps.get(app_id)
+    if app is None:
+        reason = f"Application {app_id} has already finished or does not exist"
+        ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
+    elif owner is not None and app.record.owner not in ("", owner):
+        reason = f"{app_id} was registered with another key; use that one or an admin key"
+        ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
+    else:
+        finish(ctx, app, ApplicationState.KILLED, "killed on request")
+        ctx.send(peer, Accepted(request=request, text=f"{app_id} is killed"))
+
+
+def finish_if_done(ctx: Context, app: App) -> None:
+    """A finite application ends when its share of cores is used up and nothing of it runs any more."""
+    record = app.record
+    need = record.description.cores_per_executor or 1
+    limit_reached = record.next_executor_id >= record.executor_limit
+    if app.executors or (executors.cores_left(app) >= need and not limit_reached):
+        return
+    if record.failures:
+        finish(ctx, app, ApplicationState.FAILED, f"{record.failures} of its executors failed")
+    else:
+        finish(ctx, app, ApplicationState.FINISHED, "")
+
+
+def finish(ctx: Context, app: App, state: ApplicationState, reason: str, *, tell: bool = True) -> None:
+    """The application is over: its executors are killed, their workers may remove its local directories."""
+    books, record = ctx.books, app.record
+    record.state, record.reason, record.ended = state, reason, ctx.now.wall
+    app.view = None
+    _end_executors(ctx, app)
+    if tell:
+        ctx.send(app.peer, ApplicationRemoved(app_id=record.id, state=state, reason=reason))
+    _unbind(ctx, app)
+    books.apps.pop(record.id, None)
+    books.completed_apps[record.id] = app
+    ctx.save_app(record)
+    ctx.schedule_wanted = True
+    level = logging.INFO if state is ApplicationState.FINISHED else logging.WARNING
+    ctx.log(f"{record.id} is {state.value}{': ' + reason if reason else ''}", level)
+    trim_apps(ctx, ctx.policy.retained_apps)
+
+
+def _end_executors(ctx: Context, app: App) -> None:
+    # Every worker that ever ran one of its executors keeps directories for it.
+    hosts = dict.fromkeys(executor.worker_id for executor in (*app.executors.values(), *app.removed))
+    for executor in list(app.executors.values()):
+        executors.abandon(ctx, app, executor)
+    for worker_id in hosts:
+        worker = ctx.books.current_worker(worker_id)
+        if worker is not None:
+            ctx.send(worker.peer, ApplicationFinished(epoch=ctx.epoch, app_id=app.record.id))

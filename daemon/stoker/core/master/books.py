@@ -1,0 +1,245 @@
+"""The master's books: its tables in memory, and the arithmetic that keeps them consistent.
+
+A ``Worker``, ``Driver`` or ``App`` here is a persisted record plus what only matters while this master runs: the
+connection, deadlines (``time.monotonic`` seconds), cached views.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
+from stoker.core.model.states import WorkerState
+from stoker.core.model.values import number_of
+from stoker.core.model.views import AppView, DriverView, WorkerView
+
+ExecutorKey = tuple[str, int]  # (application id, executor id)
+
+_HIGHEST_FOLLOWED = 10**10  # number of an id; far beyond what a cluster counts, far below what an id may have
+_FORGOTTEN_KEPT = 10_000  # ids
+REMOVED_EXECUTORS_SHOWN = 1000  # per application, as spark.worker.ui.retainedExecutors
+
+
+@dataclass(slots=True)
+class Worker:
+    record: WorkerRecord
+    peer: bytes | None = None
+    last_seen: float = float("-inf")
+    has_registered: bool = False  # with this master
+    leaving: bool = False  # it said it stops for good; nothing new goes there
+    keeping: bool = False  # it said it restarts and its processes stay
+    away_until: float | None = None  # until then its drivers may come back with it
+    drivers: set[str] = field(default_factory=set)
+    executors: set[ExecutorKey] = field(default_factory=set)
+    # Killed but not yet reported as ended: (driver id, attempt) or (app id, executor id) -> (cores, memory) still held.
+    dying: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    cores_used: int = 0
+    memory_used: int = 0
+    view: WorkerView | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        alive = self.record.state is WorkerState.ALIVE and self.peer is not None
+        return alive and not self.leaving and not self.record.drain.draining
+
+    @property
+    def cores_free(self) -> int:
+        return self.record.cores - self.cores_used
+
+    @property
+    def memory_free(self) -> int:
+        return self.record.memory_mib - self.memory_used
+
+
+@dataclass(slots=True)
+class Driver:
+    record: DriverRecord
+    launched_via: bytes = b""  # connection the latest launch command went out on
+    relaunch_at: float | None = None
+    watchers: list[tuple[bytes, int]] = field(default_factory=list)  # (connection, request number)
+    view: DriverView | None = None
+
+
+@dataclass(slots=True)
+class App:
+    record: AppRecord
+    peer: bytes | None = None
+    last_seen: float = 0.0
+    away_until: float | None = None  # recovered, and its process may still come back
+    executors: dict[int, ExecutorRecord] = field(default_factory=dict)  # live ones
+    removed: deque[ExecutorRecord] = field(default_factory=lambda: deque(maxlen=REMOVED_EXECUTORS_SHOWN))
+    launched_via: dict[int, bytes] = field(default_factory=dict)  # executor id -> connection of the launch command
+    cores_granted: int = 0
+    retries: int = 0
+    not_before: float = 0.0  # no new executor before, after failures
+    taken_over: bool = False  # from a master that kept no records: not all that ended before is in the books
+    view: AppView | None = None
+
+
+class Books:
+    """All tables. Methods keep the indexes and the workers' used cores and memory equal to a recount."""
+
+    def __init__(self) -> None:
+        self.workers: dict[str, Worker] = {}
+        self.with_free_cores: dict[str, Worker] = {}  # those of them: a pass over a full cluster looks at none
+        self.worker_of_peer: dict[bytes, str] = {}
+        self.worker_at: dict[tuple[str, int], str] = {}  # (host, port) -> id
+        self.successor: dict[str, str] = {}  # id of a restarted worker -> its new id, to find old logs
+        self.drivers: dict[str, Driver] = {}  # active
+        self.completed_drivers: dict[str, Driver] = {}  # oldest first
+        self.queue = DriverQueue()
+        self.relaunching: set[str] = set()
+        self.watching: dict[bytes, set[str]] = {}  # connection -> active drivers it watches
+        self.apps: dict[str, App] = {}  # active, in order of registration
+        self.completed_apps: dict[str, App] = {}
+        self.app_of_peer: dict[bytes, set[str]] = {}
+        self.tokens: dict[str, str] = {}  # client-chosen token -> driver or application id
+        self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
+        self.next_executor_ids: dict[str, int] = {}  # of applications that only their workers have spoken of yet
+        self.counters = Counters()
+
+    # --- ids ---
+
+    def forget(self, identifier: str, token: str) -> None:
+        """It left the history. A worker that comes back with a process of it must not bring it to life again."""
+        self.tokens.pop(token, None)
+        self.forgotten[identifier] = None
+        while len(self.forgotten) > _FORGOTTEN_KEPT:
+            del self.forgotten[next(iter(self.forgotten))]
+
+    def new_driver_id(self, wall: float) -> str:
+        number = self.counters.drivers
+        self.counters.drivers += 1
+        return f"driver-{_stamp(wall)}-{number:04d}"
+
+    def new_app_id(self, wall: float) -> str:
+        number = self.counters.apps
+        self.counters.apps += 1
+        return f"app-{_stamp(wall)}-{number:04d}"
+
+    def reserve_id(self, identifier: str) -> None:
+        """An id given out by an earlier master exists: never give its number out again. An absurd number is not
+        followed, or one made-up id would use up all; then the time in ids keeps them apart."""
+        number = number_of(identifier) + 1
+        if number > _HIGHEST_FOLLOWED:
+            return
+        if identifier.startswith("driver-"):
+            self.counters.drivers = max(self.counters.drivers, number)
+        else:
+            self.counters.apps = max(self.counters.apps, number)
+
+    def reserve_executor_id(self, app_id: str, executor_id: int) -> None:
+        """An executor that an earlier master granted is over, also if this one's books never had it: never give its
+        number out again."""
+        app = self.find_app(app_id)
+        if app is not None:
+            app.record.next_executor_id = max(app.record.next_executor_id, executor_id + 1)
+        elif app_id not in self.forgotten:
+            self.next_executor_ids[app_id] = max(self.next_executor_ids.pop(app_id, 0), executor_id + 1)
+            while len(self.next_executor_ids) > _FORGOTTEN_KEPT:
+                del self.next_executor_ids[next(iter(self.next_executor_ids))]
+
+    # --- look-ups ---
+
+    def find_driver(self, driver_id: str) -> Driver | None:
+        return self.drivers.get(driver_id) or self.completed_drivers.get(driver_id)
+
+    def find_app(self, app_id: str) -> App | None:
+        return self.apps.get(app_id) or self.completed_apps.get(app_id)
+
+    def current_worker(self, worker_id: str) -> Worker | None:
+        """The worker of that id, or the one that took its place after a restart."""
+        seen = 0
+        while worker_id in self.successor and seen < 1000:
+            worker_id, seen = self.successor[worker_id], seen + 1
+        return self.workers.get(worker_id)
+
+    # --- who runs what where ---
+
+    def add_worker(self, worker: Worker) -> None:
+        self.workers[worker.record.id] = worker
+        self.worker_at[(worker.record.host, worker.record.port)] = worker.record.id
+        self._sort_in(worker)
+
+    def drop_worker(self, worker: Worker) -> None:
+        record = worker.record
+        self.workers.pop(record.id, None)
+        self.with_free_cores.pop(record.id, None)
+        if self.worker_at.get((record.host, record.port)) == record.id:
+            del self.worker_at[(record.host, record.port)]
+        self.unbind_worker(worker)
+
+    def bind_worker(self, worker: Worker, peer: bytes) -> None:
+        self.unbind_worker(worker)
+        worker.peer = peer
+        self.worker_of_peer[peer] = worker.record.id
+
+    def unbind_worker(self, worker: Worker) -> None:
+        if worker.peer is not None and self.worker_of_peer.get(worker.peer) == worker.record.id:
+            del self.worker_of_peer[worker.peer]
+        worker.peer = None
+
+    def place_driver(self, driver: Driver, worker: Worker) -> None:
+        description = driver.record.description
+        worker.drivers.add(driver.record.id)
+        self._charge(worker, description.cores, description.memory_mib)
+
+    def release_driver(self, driver: Driver) -> None:
+        """Take the driver's resources off its worker; nothing happens when it holds none."""
+        if not driver.record.attempts:
+            return
+        worker = self.workers.get(driver.record.attempts[-1].worker_id)
+        if worker is not None and driver.record.id in worker.drivers:
+            worker.drivers.discard(driver.record.id)
+            description = driver.record.description
+            self._charge(worker, -description.cores, -description.memory_mib)
+
+    def condemn(self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int) -> None:
+        """A process on that worker is being killed and belongs to nobody any more, but still holds its resources."""
+        if key not in worker.dying:
+            worker.dying[key] = (cores, memory_mib)
+            self._charge(worker, cores, memory_mib)
+
+    def bury(self, worker: Worker, key: tuple[str, int]) -> bool:
+        """The condemned process has ended; False if there was none."""
+        held = worker.dying.pop(key, None)
+        if held is None:
+            return False
+        self._charge(worker, -held[0], -held[1])
+        return True
+
+    def place_executor(self, app: App, executor: ExecutorRecord, worker: Worker) -> None:
+        app.executors[executor.id] = executor
+        app.cores_granted += executor.cores
+        app.view = None
+        worker.executors.add((executor.app_id, executor.id))
+        self._charge(worker, executor.cores, executor.memory_mib)
+
+    def release_executor(self, app: App, executor: ExecutorRecord) -> None:
+        app.executors.pop(executor.id, None)
+        app.launched_via.pop(executor.id, None)
+        app.cores_granted -= executor.cores
+        app.view = None
+        worker = self.workers.get(executor.worker_id)
+        if worker is not None and (executor.app_id, executor.id) in worker.executors:
+            worker.executors.discard((executor.app_id, executor.id))
+            self._charge(worker, -executor.cores, -executor.memory_mib)
+
+    def _charge(self, worker: Worker, cores: int, memory_mib: int) -> None:
+        worker.cores_used += cores
+        worker.memory_used += memory_mib
+        self._sort_in(worker)
+
+    def _sort_in(self, worker: Worker) -> None:
+        worker_id = worker.record.id
+        if worker.cores_free > 0 and self.workers.get(worker_id) is worker:
+            self.with_free_cores[worker_id] = worker
+        else:
+            self.with_free_cores.pop(worker_id, None)
+
+
+def _stamp(wall: float) -> str:
+    return datetime.fromtimestamp(wall).strftime("%Y%m%d%H%M%S")  # the master's local time zone (spec section 6)

@@ -1,0 +1,93 @@
+"""What the functions of the master's core share: its books, its policy, the time of this event, and where effects go."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from typing import Any, Protocol
+
+from stoker.core.master.books import Books
+from stoker.core.master.effects import Effect, Forget, Invite, Log, Persist, Send
+from stoker.core.master.policy import Policy
+from stoker.core.model.messages import Message
+from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, worker_key
+from stoker.core.model.states import MasterState
+from stoker.core.model.values import ApplicationDescription, Now
+
+
+class Rng(Protocol):
+    """The part of ``random.Random`` the core uses; given from outside so that a run can be replayed from a seed."""
+
+    def shuffle(self, items: list[Any], /) -> None: ...
+
+    def random(self) -> float: ...
+
+
+class Context:
+    """One per master. ``now`` is set before each event is handled."""
+
+    def __init__(self, *, policy: Policy, epoch: int, url: str, webui_url: str, rng: Rng) -> None:
+        self.policy = policy
+        self.epoch = epoch
+        self.url = url
+        self.webui_url = webui_url
+        self.rng = rng
+        self.state = MasterState.ALIVE
+        self.masters: tuple[str, ...] = ()  # addresses of all, this one's first; empty: there is only this one
+        self.rival = ""  # what was heard of another master that leads; for the operator
+        self.books = Books()
+        self.now = Now(0.0, 0.0)
+        self.keepers_end = 0.0  # after a recovery: when keepers without a daemon have ended what they kept
+        self.schedule_wanted = False
+        self._effects: list[Effect] = []
+        self._timers: list[tuple[float, str]] = []
+
+    # --- effects ---
+
+    def send(self, peer: bytes | None, message: Message) -> None:
+        if peer is not None:
+            self._effects.append(Send(peer, message))
+
+    def log(self, text: str, level: int = logging.INFO) -> None:
+        self._effects.append(Log(level, text))
+
+    def invite(self, app_id: str, app: ApplicationDescription, within: float) -> None:
+        self._effects.append(Invite(app_id, app, self.webui_url, within))
+
+    def save_driver(self, record: Any) -> None:
+        self._effects.append(Persist(driver_key(record.id), record))
+
+    def save_app(self, record: Any) -> None:
+        self._effects.append(Persist(app_key(record.id), record))
+
+    def save_executor(self, record: Any) -> None:
+        self._effects.append(Persist(executor_key(record.app_id, record.id), record))
+
+    def save_worker(self, record: Any) -> None:
+        self._effects.append(Persist(worker_key(record.id), record))
+
+    def save_counters(self) -> None:
+        self._effects.append(Persist(COUNTERS_KEY, self.books.counters))
+
+    def forget(self, key: str) -> None:
+        self._effects.append(Forget(key))
+
+    def take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    # --- timers ---
+
+    def wake_at(self, mono: float, what: str) -> None:
+        """Have ``what`` (see master.MasterCore.tick) looked at when ``mono`` is reached. A timer that has become
+        pointless is harmless: whoever looks checks the books first."""
+        heapq.heappush(self._timers, (mono, what))
+
+    def due_timers(self) -> list[str]:
+        due = []
+        while self._timers and self._timers[0][0] <= self.now.mono:
+            due.append(heapq.heappop(self._timers)[1])
+        return due
+
+    def next_timer(self) -> float | None:
+        return self._timers[0][0] if self._timers else None

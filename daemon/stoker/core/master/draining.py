@@ -1,0 +1,103 @@
+"""Draining: a worker that gets nothing new while what runs on it goes on; and forgetting workers that are gone for good.
+
+The mark belongs to a worker's address (HOST:PORT), which a restarted worker keeps, not to its id, which is new with each
+start. It is in the worker's record, and the worker itself keeps and reports it, so it survives either side's restart also
+where the master keeps no records; of two marks the one with the higher revision counts.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from stoker.core.master.books import Worker
+from stoker.core.master.context import Context
+from stoker.core.master.show import worker_view
+from stoker.core.model.messages import DrainWorkers, Failed, ForgetWorkers, RegisterWorker, SetDrain, Workers
+from stoker.core.model.records import WorkerRecord, worker_key
+from stoker.core.model.states import WorkerState
+from stoker.core.model.values import DrainMark
+
+
+def find_workers(ctx: Context, name: str) -> list[Worker]:
+    """By id (also that of a worker restarted since), HOST or HOST:PORT; by address, as they are listed."""
+    by_id = ctx.books.current_worker(name)
+    if by_id is not None:
+        return [by_id]
+    name = name.lower()
+    workers = ctx.books.workers.values()
+    return [worker for worker in workers if name in (worker.record.host.lower(), _address(worker.record).lower())]
+
+
+def drain(ctx: Context, peer: bytes | None, message: DrainWorkers) -> None:
+    """Mark all the workers named, or none of them if one is not known."""
+    chosen = _chosen(ctx, peer, message)
+    for worker in chosen:
+        _mark(ctx, worker, message.drain)
+    if chosen:
+        ctx.send(peer, Workers(request=message.request, workers=tuple(map(worker_view, chosen))))
+
+
+def forget(ctx: Context, peer: bytes | None, message: ForgetWorkers) -> None:
+    """Take them off the list, all or none. One that is connected, or may yet come back with its drivers, is refused."""
+    chosen = _chosen(ctx, peer, message)
+    for worker in chosen:
+        address = _address(worker.record)
+        if worker.peer is not None or worker.drivers or worker.record.state is not WorkerState.DEAD:
+            reason = f"{address} is {worker.record.state.value}: stop the worker first"
+            if worker.peer is None:
+                reason = f"{address} is away and may yet come back with its drivers: try again in a minute"
+            ctx.send(peer, Failed(request=message.request, reason=reason))
+            return
+    views = tuple(map(worker_view, chosen))
+    for worker in chosen:
+        ctx.books.drop_worker(worker)
+        ctx.forget(worker_key(worker.record.id))
+        ctx.log(f"forgot {worker.record.id}")
+    if chosen:
+        ctx.send(peer, Workers(request=message.request, workers=views))
+
+
+def carried_over(worker: Worker, predecessor: Worker | None, message: RegisterWorker) -> DrainMark:
+    """The mark of a (re-)registering worker: the latest of what the books and the worker itself know."""
+    known = [worker.record.drain, message.drain]
+    if predecessor is not None:
+        known.insert(0, predecessor.record.drain)
+    return max(known, key=lambda mark: mark.revision)
+
+
+def tell(ctx: Context, worker: Worker, reported: DrainMark) -> None:
+    """Bring a worker's own note up to date."""
+    if worker.record.drain != reported:
+        ctx.send(worker.peer, SetDrain(epoch=ctx.epoch, drain=worker.record.drain))
+
+
+def _mark(ctx: Context, worker: Worker, draining: bool) -> None:
+    record = worker.record
+    before, record.drain = record.drain, record.drain.changed(draining)
+    if record.drain == before:
+        return
+    ctx.save_worker(record)
+    tell(ctx, worker, before)
+    ctx.schedule_wanted = True
+    ctx.log(f"{record.id} is draining" if draining else f"{record.id} is not draining any more", logging.INFO)
+
+
+def _chosen(ctx: Context, peer: bytes | None, message: DrainWorkers | ForgetWorkers) -> list[Worker]:
+    """Each worker once; none, and the answer is sent, if a name fits no worker."""
+    chosen: dict[str, Worker] = {}
+    for name in message.workers:
+        found = find_workers(ctx, name)
+        if not found:
+            reason = f"there is no worker {name[:200]!r}: 'stoker status' lists them"
+            ctx.send(peer, Failed(request=message.request, reason=reason, code="not-found"))
+            return []
+        chosen.update((worker.record.id, worker) for worker in found)
+    if not chosen:
+        reason = "no worker is named: give an id, HOST or HOST:PORT"
+        ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
+    return list(chosen.values())
+
+
+def _address(record: WorkerRecord) -> str:
+    host = f"[{record.host}]" if ":" in record.host else record.host
+    return f"{host}:{record.port}"

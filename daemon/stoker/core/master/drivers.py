@@ -1,0 +1,353 @@
+"""The life of a driver in the master's books (spec section 11): submitted, placed, ended, restarted, killed.
+
+A driver keeps its submission id for ever; every launch is a new *attempt*, and only the latest attempt counts: reports
+about earlier ones are answered so that the worker cleans up, and change nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from stoker.core.master.books import Driver, Worker
+from stoker.core.master.context import Context
+from stoker.core.master.retention import trim_drivers
+from stoker.core.master.show import driver_view
+from stoker.core.model.messages import (
+    Accepted,
+    DriverStateAck,
+    DriverStateChanged,
+    DriverUpdate,
+    Failed,
+    KillDriver,
+    LaunchDriver,
+    SubmitDriver,
+    Submitted,
+    WatchDriver,
+)
+from stoker.core.model.records import Attempt, DriverRecord
+from stoker.core.model.states import DriverState
+from stoker.core.model.values import DriverReport, Exit
+
+ATTEMPTS_KEPT = 50  # of a driver's history; a service that restarts for years must not grow its record for ever
+
+
+def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None:
+    """Queue a new driver; a repeated token returns the driver it made the first time."""
+    books = ctx.books
+    known = books.tokens.get(message.token)
+    driver = books.find_driver(known) if known is not None else None
+    is_repeated = driver is not None
+    if driver is None:
+        record = DriverRecord(
+            id=books.new_driver_id(ctx.now.wall),
+            description=message.driver,
+            submitted=ctx.now.wall,
+            token=message.token,
+            owner=owner,
+        )
+        driver = Driver(record)
+        books.tokens[message.token] = record.id
+        books.drivers[record.id] = driver
+        ctx.save_counters()
+        enqueue(ctx, driver)
+        ctx.save_driver(record)
+    if message.watch:
+        _add_watcher(ctx, driver, peer, message.request)
+    driver_id = driver.record.id
+    ctx.send(
+        peer,
+        Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"),
+    )
+    if message.watch and is_repeated:  # it may be in its last state already, of which no change will tell
+        ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
+
+
+def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
+    record = driver.record
+    record.state = DriverState.SUBMITTED
+    driver.relaunch_at = None
+    ctx.books.relaunching.discard(record.id)
+    ctx.books.queue.push(record.id, record.description.cores, record.description.memory_mib, first=first)
+    ctx.schedule_wanted = True
+
+
+def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
+    """Place the driver on the worker; RUNNING at once, as in Spark (spec 10.1), a refusal is reported by the worker."""
+    assert worker.peer is not None
+    record = driver.record
+    attempt = Attempt(
+        number=record.attempt + 1,
+        worker_id=worker.record.id,
+        worker_host=worker.record.host,
+        started=ctx.now.wall,
+    )
+    record.attempts.append(attempt)
+    del record.attempts[:-ATTEMPTS_KEPT]
+    record.state = DriverState.RUNNING
+    record.reason = ""
+    driver.launched_via = worker.peer
+    ctx.books.place_driver(driver, worker)
+    changed(ctx, driver)
+    ctx.send(
+        worker.peer,
+        LaunchDriver(epoch=ctx.epoch, driver_id=record.id, attempt=attempt.number, driver=record.description),
+    )
+
+
+def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
+    """A worker reports on a driver. Final states are acknowledged after the durable write, stale ones at once."""
+    driver = ctx.books.drivers.get(message.driver_id)
+    is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
+    if driver is None or not is_current:
+        _answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
+        return
+    attempt = driver.record.attempts[-1]
+    if not message.state.is_final:
+        attempt.pid = message.pid
+        attempt.started = ctx.now.wall
+        driver.record.state = DriverState.RUNNING
+        changed(ctx, driver)
+        return
+    ended(ctx, driver, message.state, message.exit, worker_leaving=worker.leaving)
+    ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
+
+
+def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
+    """A report about an attempt that is over in the books."""
+    if not state.is_final:
+        ctx.log(
+            f"{driver_id} attempt {attempt} on {worker.record.id} is over for the cluster: killing it", logging.WARNING
+        )
+        ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
+        return
+    if ctx.books.bury(worker, (driver_id, attempt)):
+        ctx.schedule_wanted = True
+    ctx.send(worker.peer, DriverStateAck(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
+
+
+def ended(ctx: Context, driver: Driver, state: DriverState, exit: Exit, *, worker_leaving: bool = False) -> None:
+    """The latest attempt is over by itself or by a kill: book it, and restart, finish or fail the driver."""
+    record = driver.record
+    attempt = record.attempts[-1]
+    attempt.state, attempt.exit, attempt.ended = state, exit, ctx.now.wall
+    ctx.books.release_driver(driver)
+    ctx.schedule_wanted = True
+    if record.kill_requested:
+        finish(ctx, driver, DriverState.KILLED, exit.reason or "killed on request")
+    elif exit.is_success:
+        finish(ctx, driver, DriverState.FINISHED, "")
+    elif worker_leaving:
+        lost(ctx, driver, "its worker was stopped")
+    elif record.description.supervise and state in (DriverState.FAILED, DriverState.ERROR):
+        _restart(ctx, driver, attempt, exit)
+    else:
+        finish(ctx, driver, state, exit.reason)
+
+
+def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None:
+    """Supervision: wait 1, 2, 4 ... seconds, capped; a run of over 5 s starts the series anew (spec 11.3)."""
+    record, policy = driver.record, ctx.policy
+    limit = record.description.max_restarts
+    if 0 <= limit <= record.restarts:
+        finish(ctx, driver, DriverState.FAILED, f"{exit.reason}; gave up after {limit} restarts")
+        return
+    if attempt.ended - attempt.started > policy.supervise_healthy_run or record.backoff <= 0:
+        record.backoff = policy.supervise_backoff_first
+    wait = min(record.backoff, policy.supervise_backoff_cap)
+    record.backoff = min(2 * wait, policy.supervise_backoff_cap)
+    record.restarts += 1
+    record.state = DriverState.RELAUNCHING
+    record.reason = f"{exit.reason}; restart {record.restarts} in {wait:g} s"
+    ctx.books.relaunching.add(record.id)
+    driver.relaunch_at = ctx.now.mono + wait
+    ctx.wake_at(driver.relaunch_at, f"relaunch {record.id}")
+    changed(ctx, driver)
+
+
+def relaunch_due(ctx: Context, driver_id: str) -> None:
+    driver = ctx.books.drivers.get(driver_id)
+    if driver is not None and driver.relaunch_at is not None and driver.relaunch_at <= ctx.now.mono:
+        enqueue(ctx, driver)
+        changed(ctx, driver)
+
+
+def worker_absent(ctx: Context, driver: Driver) -> None:
+    """Its worker is away: the driver may be alive there, so nothing is started until it surely is not."""
+    driver.record.state = DriverState.UNKNOWN
+    driver.record.reason = "its worker is away"
+    changed(ctx, driver)
+
+
+def lost(ctx: Context, driver: Driver, why: str) -> None:
+    """The latest attempt went down with its worker: supervised drivers run again elsewhere, others end as ERROR."""
+    record = driver.record
+    attempt = record.attempts[-1]
+    if not attempt.state.is_final:
+        attempt.state, attempt.exit, attempt.ended = DriverState.ERROR, Exit(reason=why), ctx.now.wall
+    ctx.books.release_driver(driver)
+    if record.kill_requested:
+        finish(ctx, driver, DriverState.KILLED, "killed on request")
+    elif record.description.supervise:
+        enqueue(ctx, driver)
+        record.reason = why
+        changed(ctx, driver)
+    else:
+        finish(ctx, driver, DriverState.ERROR, why)
+
+
+def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
+    """The launch command did not reach the worker (its connection broke first): the driver goes back to the head of the
+    queue, unless it is to be killed. Not ``surely``: another daemon is there now, and the one before may have started it
+    without a word; then the number of the attempt is not given out again."""
+    record = driver.record
+    ctx.books.release_driver(driver)
+    attempt = record.attempts[-1]
+    if surely:
+        record.attempts.pop()
+    else:
+        attempt.state, attempt.ended = DriverState.ERROR, ctx.now.wall
+        attempt.exit = Exit(reason="its worker was restarted before it reported the start")
+    if record.kill_requested:
+        finish(ctx, driver, DriverState.KILLED, "killed on request")
+    else:
+        enqueue(ctx, driver, first=True)
+        changed(ctx, driver)
+
+
+def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
+    """``owner`` is the asker's key, or None for one who may kill everybody's drivers."""
+    driver = ctx.books.drivers.get(driver_id)
+    if driver is None:
+        reason = f"Driver {driver_id} has already finished or does not exist"
+        ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
+        return
+    record = driver.record
+    if owner is not None and record.owner not in ("", owner):
+        reason = f"{driver_id} was submitted with another key; use that one or an admin key"
+        ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
+        return
+    record.kill_requested = True
+    if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
+        ctx.books.queue.remove(driver_id)
+        ctx.books.relaunching.discard(driver_id)
+        finish(ctx, driver, DriverState.KILLED, "killed on request")
+        text = f"{driver_id} was not running and is killed"
+    else:
+        ctx.save_driver(record)
+        worker = ctx.books.workers.get(record.attempts[-1].worker_id)
+        if worker is not None:
+            ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=record.attempt))
+        text = f"Kill request for {driver_id} submitted"
+    ctx.send(peer, Accepted(request=request, text=text))
+
+
+def finish(ctx: Context, driver: Driver, state: DriverState, reason: str) -> None:
+    books, record = ctx.books, driver.record
+    record.state, record.reason, record.ended = state, reason, ctx.now.wall
+    books.drivers.pop(record.id, None)
+    books.completed_drivers[record.id] = driver
+    driver.relaunch_at = None
+    ctx.schedule_wanted = True  # one of spark.deploy.maxDrivers may be free now
+    changed(ctx, driver)
+    for peer, _ in driver.watchers:
+        ctx.books.watching.get(peer, set()).discard(record.id)
+    driver.watchers = []
+    if state is not DriverState.FINISHED:
+        ctx.log(f"{record.id} is {state.value}: {reason}")
+    trim_drivers(ctx, ctx.policy.retained_drivers)
+
+
+def changed(ctx: Context, driver: Driver) -> None:
+    """After every change: persist, and tell the watchers."""
+    driver.view = None
+    ctx.save_driver(driver.record)
+    if driver.watchers:
+        view = driver_view(driver)
+        for peer, request in driver.watchers:
+            ctx.send(peer, DriverUpdate(request=request, driver=view))
+
+
+def watch(ctx: Context, peer: bytes, message: WatchDriver) -> None:
+    driver = ctx.books.find_driver(message.driver_id)
+    if driver is None:
+        reason = f"There is no driver {message.driver_id}"
+        ctx.send(peer, Failed(request=message.request, reason=reason, code="not-found"))
+        return
+    _add_watcher(ctx, driver, peer, message.request)
+    ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
+
+
+def _add_watcher(ctx: Context, driver: Driver, peer: bytes, request: int) -> None:
+    if not driver.record.state.is_final:
+        driver.watchers.append((peer, request))
+        ctx.books.watching.setdefault(peer, set()).add(driver.record.id)
+
+
+def forget_watcher(ctx: Context, peer: bytes) -> None:
+    """The connection is gone."""
+    for driver_id in ctx.books.watching.pop(peer, ()):
+        driver = ctx.books.drivers.get(driver_id)
+        if driver is not None:
+            driver.watchers = [watcher for watcher in driver.watchers if watcher[0] != peer]
+
+
+# --- what a registering worker reports -------------------------------------------------------------------------------
+
+
+def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
+    """Bring the books in line with a driver that a (re-)registering worker has."""
+    books, peer = ctx.books, worker.peer
+    assert peer is not None
+    driver = books.drivers.get(report.driver_id)
+    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
+        driver = _adopt(ctx, report)
+    elif driver is None or report.attempt < driver.record.attempt or not _may_run(driver, report):
+        if not report.state.is_final:
+            description = report.driver
+            books.condemn(worker, (report.driver_id, report.attempt), description.cores, description.memory_mib)
+        _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
+        return
+    _bind(ctx, driver, worker, report)
+    if report.state.is_final:
+        ended(ctx, driver, report.state, report.exit)
+        ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
+        return
+    driver.record.state = DriverState.RUNNING
+    driver.record.reason = ""
+    changed(ctx, driver)
+    if driver.record.kill_requested:
+        ctx.send(peer, KillDriver(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
+
+
+def _may_run(driver: Driver, report: DriverReport) -> bool:
+    """A queued driver's last attempt was given up: its process must not go on."""
+    waiting = driver.record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
+    return not (waiting and report.attempt == driver.record.attempt)
+
+
+def _adopt(ctx: Context, report: DriverReport) -> Driver:
+    """A driver this master has never heard of: an earlier master without recovery accepted it. Take it over."""
+    record = DriverRecord(id=report.driver_id, description=report.driver, submitted=report.started or ctx.now.wall)
+    driver = Driver(record)
+    ctx.books.drivers[record.id] = driver
+    ctx.books.reserve_id(record.id)
+    ctx.save_counters()
+    ctx.log(f"took over {record.id} from its worker")
+    return driver
+
+
+def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> None:
+    ctx.books.release_driver(driver)
+    ctx.books.queue.remove(report.driver_id)  # it was thought not to have started
+    ctx.books.relaunching.discard(report.driver_id)
+    driver.relaunch_at = None
+    record = driver.record
+    if report.attempt > record.attempt:
+        record.attempts.append(Attempt(number=report.attempt, worker_id="", worker_host=""))
+    attempt = record.attempts[-1]
+    attempt.worker_id, attempt.worker_host = worker.record.id, worker.record.host
+    attempt.pid, attempt.state = report.pid, DriverState.RUNNING
+    attempt.started = report.started or attempt.started
+    assert worker.peer is not None
+    driver.launched_via = worker.peer
+    ctx.books.place_driver(driver, worker)

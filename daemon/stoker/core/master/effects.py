@@ -1,0 +1,76 @@
+"""What the master's core asks its shell to do. The shell commits every ``Persist``/``Forget`` of a batch in one durable
+write, and only then releases the ``Send``s (DESIGN section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from stoker.core.model.messages import Message
+from stoker.core.model.values import ApplicationDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Deliver to a connection; ``peer`` is its routing id."""
+
+    peer: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write a record under ``key``, e.g. ``driver/driver-...``; replaces what was there."""
+
+    key: str
+    record: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for the operator; ``level`` as in ``logging``."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """An unmodified Spark application waits for a master to call: tell its driver, for ``within`` seconds, that we lead
+    now."""
+
+    app_id: str
+    app: ApplicationDescription
+    webui_url: str
+    within: float
+
+
+Effect = Send | Persist | Forget | Log | Invite
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch's effects in the order they may happen: first ``writes``, durably and as one, and only then ``after``."""
+
+    writes: dict[str, Any]  # key -> record, or None where it is to be forgotten
+    after: tuple[Send | Log | Invite, ...]
+
+
+def batch_of(effects: Iterable[Effect]) -> Batch:
+    """What a shell must do for the effects of one batch. Of several writes to one key the last one counts."""
+    writes: dict[str, Any] = {}
+    after: list[Send | Log | Invite] = []
+    for effect in effects:
+        if isinstance(effect, Persist):
+            writes[effect.key] = effect.record
+        elif isinstance(effect, Forget):
+            writes[effect.key] = None
+        else:
+            after.append(effect)
+    return Batch(writes, tuple(after))

@@ -1,0 +1,155 @@
+"""What workers report about executors: started, ended, still there after a reconnection; and what follows from it for
+their application: replaced with back-off, given up, or done (spec section 10.5)."""
+
+from __future__ import annotations
+
+from stoker.core.master import applications, executors
+from stoker.core.master.books import App, Worker
+from stoker.core.master.context import Context
+from stoker.core.model.messages import ExecutorStateAck, ExecutorStateChanged, KillExecutor
+from stoker.core.model.records import ExecutorRecord
+from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.values import ExecutorReport, Exit
+
+
+def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorStateChanged) -> None:
+    app = ctx.books.apps.get(message.app_id)
+    executor = app.executors.get(message.executor_id) if app is not None else None
+    if app is None or executor is None or (message.app_id, message.executor_id) not in worker.executors:
+        _answer_stale(ctx, worker, message.app_id, message.executor_id, message.state)
+        return
+    if not message.state.is_final:
+        executor.state, executor.pid, app.view = message.state, message.pid, None
+        ctx.save_executor(executor)
+        executors.tell(ctx, app, executor)
+        return
+    ended(ctx, app, executor, message.state, message.exit)
+    _acknowledge(ctx, peer, message.app_id, message.executor_id)
+
+
+def _acknowledge(ctx: Context, peer: bytes | None, app_id: str, executor_id: int) -> None:
+    ctx.send(peer, ExecutorStateAck(epoch=ctx.epoch, app_id=app_id, executor_id=executor_id))
+
+
+def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, state: ExecutorState) -> None:
+    """A report about an executor that is over in the books."""
+    if not state.is_final:
+        ctx.send(worker.peer, KillExecutor(epoch=ctx.epoch, app_id=app_id, executor_id=executor_id))
+        return
+    if ctx.books.bury(worker, (app_id, executor_id)):
+        ctx.schedule_wanted = True
+    _acknowledge(ctx, worker.peer, app_id, executor_id)
+
+
+def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:
+    """The executor ended by itself: book it, count its failure, and give up the application or replace it later."""
+    ran = ctx.now.wall - executor.started
+    executors.close(ctx, app, executor, state, exit)
+    record = app.record
+    if record.description.finite:
+        if state is not ExecutorState.KILLED:
+            record.cores_done += executor.cores
+            record.failures += not exit.is_success
+        ctx.save_app(record)
+        applications.finish_if_done(ctx, app)
+        return
+    if exit.is_success or state is ExecutorState.KILLED:
+        return
+    if ran > ctx.policy.supervise_healthy_run:
+        # Not at RUNNING as Spark does: a command that crashes right after its start would never be given up.
+        app.retries = 0
+    app.retries += 1
+    limit = ctx.policy.max_executor_retries
+    running = any(other.state is ExecutorState.RUNNING for other in app.executors.values())
+    if 0 <= limit <= app.retries and not running:
+        reason = f"{app.retries} executors failed in a row, the last: {exit.reason or exit.status}"
+        applications.finish(ctx, app, ApplicationState.FAILED, reason)
+        return
+    delay = min(ctx.policy.executor_backoff_first * 2.0 ** min(app.retries - 1, 30), ctx.policy.executor_backoff_cap)
+    app.not_before = ctx.now.mono + delay * (0.75 + 0.5 * ctx.rng.random())
+    ctx.wake_at(app.not_before, "schedule")
+
+
+# --- what a registering worker reports -------------------------------------------------------------------------------
+
+
+def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
+    books = ctx.books
+    books.reserve_executor_id(report.app_id, report.executor_id)
+    app = books.apps.get(report.app_id)
+    if app is None:
+        counts = not report.state.is_final or report.app.finite
+        if report.app_id in books.completed_apps or report.app_id in books.forgotten or not counts:
+            _refuse(ctx, worker, report)
+            return
+        app = applications.adopt(ctx, report.app_id, report.app)
+    executor = app.executors.get(report.executor_id)
+    if executor is None and not (_is_news(app, report) if report.state.is_final else _has_room(app, report)):
+        _refuse(ctx, worker, report)
+        return
+    if executor is not None and _is_as_booked(executor, worker, report):
+        assert worker.peer is not None
+        app.launched_via[executor.id] = worker.peer
+        return
+    executor = _bind(ctx, app, executor, worker, report)
+    if report.state.is_final:
+        ended(ctx, app, executor, report.state, report.exit)
+        _acknowledge(ctx, worker.peer, report.app_id, report.executor_id)
+        return
+    ctx.save_executor(executor)
+    ctx.save_app(app.record)
+    executors.announce(ctx, app, executor)
+
+
+def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
+    if not report.state.is_final:
+        ctx.books.condemn(worker, (report.app_id, report.executor_id), report.cores, report.memory_mib)
+    _answer_stale(ctx, worker, report.app_id, report.executor_id, report.state)
+
+
+def _is_news(app: App, report: ExecutorReport) -> bool:
+    """It ended, as part of a finite application's share, while there was no master to book it."""
+    booked = any(executor.id == report.executor_id for executor in app.removed)
+    return app.taken_over and app.record.description.finite and not booked
+
+
+def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorReport) -> bool:
+    """Nothing to record, and nothing to tell its application that it is not told when it registers: most reports after
+    a fail-over are of this kind."""
+    booked = (executor.worker_id, executor.state, executor.pid, executor.cores, executor.memory_mib)
+    return booked == (worker.record.id, report.state, report.pid, report.cores, report.memory_mib)
+
+
+def _has_room(app: App, report: ExecutorReport) -> bool:
+    """An executor given up as lost is alive after all: take it back if its replacement does not run yet. One that was
+    killed while its worker was away has to go."""
+    if any(old.id == report.executor_id and old.state is ExecutorState.KILLED for old in app.removed):
+        return False
+    return report.cores <= executors.cores_left(app) and len(app.executors) < app.record.executor_limit
+
+
+def _bind(
+    ctx: Context, app: App, executor: ExecutorRecord | None, worker: Worker, report: ExecutorReport
+) -> ExecutorRecord:
+    if executor is not None:
+        ctx.books.release_executor(app, executor)
+    else:
+        for old in [old for old in app.removed if old.id == report.executor_id]:
+            app.removed.remove(old)
+    record = ExecutorRecord(
+        app_id=report.app_id,
+        id=report.executor_id,
+        worker_id=worker.record.id,
+        worker_host=worker.record.host,
+        cores=report.cores,
+        memory_mib=report.memory_mib,
+        state=ExecutorState.RUNNING if report.state.is_final else report.state,
+        started=report.started,
+        pid=report.pid,
+    )
+    if app.record.state is ApplicationState.WAITING:
+        app.record.state = ApplicationState.RUNNING
+    assert worker.peer is not None
+    app.launched_via[record.id] = worker.peer
+    ctx.books.place_executor(app, record, worker)
+    return record

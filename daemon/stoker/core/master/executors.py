@@ -1,0 +1,120 @@
+"""Executors in the master's books, seen from the master: granted, announced, killed, lost (spec sections 10.2, 12)."""
+
+from __future__ import annotations
+
+from stoker.core.master.books import App, Worker
+from stoker.core.master.context import Context
+from stoker.core.model.messages import ExecutorAdded, ExecutorUpdated, KillExecutor, LaunchExecutor
+from stoker.core.model.records import ExecutorRecord, executor_key
+from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.values import UNLIMITED, Exit
+
+
+def cores_left(app: App) -> int:
+    """How many more cores the application may be granted. What the ended executors of a finite application had is
+    used up."""
+    return app.record.cores_max - app.record.cores_done - app.cores_granted
+
+
+def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
+    assert worker.peer is not None
+    record = app.record
+    executor = ExecutorRecord(
+        app_id=record.id,
+        id=record.next_executor_id,
+        worker_id=worker.record.id,
+        worker_host=worker.record.host,
+        cores=cores,
+        memory_mib=record.description.memory_mib,
+        started=ctx.now.wall,
+    )
+    record.next_executor_id += 1
+    record.state = ApplicationState.RUNNING
+    app.launched_via[executor.id] = worker.peer
+    ctx.books.place_executor(app, executor, worker)
+    ctx.save_executor(executor)
+    ctx.save_app(record)
+    command = LaunchExecutor(
+        epoch=ctx.epoch,
+        app_id=record.id,
+        executor_id=executor.id,
+        cores=cores,
+        memory_mib=executor.memory_mib,
+        app=record.description,
+    )
+    ctx.send(worker.peer, command)
+    announce(ctx, app, executor)
+
+
+def announce(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+    added = ExecutorAdded(
+        app_id=app.record.id,
+        executor_id=executor.id,
+        worker_id=executor.worker_id,
+        host=executor.worker_host,
+        cores=executor.cores,
+        memory_mib=executor.memory_mib,
+    )
+    ctx.send(app.peer, added)
+    if executor.state is not ExecutorState.LAUNCHING:
+        tell(ctx, app, executor)
+
+
+def tell(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+    update = ExecutorUpdated(
+        app_id=app.record.id,
+        executor_id=executor.id,
+        state=executor.state,
+        exit=executor.exit,
+        worker_lost=executor.state is ExecutorState.LOST,
+    )
+    ctx.send(app.peer, update)
+
+
+def fix_share(ctx: Context, app: App) -> None:
+    """A finite application without a limit gets what its first grant gave it, and no more."""
+    record = app.record
+    if record.description.finite and record.cores_max >= UNLIMITED:
+        record.cores_max = app.cores_granted
+        app.view = None
+        ctx.save_app(record)
+
+
+def lost(ctx: Context, app: App, executor: ExecutorRecord, why: str) -> None:
+    """Its worker is gone; the next scheduling replaces it."""
+    close(ctx, app, executor, ExecutorState.LOST, Exit(reason=why))
+
+
+def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+    """Order the kill; the books keep the executor until its worker reports (or is lost)."""
+    worker = ctx.books.workers.get(executor.worker_id)
+    if worker is not None and worker.peer is not None:
+        ctx.send(worker.peer, KillExecutor(epoch=ctx.epoch, app_id=app.record.id, executor_id=executor.id))
+    else:
+        close(ctx, app, executor, ExecutorState.KILLED, Exit(reason="killed while its worker was away"))
+
+
+def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+    """Its application is over: the executor is killed and closed now, but its cores and memory stay taken until its
+    worker reports its end, so that nothing is placed on resources still in use."""
+    kill(ctx, app, executor)
+    if executor.id not in app.executors:
+        return
+    close(ctx, app, executor, ExecutorState.KILLED, Exit(reason="its application is over"))
+    worker = ctx.books.workers.get(executor.worker_id)
+    if worker is not None:
+        ctx.books.condemn(worker, (app.record.id, executor.id), executor.cores, executor.memory_mib)
+
+
+def close(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:
+    """Take a live executor out of the books, with its final state, and tell its application."""
+    executor.state, executor.exit, executor.ended = state, exit, ctx.now.wall
+    if len(app.removed) == app.removed.maxlen:  # the oldest makes room
+        ctx.forget(executor_key(app.record.id, app.removed[0].id))
+    ctx.books.release_executor(app, executor)
+    app.removed.append(executor)
+    if not app.executors and app.record.state is ApplicationState.RUNNING:
+        app.record.state = ApplicationState.WAITING
+    ctx.save_executor(executor)
+    tell(ctx, app, executor)
+    ctx.schedule_wanted = True

@@ -1,0 +1,124 @@
+"""What must hold of a master's books between any two events. Read-only; the cost is one look at everything in them.
+
+``violations`` is for tests, the simulator and a master in debug mode: an empty answer says that the counters equal a
+recount, that no worker is over-committed, and that everybody is in exactly the tables they belong to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from stoker.core.master.books import Books, Worker
+from stoker.core.model.states import DriverState
+
+
+def violations(books: Books) -> list[str]:
+    """One line for each invariant that does not hold."""
+    found: list[str] = []
+    for worker in books.workers.values():
+        found.extend(_worker(books, worker))
+    found.extend(_free(books))
+    found.extend(_connections(books))
+    found.extend(_drivers(books))
+    found.extend(_applications(books))
+    found.extend(_history(books))
+    return found
+
+
+def _worker(books: Books, worker: Worker) -> Iterator[str]:
+    record = worker.record
+    cores = memory = 0
+    for driver_id in worker.drivers:
+        driver = books.drivers.get(driver_id)
+        if driver is None or not driver.record.attempts or driver.record.attempts[-1].worker_id != record.id:
+            yield f"{record.id} holds {driver_id}, whose latest attempt is not there"
+            continue
+        cores += driver.record.description.cores
+        memory += driver.record.description.memory_mib
+    for app_id, executor_id in worker.executors:
+        app = books.apps.get(app_id)
+        executor = app.executors.get(executor_id) if app is not None else None
+        if executor is None or executor.worker_id != record.id:
+            yield f"{record.id} holds {app_id}/{executor_id}, which is not there"
+            continue
+        cores += executor.cores
+        memory += executor.memory_mib
+    cores += sum(held for held, _ in worker.dying.values())
+    memory += sum(held for _, held in worker.dying.values())
+    if (worker.cores_used, worker.memory_used) != (cores, memory):
+        counted = f"{worker.cores_used} cores and {worker.memory_used} MiB"
+        yield f"{record.id} counts {counted} as used, a recount says {cores} and {memory}"
+    if cores > record.cores or memory > record.memory_mib:
+        yield f"{record.id} is over-committed: {cores}/{record.cores} cores, {memory}/{record.memory_mib} MiB"
+
+
+def _free(books: Books) -> Iterator[str]:
+    found = {worker_id for worker_id, worker in books.workers.items() if worker.cores_free > 0}
+    for worker_id in sorted(found ^ books.with_free_cores.keys()):
+        yield f"{worker_id} is {'not ' if worker_id in found else ''}among the workers with free cores"
+
+
+def _connections(books: Books) -> Iterator[str]:
+    for worker_id, worker in books.workers.items():
+        if worker.peer is not None and books.worker_of_peer.get(worker.peer) != worker_id:
+            yield f"{worker_id} is on a connection that is not known to be its own"
+    for worker_id in books.worker_of_peer.values():
+        if worker_id not in books.workers:
+            yield f"a connection belongs to {worker_id}, which is not in the books"
+    for address, worker_id in books.worker_at.items():
+        if worker_id not in books.workers:
+            yield f"{address} belongs to {worker_id}, which is not in the books"
+    for app_ids in books.app_of_peer.values():
+        for app_id in app_ids:
+            if app_id not in books.apps:
+                yield f"a connection belongs to {app_id}, which is not active"
+
+
+def _drivers(books: Books) -> Iterator[str]:
+    holders = Counter(driver_id for worker in books.workers.values() for driver_id in worker.drivers)
+    for driver_id, driver in books.drivers.items():
+        state = driver.record.state
+        if state.is_final:
+            yield f"{driver_id} is {state.value} and still active"
+        if (driver_id in books.queue) != (state is DriverState.SUBMITTED):
+            yield f"{driver_id} is {state.value} and {'' if driver_id in books.queue else 'not '}in the queue"
+        if (driver_id in books.relaunching) != (state is DriverState.RELAUNCHING):
+            yield f"{driver_id} is {state.value}, against the list of those that wait to be relaunched"
+        if state is DriverState.RUNNING and holders[driver_id] != 1:
+            yield f"{driver_id} is RUNNING on {holders[driver_id]} workers"
+        if state is not DriverState.RUNNING and holders[driver_id] > (state is DriverState.UNKNOWN):
+            yield f"{driver_id} is {state.value} and holds resources of {holders[driver_id]} workers"
+    for driver_id in (*books.queue, *books.relaunching):
+        if driver_id not in books.drivers:
+            yield f"{driver_id} waits and is not active"
+
+
+def _applications(books: Books) -> Iterator[str]:
+    for app_id, app in books.apps.items():
+        record = app.record
+        if record.state.is_final:
+            yield f"{app_id} is {record.state.value} and still active"
+        granted = sum(executor.cores for executor in app.executors.values())
+        if app.cores_granted != granted:
+            yield f"{app_id} counts {app.cores_granted} cores as granted, a recount says {granted}"
+        # After a master without records workers may come back with more than was known of when it was granted again.
+        if granted + record.cores_done > record.cores_max and not app.taken_over:
+            yield f"{app_id} has {granted} cores and has used {record.cores_done} up, of at most {record.cores_max}"
+        for executor_id, executor in app.executors.items():
+            worker = books.workers.get(executor.worker_id)
+            if worker is None or (app_id, executor_id) not in worker.executors:
+                yield f"{app_id}/{executor_id} is live on {executor.worker_id}, which does not hold it"
+            if executor_id >= record.next_executor_id:
+                yield f"{app_id} has executor {executor_id} and would give out {record.next_executor_id} next"
+            if executor.state.is_final:
+                yield f"{app_id}/{executor_id} is {executor.state.value} and still live"
+
+
+def _history(books: Books) -> Iterator[str]:
+    for driver_id, driver in books.completed_drivers.items():
+        if not driver.record.state.is_final or driver_id in books.drivers:
+            yield f"{driver_id} is among the completed and {driver.record.state.value}"
+    for app_id, app in books.completed_apps.items():
+        if not app.record.state.is_final or app_id in books.apps:
+            yield f"{app_id} is among the completed and {app.record.state.value}"

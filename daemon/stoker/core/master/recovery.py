@@ -1,0 +1,153 @@
+"""From records back to books when a master starts, and when to stop waiting for the silent (spec section 13.3).
+
+Everything recorded as running is UNKNOWN until its worker or its process comes back; nothing is scheduled before
+recovery ends, which is as soon as all have answered, or after ``policy.recovery_timeout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stoker.core.master import drivers, workers
+from stoker.core.master.applications import wait_for_return
+from stoker.core.master.books import App, Books, Driver, Worker
+from stoker.core.master.context import Context
+from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
+from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.core.model.values import number_of
+
+
+def load(ctx: Context, records: Mapping[str, Record]) -> None:
+    """Fill empty books. Drivers, applications and executors come in the order of their numbers, which is FIFO order; the
+    times in their ids are not to be trusted, as different masters' clocks made them."""
+    by_type: dict[type[Record], list[Record]] = {}
+    for key in sorted(records, key=_order):
+        by_type.setdefault(type(records[key]), []).append(records[key])
+    for record in by_type.get(Counters, []):
+        assert isinstance(record, Counters)
+        ctx.books.counters = record
+    for record in by_type.get(WorkerRecord, []):
+        assert isinstance(record, WorkerRecord)
+        _load_worker(ctx, record)
+    for record in by_type.get(AppRecord, []):
+        assert isinstance(record, AppRecord)
+        _load_app(ctx, record)
+    for record in by_type.get(ExecutorRecord, []):
+        assert isinstance(record, ExecutorRecord)
+        _load_executor(ctx.books, record)
+    for record in by_type.get(DriverRecord, []):
+        assert isinstance(record, DriverRecord)
+        _load_driver(ctx, record)
+    _sort_history(ctx.books)
+    ctx.state = MasterState.RECOVERING
+    # Who was away when the last master wrote may have been so for no time at all.
+    ctx.keepers_end = ctx.now.mono + ctx.policy.reconnect_timeout
+    for worker in ctx.books.workers.values():
+        if worker.record.state is WorkerState.DEAD and (worker.drivers or worker.executors):
+            _wait_for_keeper(ctx, worker)
+    ctx.wake_at(ctx.now.mono + ctx.policy.recovery_timeout, "recovered")
+    ctx.log(
+        f"recovering {len(ctx.books.workers)} workers, {len(ctx.books.apps)} applications and"
+        f" {len(ctx.books.drivers)} drivers"
+    )
+    complete_if_all_answered(ctx)
+
+
+def _order(key: str) -> tuple[str, int, str]:
+    kind, _, identifier = key.partition("/")
+    if kind == "executor":
+        app_id, _, number = identifier.rpartition("/")
+        return kind, int(number) if number.isdecimal() else 0, app_id
+    is_counted = kind in ("driver", "app") and identifier.rpartition("-")[2].isdecimal()
+    return kind, number_of(identifier) if is_counted else 0, identifier
+
+
+def _load_worker(ctx: Context, record: WorkerRecord) -> None:
+    worker = Worker(record)
+    if record.state is not WorkerState.DEAD:
+        record.state = WorkerState.UNKNOWN
+    ctx.books.add_worker(worker)
+
+
+def _load_app(ctx: Context, record: AppRecord) -> None:
+    app = App(record)
+    ctx.books.tokens[record.token] = record.id
+    ctx.books.reserve_id(record.id)
+    if record.state.is_final:
+        ctx.books.completed_apps[record.id] = app
+        return
+    record.state = ApplicationState.UNKNOWN
+    ctx.books.apps[record.id] = app
+    wait_for_return(ctx, app, ctx.policy.recovery_timeout)
+
+
+def _load_executor(books: Books, record: ExecutorRecord) -> None:
+    app = books.find_app(record.app_id)
+    if app is None:
+        return
+    worker = books.workers.get(record.worker_id)
+    if record.state.is_final or app.record.state.is_final or worker is None:
+        app.removed.append(record)
+    else:
+        books.place_executor(app, record, worker)
+
+
+def _load_driver(ctx: Context, record: DriverRecord) -> None:
+    driver = Driver(record)
+    ctx.books.tokens[record.token] = record.id
+    ctx.books.reserve_id(record.id)
+    if record.state.is_final:
+        ctx.books.completed_drivers[record.id] = driver
+        return
+    ctx.books.drivers[record.id] = driver
+    if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
+        drivers.enqueue(ctx, driver)
+        return
+    record.state = DriverState.UNKNOWN
+    worker = ctx.books.workers.get(record.attempts[-1].worker_id)
+    if worker is not None:
+        ctx.books.place_driver(driver, worker)
+
+
+def _sort_history(books: Books) -> None:
+    books.completed_drivers = dict(sorted(books.completed_drivers.items(), key=lambda item: item[1].record.ended))
+    books.completed_apps = dict(sorted(books.completed_apps.items(), key=lambda item: item[1].record.ended))
+
+
+def complete_if_all_answered(ctx: Context) -> None:
+    if ctx.state is not MasterState.RECOVERING:
+        return
+    if any(worker.record.state is WorkerState.UNKNOWN for worker in ctx.books.workers.values()):
+        return
+    if any(app.record.state is ApplicationState.UNKNOWN for app in ctx.books.apps.values()):
+        return
+    complete(ctx)
+
+
+def complete(ctx: Context) -> None:
+    """Give up on the silent and go on. Never raises half-way: each step leaves the books whole (quirk 12)."""
+    if ctx.state is not MasterState.RECOVERING:
+        return
+    ctx.state = MasterState.ALIVE
+    for worker in list(ctx.books.workers.values()):
+        if worker.record.state is WorkerState.UNKNOWN:
+            _wait_for_keeper(ctx, worker)
+            workers.away_due(ctx, worker.record.id)
+    ctx.wake_at(ctx.keepers_end, "homeless")
+    give_up_homeless(ctx)
+    ctx.log("recovery is complete")
+    ctx.schedule_wanted = True
+
+
+def _wait_for_keeper(ctx: Context, worker: Worker) -> None:
+    """Its keeper may run what is in the books for as long as it waits for its daemon: nothing is started twice."""
+    workers.wait_for_return(ctx, worker, max(ctx.now.mono, ctx.keepers_end))
+
+
+def give_up_homeless(ctx: Context) -> None:
+    """Drivers of workers of which there is no record: they had as long as the others to come back."""
+    if ctx.now.mono < ctx.keepers_end:
+        return
+    for driver in list(ctx.books.drivers.values()):
+        if driver.record.state is DriverState.UNKNOWN and driver.record.attempts[-1].worker_id not in ctx.books.workers:
+            drivers.lost(ctx, driver, "its worker did not come back to this master")

@@ -1,0 +1,90 @@
+"""Why a driver or an application waits, in words: read off the cluster's own numbers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+
+
+class Waiting:
+    """Looks the cluster through once; each answer is then cheap, also with 10,000 workers and drivers."""
+
+    def __init__(self, cluster: ClusterView) -> None:
+        self._master = cluster.state
+        self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
+        self._usable = [worker for worker in self._alive if not worker.draining]
+        self._queue = sorted(_place(driver) for driver in cluster.active_drivers if _is_queued(driver))
+        self._most_cores = max((worker.cores for worker in self._usable), default=0)
+        self._most_memory = max((worker.memory_mib for worker in self._usable), default=0)
+        self._free_cores = max((_cores_free(worker) for worker in self._usable), default=0)
+        self._free_memory = max((_memory_free(worker) for worker in self._usable), default=0)
+
+    def driver(self, driver: DriverView) -> str:
+        """Nothing for a driver that does not wait for a worker."""
+        if not _is_queued(driver):
+            return ""
+        ahead = bisect_left(self._queue, _place(driver))
+        queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
+        why = self._why(driver.cores, driver.memory_mib)
+        return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
+
+    def app(self, app: AppView) -> str:
+        """Nothing for an application that has executors, or has ended."""
+        if app.state is not ApplicationState.WAITING:
+            return ""
+        why = self._why(app.cores_per_executor or 1, app.memory_mib)
+        return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"
+
+    def _why(self, cores: int, memory: int) -> str:
+        """Why nothing of that size fits on one worker; "" if it does."""
+        if self._master is not MasterState.ALIVE:
+            return f"the master is {self._master.value} and places nothing yet"
+        if not self._alive:
+            return "the cluster has no live worker: start one with 'stoker worker' or playbooks/start-workers.yml"
+        if not self._usable:
+            return "every live worker is draining: 'stoker undrain HOST' lets one work again"
+        lack = self._lack(cores, memory)
+        return f"needs {_cores(cores)} and {memory} MiB on one worker, {lack}" if lack else ""
+
+    def _lack(self, cores: int, memory: int) -> str:
+        left_out = len(self._alive) - len(self._usable)
+        besides = f" ({left_out} more draining)" if left_out else ""
+        if not any(_is_as_large(worker, cores, memory) for worker in self._usable):
+            draining = sum(_is_as_large(worker, cores, memory) for worker in self._alive)
+            if draining:
+                return f"and the {draining} of that size are draining: 'stoker undrain' lets them work again"
+            has = f"{_cores(self._most_cores)}, and the most memory is {self._most_memory} MiB"
+            return f"and no worker is that large (the largest has {has}): submit it with less"
+        if self._free_cores < cores:
+            return f"the largest has {_cores(self._free_cores)} free{besides}"
+        if self._free_memory < memory:
+            return f"the largest has {self._free_memory} MiB free{besides}"
+        if not any(_cores_free(worker) >= cores and _memory_free(worker) >= memory for worker in self._usable):
+            return f"and none has both free{besides}"
+        return ""
+
+
+def _is_queued(driver: DriverView) -> bool:
+    return driver.state is DriverState.SUBMITTED
+
+
+def _place(driver: DriverView) -> tuple[float, str]:
+    return driver.submitted, driver.id
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'s' * (count != 1)}"
+
+
+def _cores_free(worker: WorkerView) -> int:
+    return worker.cores - worker.cores_used
+
+
+def _memory_free(worker: WorkerView) -> int:
+    return worker.memory_mib - worker.memory_used_mib
+
+
+def _is_as_large(worker: WorkerView, cores: int, memory: int) -> bool:
+    return worker.cores >= cores and worker.memory_mib >= memory

@@ -1,0 +1,216 @@
+"""Who runs where: the scheduling algorithms of spec section 10, as pure functions over what is free.
+
+Offers are working copies: the functions take from them what they assign, so one pass can go on with what is left.
+Both functions give exactly what the spec's loops give, at the cost of what they place instead of what they look at:
+docs/adr/0002-placement.md has the reasoning, and test_placement_properties.py compares every result with those loops.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stoker.core.master.policy import WorkerSelection
+from stoker.core.master.scheduling.queue import DriverQueue, Shape
+
+
+@dataclass(slots=True)
+class Offer:
+    """What is free on one worker; memory in MiB."""
+
+    worker_id: str
+    cores_free: int
+    memory_free: int
+
+    def fits(self, cores: int, memory_mib: int) -> bool:
+        return self.cores_free >= cores and self.memory_free >= memory_mib
+
+    def take(self, cores: int, memory_mib: int) -> None:
+        self.cores_free -= cores
+        self.memory_free -= memory_mib
+
+
+class Shuffle(Protocol):
+    """Shuffles in place, as ``random.Random.shuffle`` does."""
+
+    def __call__(self, items: list[Any], /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppNeed:
+    """What an application may still get. ``executors``: how many it has; memory in MiB an executor."""
+
+    cores_left: int
+    cores_per_executor: int | None
+    memory_mib: int
+    executors: int
+    executor_limit: int
+
+
+# --- drivers (10.1) --------------------------------------------------------------------------------------------------
+
+
+def place_drivers(
+    queue: DriverQueue, offers: list[Offer], *, spread_out: bool, slots: int, shuffle: Shuffle
+) -> list[tuple[str, str]]:
+    """(driver id, worker id) for each driver placed, which leaves the queue. ``slots``: how many more may run.
+
+    Spread out, one round-robin cursor over shuffled workers is shared by all drivers of the pass; a driver that fits
+    nowhere turns the cursor a full round, that is, not at all, and blocks nobody. Packed, each driver takes the first
+    worker by id that fits.
+    """
+    candidates = _candidates(queue, offers)
+    if spread_out:
+        shuffle(candidates)
+    else:
+        candidates.sort(key=lambda offer: offer.worker_id)
+    searches: dict[Shape, _Search] = {}
+    too_large: list[Shape] = []
+    placed: list[tuple[str, str]] = []
+    cursor = 0
+    heads = [(*head, shape) for shape in queue.shapes() if (head := queue.head(shape)) is not None]
+    heapq.heapify(heads)
+    while heads and len(placed) < slots:
+        _, driver_id, shape = heapq.heappop(heads)
+        if any(shape.cores >= cores and shape.memory_mib >= memory for cores, memory in too_large):
+            continue
+        if shape not in searches:
+            searches[shape] = _Search(candidates, shape)
+        chosen = searches[shape].first(cursor if spread_out else 0)
+        if chosen is None:  # and so it stays in this pass: what is free only shrinks
+            too_large.append(shape)
+            continue
+        candidates[chosen].take(*shape)
+        cursor = (chosen + 1) % len(candidates)
+        placed.append((driver_id, candidates[chosen].worker_id))
+        queue.remove(driver_id)
+        following = queue.head(shape)
+        if following is not None:
+            heapq.heappush(heads, (*following, shape))
+    return placed
+
+
+def _candidates(queue: DriverQueue, offers: list[Offer]) -> list[Offer]:
+    """Offers on which the smallest demand of the queue fits; the others cannot matter in this pass."""
+    shapes = queue.shapes()
+    if not shapes:
+        return []
+    cores, memory = min(shape.cores for shape in shapes), min(shape.memory_mib for shape in shapes)
+    return [offer for offer in offers if offer.fits(cores, memory)]
+
+
+class _Search:
+    """First fit for one shape, as often as a pass asks. An offer found too small is too small for the rest of the pass,
+    so it is skipped from then on (disjoint sets with path compression): all searches together look at each offer about
+    once, plus once for each driver placed."""
+
+    def __init__(self, offers: list[Offer], shape: Shape) -> None:
+        self._offers = offers
+        self._shape = shape
+        self._skip: dict[int, int] = {}  # index of an offer that does not fit -> a later index that may
+
+    def first(self, start: int) -> int | None:
+        """Index of the first offer that fits, from ``start`` on and then from the beginning."""
+        index = self._from(start)
+        if index == len(self._offers) and start > 0:
+            index = self._from(0)
+        return index if index < len(self._offers) else None
+
+    def _from(self, index: int) -> int:
+        offers, skip, passed = self._offers, self._skip, []
+        while index < len(offers):
+            following = skip.get(index)
+            if following is None:
+                if offers[index].fits(*self._shape):
+                    break
+                following = index + 1
+            passed.append(index)
+            index = following
+        for before in passed:
+            skip[before] = index
+        return index
+
+
+# --- executors (10.2, 10.3) ------------------------------------------------------------------------------------------
+
+_ORDER: dict[WorkerSelection, tuple[Callable[[Offer], Any], bool]] = {
+    "CORES_FREE_DESC": (lambda offer: (offer.cores_free, offer.worker_id), True),
+    "CORES_FREE_ASC": (lambda offer: (offer.cores_free, offer.worker_id), False),
+    "MEMORY_FREE_DESC": (lambda offer: (offer.memory_free, offer.worker_id), True),
+    "MEMORY_FREE_ASC": (lambda offer: (offer.memory_free, offer.worker_id), False),
+    "WORKER_ID": (lambda offer: offer.worker_id, False),
+}
+
+
+def place_executors(
+    need: AppNeed, offers: list[Offer], *, spread_out: bool, selection: WorkerSelection
+) -> list[tuple[str, int]]:
+    """(worker id, cores) for each executor to launch, grouped by worker in the order of ``selection``."""
+    least = need.cores_per_executor or 1
+    if need.cores_left < least or need.executors >= need.executor_limit:
+        return []
+    key, descending = _ORDER[selection]
+    usable = sorted((offer for offer in offers if offer.fits(least, need.memory_mib)), key=key, reverse=descending)
+    placed: list[tuple[str, int]] = []
+    for offer, bites in zip(usable, _bites(need, usable, spread_out), strict=True):
+        if bites == 0:
+            continue
+        # Of ``least`` cores a bite: an executor each, or all of them the one executor's there.
+        executors = [bites] if need.cores_per_executor is None else [need.cores_per_executor] * bites
+        for cores in executors:
+            offer.take(cores, need.memory_mib)
+            placed.append((offer.worker_id, cores))
+    return placed
+
+
+def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
+    """How many bites of ``cores_per_executor`` cores (of one core without it) each usable worker gives.
+
+    Whole executors, not single cores: of 4 workers with 16 cores, 48 cores in executors of 16 are 3 executors, not 12
+    cores everywhere (SPARK-8881). Without ``cores_per_executor`` the limit on executors is one on workers, and memory
+    is needed once a worker, which "usable" has seen to.
+    """
+    more = need.executor_limit - need.executors
+    each = need.cores_per_executor
+    if each is None:
+        room = [offer.cores_free if index < more else 0 for index, offer in enumerate(usable)]
+        wanted = need.cores_left
+    else:
+        room = [_executors_fitting(offer, each, need.memory_mib) for offer in usable]
+        wanted = min(need.cores_left // each, more)
+    return _spread(room, wanted) if spread_out else _pack(room, wanted)
+
+
+def _executors_fitting(offer: Offer, cores: int, memory_mib: int) -> int:
+    by_cores = offer.cores_free // cores
+    return min(by_cores, offer.memory_free // memory_mib) if memory_mib else by_cores
+
+
+def _pack(room: list[int], wanted: int) -> list[int]:
+    """Fill the first, then the second, and so on."""
+    given = []
+    for space in room:
+        given.append(min(space, wanted))
+        wanted -= given[-1]
+    return given
+
+
+def _spread(room: list[int], wanted: int) -> list[int]:
+    """One each in turn, round after round, as long as there is room: the same as pouring ``wanted`` into vessels of
+    different heights up to one level, the last incomplete round going to the first that still have room."""
+    level = 0
+    for full, height in enumerate(sorted(room)):
+        vessels = len(room) - full
+        rise = min(height - level, wanted // vessels)
+        level += rise
+        wanted -= rise * vessels
+        if level < height:
+            break
+    given = []
+    for space in room:
+        extra = 1 if wanted > 0 and space > level else 0
+        given.append(min(space, level) + extra)
+        wanted -= extra
+    return given

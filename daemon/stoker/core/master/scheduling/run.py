@@ -1,0 +1,64 @@
+"""One scheduling pass: drivers first, then applications in the order they registered (spec section 10)."""
+
+from __future__ import annotations
+
+from stoker.core.master import drivers, executors
+from stoker.core.master.books import App
+from stoker.core.master.context import Context
+from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
+from stoker.core.model.states import MasterState
+
+
+def schedule(ctx: Context) -> None:
+    """Place what can be placed. Nothing happens unless the master is ALIVE (spec 10)."""
+    ctx.schedule_wanted = False
+    if ctx.state is not MasterState.ALIVE:
+        return
+    books = ctx.books
+    hungry = [app for app in books.apps.values() if _wants_executors(ctx, app)]
+    if not books.queue and not hungry:
+        return
+    # An executor needs a core, and so does all but the rare driver that asks for none.
+    is_coreless = any(shape.cores < 1 for shape in books.queue.shapes())
+    candidates = books.workers if is_coreless else books.with_free_cores
+    offers = [
+        Offer(worker_id, worker.cores_free, worker.memory_free)
+        for worker_id, worker in candidates.items()
+        if worker.is_usable
+    ]
+    if books.queue:
+        running = len(books.drivers) - len(books.queue) - len(books.relaunching)
+        slots = max(0, ctx.policy.max_drivers - running)
+        placed = place_drivers(
+            books.queue, offers, spread_out=ctx.policy.spread_out_drivers, slots=slots, shuffle=ctx.rng.shuffle
+        )
+        for driver_id, worker_id in placed:
+            drivers.launch(ctx, books.drivers[driver_id], books.workers[worker_id])
+    for app in hungry:
+        _grant(ctx, app, offers)
+
+
+def _wants_executors(ctx: Context, app: App) -> bool:
+    record = app.record
+    if app.peer is None or app.not_before > ctx.now.mono:
+        return False
+    need = record.description.cores_per_executor or 1
+    return executors.cores_left(app) >= need and len(app.executors) < record.executor_limit
+
+
+def _grant(ctx: Context, app: App, offers: list[Offer]) -> None:
+    record = app.record
+    need = AppNeed(
+        cores_left=executors.cores_left(app),
+        cores_per_executor=record.description.cores_per_executor,
+        memory_mib=record.description.memory_mib,
+        executors=len(app.executors),
+        executor_limit=record.executor_limit,
+    )
+    granted = place_executors(
+        need, offers, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
+    )
+    for worker_id, cores in granted:
+        executors.launch(ctx, app, ctx.books.workers[worker_id], cores)
+    if granted:
+        executors.fix_share(ctx, app)

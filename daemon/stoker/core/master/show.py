@@ -1,0 +1,111 @@
+"""From the master's books to the immutable views of ``snapshot``. Views are cached until what
+they show changes, so a status of 10,000 drivers costs little more than its encoding."""
+
+from __future__ import annotations
+
+from stoker.core.master.books import App, Driver, Worker
+from stoker.core.model.records import ExecutorRecord
+from stoker.core.model.states import DriverState
+from stoker.core.model.values import UNLIMITED
+from stoker.core.model.views import AppView, AttemptView, DriverView, ExecutorView, WorkerView
+
+
+def worker_view(worker: Worker) -> WorkerView:
+    """The last one as long as it says the same: those who compare views then compare by identity."""
+    record = worker.record
+    view = WorkerView(
+        id=record.id,
+        host=record.host,
+        port=record.port,
+        state=record.state,
+        cores=record.cores,
+        cores_used=worker.cores_used,
+        memory_mib=record.memory_mib,
+        memory_used_mib=worker.memory_used,
+        webui_url=record.webui_url,
+        last_heartbeat=record.last_heartbeat,
+        version=record.version,
+        draining=record.drain.draining,
+        running=len(worker.drivers) + len(worker.executors) + len(worker.dying),
+    )
+    if view != worker.view:
+        worker.view = view
+    return worker.view or view
+
+
+def driver_view(driver: Driver) -> DriverView:
+    if driver.view is not None:
+        return driver.view
+    record, description = driver.record, driver.record.description
+    last = record.attempts[-1] if record.attempts else None
+    placed = last is not None and record.state not in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
+    driver.view = DriverView(
+        id=record.id,
+        name=description.name or description.main,
+        state=record.state,
+        submitted=record.submitted,
+        cores=description.cores,
+        memory_mib=description.memory_mib,
+        main=description.main,
+        main_class=description.main_class,
+        args=description.args,
+        user=description.user,
+        supervise=description.supervise,
+        started=last.started if last else 0.0,
+        ended=record.ended,
+        worker_id=last.worker_id if last and placed else "",
+        worker_host=last.worker_host if last and placed else "",
+        reason=record.reason,
+        attempts=tuple(
+            AttemptView(
+                number=attempt.number,
+                worker_id=attempt.worker_id,
+                state=attempt.state,
+                started=attempt.started,
+                ended=attempt.ended,
+                pid=attempt.pid,
+                exit=attempt.exit,
+            )
+            for attempt in record.attempts
+        ),
+    )
+    return driver.view
+
+
+def executor_view(executor: ExecutorRecord) -> ExecutorView:
+    return ExecutorView(
+        id=executor.id,
+        worker_id=executor.worker_id,
+        host=executor.worker_host,
+        cores=executor.cores,
+        memory_mib=executor.memory_mib,
+        state=executor.state,
+        started=executor.started,
+        ended=executor.ended,
+        pid=executor.pid,
+        exit=executor.exit,
+    )
+
+
+def app_view(app: App) -> AppView:
+    if app.view is not None:
+        return app.view
+    record, description = app.record, app.record.description
+    app.view = AppView(
+        id=record.id,
+        name=description.name,
+        user=description.user,
+        state=record.state,
+        submitted=record.submitted,
+        ended=record.ended,
+        cores_granted=app.cores_granted,
+        cores_max=None if record.cores_max >= UNLIMITED else record.cores_max,
+        cores_per_executor=description.cores_per_executor,
+        memory_mib=description.memory_mib,
+        executor_limit=None if record.executor_limit >= UNLIMITED else record.executor_limit,
+        ui_url=description.ui_url,
+        reason=record.reason,
+        executors=tuple(executor_view(executor) for executor in app.executors.values()),
+        removed_executors=tuple(executor_view(executor) for executor in app.removed),
+    )
+    return app.view

@@ -1,0 +1,244 @@
+"""Workers in the master's books: registered, heard of, away, lost, back (spec section 9).
+
+A worker whose connection closes is DEAD at once and its executors are replaced. Its drivers are not: the processes may
+be alive with their keeper and come back with the daemon, and nothing may run twice at once. They stay UNKNOWN for
+``policy.reconnect_timeout``; by then the keeper has ended them. A worker that announced a restart (``WorkerLeaving``
+with ``keeping``) is UNKNOWN, and its executors wait for it as well.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from stoker.core.master import draining, drivers, executor_reports, executors
+from stoker.core.master.books import Worker
+from stoker.core.master.context import Context
+from stoker.core.model.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
+from stoker.core.model.records import WorkerRecord, worker_key
+from stoker.core.model.states import WorkerState
+from stoker.core.model.values import UNLIMITED, WORKER_ID, number_of
+
+
+def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
+    reason = _refusal(ctx, peer, message)
+    if message.highest_epoch > ctx.epoch:
+        _overruled(ctx, peer, message)
+    if reason:
+        ctx.log(f"refused {message.worker_id}: {reason}", logging.WARNING)
+        ctx.send(peer, RegisterWorkerFailed(epoch=ctx.epoch, reason=reason))
+        return
+    books = ctx.books
+    if _may_still_obey_another(ctx, message):
+        ask_to_register(ctx, peer, message.worker_id)
+        return
+    record = WorkerRecord(
+        id=message.worker_id,
+        host=message.host,
+        port=message.port,
+        cores=message.cores,
+        memory_mib=message.memory_mib,
+        webui_url=message.webui_url,
+        version=message.version,
+        last_heartbeat=ctx.now.wall,
+    )
+    worker = books.workers.get(message.worker_id)
+    if worker is None:
+        worker = Worker(record)
+    before = books.worker_at.get((record.host, record.port))
+    predecessor = books.workers.get(before) if before is not None and before != record.id else None
+    record.drain = draining.carried_over(worker, predecessor, message)
+    worker.record, worker.view = record, None
+    worker.last_seen, worker.away_until, worker.has_registered = ctx.now.mono, None, True
+    worker.leaving = worker.keeping = False
+    books.add_worker(worker)
+    books.bind_worker(worker, peer)
+    answer = RegisteredWorker(
+        epoch=ctx.epoch,
+        worker_id=record.id,
+        master_url=ctx.url,
+        webui_url=ctx.webui_url,
+        heartbeat_interval=ctx.policy.worker_timeout / 4,
+        masters=ctx.masters,
+    )
+    ctx.send(peer, answer)
+    draining.tell(ctx, worker, message.drain)
+    _reconcile(ctx, worker, predecessor, message)
+    ctx.save_worker(record)
+    ctx.log(f"registered {record.id} with {record.cores} cores and {record.memory_mib} MiB")
+    ctx.schedule_wanted = True
+
+
+def _may_still_obey_another(ctx: Context, message: RegisterWorker) -> bool:
+    """A worker of an earlier master that has not seen our epoch: a command of that one may yet reach it, and what it
+    reports would not be the last word. It registers again when it has heard of our epoch, and from then on refuses others.
+    """
+    worker = ctx.books.workers.get(message.worker_id)
+    return worker is not None and not worker.has_registered and message.highest_epoch < ctx.epoch
+
+
+def ask_to_register(ctx: Context, peer: bytes, worker_id: str) -> None:
+    """It is there, if not registered: while it is on its way nothing of what it runs is given up (``away_due``)."""
+    worker = ctx.books.workers.get(worker_id)
+    if worker is not None and worker.peer is None:
+        worker.last_seen = ctx.now.mono
+    ctx.send(peer, Reconnect(epoch=ctx.epoch))
+
+
+def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
+    """Why the worker cannot be taken, or an empty text."""
+    if not WORKER_ID.fullmatch(message.worker_id):
+        return f"{message.worker_id!r} is not a worker id"
+    if message.cores < 1 or message.memory_mib < 1:
+        return f"a worker needs at least 1 core and 1 MiB, not {message.cores} cores and {message.memory_mib} MiB"
+    if message.cores > UNLIMITED or message.memory_mib > UNLIMITED:
+        return f"no worker has {message.cores} cores and {message.memory_mib} MiB"
+    if message.highest_epoch > ctx.epoch:
+        return f"it obeys a newer master (epoch {message.highest_epoch}, this one's is {ctx.epoch})"
+    other_id = ctx.books.worker_at.get((message.host, message.port))
+    other = ctx.books.workers.get(other_id) if other_id is not None else None
+    if other is not None and other.record.id != message.worker_id and other.peer not in (None, peer):
+        return "Attempted to re-register worker at same address"
+    return ""
+
+
+def _overruled(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
+    """The worker obeys a master elected later. It is no longer ours, and somebody has to hear of it: masters that share
+    no recovery store both lead."""
+    ctx.rival = (
+        f"another master leads as well: {message.worker_id} obeys it (epoch {message.highest_epoch}, this one's is"
+        f" {ctx.epoch}): unless both have spark.deploy.recoveryMode ZOOKEEPER in common, stop one of them"
+    )
+    ctx.log(ctx.rival, logging.ERROR)
+    worker = ctx.books.workers.get(message.worker_id)
+    if worker is not None and worker.peer == peer:
+        away(ctx, worker, "it obeys another master")
+
+
+def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message: RegisterWorker) -> None:
+    """Bring the books in line with what the worker really runs (spec 9.1.6, 13.3.4)."""
+    books = ctx.books
+    for key in list(worker.dying):
+        books.bury(worker, key)
+    for driver_report in message.drivers:
+        drivers.reported(ctx, worker, driver_report)
+    for executor_report in message.executors:
+        executor_reports.reported(ctx, worker, executor_report)
+    reported_drivers = {report.driver_id for report in message.drivers}
+    reported_executors = {(report.app_id, report.executor_id) for report in message.executors}
+    for holder in (worker, predecessor):
+        if holder is not None:
+            _close_missing(ctx, holder, worker, reported_drivers, reported_executors)
+    if predecessor is not None:
+        books.successor[predecessor.record.id] = worker.record.id
+        books.drop_worker(predecessor)
+        ctx.forget(worker_key(predecessor.record.id))
+
+
+def _close_missing(
+    ctx: Context, holder: Worker, worker: Worker, driver_ids: set[str], executor_keys: set[tuple[str, int]]
+) -> None:
+    """What the books have on ``holder`` and the (re-)registering ``worker`` does not: gone, unless the command to start
+    it went out on this very connection and is still on its way."""
+    # The latest first, because those that never started go to the head of the queue.
+    for driver_id in sorted(holder.drivers - driver_ids, key=number_of, reverse=True):
+        driver = ctx.books.drivers[driver_id]
+        if driver.launched_via == worker.peer:
+            continue
+        if driver.record.attempts[-1].pid == 0:
+            drivers.never_started(ctx, driver, surely=holder is worker)
+        else:
+            drivers.lost(ctx, driver, "its worker came back without it")
+    for app_id, executor_id in sorted(holder.executors - executor_keys):
+        app = ctx.books.apps[app_id]
+        if app.launched_via.get(executor_id) != worker.peer:
+            executors.lost(ctx, app, app.executors[executor_id], "its worker came back without it")
+
+
+def heartbeat(ctx: Context, peer: bytes, worker_id: str) -> None:
+    worker = ctx.books.workers.get(worker_id)
+    if worker is None or worker.peer != peer:
+        ask_to_register(ctx, peer, worker_id)
+        return
+    worker.last_seen, worker.record.last_heartbeat = ctx.now.mono, ctx.now.wall
+
+
+def leaving(ctx: Context, worker: Worker, message: WorkerLeaving) -> None:
+    worker.leaving, worker.keeping = True, message.keeping
+    if not message.keeping:
+        worker.record.state = WorkerState.DECOMMISSIONED
+        ctx.save_worker(worker.record)
+
+
+def peer_gone(ctx: Context, peer: bytes) -> None:
+    worker_id = ctx.books.worker_of_peer.get(peer)
+    if worker_id is None:
+        return
+    worker = ctx.books.workers[worker_id]
+    why = "worker lost: it was stopped" if worker.leaving and not worker.keeping else "worker lost: connection closed"
+    away(ctx, worker, why)
+
+
+def away(ctx: Context, worker: Worker, why: str) -> None:
+    """The worker cannot be reached any more."""
+    books, record = ctx.books, worker.record
+    books.unbind_worker(worker)
+    record.state = WorkerState.UNKNOWN if worker.keeping else WorkerState.DEAD
+    ctx.log(f"{record.id} is {record.state.value}: {why}", logging.INFO if worker.leaving else logging.WARNING)
+    if not worker.keeping:
+        _lose_executors(ctx, worker, why)
+    for driver_id in sorted(worker.drivers):
+        # Also when it said that it stops: what it has not reported as ended may be running while its keeper ends it.
+        drivers.worker_absent(ctx, books.drivers[driver_id])
+    for key in list(worker.dying):
+        books.bury(worker, key)
+    wait_for_return(ctx, worker, ctx.now.mono + ctx.policy.reconnect_timeout)
+    ctx.save_worker(record)
+    ctx.schedule_wanted = True
+
+
+def wait_for_return(ctx: Context, worker: Worker, until: float) -> None:
+    worker.away_until = until
+    ctx.wake_at(until, f"worker-away {worker.record.id}")
+
+
+def away_due(ctx: Context, worker_id: str) -> None:
+    """It did not come back in time: nothing of what it ran can be alive any more."""
+    worker = ctx.books.workers.get(worker_id)
+    if worker is None or worker.peer is not None or worker.away_until is None or worker.away_until > ctx.now.mono:
+        return
+    registers_until = worker.last_seen + ctx.policy.reconnect_timeout
+    if registers_until > ctx.now.mono:
+        wait_for_return(ctx, worker, registers_until)
+        return
+    worker.away_until = None
+    worker.record.state = WorkerState.DEAD
+    ctx.save_worker(worker.record)
+    why = f"worker lost: {worker_id} did not come back"
+    _lose_executors(ctx, worker, why)
+    for driver_id in sorted(worker.drivers):
+        drivers.lost(ctx, ctx.books.drivers[driver_id], why)
+
+
+def _lose_executors(ctx: Context, worker: Worker, why: str) -> None:
+    for app_id, executor_id in sorted(worker.executors):
+        app = ctx.books.apps[app_id]
+        executors.lost(ctx, app, app.executors[executor_id], why)
+
+
+def check_silence(ctx: Context) -> None:
+    """Workers connected but silent for ``worker_timeout``; and DEAD ones listed long enough (spec 9.2)."""
+    policy = ctx.policy
+    limit = ctx.now.mono - policy.worker_timeout
+    shown_until = ctx.now.wall - (policy.dead_worker_persistence + 1) * policy.worker_timeout
+    for worker in list(ctx.books.workers.values()):
+        if worker.peer is not None and worker.last_seen < limit:
+            away(ctx, worker, f"Not receiving heartbeat for {policy.worker_timeout:g} seconds")
+        elif (
+            worker.record.state is WorkerState.DEAD
+            and worker.record.last_heartbeat < shown_until
+            and not worker.drivers
+            and worker.away_until is None
+            and not worker.record.drain.draining  # or it would be forgotten that nothing may run there
+        ):
+            ctx.books.drop_worker(worker)
+            ctx.forget(worker_key(worker.record.id))

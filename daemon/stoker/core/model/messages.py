@@ -1,0 +1,523 @@
+"""All wire messages, grouped by direction. Read this first: it is the vocabulary of the cluster.
+
+Rules
+* Every command a master sends carries its ``epoch``; workers refuse lower ones (DESIGN 3.2).
+* A ``request`` number is chosen by the asker, unique on its connection, and returned in the answer.
+* The doer reports, the master books: a kill is done when the worker says so, a refused launch is answered.
+* State reports are repeated until acknowledged; the master acknowledges after its durable write.
+* Messages may gain fields with defaults (unknown fields are skipped), so neighbours one release apart understand each
+  other (DESIGN 3.6). Removing or retyping a field needs a new ``wire.codec.PROTOCOL``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
+from stoker.core.model.values import (
+    HIGHEST_EXECUTOR_ID,
+    UNLIMITED,
+    ApplicationDescription,
+    DrainMark,
+    DriverDescription,
+    DriverReport,
+    ExecutorReport,
+    Exit,
+)
+from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
+
+Stream = Literal["stdout", "stderr"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
+    """Base of all messages; the class name is the tag on the wire. Like values and records none can be part of a cycle, so
+    the garbage collector need not walk over them: a large cluster has millions."""
+
+
+# --- worker -> master ----------------------------------------------------------------------------------------------
+
+
+class RegisterWorker(Message, frozen=True):
+    """First message of a worker, and again after every reconnection: who it is and all it runs (or ran, unacknowledged)."""
+
+    worker_id: str
+    boot: str  # nonce of this start of the daemon
+    host: str
+    port: int
+    cores: int
+    memory_mib: int
+    webui_url: str = ""
+    version: str = ""
+    highest_epoch: int = 0
+    drivers: tuple[DriverReport, ...] = ()
+    executors: tuple[ExecutorReport, ...] = ()
+    drain: DrainMark = DrainMark()  # the latest it was told
+
+
+class WorkerHeartbeat(Message, frozen=True):
+    worker_id: str
+
+
+class WorkerLeaving(Message, frozen=True):
+    """The daemon is about to stop. ``keeping``: its processes live on and it will be back (a restart); else they are
+    being ended and it will not (stop)."""
+
+    worker_id: str
+    keeping: bool
+
+
+class DriverStateChanged(Message, frozen=True):
+    worker_id: str
+    driver_id: str
+    attempt: int
+    state: DriverState  # RUNNING, or a final state
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+class ExecutorStateChanged(Message, frozen=True):
+    worker_id: str
+    app_id: str
+    executor_id: int
+    state: ExecutorState  # RUNNING, or a final state
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+class FetchBlob(Message, frozen=True):
+    """Ask for ``limit`` bytes of an uploaded file; answered by ``BlobData``."""
+
+    request: int
+    sha256: str
+    offset: int
+    limit: int
+
+
+# --- master -> worker ----------------------------------------------------------------------------------------------
+
+
+class RegisteredWorker(Message, frozen=True):
+    epoch: int
+    worker_id: str
+    master_url: str
+    webui_url: str = ""
+    heartbeat_interval: float = 15.0  # seconds
+    masters: tuple[str, ...] = ()  # all known masters, HOST:PORT, the leader first
+
+
+class RegisterWorkerFailed(Message, frozen=True):
+    epoch: int
+    reason: str
+
+
+class Reconnect(Message, frozen=True):
+    """Register (again): the master does not know this worker any more, or it was a standby until now and leads. To
+    workers and applications."""
+
+    epoch: int
+
+
+class SetDrain(Message, frozen=True):
+    """Keep this mark and report it with each registration: a master without records learns it from there."""
+
+    epoch: int
+    drain: DrainMark
+
+
+class MastersChanged(Message, frozen=True):
+    """Masters were added or removed; ``masters`` are all there are now, HOST:PORT, the leader first. To registered workers
+    and applications, so that they know where to look when the leader is gone."""
+
+    epoch: int
+    masters: tuple[str, ...]
+
+
+class LaunchDriver(Message, frozen=True):
+    epoch: int
+    driver_id: str
+    attempt: int
+    driver: DriverDescription
+
+
+class KillDriver(Message, frozen=True):
+    epoch: int
+    driver_id: str
+    attempt: int
+
+
+class LaunchExecutor(Message, frozen=True):
+    epoch: int
+    app_id: str
+    executor_id: int
+    cores: int
+    memory_mib: int
+    app: ApplicationDescription
+
+
+class KillExecutor(Message, frozen=True):
+    epoch: int
+    app_id: str
+    executor_id: int
+
+
+class ApplicationFinished(Message, frozen=True):
+    """The application is over: its executors' local directories may go."""
+
+    epoch: int
+    app_id: str
+
+
+class DriverStateAck(Message, frozen=True):
+    """The final state of this attempt is in the master's books; the worker may forget it."""
+
+    epoch: int
+    driver_id: str
+    attempt: int
+
+
+class ExecutorStateAck(Message, frozen=True):
+    epoch: int
+    app_id: str
+    executor_id: int
+
+
+class BlobData(Message, frozen=True):
+    """Answer to ``FetchBlob``. ``size`` is the whole file's; ``error`` says why there is none."""
+
+    request: int
+    sha256: str
+    offset: int
+    size: int = 0
+    data: bytes = b""
+    error: str = ""
+
+
+# --- application -> master -----------------------------------------------------------------------------------------
+
+
+class RegisterApplication(Message, frozen=True):
+    """``app_id`` is empty the first time; after a reconnection it names the application that goes on. ``token`` is
+    chosen once by the client so that a repeated first registration does not make a second application."""
+
+    request: int
+    token: str
+    app: ApplicationDescription
+    app_id: str = ""
+    highest_executor_id: int = -1  # the highest the application was ever told of: ids are never used twice
+    ended: tuple[ExecutorView, ...] = ()  # of a finite application that returns: what has used its share up
+
+    def __post_init__(self) -> None:
+        # With room below the largest executor id for those that will follow.
+        if not -1 <= self.highest_executor_id <= HIGHEST_EXECUTOR_ID:
+            raise ValueError(f"{self.highest_executor_id} is not the id of an executor")
+        for view in self.ended:
+            if not (
+                0 <= view.id <= HIGHEST_EXECUTOR_ID
+                and 0 <= view.cores <= UNLIMITED
+                and 0 <= view.memory_mib <= UNLIMITED
+            ):
+                raise ValueError(f"executor {view.id} of {view.cores} cores and {view.memory_mib} MiB cannot be")
+
+
+class UnregisterApplication(Message, frozen=True):
+    request: int
+    app_id: str
+    state: ApplicationState = ApplicationState.FINISHED
+    reason: str = ""
+
+
+class ApplicationHeartbeat(Message, frozen=True):
+    app_id: str
+
+
+class RequestExecutors(Message, frozen=True):
+    """Set the number of executors wanted (dynamic allocation, spec 10.4). Lowering it kills nothing."""
+
+    request: int
+    app_id: str
+    executor_limit: int
+
+
+class KillExecutors(Message, frozen=True):
+    request: int
+    app_id: str
+    executor_ids: tuple[int, ...]
+
+
+# --- master -> application -----------------------------------------------------------------------------------------
+
+
+class RegisteredApplication(Message, frozen=True):
+    request: int
+    app_id: str
+    master_url: str
+    epoch: int
+    heartbeat_interval: float = 15.0  # seconds
+    masters: tuple[str, ...] = ()  # all known masters, HOST:PORT, the leader first
+
+
+class ExecutorAdded(Message, frozen=True):
+    app_id: str
+    executor_id: int
+    worker_id: str
+    host: str
+    cores: int
+    memory_mib: int
+
+
+class ExecutorUpdated(Message, frozen=True):
+    app_id: str
+    executor_id: int
+    state: ExecutorState
+    exit: Exit = Exit()
+    worker_lost: bool = False
+
+
+class ApplicationRemoved(Message, frozen=True):
+    app_id: str
+    state: ApplicationState
+    reason: str = ""
+
+
+# --- client -> master ----------------------------------------------------------------------------------------------
+
+
+class SubmitDriver(Message, frozen=True):
+    """``token`` is chosen once by the client: a repeated request returns the same driver instead of a second one."""
+
+    request: int
+    token: str
+    driver: DriverDescription
+    watch: bool = False  # also send DriverUpdate on every change, as WatchDriver does
+
+
+class KillJob(Message, frozen=True):
+    """Kill a driver or an application by its id. Answered by ``Accepted`` (or ``Failed``)."""
+
+    request: int
+    id: str
+
+
+class GetStatus(Message, frozen=True):
+    """Of the cluster (``id`` empty), of a driver, an application or a worker; answered by ``Status``."""
+
+    request: int
+    id: str = ""
+
+
+class DrainWorkers(Message, frozen=True):
+    """Have workers get nothing new (``drain``), or let them work again. ``workers`` are ids, HOST (all that are known
+    there) or HOST:PORT. Answered by ``Workers``, or by ``Failed`` if one of them is not known, and then nothing changed."""
+
+    request: int
+    workers: tuple[str, ...]
+    drain: bool
+
+
+class ForgetWorkers(Message, frozen=True):
+    """Take workers that are not connected off the list; named and answered as in ``DrainWorkers``."""
+
+    request: int
+    workers: tuple[str, ...]
+
+
+class WatchDriver(Message, frozen=True):
+    """Send ``DriverUpdate`` now and on every change until it is final or the connection closes."""
+
+    request: int
+    driver_id: str
+
+
+class ReadLog(Message, frozen=True):
+    """Read part of a driver's or executor's output; passed on to its worker; answered by ``LogData``.
+
+    ``offset`` < 0 counts from the end. With ``wait`` > 0 (seconds) and nothing there yet, the answer comes when there is
+    something, when the process has ended, or after ``wait``.
+
+    With ``find`` it is searched instead, ASCII letters of either case: for the first place at ``offset`` or later, with
+    ``backwards`` for the last place before it. One answer covers a part; ``LogData.searched`` says how much.
+    """
+
+    request: int
+    id: str  # driver-... or app-...
+    stream: Stream
+    executor_id: int = -1
+    offset: int = 0  # bytes
+    limit: int = 65536  # bytes
+    wait: float = 0.0
+    find: str = ""
+    backwards: bool = False
+
+
+class UploadChunk(Message, frozen=True):
+    """A piece of a file, in order. The first (``offset`` 0) starts or restarts the upload; when ``offset + len(data)``
+    reaches ``size`` the master checks the hash, makes it durable and answers. Each chunk is answered by ``UploadStatus``."""
+
+    request: int
+    sha256: str
+    size: int
+    offset: int
+    data: bytes
+
+
+class ReadBlobs(Message, frozen=True):
+    """Which of these uploads does the master lack? Answered by ``MissingBlobs``."""
+
+    request: int
+    sha256s: tuple[str, ...]
+
+
+# --- master -> client ----------------------------------------------------------------------------------------------
+
+
+class Submitted(Message, frozen=True):
+    request: int
+    driver_id: str
+    text: str = ""
+
+
+class Accepted(Message, frozen=True):
+    """Done, or under way (a kill is done when the worker says so: watch the id)."""
+
+    request: int
+    text: str = ""
+
+
+class Failed(Message, frozen=True):
+    """The request was understood and refused; ``reason`` is one line for the user."""
+
+    request: int
+    reason: str
+    code: Literal["refused", "not-found", "not-leader", "not-authorized", "bad-request"] = "refused"
+    leader: str = ""  # HOST:PORT to ask instead, with code "not-leader"
+
+
+class MissingBlobs(Message, frozen=True):
+    """Upload these, then ask again. Also the answer to a ``SubmitDriver`` whose files are not all there."""
+
+    request: int
+    sha256s: tuple[str, ...]
+
+
+class UploadStatus(Message, frozen=True):
+    """``received`` bytes are here; ``complete`` after the hash was checked and the file is durable."""
+
+    request: int
+    sha256: str
+    received: int
+    complete: bool = False
+
+
+class Status(Message, frozen=True):
+    """Exactly one of the four is set."""
+
+    request: int
+    cluster: ClusterView | None = None
+    driver: DriverView | None = None
+    app: AppView | None = None
+    worker: WorkerView | None = None
+
+
+class Workers(Message, frozen=True):
+    """The workers a request was about, as they are after it (forgotten ones as they were)."""
+
+    request: int
+    workers: tuple[WorkerView, ...]
+
+
+class DriverUpdate(Message, frozen=True):
+    request: int
+    driver: DriverView
+
+
+class LogData(Message, frozen=True):
+    """Worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the file's length now; ``ended``: the
+    process is over and nothing will follow ``offset + len(data) == size``. ``waiting``: it has not started yet. ``file``
+    names the file: attempts of a driver may continue one file, on another worker with the same directory too. Of a
+    search: ``found`` is where (-1: not in this part), ``searched`` how many bytes from ``offset`` (0 with bytes left:
+    the worker is of a release that cannot search)."""
+
+    request: int
+    offset: int = 0
+    size: int = 0
+    data: bytes = b""
+    ended: bool = False
+    waiting: bool = False
+    error: str = ""
+    file: str = ""
+    found: int = -1
+    searched: int = 0
+
+
+ToMaster = (
+    RegisterWorker
+    | WorkerHeartbeat
+    | WorkerLeaving
+    | DriverStateChanged
+    | ExecutorStateChanged
+    | FetchBlob
+    | LogData
+    | RegisterApplication
+    | UnregisterApplication
+    | ApplicationHeartbeat
+    | RequestExecutors
+    | KillExecutors
+    | SubmitDriver
+    | KillJob
+    | GetStatus
+    | DrainWorkers
+    | ForgetWorkers
+    | WatchDriver
+    | ReadLog
+    | UploadChunk
+    | ReadBlobs
+)
+ToWorker = (
+    RegisteredWorker
+    | RegisterWorkerFailed
+    | Reconnect
+    | SetDrain
+    | MastersChanged
+    | LaunchDriver
+    | KillDriver
+    | LaunchExecutor
+    | KillExecutor
+    | ApplicationFinished
+    | DriverStateAck
+    | ExecutorStateAck
+    | BlobData
+    | ReadLog
+    | Failed
+)
+ToClient = (
+    RegisteredApplication
+    | Reconnect
+    | MastersChanged
+    | ExecutorAdded
+    | ExecutorUpdated
+    | ApplicationRemoved
+    | Submitted
+    | Accepted
+    | Failed
+    | MissingBlobs
+    | UploadStatus
+    | Status
+    | Workers
+    | DriverUpdate
+    | LogData
+)
+
+_WORKER_ONLY = (
+    RegisterWorker, WorkerHeartbeat, WorkerLeaving, DriverStateChanged, ExecutorStateChanged, FetchBlob, LogData,
+)  # fmt: skip
+
+
+def roles_allowed(message: type[Message]) -> frozenset[Role]:
+    """Which roles may send a message of this type to a master (DESIGN 3.1)."""
+    if message in _WORKER_ONLY:
+        return frozenset({Role.WORKER})
+    if message in (DrainWorkers, ForgetWorkers):
+        return frozenset({Role.ADMIN})
+    return frozenset({Role.CLIENT, Role.ADMIN})

@@ -1,0 +1,118 @@
+"""What survives a master: one record per driver, application, executor and worker, and the id counters.
+
+Keys are ``driver/ID``, ``app/ID``, ``executor/APP/N``, ``worker/ID`` and ``meta/counters``. The structs are mutable because
+they are the master's own books; each change that must survive is followed by a ``Persist`` of the whole record.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
+from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit
+
+
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Base of persisted records."""
+
+
+class Attempt(Record):
+    """One run of a driver on one worker."""
+
+    number: int
+    worker_id: str
+    worker_host: str
+    state: DriverState = DriverState.RUNNING
+    started: float = 0.0
+    ended: float = 0.0
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+class DriverRecord(Record):
+    id: str
+    description: DriverDescription
+    submitted: float
+    token: str = ""
+    owner: str = ""  # public key of who submitted it
+    state: DriverState = DriverState.SUBMITTED
+    attempts: list[Attempt] = []
+    restarts: int = 0  # after failures; relaunches after a lost worker do not count
+    backoff: float = 0.0  # seconds to wait before the next restart; 0: the first value
+    kill_requested: bool = False
+    ended: float = 0.0
+    reason: str = ""
+
+    @property
+    def attempt(self) -> int:
+        """Number of the latest attempt, 0 before the first."""
+        return self.attempts[-1].number if self.attempts else 0
+
+
+class AppRecord(Record):
+    id: str
+    description: ApplicationDescription
+    submitted: float
+    token: str = ""
+    owner: str = ""  # public key of who registered it; empty until its process is back after a recovery by reports
+    state: ApplicationState = ApplicationState.WAITING
+    executor_limit: int = 0
+    next_executor_id: int = 0
+    cores_max: int = 0  # what it may have in all: its spark.cores.max, else spark.deploy.defaultCores
+    cores_done: int = 0  # finite applications: cores whose executors have ended by themselves
+    failures: int = 0  # finite applications: executors that ended with another code than 0
+    ended: float = 0.0
+    reason: str = ""
+
+
+class ExecutorRecord(Record):
+    app_id: str
+    id: int
+    worker_id: str
+    worker_host: str
+    cores: int
+    memory_mib: int
+    state: ExecutorState = ExecutorState.LAUNCHING
+    started: float = 0.0
+    ended: float = 0.0
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+class WorkerRecord(Record):
+    id: str
+    host: str
+    port: int
+    cores: int
+    memory_mib: int
+    webui_url: str = ""
+    version: str = ""
+    state: WorkerState = WorkerState.ALIVE
+    last_heartbeat: float = 0.0
+    drain: DrainMark = DrainMark()
+
+
+class Counters(Record):
+    """Numbers for the next ids; they only grow, so ids are unique for ever."""
+
+    apps: int = 0
+    drivers: int = 0
+
+
+def driver_key(driver_id: str) -> str:
+    return f"driver/{driver_id}"
+
+
+def app_key(app_id: str) -> str:
+    return f"app/{app_id}"
+
+
+def executor_key(app_id: str, executor_id: int) -> str:
+    return f"executor/{app_id}/{executor_id}"
+
+
+def worker_key(worker_id: str) -> str:
+    return f"worker/{worker_id}"
+
+
+COUNTERS_KEY = "meta/counters"

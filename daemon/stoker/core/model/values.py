@@ -1,0 +1,299 @@
+"""Values that travel inside messages and records: what a driver, an application or an executor *is*.
+
+They validate themselves: an illegal one cannot be built, neither by us nor by the decoder (msgspec runs
+``__post_init__`` while decoding and turns ``ValueError`` into its ``ValidationError``). Memory is in MiB,
+times are seconds since the Unix epoch, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from stoker.core.model.states import DriverState, ExecutorState
+
+UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
+HIGHEST_EXECUTOR_ID = UNLIMITED // 2  # that a peer may claim: the numbers given out after it have to fit as well
+
+# Ids name folders and are numbers in part: at most 12 digits, so that a counter made from one stays far below 64 bits.
+DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
+APP_ID = re.compile(r"app-[0-9]{14}-[0-9]{4,12}")
+WORKER_ID = re.compile(r"worker-[0-9]{14}-[A-Za-z0-9_.:\[\]-]{1,255}-[0-9]{1,5}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){0,9}")
+
+REMOTE_SCHEMES = ("http", "https", "hdfs", "webhdfs", "s3", "s3a")  # of URLs that a worker fetches
+OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
+
+SparkAuth = Literal["", "sasl", "crypto1", "crypto2"]
+DriverKind = Literal["python", "archive", "jar", "program"]
+
+
+def number_of(identifier: str) -> int:
+    """The counter in the id of a driver or an application. It grows with every submission, whatever the clock does."""
+    return int(identifier.rsplit("-", 1)[1])
+
+
+class Now(NamedTuple):
+    """The time, as an argument. ``mono`` orders and measures, ``wall`` is shown and stored; both in seconds."""
+
+    mono: float
+    wall: float
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Base of immutable values."""
+
+
+class Artifact(Value, frozen=True):
+    """A file that must lie in the driver's directory before it starts.
+
+    Exactly one source: ``sha256`` names a blob uploaded to the master, ``url`` something the worker fetches itself
+    (``file:`` and ``REMOTE_SCHEMES``) or finds in place (``local:``).
+    """
+
+    name: str
+    sha256: str = ""
+    url: str = ""
+    size: int = 0  # bytes; 0 when unknown
+    executable: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name in {".", ".."} or "/" in self.name or "\0" in self.name:
+            raise ValueError(f"artifact name {self.name!r} must be a plain file name")
+        if self.name in OUTPUTS:
+            raise ValueError(f"a file of a driver must not be called {self.name!r}: its output is written there")
+        if bool(self.sha256) == bool(self.url):
+            raise ValueError(f"artifact {self.name!r} needs exactly one of sha256 and url")
+        if self.sha256 and not SHA256.fullmatch(self.sha256):
+            raise ValueError(f"artifact {self.name!r}: sha256 must be 64 lower-case hex digits")
+        _check_range("size", self.size, 0, 2**62)
+        _check_texts(f"artifact {self.name!r}", (self.name, self.url))
+
+
+RELEASE_PROPERTY = "spark.stoker.spark.release"  # in a driver's conf: of the Spark its jar was made for, as ``4.3.0``
+
+
+class SparkProgram(Value, frozen=True):
+    """What an executor of an unmodified Spark application needs besides its command, whose first word is then a Java
+    class. ``release`` says which Spark must be on the worker (``4.3``, or ``4.2|4.1`` where either may be meant);
+    ``driver_host`` and ``driver_port`` are where a new master finds the application's driver, and ``auth`` is how that one
+    authenticates ("": not at all, ``sasl``, ``crypto1``, ``crypto2``)."""
+
+    release: str
+    driver_host: str = ""
+    driver_port: int = 0
+    auth: SparkAuth = ""
+    java_options: tuple[str, ...] = ()
+    class_path: tuple[str, ...] = ()
+    library_path: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not SPARK_RELEASE.fullmatch(self.release):
+            raise ValueError(f"{self.release[:80]!r} is not a release of Spark")
+        _check_range("driver_port", self.driver_port, 0, 65535)
+        texts = (self.driver_host, *self.java_options, *self.class_path, *self.library_path)
+        _check_texts("a Spark application's setting", texts)
+
+
+class DriverDescription(Value, frozen=True):
+    """A program to run once in the cluster.
+
+    ``kind`` says how ``main`` (the name of one of ``artifacts``) is started: *python* a script, *archive* a ``.pyz`` or
+    ``.whl``, *jar* by ``java``, *program* as it is. ``main_class`` is the entry point (``package.module:function`` or
+    ``package.module`` for archives, a class for jars).
+    """
+
+    kind: DriverKind
+    main: str
+    name: str = ""
+    main_class: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    artifacts: tuple[Artifact, ...] = ()
+    py_files: tuple[str, ...] = ()  # names of artifacts put on PYTHONPATH
+    jars: tuple[str, ...] = ()  # names of artifacts put on the class path
+    java_options: tuple[str, ...] = ()
+    conf: dict[str, str] = {}  # spark.* properties of the submission
+    cores: int = 1
+    memory_mib: int = 1024
+    supervise: bool = False
+    max_restarts: int = -1  # supervised restarts after failures; negative: no limit
+    user: str = ""
+    spark: SparkProgram | None = None  # a jar that runs on a Spark distribution of the worker's
+
+    def __post_init__(self) -> None:
+        _check_range("cores", self.cores, 0)
+        _check_range("memory_mib", self.memory_mib, 0)
+        names = [artifact.name for artifact in self.artifacts]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two files of one driver have the same name: {sorted(names)}")
+        for name in (self.main, *self.py_files, *self.jars):
+            if name not in names:
+                raise ValueError(f"{name!r} is used by the driver but is not one of its files")
+        _check_texts("the driver's name", (self.name, self.user))
+        _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
+        _check_texts("a property", (*self.conf, *self.conf.values()))
+        _check_environment(self.env)
+
+
+class Command(Value, frozen=True):
+    """What an executor runs. ``{{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}}`` are filled in, in
+    arguments and in environment values."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if not self.argv or not self.argv[0]:
+            raise ValueError("an executor's command must not be empty")
+        _check_texts("an executor's command", self.argv)
+        _check_environment(self.env)
+
+
+class ApplicationDescription(Value, frozen=True):
+    """What an application asks for when it registers (spec section 8, ApplicationDescription).
+
+    ``spark``: its executors are those of Apache Spark. ``finite``: an executor that exits has done its share. It is not
+    replaced, and its cores do not come back to this application (``stoker run``); only lost executors are replaced.
+    """
+
+    name: str
+    command: Command
+    user: str = ""
+    max_cores: int | None = None  # spark.cores.max; None: spark.deploy.defaultCores
+    cores_per_executor: int | None = None  # None: one executor a worker, with all cores given there
+    memory_mib: int = 1024  # per executor
+    executor_limit: int = UNLIMITED
+    ui_url: str = ""
+    finite: bool = False
+    spark: SparkProgram | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_cores is not None:
+            _check_range("max_cores", self.max_cores, 1)
+        if self.cores_per_executor is not None:
+            _check_range("cores_per_executor", self.cores_per_executor, 1)
+        _check_range("memory_mib", self.memory_mib, 0)
+        _check_range("executor_limit", self.executor_limit, 0)
+        _check_texts("the application's name", (self.name, self.user, self.ui_url))
+
+
+class Exit(Value, frozen=True):
+    """How a process ended: by ``code``, or by ``signal`` (then ``code`` is None), or not at all (both None) when it
+    could not be started or its end was not seen; ``reason`` is for people."""
+
+    code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.code is not None and self.signal is not None:
+            raise ValueError(f"a process cannot end by code {self.code} and by signal {self.signal}")
+        if self.code is not None:
+            _check_range("code", self.code, -UNLIMITED - 1)
+        if self.signal is not None:
+            _check_range("signal", self.signal, 0)
+
+    @property
+    def status(self) -> int | None:
+        """The exit status a shell would show: the code, or 128 + the signal's number."""
+        return self.code if self.signal is None else 128 + self.signal
+
+    @property
+    def is_success(self) -> bool:
+        return self.code == 0 and self.signal is None
+
+
+class DrainMark(Value, frozen=True):
+    """Whether a worker is draining: it gets nothing new, and what runs on it goes on. ``revision`` counts the operator's
+    changes of mind, so that of two marks for one worker the later is known (docs/adr: draining)."""
+
+    draining: bool = False
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("revision", self.revision, 0)
+
+    def changed(self, draining: bool) -> DrainMark:
+        """The mark after an operator's decision; the same one when it changes nothing."""
+        if draining is self.draining:
+            return self
+        return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED))
+
+
+class DriverReport(Value, frozen=True):
+    """A driver as its worker knows it, sent when the worker registers. Enough to re-create the master's books."""
+
+    driver_id: str
+    attempt: int
+    state: DriverState
+    driver: DriverDescription
+    started: float = 0.0
+    pid: int = 0
+    exit: Exit = Exit()
+
+    def __post_init__(self) -> None:
+        _check_id(self.driver_id, DRIVER_ID, "a driver")
+        _check_range("attempt", self.attempt, 1)
+        _check_process(self.started, self.pid)
+
+
+class ExecutorReport(Value, frozen=True):
+    """An executor as its worker knows it, sent when the worker registers."""
+
+    app_id: str
+    executor_id: int
+    cores: int
+    memory_mib: int
+    state: ExecutorState
+    app: ApplicationDescription
+    started: float = 0.0
+    pid: int = 0
+    exit: Exit = Exit()
+
+    def __post_init__(self) -> None:
+        _check_id(self.app_id, APP_ID, "an application")
+        _check_range("executor_id", self.executor_id, 0, HIGHEST_EXECUTOR_ID)
+        _check_range("cores", self.cores, 1)
+        _check_range("memory_mib", self.memory_mib, 0)
+        _check_process(self.started, self.pid)
+
+
+def _check_range(name: str, value: int, least: int, most: int = UNLIMITED) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, not {value}")
+
+
+def _check_id(identifier: str, pattern: re.Pattern[str], kind: str) -> None:
+    if not pattern.fullmatch(identifier):
+        raise ValueError(f"{identifier[:80]!r} is not the id of {kind}")
+
+
+def _check_process(started: float, pid: int) -> None:
+    if not (math.isfinite(started) and started >= 0):
+        raise ValueError(f"started must be a time, not {started}")
+    _check_range("pid", pid, 0)
+
+
+def _check_texts(what: str, texts: Iterable[str]) -> None:
+    """No program takes NUL in its arguments, and neither messages nor file names what is not UTF-8."""
+    for text in texts:
+        if "\0" in text:
+            raise ValueError(f"{what} must not contain NUL: {text[:80]!r}")
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"{what} must be UTF-8: {text[:80]!r}") from None
+
+
+def _check_environment(env: dict[str, str]) -> None:
+    for name, value in env.items():
+        if not name or "=" in name:
+            raise ValueError(f"environment variable {name!r} is malformed")
+        _check_texts(f"environment variable {name!r}", (name, value))

@@ -1,0 +1,49 @@
+"""Immutable view of a worker's books, for its dashboard (spec 15.4, 15.5). Memory in MiB."""
+
+from __future__ import annotations
+
+from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.values import Exit, Value
+
+
+class ExecutorPage(Value, frozen=True):
+    app_id: str
+    executor_id: int
+    app_name: str
+    user: str
+    cores: int
+    memory_mib: int
+    state: ExecutorState
+    pid: int = 0
+    exit: Exit = Exit()
+    command: tuple[str, ...] = ()
+    app_cores_max: int | None = None  # None: unlimited
+
+
+class DriverPage(Value, frozen=True):
+    driver_id: str
+    main: str
+    main_class: str
+    cores: int
+    memory_mib: int
+    state: DriverState
+    attempt: int = 1
+    pid: int = 0
+    exit: Exit = Exit()
+
+
+class WorkerPage(Value, frozen=True):
+    id: str
+    master_url: str
+    master_webui_url: str
+    host: str
+    port: int
+    webui_url: str
+    cores: int
+    cores_used: int
+    memory_mib: int
+    memory_used_mib: int
+    executors: tuple[ExecutorPage, ...] = ()
+    finished_executors: tuple[ExecutorPage, ...] = ()
+    drivers: tuple[DriverPage, ...] = ()
+    finished_drivers: tuple[DriverPage, ...] = ()

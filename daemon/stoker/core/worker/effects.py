@@ -1,0 +1,93 @@
+"""What the worker's core asks its shell to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stoker.core.model.messages import Message
+from stoker.core.model.values import DrainMark
+from stoker.core.worker.jobs import AnyJob
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a link to a master (HOST:PORT)."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendMaster:
+    address: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Make the job's directory and put its files there; answer with ``prepared`` or ``could_not_prepare``."""
+
+    job: AnyJob
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPrepare:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    job: AnyJob
+    master_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopJob:
+    """TERM now, KILL after ``grace`` seconds."""
+
+    key: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetJob:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationOver:
+    """No executor of it will come any more: its local directories may go."""
+
+    app_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RememberDrain:
+    """Keep the mark where the next daemon of this slot finds it."""
+
+    drain: DrainMark
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    level: int
+    text: str
+
+
+WorkerEffect = (
+    Connect
+    | Disconnect
+    | SendMaster
+    | Prepare
+    | CancelPrepare
+    | Spawn
+    | StopJob
+    | ForgetJob
+    | ApplicationOver
+    | RememberDrain
+    | Log
+)

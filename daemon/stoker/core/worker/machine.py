@@ -1,0 +1,399 @@
+"""The worker's state machine: the life of its jobs (spec sections 9.1, 11, 12). No I/O, no clock.
+
+Each event changes the books and leaves effects, which ``take_effects`` hands to the shell. Times are monotonic seconds
+unless they come from ``Now.wall``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from stoker.core.model.messages import (
+    ApplicationFinished,
+    DriverStateAck,
+    DriverStateChanged,
+    ExecutorStateAck,
+    ExecutorStateChanged,
+    KillDriver,
+    KillExecutor,
+    LaunchDriver,
+    LaunchExecutor,
+    Message,
+    RegisteredWorker,
+    RegisterWorker,
+    SetDrain,
+    WorkerLeaving,
+)
+from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.values import DrainMark, Exit, Now
+from stoker.core.peer.masters import Rng
+from stoker.core.worker.effects import (
+    ApplicationOver,
+    CancelPrepare,
+    ForgetJob,
+    Log,
+    Prepare,
+    RememberDrain,
+    Spawn,
+    StopJob,
+    WorkerEffect,
+)
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase, driver_job_key, executor_job_key
+from stoker.core.worker.registration import Registration, WorkerIdentity
+
+REPORT_AGAIN = 5.0  # seconds without an acknowledgement
+
+
+class WorkerCore:
+    def __init__(
+        self,
+        identity: WorkerIdentity,
+        *,
+        masters: tuple[str, ...],
+        grace: float,
+        rng: Rng,
+        drain: DrainMark = DrainMark(),  # noqa: B008 - immutable
+    ) -> None:
+        self.identity = identity
+        self.drain = drain  # the latest word of a master; only remembered and reported: not to place here is its part
+        self.jobs: dict[str, AnyJob] = {}
+        self.stopping = False
+        self._grace = grace
+        self._orphaned: set[str] = set()  # keys of jobs whose keeper died
+        self._effects: list[WorkerEffect] = []
+        self._registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
+        self._now = Now(0.0, 0.0)
+
+    # --- the books ---
+
+    @property
+    def leader(self) -> str | None:
+        """Address of the master this worker is registered with."""
+        return self._registration.leader
+
+    @property
+    def master_url(self) -> str:
+        return self._registration.master_url
+
+    @property
+    def master_webui_url(self) -> str:
+        return self._registration.master_webui_url
+
+    @property
+    def cores_used(self) -> int:
+        return sum(job.cores for job in self.jobs.values() if job.phase is not Phase.ENDED)
+
+    @property
+    def memory_used(self) -> int:
+        return sum(job.memory_mib for job in self.jobs.values() if job.phase is not Phase.ENDED)
+
+    def take_effects(self) -> list[WorkerEffect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def next_deadline(self) -> float:
+        unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is Phase.ENDED]
+        return min([self._registration.next_deadline(), *unacknowledged])
+
+    def _emit(self, effect: WorkerEffect) -> None:
+        self._effects.append(effect)
+
+    def _log(self, text: str, level: int = logging.INFO) -> None:
+        self._emit(Log(level, text))
+
+    def _send(self, message: Message) -> None:
+        """To the leader; without one, the next registration reports everything."""
+        self._registration.send(message)
+
+    def _describe(self, highest_epoch: int) -> RegisterWorker:
+        """Everything a master must know of this worker."""
+        identity = self.identity
+        return RegisterWorker(
+            worker_id=identity.id,
+            boot=identity.boot,
+            host=identity.host,
+            port=identity.port,
+            cores=identity.cores,
+            memory_mib=identity.memory_mib,
+            webui_url=identity.webui_url,
+            version=identity.version,
+            highest_epoch=highest_epoch,
+            drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
+            executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
+            drain=self.drain,
+        )
+
+    # --- time and connections ---
+
+    def tick(self, now: Now) -> None:
+        self._now = now
+        self._registration.tick(now.mono)
+        for job in self.jobs.values():
+            if job.phase is Phase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
+                self._report(job)
+
+    def link_opened(self, address: str, now: Now) -> None:
+        self._now = now
+        self._registration.link_opened(address)
+
+    def link_closed(self, address: str, reason: str, *, denied: bool, now: Now) -> None:
+        self._now = now
+        self._registration.link_closed(address, reason, denied=denied, now=now.mono)
+
+    # --- what masters say ---
+
+    def handle(self, address: str, message: Message, now: Now) -> None:
+        """A message from the master at ``address``; one that does not lead any more is not believed."""
+        self._now = now
+        if not self._registration.believes(address, message):
+            return
+        handler = _HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, address, message)
+        else:
+            self._registration.handle(address, message, now.mono)
+
+    def _registered(self, address: str, message: RegisteredWorker) -> None:
+        self._registration.registered(address, message, self._now.mono)
+        for job in self.jobs.values():
+            if job.phase is Phase.ENDED:
+                job.reported_at = self._now.mono
+        if self.stopping:
+            self._send(WorkerLeaving(worker_id=self.identity.id, keeping=False))
+
+    def _set_drain(self, address: str, message: SetDrain) -> None:
+        if message.drain != self.drain:
+            self.drain = message.drain
+            self._emit(RememberDrain(message.drain))
+            self._log("draining: nothing new is placed here" if message.drain.draining else "not draining any more")
+
+    # --- drivers ---
+
+    def _launch_driver(self, address: str, message: LaunchDriver) -> None:
+        key = driver_job_key(message.driver_id, message.attempt)
+        if key in self.jobs:
+            self._report(self.jobs[key])
+            return
+        job = DriverJob(
+            key=key,
+            cores=message.driver.cores,
+            memory_mib=message.driver.memory_mib,
+            driver_id=message.driver_id,
+            attempt=message.attempt,
+            driver=message.driver,
+            started=self._now.wall,
+        )
+        others = [
+            other
+            for other in self.jobs.values()
+            if isinstance(other, DriverJob) and other.driver_id == message.driver_id and other.phase is not Phase.ENDED
+        ]
+        newest = max((other.attempt for other in others), default=0)
+        if newest > message.attempt:
+            self._refuse(job, f"attempt {newest} of it is here already")
+            return
+        for older in others:
+            self._kill(older)
+        self._accept(job, f"attempt {others[0].attempt} of it is still being ended here" if others else "")
+
+    def _kill_driver(self, address: str, message: KillDriver) -> None:
+        self._kill_or_answer(driver_job_key(message.driver_id, message.attempt), self._never_had_driver(message))
+
+    def _never_had_driver(self, message: KillDriver) -> DriverStateChanged:
+        return DriverStateChanged(
+            worker_id=self.identity.id,
+            driver_id=message.driver_id,
+            attempt=message.attempt,
+            state=DriverState.KILLED,
+            exit=Exit(reason="it was not on this worker"),
+        )
+
+    def _driver_ack(self, address: str, message: DriverStateAck) -> None:
+        self._acknowledged(driver_job_key(message.driver_id, message.attempt))
+
+    # --- executors ---
+
+    def _launch_executor(self, address: str, message: LaunchExecutor) -> None:
+        key = executor_job_key(message.app_id, message.executor_id)
+        if key in self.jobs:
+            self._report(self.jobs[key])
+            return
+        job = ExecutorJob(
+            key=key,
+            cores=message.cores,
+            memory_mib=message.memory_mib,
+            app_id=message.app_id,
+            executor_id=message.executor_id,
+            app=message.app,
+            started=self._now.wall,
+        )
+        self._accept(job, "")
+
+    def _kill_executor(self, address: str, message: KillExecutor) -> None:
+        answer = ExecutorStateChanged(
+            worker_id=self.identity.id,
+            app_id=message.app_id,
+            executor_id=message.executor_id,
+            state=ExecutorState.KILLED,
+            exit=Exit(reason="it was not on this worker"),
+        )
+        self._kill_or_answer(executor_job_key(message.app_id, message.executor_id), answer)
+
+    def _executor_ack(self, address: str, message: ExecutorStateAck) -> None:
+        self._acknowledged(executor_job_key(message.app_id, message.executor_id))
+
+    def _application_finished(self, address: str, message: ApplicationFinished) -> None:
+        self._emit(ApplicationOver(message.app_id))
+
+    # --- the life of a job ---
+
+    def _accept(self, job: AnyJob, objection: str) -> None:
+        """Prepare it, or refuse and say why: a refused launch is answered (quirk 7)."""
+        cores, memory = self.cores_used + job.cores, self.memory_used + job.memory_mib
+        if self.stopping:
+            objection = "the worker is stopping"
+        elif cores > self.identity.cores or memory > self.identity.memory_mib:
+            objection = objection or (
+                f"it needs {job.cores} cores and {job.memory_mib} MiB, which are not free on this worker"
+            )
+        if objection:
+            self._refuse(job, objection)
+            return
+        self.jobs[job.key] = job
+        self._emit(Prepare(job))
+
+    def _refuse(self, job: AnyJob, reason: str) -> None:
+        self._log(f"refused {job.key}: {reason}", logging.WARNING)
+        self.jobs[job.key] = job
+        self._end(job, Exit(reason=reason), could_not_run=True)
+
+    def prepared(self, key: str, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.PREPARING:
+            job.phase = Phase.STARTING
+            self._emit(Spawn(job, self.master_url))
+
+    def could_not_prepare(self, key: str, exit: Exit, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.PREPARING:
+            self._end(job, exit, could_not_run=True)
+
+    def started(self, key: str, pid: int, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is None or job.phase is Phase.ENDED:  # given up meanwhile: nothing may run that is not in the books
+            self._emit(StopJob(key, self._grace))
+        if job is None or job.phase is not Phase.STARTING:
+            return
+        job.phase, job.pid, job.started = Phase.RUNNING, pid, now.wall
+        if isinstance(job, ExecutorJob):
+            job.state = ExecutorState.RUNNING
+        self._report(job)
+        if job.killed:
+            self._emit(StopJob(key, self._grace))
+
+    def could_not_start(self, key: str, exit: Exit, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.STARTING:
+            self._end(job, exit, could_not_run=True)
+
+    def exited(self, key: str, exit: Exit, now: Now) -> None:
+        self._now = now
+        job = self.jobs.get(key)
+        if job is None:
+            self._emit(ForgetJob(key))
+        elif job.phase is not Phase.ENDED:
+            self._end(job, exit, could_not_run=False)
+
+    def adopt(self, job: AnyJob, now: Now) -> None:
+        """A process of an earlier daemon that the keeper has kept, running or ended."""
+        self._now = now
+        self.jobs[job.key] = job
+
+    def keeper_lost(self, now: Now) -> None:
+        """With its keeper a process's exit code is lost. The next keeper first ends what is left of it; until then
+        (``keeper_back``) nothing is said, or a driver would be started elsewhere while it still runs here."""
+        self._now = now
+        unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
+        at_keeper = {job.key for job in self.jobs.values() if job.phase in (Phase.STARTING, Phase.RUNNING)}
+        self._orphaned |= at_keeper - unsaid
+
+    def keeper_back(self, now: Now) -> None:
+        """The keeper is there, and nothing of one before it runs any more but what it has told (``adopt``)."""
+        self._now = now
+        orphaned, self._orphaned = self._orphaned, set()
+        for key in sorted(orphaned):
+            job = self.jobs.get(key)
+            if job is not None and job.phase is not Phase.ENDED:
+                self._end(job, Exit(reason="the worker's process keeper died"), could_not_run=False)
+
+    def _kill_or_answer(self, key: str, never_had: Message) -> None:
+        job = self.jobs.get(key)
+        if job is None:
+            self._send(never_had)
+        elif job.phase is Phase.ENDED:
+            self._report(job)
+        else:
+            self._kill(job)
+
+    def _kill(self, job: AnyJob) -> None:
+        job.killed = True
+        if job.phase is Phase.PREPARING:
+            self._emit(CancelPrepare(job.key))
+            self._end(job, Exit(reason="killed before it started"), could_not_run=True)
+        elif job.phase is Phase.RUNNING:
+            self._emit(StopJob(job.key, self._grace))
+
+    def _end(self, job: AnyJob, exit: Exit, *, could_not_run: bool) -> None:
+        job.end(exit, could_not_run=could_not_run)
+        self._report(job)
+
+    def _report(self, job: AnyJob) -> None:
+        if job.phase is Phase.ENDED:
+            job.reported_at = self._now.mono
+        elif job.phase is not Phase.RUNNING:
+            return  # nothing to say yet
+        self._send(job.state_changed(self.identity.id))
+
+    def _acknowledged(self, key: str) -> None:
+        job = self.jobs.get(key)
+        if job is not None and job.phase is Phase.ENDED:
+            del self.jobs[key]
+            self._emit(ForgetJob(key))
+
+    # --- stopping ---
+
+    def stop(self, *, keeping: bool, now: Now) -> None:
+        """The daemon is about to go. ``keeping``: its processes stay for the next one; else all of them are ended."""
+        self._now = now
+        self.stopping = True
+        self._send(WorkerLeaving(worker_id=self.identity.id, keeping=keeping))
+        if not keeping:
+            for job in list(self.jobs.values()):
+                if job.phase is not Phase.ENDED:
+                    self._kill(job)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs any more, and what ended has been acknowledged or cannot be."""
+        if any(job.phase is not Phase.ENDED for job in self.jobs.values()):
+            return False
+        return self.leader is None or not self.jobs
+
+
+_HANDLERS: dict[type[Message], Callable[[WorkerCore, str, Any], None]] = {
+    RegisteredWorker: WorkerCore._registered,
+    SetDrain: WorkerCore._set_drain,
+    LaunchDriver: WorkerCore._launch_driver,
+    KillDriver: WorkerCore._kill_driver,
+    DriverStateAck: WorkerCore._driver_ack,
+    LaunchExecutor: WorkerCore._launch_executor,
+    KillExecutor: WorkerCore._kill_executor,
+    ExecutorStateAck: WorkerCore._executor_ack,
+    ApplicationFinished: WorkerCore._application_finished,
+}

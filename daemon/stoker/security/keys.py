@@ -1,0 +1,300 @@
+"""Keys, and who may do what with them (DESIGN 3.1; docs/architecture.md, "Keys").
+
+``Keys`` is the folder of one machine, ``Authorizer`` the master's list of admitted public keys, ``Admission`` the answer
+to libzmq's question who may connect. Keys are CURVE keys in Z85: 40 printable characters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import re
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from stoker.core.model.states import Role
+from stoker.errors import ConfigError
+from stoker.security.files import check_private, locked, read_text, stamp, write_private
+
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+ZAP_DOMAIN = "stoker"
+
+_KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # the Z85 alphabet (RFC 32)
+_CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed, without new connections
+_MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
+
+log = logging.getLogger(__name__)
+
+
+class Keys:
+    """The keys folder of this machine. Make one with ``Keys.open``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authorized = folder / "authorized"
+        self.known_masters = folder / "known_masters"
+        self._turns: dict[str, int] = {}  # address -> which of its keys is to be tried
+
+    @classmethod
+    def open(cls, folder: Path, *, create: tuple[Role, ...] | None) -> Keys:
+        """The keys in ``folder``; with ``create``, whatever those roles lack on this machine is made first.
+
+        Made are: a pair for each role that has none, its line in ``authorized``, and, where this machine has a master's
+        pair and no ``known_masters`` yet, a ``known_masters`` that trusts that master everywhere (``*``). Nothing that
+        exists is changed, and nothing is made in a folder that ``make`` has made: what belongs there is decided elsewhere.
+        Any number of processes may do this at the same moment.
+
+        Raises ConfigError when the folder is missing, open to others or somebody else's.
+        """
+        keys = cls(folder)
+        if create and not keys._managed.exists() and not keys._complete(create):
+            keys._create(create)
+        check_private(folder, 0o700)
+        return keys
+
+    @classmethod
+    def make(cls, folder: Path, roles: Sequence[Role]) -> bool:
+        """Make the pairs that these roles lack, for an operator or a playbook who brings ``authorized`` and
+        ``known_masters`` to the machines; True if any was made. Raises ConfigError like ``open``."""
+        keys = cls(folder)
+        missing = [role for role in roles if not keys._private(role).exists()]
+        if missing or not keys._managed.exists():
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                check_private(folder, 0o700)
+                with locked(folder):
+                    keys._private(Role.MASTER).parent.mkdir(mode=0o700, exist_ok=True)
+                    write_private(
+                        keys._managed, "Whoever made this folder says who is authorized; daemons add nobody.\n"
+                    )
+                    for role in missing:
+                        write_private(keys._private(role), "{}\n{}\n".format(*_new_pair()))
+            except OSError as error:
+                raise ConfigError(f"cannot make keys in {folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
+        return bool(missing)
+
+    def roles(self) -> list[Role]:
+        """The roles that have a pair here."""
+        return [role for role in Role if self._private(role).exists()]
+
+    def pair(self, role: Role) -> tuple[str, str]:
+        """(public key, secret key) of ``role``. Raises ConfigError when there is none, or it is open to others."""
+        path = self._private(role)
+        check_private(path.parent, 0o700)
+        check_private(path, 0o600)
+        lines = read_text(path).split()
+        if len(lines) != 2 or not all(map(_KEY.fullmatch, lines)):
+            raise ConfigError(f"{path}: not a public and a secret key on two lines; restore it, or remove it")
+        public, secret = lines
+        if zmq.curve_public(secret.encode()).decode() != public:
+            raise ConfigError(f"{path}: the two keys are not a pair; restore it, or remove it")
+        return public, secret
+
+    def master_key(self, address: str) -> str:
+        """The public key of the master at ``address`` (HOST:PORT): its own line, else that of ``*``. While a master changes
+        its key it has two lines; ``try_next_key`` goes on to the other.
+
+        Raises ConfigError when neither is there or the file is malformed.
+        """
+        masters = _parse_known_masters(self.known_masters)
+        found = masters.get(address) or masters.get("*")
+        if found is None:
+            raise ConfigError(f"no key for master {address}: add `{address} PUBLIC-KEY` to {self.known_masters}")
+        return found[self._turns.get(address, 0) % len(found)]
+
+    def try_next_key(self, address: str) -> None:
+        """The key that ``master_key`` gave may be the wrong one."""
+        self._turns[address] = self._turns.get(address, 0) + 1
+
+    def stage(self, roles: Sequence[Role]) -> dict[Role, str]:
+        """Make the pairs that shall follow those of ``roles``, where there are none yet; the public keys. Raises
+        ConfigError."""
+        with self._changing():
+            for role in roles:
+                if not self._staged(role).exists():
+                    write_private(self._staged(role), "{}\n{}\n".format(*_new_pair()))
+        return self.staged()
+
+    def staged(self) -> dict[Role, str]:
+        """Public keys by role of the pairs that ``switch`` will put into use."""
+        return {role: read_text(self._staged(role)).split()[0] for role in Role if self._staged(role).exists()}
+
+    def switch(self) -> bool:
+        """Put the staged pairs into use; daemons use them from their next start. False if there are none."""
+        roles = list(self.staged())
+        with self._changing():
+            for role in roles:
+                self._staged(role).replace(self._private(role))
+        return bool(roles)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with locked(self.folder):
+                yield
+        except OSError as error:
+            raise ConfigError(f"cannot change keys in {self.folder} ({error.strerror})") from None
+
+    @property
+    def _managed(self) -> Path:
+        return self.folder / "managed"
+
+    def _private(self, role: Role) -> Path:
+        return self.folder / "private" / f"{role.value}.key"
+
+    def _staged(self, role: Role) -> Path:
+        return self.folder / "private" / f"{role.value}.key.next"
+
+    def _complete(self, roles: Sequence[Role]) -> bool:
+        return self.known_masters.exists() and all(self._private(role).exists() for role in roles)
+
+    def _create(self, roles: Sequence[Role]) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_private(self.folder, 0o700)
+            with locked(self.folder):
+                (self.folder / "private").mkdir(mode=0o700, exist_ok=True)
+                for role in roles:
+                    if not self._private(role).exists():
+                        self._create_pair(role)
+                if self._private(Role.MASTER).exists() and not self.known_masters.exists():
+                    write_private(self.known_masters, f"* {self.pair(Role.MASTER)[0]}\n")
+        except OSError as error:
+            raise ConfigError(f"cannot make keys in {self.folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
+
+    def _create_pair(self, role: Role) -> None:
+        public, secret = _new_pair()
+        # Admitted first: stopped in between, the next start makes another pair, and this line admits nobody.
+        known = read_text(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
+        known += "" if known.endswith("\n") else "\n"
+        write_private(self.authorized, f"{known}{role.value} {public} {host_name()}\n")
+        write_private(self._private(role), f"{public}\n{secret}\n")
+
+
+class Authorizer:
+    """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
+
+    A key taken out is refused on new connections from then on, and on old ones from the next look (at most a second). While
+    running, a file that has become malformed or unreadable is logged and changes nothing: a slip of the editor must not
+    cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "authorized"
+        self._stamp = stamp(self._path)
+        self._peers = _parse_authorized(self._path)
+        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        self._logged: set[str] = set()
+
+    def lookup(self, key: str) -> tuple[Role, str] | None:
+        """The role and name of a public key, or None when it is not admitted (any more)."""
+        if time.monotonic() >= self._next_check:
+            self._look()
+        return self._peers.get(key)
+
+    def _look(self) -> None:
+        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        if stamp(self._path) != self._stamp:
+            self.reload()
+
+    def reload(self) -> None:
+        """Read the file again now."""
+        self._stamp = stamp(self._path)
+        try:
+            self._peers = _parse_authorized(self._path)
+        except ConfigError as error:
+            log.error("keeping the %d keys admitted before: %s", len(self._peers), error)
+        else:
+            self._logged.clear()
+            log.info("%s: %d keys admitted", self._path, len(self._peers))
+
+    def admits(self, key: str, address: str) -> bool:
+        """Whether a connection with this key may be made; a refusal is logged once for each key."""
+        self._look()
+        admitted = self.lookup(key) is not None
+        if not admitted and key not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add(key)
+            log.warning("refused %s: its key is not in %s: %s", address, self._path, key)
+        return admitted
+
+
+class Admission:
+    """The ZAP handler (RFC 27): who may connect, and the user id that connection's messages carry from then on.
+
+    With an authorizer, an admitted key by CURVE in our domain; without one, everybody. Everything else is denied.
+    The user id is ``SERIAL KEY``. Serials grow: io.presence tells by them which of two connections was the earlier.
+    """
+
+    def __init__(self, authorizer: Authorizer | None) -> None:
+        self._authorizer = authorizer
+        self._serial = itertools.count(1)
+
+    def reply(self, request: Sequence[bytes]) -> list[bytes]:
+        """The answer to a request; both as the frames of a message."""
+        version, request_id, domain, address, _, mechanism, *credentials = [*request, *[b""] * 6]
+        if version != b"1.0":
+            return [b"1.0", request_id, b"500", b"unknown ZAP version", b"", b""]
+        key = self._admitted_key(mechanism, credentials[0], address) if domain == ZAP_DOMAIN.encode() else None
+        if key is None:
+            return [b"1.0", request_id, b"400", b"refused", b"", b""]
+        return [b"1.0", request_id, b"200", b"OK", f"{next(self._serial)} {key}".encode(), b""]
+
+    def _admitted_key(self, mechanism: bytes, credential: bytes, address: bytes) -> str | None:
+        if self._authorizer is None:
+            return "" if mechanism == b"NULL" else None
+        if mechanism != b"CURVE" or len(credential) != 32:
+            return None
+        key = z85.encode(credential).decode()
+        return key if self._authorizer.admits(key, address.decode("ascii", "replace")) else None
+
+
+def parse_user_id(user_id: str) -> tuple[int, str]:
+    """(serial of the connection, public key or empty) from a user id that ``Admission`` gave."""
+    serial, _, key = user_id.partition(" ")
+    return int(serial), key
+
+
+def _parse_authorized(path: Path) -> dict[str, tuple[Role, str]]:
+    peers: dict[str, tuple[Role, str]] = {}
+    for where, words in _lines(path):
+        if len(words) != 3 or words[0] not in set(Role) or not _KEY.fullmatch(words[1]):
+            roles = "|".join(role.value for role in Role)
+            raise ConfigError(f"{where}: not `ROLE PUBLIC-KEY NAME` (role {roles}, key 40 characters of Z85)")
+        if words[1] in peers:
+            raise ConfigError(f"{where}: this key has a line already; a key has one role")
+        peers[words[1]] = (Role(words[0]), words[2])
+    return peers
+
+
+def _parse_known_masters(path: Path) -> dict[str, list[str]]:
+    masters: dict[str, list[str]] = {}
+    for where, words in _lines(path):
+        if len(words) != 2 or not _KEY.fullmatch(words[1]) or not (words[0] == "*" or ":" in words[0]):
+            raise ConfigError(f"{where}: not `HOST:PORT PUBLIC-KEY` or `* PUBLIC-KEY` (key 40 characters of Z85)")
+        if words[1] in masters.setdefault(words[0], []):
+            raise ConfigError(f"{where}: {words[0]} has this line already")
+        masters[words[0]].append(words[1])
+    return masters
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            yield f"{path}:{number}", words
+
+
+def _new_pair() -> tuple[str, str]:
+    public, secret = zmq.curve_keypair()
+    return public.decode(), secret.decode()
+
+
+def host_name() -> str:
+    """This machine's name, as a word for ``authorized``."""
+    return "".join(socket.gethostname().split()) or "localhost"

@@ -1,0 +1,156 @@
+"""Uploaded files on a worker: fetched once from the master, kept by SHA-256, linked into job directories.
+
+One download serves all drivers that wait for it, and goes on with the next leader when a master is lost. A cached file is
+read-only and checked (size and time) each time it is used: a job that changed it through its link only costs a download.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from stoker.core.model.messages import BlobData, FetchBlob, Message
+from stoker.io.disk import sha256_of
+
+CHUNK = 256 * 1024  # bytes
+IN_FLIGHT = 4  # chunks asked for ahead
+
+Done = Callable[[str], None]  # called with '' or why it failed
+
+
+@dataclass
+class _Download:
+    sha256: str
+    path: Path
+    file: IO[bytes]
+    size: int
+    waiters: list[Done]
+    asked: int = 0  # bytes asked for
+    written: int = 0
+    early: dict[int, bytes] = field(default_factory=dict)  # offset -> data that came before its turn
+    hash: Any = field(default_factory=hashlib.sha256)
+
+
+class BlobCache:
+    """``ask`` sends to the leading master and says whether it could."""
+
+    def __init__(self, folder: Path, ask: Callable[[Message], bool]) -> None:
+        self._folder = folder
+        self._ask = ask
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._known: dict[str, tuple[int, int]] = {}  # sha256 -> (size, mtime_ns) as stored
+        self._downloads: dict[str, _Download] = {}
+        self._requests: dict[int, str] = {}
+        self._next_request = 1
+
+    def path(self, sha256: str) -> Path | None:
+        """The cached file, if it is there as it was stored."""
+        path = self._folder / sha256
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        stamp = (status.st_size, status.st_mtime_ns)
+        if sha256 not in self._known:
+            if sha256_of(path) != sha256:  # stored by an earlier daemon: look once
+                path.unlink(missing_ok=True)
+                return None
+            self._known[sha256] = stamp
+        if self._known[sha256] != stamp:
+            del self._known[sha256]
+            path.unlink(missing_ok=True)
+            return None
+        return path
+
+    def fetch(self, sha256: str, size: int, done: Done) -> None:
+        """Get it from the master; ``done`` is called when it is here or cannot be had."""
+        download = self._downloads.get(sha256)
+        if download is not None:
+            download.waiters.append(done)
+            return
+        path = self._folder / f"{sha256}.part-{os.getpid()}"
+        try:
+            file = path.open("wb")
+        except OSError as error:
+            done(f"cannot store files on this worker: {error.strerror}")
+            return
+        self._downloads[sha256] = download = _Download(sha256, path, file, size, [done])
+        self._ask_more(download)
+
+    def _ask_more(self, download: _Download) -> None:
+        """Without a master, ``master_changed`` does it later."""
+        limit = download.written + IN_FLIGHT * CHUNK
+        while download.asked < max(download.size, 1) and download.asked < limit:
+            request = self._next_request
+            self._next_request += 1
+            message = FetchBlob(request=request, sha256=download.sha256, offset=download.asked, limit=CHUNK)
+            if not self._ask(message):
+                return
+            self._requests[request] = download.sha256
+            download.asked += CHUNK
+
+    def received(self, message: BlobData) -> None:
+        download = self._downloads.get(self._requests.pop(message.request, ""))
+        if download is None:
+            return
+        if message.error:
+            self._finish(download, message.error)
+            return
+        download.size = message.size
+        download.early[message.offset] = message.data
+        try:
+            while download.written in download.early:
+                data = download.early.pop(download.written)
+                if not data:
+                    break
+                download.file.write(data)
+                download.hash.update(data)
+                download.written += len(data)
+        except OSError as error:
+            self._finish(download, f"cannot store files on this worker: {error.strerror}")
+            return
+        if download.written >= download.size:
+            self._finish(download, "")
+        else:
+            self._ask_more(download)
+
+    def _finish(self, download: _Download, problem: str) -> None:
+        self._downloads.pop(download.sha256, None)
+        self._requests = {number: name for number, name in self._requests.items() if name != download.sha256}
+        try:
+            download.file.close()
+            if not problem and download.hash.hexdigest() != download.sha256:
+                problem = "a file arrived damaged (its SHA-256 differs)"
+            if problem:
+                download.path.unlink(missing_ok=True)
+            else:
+                download.path.chmod(0o555)
+                target = self._folder / download.sha256
+                download.path.rename(target)
+                status = target.stat()
+                self._known[download.sha256] = (status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            problem = f"cannot store files on this worker: {error.strerror}"
+        for done in download.waiters:
+            done(problem)
+
+    def master_changed(self) -> None:
+        """Outstanding answers will not come any more, or not be waited for: ask the new master, if there is one."""
+        self._requests.clear()
+        for download in self._downloads.values():
+            download.asked = download.written
+            download.early.clear()
+            self._ask_more(download)
+
+    def prune(self, older_than: float) -> None:
+        """Remove files not linked anywhere and not used for so many seconds."""
+        limit = time.time() - older_than
+        for path in self._folder.iterdir():
+            status = path.stat()
+            if status.st_nlink == 1 and max(status.st_atime, status.st_mtime) < limit:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""A prepared job as argv and environment: what its engine makes of it, and what the worker adds (spec 4)."""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from stoker.config import WorkerConfig
+from stoker.core.model.values import ApplicationDescription
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
+from stoker.core.worker.registration import WorkerIdentity
+from stoker.engines.driver import driver_launch
+from stoker.engines.executor import executor_launch
+from stoker.engines.launch import Launch
+from stoker.engines.spark import default_homes, spark_driver, spark_executor
+from stoker.engines.spark_archive import Runtime
+from stoker.io.transport import bracketed
+
+
+class Launcher:
+    """``archive_for`` is ``ClassData``'s, ``view_for`` is ``PythonViews``'."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        identity: WorkerIdentity,
+        *,
+        environ: Mapping[str, str],
+        archive_for: Callable[[Runtime, Sequence[str]], Path | None],
+        view_for: Callable[[Path], Path],
+    ) -> None:
+        self._config = config
+        self._archive_for = archive_for
+        self._view_for = view_for
+        self._identity = identity
+        self._environ = environ
+        self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
+        self._logs = f"{identity.webui_url}/logPage/"
+
+    def launch(self, job: AnyJob, folder: Path, master_url: str, local_dirs: list[Path]) -> Launch:
+        """``folder`` is the job's own, ``local_dirs`` its application's. Raises Refused when this machine cannot run it."""
+        if isinstance(job, DriverJob):
+            return self._driver(job, folder, master_url)
+        return self._executor(job, master_url, local_dirs)
+
+    def _driver(self, job: DriverJob, folder: Path, master_url: str) -> Launch:
+        if job.driver.kind == "program":
+            _make_executable(folder / job.driver.main)
+        make = driver_launch
+        if job.driver.spark is not None:
+            make = functools.partial(spark_driver, secret=self._config.spark_secret)
+        launch = make(
+            job.driver,
+            folder,
+            environ=self._environ,
+            master_url=master_url,
+            worker_url=self._worker_url,
+            homes=self._spark_homes() if job.driver.kind == "jar" else (),
+        )
+        query = f"driverId={job.driver_id}"
+        launch.env["SPARK_DRIVER_LOG_URL_STDOUT"] = f"{self._logs}?{query}&logType=stdout"
+        launch.env["SPARK_DRIVER_LOG_URL_STDERR"] = f"{self._logs}?{query}&logType=stderr"
+        launch.env["STOKER_DRIVER_ID"] = job.driver_id
+        launch.env["STOKER_ATTEMPT"] = str(job.attempt)
+        launch.env["SPARK_LOCAL_DIRS"] = ",".join(str(path) for path in self._config.local_dirs)
+        return launch
+
+    def _executor(self, job: ExecutorJob, master_url: str, local_dirs: list[Path]) -> Launch:
+        values = {
+            "EXECUTOR_ID": str(job.executor_id),
+            "CORES": str(job.cores),
+            "HOSTNAME": self._identity.host,
+            "APP_ID": job.app_id,
+            "WORKER_URL": self._worker_url,
+            "RESOURCE_PROFILE_ID": "0",
+        }
+        launch = self._by_engine(job.app, values, job.memory_mib, master_url)
+        query = f"appId={job.app_id}&executorId={job.executor_id}"
+        launch.env["SPARK_EXECUTOR_DIRS"] = os.pathsep.join(map(str, local_dirs))
+        launch.env["SPARK_LAUNCH_WITH_SCALA"] = "0"
+        launch.env["SPARK_LOG_URL_STDOUT"] = f"{self._logs}?{query}&logType=stdout"
+        launch.env["SPARK_LOG_URL_STDERR"] = f"{self._logs}?{query}&logType=stderr"
+        return launch
+
+    def _by_engine(
+        self, app: ApplicationDescription, values: Mapping[str, str], memory_mib: int, master_url: str
+    ) -> Launch:
+        if app.spark is None:
+            return executor_launch(app, values, environ=self._environ, master_url=master_url)
+        return spark_executor(
+            app,
+            values,
+            memory_mib=memory_mib,
+            homes=self._spark_homes(),
+            environ=self._environ,
+            master_url=master_url,
+            secret=self._config.spark_secret,
+            archive_for=self._archive_for,
+            view_for=self._view_for,
+        )
+
+    def _spark_homes(self) -> tuple[Path, ...]:
+        """Looked for at every launch: a Spark that was installed meanwhile needs no restart."""
+        return self._config.spark_homes or default_homes(self._environ.get("SPARK_HOME"))
+
+
+def _make_executable(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not mode & stat.S_IXUSR:
+        path.chmod(mode | 0o111)

@@ -1,0 +1,215 @@
+"""Before a job starts: its directory, and its files in it (spec 11.1, 12.2)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from stoker.core.model.values import REMOTE_SCHEMES, Artifact, DriverDescription, Exit
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
+from stoker.worker.jobs.cache import BlobCache
+
+FETCHERS = 4  # downloads from URLs at once
+
+
+class Preparer:
+    """``prepared(key)`` and ``failed(key, exit)`` are called in the loop's thread. ``environ`` is what spark-env exports for
+    jobs: where their files are, and with whose rights they are read."""
+
+    def __init__(
+        self,
+        work_dir: Path,
+        local_dirs: tuple[Path, ...],
+        cache: BlobCache,
+        *,
+        environ: Mapping[str, str],
+        prepared: Callable[[str], None],
+        failed: Callable[[str, Exit], None],
+        in_loop: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._work_dir = work_dir
+        self._local_dirs = local_dirs
+        self._cache = cache
+        self._environ = environ
+        self._prepared = prepared
+        self._failed = failed
+        self._in_loop = in_loop
+        self._waiting: dict[str, set[str]] = {}  # job key -> names of files that are not there yet
+        self._fetching: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def folder(self, job: AnyJob) -> Path:
+        if isinstance(job, DriverJob):
+            return self._work_dir / job.driver_id
+        return self._work_dir / job.app_id / str(job.executor_id)
+
+    def prepare(self, job: AnyJob) -> None:
+        try:
+            if isinstance(job, ExecutorJob):
+                self._executor_folders(job)
+            else:
+                self._driver_files(job)
+        except OSError as error:
+            self.cancel(job.key)
+            self._failed(job.key, Exit(reason=f"cannot make {error.filename}: {error.strerror}"))
+            return
+        except ValueError as error:  # a URL that is none, or NUL in a path
+            self.cancel(job.key)
+            self._failed(job.key, Exit(reason=f"a file of the driver has a malformed URL: {error}"))
+            return
+        if job.key in self._waiting and not self._waiting[job.key]:
+            del self._waiting[job.key]
+            self._prepared(job.key)
+
+    def cancel(self, key: str) -> None:
+        self._waiting.pop(key, None)
+        for process in self._fetching.pop(key, ()):
+            process.kill()
+
+    def _executor_folders(self, job: ExecutorJob) -> None:
+        folder = self.folder(job)
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir()
+        for path in self.local_dirs_of(job.app_id):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._waiting[job.key] = set()
+
+    def local_dirs_of(self, app_id: str) -> list[Path]:
+        return [base / f"stoker-{app_id}" for base in self._local_dirs]
+
+    def _driver_files(self, job: DriverJob) -> None:
+        folder = self.folder(job)
+        folder.mkdir(exist_ok=True)
+        waiting = self._waiting[job.key] = {artifact.name for artifact in job.driver.artifacts}
+        for artifact in job.driver.artifacts:
+            target = folder / artifact.name
+            if os.path.lexists(target):  # an earlier attempt's
+                waiting.discard(artifact.name)
+            elif artifact.sha256:
+                self._place_upload(job.key, artifact, target)
+            else:
+                self._place_url(job.key, job.driver, artifact, target)
+            if job.key not in self._waiting:
+                return  # it has failed
+
+    def _arrived(self, key: str, name: str, problem: str) -> None:
+        """One file is there, or cannot be had; in the loop's thread."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            return
+        if problem:
+            self.cancel(key)
+            self._failed(key, Exit(reason=problem))
+            return
+        waiting.discard(name)
+        if not waiting:
+            del self._waiting[key]
+            self._fetching.pop(key, None)
+            self._prepared(key)
+
+    # --- uploads ---
+
+    def _place_upload(self, key: str, artifact: Artifact, target: Path) -> None:
+        cached = self._cache.path(artifact.sha256)
+        if cached is not None:
+            _link(cached, target)
+            self._waiting[key].discard(artifact.name)
+            return
+
+        def fetched(problem: str) -> None:
+            if not problem and key in self._waiting:
+                cached = self._cache.path(artifact.sha256)
+                try:
+                    if cached is None:
+                        problem = "the upload vanished from this worker's cache"
+                    else:
+                        _link(cached, target)
+                except OSError as error:
+                    problem = f"cannot make {target}: {error.strerror}"
+            self._arrived(key, artifact.name, problem)
+
+        self._cache.fetch(artifact.sha256, artifact.size, fetched)
+
+    # --- URLs ---
+
+    def _place_url(self, key: str, driver: DriverDescription, artifact: Artifact, target: Path) -> None:
+        parts = urlsplit(artifact.url)
+        if parts.scheme == "local":
+            target.symlink_to(unquote(parts.path))
+            self._waiting[key].discard(artifact.name)
+            return
+        if parts.scheme not in ("file", *REMOTE_SCHEMES):
+            raise OSError(0, f"its URL scheme is none of file, local, {', '.join(REMOTE_SCHEMES)}", artifact.url)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+
+        def work() -> None:
+            if parts.scheme == "file":
+                problem = _copy(Path(unquote(parts.path)), target, artifact)
+            else:
+                problem = self._fetch(key, artifact, target, _credentials(driver))
+            self._in_loop(lambda: self._arrived(key, artifact.name, problem))
+
+        self._pool.submit(work)
+
+    def _fetch(self, key: str, artifact: Artifact, target: Path, credentials: Mapping[str, str]) -> str:
+        """In a thread: the fetching process is waited for here, and killed by ``cancel``."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)],
+            env={**os.environ, **self._environ, **credentials},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._in_loop(lambda: self._fetch_started(key, process))
+        output, _ = process.communicate()
+        if process.returncode != 0:
+            lines = output.decode(errors="replace").strip().splitlines()
+            return lines[-1] if lines else f"cannot fetch {artifact.url}: it was interrupted"
+        if artifact.executable:
+            target.chmod(0o755)
+        return ""
+
+    def _fetch_started(self, key: str, process: subprocess.Popen[bytes]) -> None:
+        if key in self._waiting:
+            self._fetching.setdefault(key, []).append(process)
+        else:
+            process.kill()
+
+    def close(self) -> None:
+        for key in list(self._fetching):
+            self.cancel(key)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _credentials(driver: DriverDescription) -> dict[str, str]:
+    """The submitter's own, given by ``--env``: a submitter's files are read with the submitter's rights."""
+    return {name: value for name, value in driver.env.items() if name.startswith("AWS_") or name == "HADOOP_USER_NAME"}
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or too many links
+        shutil.copy2(source, target)
+
+
+def _copy(source: Path, target: Path, artifact: Artifact) -> str:
+    try:
+        part = target.with_name(f".{target.name}.part")
+        shutil.copy2(source, part)
+        if artifact.executable:
+            part.chmod(part.stat().st_mode | 0o111)
+        part.rename(target)
+    except OSError as error:
+        return f"cannot copy {artifact.url} on this worker: {error.strerror}"
+    except ValueError as error:  # NUL in the path
+        return f"cannot copy {artifact.url} on this worker: {error}"
+    return ""

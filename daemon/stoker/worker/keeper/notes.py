@@ -1,0 +1,81 @@
+"""What the daemon and its keeper tell each other about jobs: notes that come back after a restart, and how things ended."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import signal
+from typing import Any
+
+import msgspec
+
+from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.values import DriverReport, ExecutorReport, Exit
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase, driver_job_key, executor_job_key
+
+
+def encode(job: AnyJob) -> str:
+    kind = b"d" if isinstance(job, DriverJob) else b"e"
+    return base64.b64encode(kind + msgspec.msgpack.encode(job.report())).decode()
+
+
+def decode(entry: dict[str, Any]) -> AnyJob | None:
+    """The job of an entry of the keeper's list; None when its note is not of this version."""
+    try:
+        note = base64.b64decode(entry["note"])
+        if note[:1] == b"d":
+            job: AnyJob = _driver(msgspec.msgpack.decode(note[1:], type=DriverReport))
+        else:
+            job = _executor(msgspec.msgpack.decode(note[1:], type=ExecutorReport))
+    except (ValueError, msgspec.DecodeError):
+        return None
+    job.pid, job.started, job.phase = entry["pid"], entry["started"], Phase.RUNNING
+    if entry["exit"] is not None:
+        job.end(exit_of(entry["exit"]), could_not_run=False)
+    return job
+
+
+def _driver(report: DriverReport) -> DriverJob:
+    return DriverJob(
+        key=driver_job_key(report.driver_id, report.attempt),
+        cores=report.driver.cores,
+        memory_mib=report.driver.memory_mib,
+        driver_id=report.driver_id,
+        attempt=report.attempt,
+        driver=report.driver,
+        state=DriverState.RUNNING,
+    )
+
+
+def _executor(report: ExecutorReport) -> ExecutorJob:
+    return ExecutorJob(
+        key=executor_job_key(report.app_id, report.executor_id),
+        cores=report.cores,
+        memory_mib=report.memory_mib,
+        app_id=report.app_id,
+        executor_id=report.executor_id,
+        app=report.app,
+        state=ExecutorState.RUNNING,
+    )
+
+
+def exit_of(message: dict[str, Any]) -> Exit:
+    """From the keeper's ``code`` or ``signal``."""
+    if "signal" in message:
+        number = message["signal"]
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = str(number)
+        return Exit(signal=number, reason=f"Command was ended by signal {name}")
+    return Exit(code=message["code"], reason=f"Command exited with code {message['code']}")
+
+
+def start_failure(number: int, reason: str) -> Exit:
+    """A program that cannot be started, with the status a shell would give."""
+    if number == errno.ENOENT:
+        return Exit(code=127, reason=f"there is no such program (or its interpreter): {reason}")
+    if number in (errno.EACCES, errno.ENOEXEC):
+        hint = "it is not executable" if number == errno.EACCES else "it is no program: a script needs a #! line"
+        return Exit(code=126, reason=f"{hint}: {reason}")
+    return Exit(reason=f"it cannot be started: {reason}")

@@ -1,0 +1,66 @@
+"""Why something waits, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
+from stoker.core.model.views import WorkerView
+from tests.support.web import app_view, cluster_view, driver_view, worker_view
+
+
+def queued(number: int = 1, **changes: Any) -> Any:
+    return driver_view(number, state=DriverState.SUBMITTED, worker_id="", attempts=(), **changes)
+
+
+def workers(*changes: dict[str, Any]) -> tuple[WorkerView, ...]:
+    idle = {"cores": 8, "cores_used": 0, "memory_mib": 4096, "memory_used_mib": 0}
+    return tuple(worker_view(number, **{**idle, **change}) for number, change in enumerate(changes))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "why"),
+    [
+        ((), "the cluster has no live worker"),
+        (({"state": WorkerState.DEAD},), "the cluster has no live worker"),
+        (({"cores": 4},), "no worker is that large (the largest has 4 cores, and the most memory is 4096 MiB)"),
+        (
+            ({"cores": 4}, {"memory_mib": 100}),
+            "no worker is that large (the largest has 8 cores, and the most memory is 4096 MiB)",
+        ),
+        (
+            ({"cores_used": 4}, {"cores_used": 7}),
+            "needs 8 cores and 1024 MiB on one worker, the largest has 4 cores free",
+        ),
+        (({"memory_used_mib": 4000},), "the largest has 96 MiB free"),
+        (({"cores_used": 1}, {"memory_used_mib": 4000}), "none has both free"),
+        (({},), "a worker has room"),
+    ],
+)
+def test_why(cluster: tuple[dict[str, Any], ...], why: str) -> None:
+    waiting = Waiting(cluster_view(workers=workers(*cluster), active_drivers=()))
+    assert why in waiting.driver(queued(cores=8, memory_mib=1024))
+    app = app_view(state=ApplicationState.WAITING, cores_per_executor=8, memory_mib=1024, executors=())
+    assert why in waiting.app(app)
+
+
+def test_those_ahead_are_counted_in_the_order_they_came() -> None:
+    drivers = [queued(number, submitted=100.0 + number) for number in (3, 1, 2)]
+    waiting = Waiting(cluster_view(active_drivers=(*drivers, driver_view(4)), workers=()))
+    assert waiting.driver(drivers[0]).endswith("; 2 drivers ahead of it")
+    assert waiting.driver(drivers[2]).endswith("; 1 driver ahead of it")
+    assert "ahead" not in waiting.driver(drivers[1])
+
+
+def test_a_master_that_places_nothing_says_so() -> None:
+    waiting = Waiting(cluster_view(state=MasterState.RECOVERING))
+    assert waiting.driver(queued()).startswith("the master is RECOVERING")
+
+
+def test_what_does_not_wait_has_no_reason() -> None:
+    waiting = Waiting(cluster_view())
+    assert waiting.driver(driver_view()) == ""
+    assert waiting.app(app_view()) == ""

@@ -1,0 +1,227 @@
+"""A Spark client's connection as a state machine, fed with what real clients sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from stoker.core.model import messages as m
+from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.values import UNLIMITED, Exit
+from stoker.gateway import java_stream as js
+from stoker.gateway import scala
+from stoker.gateway.java_writer import ClassSpec, New, write
+from stoker.gateway.releases import RELEASES, UnknownRelease, by_name, recognise
+from stoker.gateway.session import Returning, Session
+from stoker.gateway.spark_rpc import Address, Envelope, Frame, FrameReader, Kind, RpcError, open_envelope, seal_envelope
+from tests.support.spark import VERSIONS, recorded, registration
+
+PACKAGE = "org.apache.spark.deploy.DeployMessages$"
+US = Address("127.0.0.1", 17991)
+
+
+class Client:
+    """A session, and what came out of it."""
+
+    def __init__(self, version: str = "4.3", returning: Returning | None = None) -> None:
+        self.version = version
+        self.posted: list[Any] = []
+        self.logged: list[str] = []
+        self.closed = False
+        self._reader = FrameReader()
+        self._sent: list[Frame] = []
+        self.session = Session(
+            token="t",
+            master=Address("m", 1),
+            send=lambda data: self._sent.extend(self._reader.feed(data)),
+            post=self.posted.append,
+            log=self.logged.append,
+            close=self._close,
+            returning=returning,
+        )
+
+    def _close(self) -> None:
+        self.closed = True
+
+    def register(self) -> Any:
+        for frame in recorded(self.version):
+            self.session.received(frame)
+        return self.take()
+
+    def say(
+        self, name: str, fields: tuple[tuple[str, str], ...], values: dict[str, Any], request: int | None = None
+    ) -> None:
+        release = recognise(registration(self.version)[1])
+        uid = release.dialect.messages.get(name, 1)
+        payload = write(New(ClassSpec(PACKAGE + name, uid, fields), values))
+        body = seal_envelope(Envelope(None, US, "Master", payload))
+        kind = Kind.ONE_WAY if request is None else Kind.RPC_REQUEST
+        self.session.received(Frame(kind, request or 0, body))
+
+    def take(self) -> Any:
+        assert len(self.posted) == 1, self.posted
+        return self.posted.pop()
+
+    def frame(self) -> Frame:
+        assert len(self._sent) == 1, self._sent
+        return self._sent.pop()
+
+    def told(self) -> js.JavaObject:
+        """The one message to the application's endpoint."""
+        frame = self.frame()
+        assert frame.kind is Kind.ONE_WAY
+        envelope = open_envelope(frame.body)
+        assert envelope.endpoint == "AppClient"
+        message = js.parse(envelope.payload)
+        assert isinstance(message, js.JavaObject)
+        return message
+
+    def nothing_said(self) -> bool:
+        return not self._sent
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_registration_becomes_an_application(version: str) -> None:
+    client = Client(version)
+    message = client.register()
+    assert isinstance(message, m.RegisterApplication)
+    app = message.app
+    assert (app.name, app.max_cores, app.cores_per_executor, app.memory_mib) == ("pyspark-shell", 3, 2, 512)
+    assert (app.executor_limit, app.ui_url) == (UNLIMITED, "http://127.0.0.1:4040")
+    assert app.command.argv[0] == "org.apache.spark.executor.CoarseGrainedExecutorBackend"
+    assert "--worker-url" not in app.command.argv and "{{WORKER_URL}}" not in app.command.argv
+    assert app.spark is not None
+    assert version in app.spark.release.split("|")
+    assert app.spark.driver_host == "127.0.0.1" and app.spark.driver_port > 0
+    assert f"-Dspark.driver.port={app.spark.driver_port}" in app.spark.java_options
+    verified = client.frame()
+    assert (verified.kind, verified.request) == (Kind.RPC_RESPONSE, recorded(version)[0].request)
+    assert scala.unboxed(js.parse(verified.body)) is True
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_masters_words_reach_the_application(version: str) -> None:
+    client = Client(version)
+    request = client.register().request
+    client.frame()
+    client.session.deliver(m.RegisteredApplication(request=request, app_id="app-1", master_url="", epoch=1))
+    told = client.told()
+    assert told.name == PACKAGE + "RegisteredApplication" and told.fields["appId"] == "app-1"
+    address = told.fields["master"].fields["endpointAddress"].fields["rpcAddress"]  # type: ignore[union-attr]
+    assert (address.fields["host"], address.fields["port"]) == ("127.0.0.1", 17991)  # type: ignore[union-attr]
+    added = m.ExecutorAdded(app_id="app-1", executor_id=4, worker_id="worker-1-h-5", host="h", cores=2, memory_mib=512)
+    client.session.deliver(added)
+    assert client.told().fields == {"cores": 2, "id": 4, "memory": 512, "hostPort": "h:5", "workerId": "worker-1-h-5"}
+    lost = m.ExecutorUpdated(
+        app_id="app-1", executor_id=4, state=ExecutorState.LOST, exit=Exit(reason="why"), worker_lost=True
+    )
+    client.session.deliver(lost)
+    fields = client.told().fields
+    assert [scala.option(fields[name]) for name in ("message", "exitStatus", "workerHost")] == ["why", None, "h"]
+    client.session.deliver(m.ApplicationRemoved(app_id="app-1", state=ApplicationState.KILLED, reason="killed"))
+    assert client.told().fields == {"message": "killed"} and client.closed
+
+
+def test_nothing_is_told_to_an_application_that_has_unregistered() -> None:
+    client = Client()
+    client.register()
+    client.frame()
+    client.say("UnregisterApplication", (("Ljava/lang/String;", "appId"),), {"appId": "app-1"})
+    assert client.take().app_id == "app-1"
+    gone = m.ExecutorUpdated(app_id="app-1", executor_id=0, state=ExecutorState.KILLED)
+    client.session.deliver(gone)
+    assert client.nothing_said()
+
+
+def test_a_standby_says_nothing() -> None:
+    client = Client()
+    request = client.register().request
+    client.frame()
+    client.session.deliver(m.Failed(request=request, reason="not the leader", code="not-leader"))
+    assert client.nothing_said() and not client.closed
+    client.session.deliver(m.Reconnect(epoch=3))  # now it leads
+    assert client.take().request == request
+
+
+def test_driver_requests_are_answered_on_their_number() -> None:
+    client = Client()
+    client.say("RequestKillDriver", (("Ljava/lang/String;", "driverId"),), {"driverId": "driver-1"}, request=77)
+    kill = client.take()
+    assert kill == m.KillJob(request=kill.request, id="driver-1")
+    client.session.deliver(m.Failed(request=kill.request, reason="no such driver", code="not-found"))
+    answer = client.frame()
+    assert (answer.kind, answer.request) == (Kind.RPC_RESPONSE, 77)
+    read = js.parse(answer.body)
+    assert isinstance(read, js.JavaObject)
+    assert (read.fields["success"], read.fields["driverId"], read.fields["message"]) == (
+        False,
+        "driver-1",
+        "no such driver",
+    )
+
+
+def test_an_application_that_was_called_back_registers_under_its_id() -> None:
+    app = Client("4.0").register().app
+    client = Client("4.0", Returning("app-9", app))
+    client.session.invite("http://ui")
+    told = client.told()
+    assert told.name == PACKAGE + "MasterChanged" and told.fields["masterWebUiUrl"] == "http://ui"
+    field = (("Ljava/lang/String;", "appId"),)
+    client.say("MasterChangeAcknowledged", field, {"appId": "app-8"})  # another's
+    assert not client.posted and client.logged
+    client.say("MasterChangeAcknowledged", field, {"appId": "app-9"})
+    message = client.take()
+    assert (message.app_id, message.app) == ("app-9", app)
+    client.session.deliver(m.RegisteredApplication(request=message.request, app_id="app-9", master_url="", epoch=2))
+    assert client.nothing_said() and client.session.app_id == "app-9"
+
+
+def test_a_release_nobody_listed_is_named_and_told_so() -> None:
+    client = Client()
+    verify, register = recorded("4.3")
+    uid = RELEASES[-1].dialect.messages["RegisterApplication"].to_bytes(8, "big", signed=True)
+    client.session.received(Frame(register.kind, 0, register.body.replace(uid, bytes(8))))
+    assert not client.posted and "RegisterApplication 0" in client.logged[0]
+    client.session.received(verify)
+    answer = client.frame()
+    assert answer.kind is Kind.RPC_FAILURE and b"speaks to Spark 3.5, 4.0, 4.1, 4.2, 4.3" in answer.body
+
+
+def test_what_is_malformed_costs_the_connection_only() -> None:
+    client = Client()
+    register = recorded("4.3")[1]
+    with pytest.raises(RpcError):
+        client.session.received(Frame(register.kind, 0, register.body[:-3]))
+    with pytest.raises(RpcError):
+        client.session.received(Frame(register.kind, 0, b"\x01"))
+    text = seal_envelope(Envelope(None, US, "Master", write("hello")))
+    with pytest.raises(RpcError):
+        client.session.received(Frame(Kind.ONE_WAY, 0, text))
+    assert not client.posted
+
+
+@pytest.mark.parametrize(
+    "name", ["RequestExecutors", "KillExecutors", "RegisterApplication", "RequestSubmitDriver", "Nonsense"]
+)
+def test_messages_without_what_they_need_are_refused(name: str) -> None:
+    client = Client()
+    client.say(name, (("Ljava/lang/String;", "appId"),), {"appId": "app-1"}, request=5)
+    assert client.frame().kind is Kind.RPC_FAILURE and not client.posted and len(client.logged) == 1
+
+
+def test_impossible_demands_are_refused_in_the_drivers_log() -> None:
+    client = Client()
+    register = recorded("4.3")[1]
+    body = register.body.replace((512).to_bytes(8, "big"), (-1).to_bytes(8, "big", signed=True))
+    client.session.received(Frame(register.kind, 0, body))
+    assert "memory_mib" in str(client.told().fields["message"]) and client.closed and not client.posted
+
+
+def test_a_record_of_an_unknown_release_is_refused() -> None:
+    app = Client().register().app
+    old = msgspec.structs.replace(app, spark=msgspec.structs.replace(app.spark, release="2.4"))
+    with pytest.raises(UnknownRelease):
+        Client(returning=Returning("app-1", old)).session.invite("")
+    assert [by_name(release.name) for release in RELEASES] == list(RELEASES)

@@ -1,0 +1,198 @@
+"""Output of jobs in a browser: bytes by range, following, searching, and what must not be blocked by it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from stoker.core.model.messages import LogData, ReadLog
+from stoker.errors import Unreachable
+from stoker.web import log_pages, log_window
+from stoker.web.master import make_app
+from stoker.worker.jobs.logs import MAX_SEARCH, LogReader
+from tests.support.web import Control, Page, cluster_view, driver_view
+
+DRIVER = driver_view().id
+OUTPUT = f"driverId={DRIVER}&logType=stdout"
+
+
+class Master:
+    """A master's dashboard over a worker's reader of logs."""
+
+    def __init__(self, folder: Path, *, over: bool = True) -> None:
+        self.over = over
+        (folder / DRIVER).mkdir(parents=True)
+        self.path = folder / DRIVER / "stdout"
+        self.path.write_bytes(b"0123456789")
+        self.reader = LogReader(folder, is_over=lambda *_: self.over, reply=lambda *_: None)
+        self.control = Control()
+        self.control.read_log = self.reader.read  # type: ignore[method-assign]
+        self.browser: FlaskClient = make_app(cluster_view, self.control).test_client()
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Master:
+    return Master(tmp_path)
+
+
+# --- bytes ---
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content_range", "data"),
+    [
+        (None, 200, None, b"0123456789"),
+        ("bytes=2-4", 206, "bytes 2-4/10", b"234"),
+        ("bytes=7-", 206, "bytes 7-9/10", b"789"),
+        ("bytes=-3", 206, "bytes 7-9/10", b"789"),
+        ("bytes=-99", 206, "bytes 0-9/10", b"0123456789"),
+        ("bytes=8-99", 206, "bytes 8-9/10", b"89"),
+        ("bytes=10-", 416, "bytes */10", None),
+        ("bytes=99-100", 416, "bytes */10", None),
+        ("bytes=1-2,4-5", 200, None, b"0123456789"),
+        ("bytes=5-2", 200, None, b"0123456789"),
+        ("lines=1-2", 200, None, b"0123456789"),
+        ("nonsense", 200, None, b"0123456789"),
+    ],
+)
+def test_ranges(master: Master, asked: str | None, status: int, content_range: str | None, data: bytes | None) -> None:
+    response = master.browser.get(f"/logFile/?{OUTPUT}", headers={} if asked is None else {"Range": asked})
+    assert (response.status_code, response.headers.get("Content-Range")) == (status, content_range)
+    if data is not None:
+        assert response.data == data
+        assert response.content_length == len(data)
+
+
+def test_downloads_have_a_name_and_an_end(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_pages, "MAX_FILE", 4)
+    response = master.browser.get(f"/logFile/?{OUTPUT}&download")
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{DRIVER}.stdout.txt"'
+    assert (response.status_code, response.headers["Content-Range"], response.data) == (206, "bytes 6-9/10", b"6789")
+    assert "A download is the last 4 bytes at most" in master.browser.get(f"/logPage/?{OUTPUT}").text
+
+
+def test_an_empty_output_is_no_error(master: Master) -> None:
+    master.path.write_bytes(b"")
+    assert master.browser.get(f"/logFile/?{OUTPUT}").data == b""
+    assert "Bytes: 0 - 0 of 0" in master.browser.get(f"/logPage/?{OUTPUT}").text
+
+
+# --- following ---
+
+
+def tail(master: Master, offset: int, length: int = 100) -> tuple[str, str, str, bytes]:
+    response = master.browser.get(f"/logTail/?{OUTPUT}&offset={offset}&byteLength={length}")
+    assert response.status_code == 200
+    headers = response.headers
+    return headers["Log-Start"], headers["Log-Size"], headers["Log-State"], response.data
+
+
+def test_following(master: Master) -> None:
+    master.over = False
+    assert tail(master, -4) == ("6", "10", "running", b"6789")
+    assert tail(master, 10) == ("10", "10", "running", b"")
+    master.path.write_bytes(b"0123456789abc")
+    assert tail(master, 10, 2) == ("10", "13", "running", b"ab")
+    master.over = True
+    assert tail(master, 12) == ("12", "13", "ended", b"c")
+    master.path.write_bytes(b"new")
+    assert tail(master, 13) == ("3", "3", "ended", b"")
+
+
+def test_what_has_not_started_is_waited_for(master: Master) -> None:
+    master.over = False
+    master.path.unlink()
+    assert tail(master, -4)[2] == "waiting"
+    assert "It has not started yet" in master.browser.get(f"/logPage/?{OUTPUT}").text
+
+
+# --- searching ---
+
+
+def found(master: Master, query: str) -> str:
+    page = master.browser.get(f"/logPage/?{OUTPUT}&{query}").text
+    return Page(page).text
+
+
+def test_searching_finds_the_newest_first_and_goes_both_ways(master: Master) -> None:
+    master.path.write_bytes(b"error one\n" + b"x" * 20_000 + b"Error two\n" + b"y" * 20_000)
+    assert "Found at byte 20010." in found(master, "find=ERROR")
+    assert "Found at byte 0." in found(master, "find=ERROR&direction=up&from=20010")
+    assert "is not found beyond this place" in found(master, "find=ERROR&direction=up&from=0")
+    assert "Found at byte 20010." in found(master, "find=ERROR&direction=down&from=1")
+    assert "is not there" in found(master, "find=nothing")
+
+
+def test_a_match_across_two_parts_is_found_once(master: Master) -> None:
+    with master.path.open("wb") as file:
+        file.seek(MAX_SEARCH - 3)
+        file.write(b"needle")
+        file.truncate(3 * MAX_SEARCH)
+    at = f"Found at byte {MAX_SEARCH - 3}."
+    assert at in found(master, "find=needle&direction=down")
+    assert at in found(master, "find=needle")
+    assert "beyond this place" in found(master, f"find=needle&direction=down&from={MAX_SEARCH - 2}")
+
+
+def test_a_search_that_takes_long_leads_on(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_window, "SEARCH_FOR", -1.0)
+    monkeypatch.setattr(log_window.LogReaders, "_answer", lambda self, output, question: self._read(question))
+    with master.path.open("wb") as file:
+        file.truncate(3 * MAX_SEARCH)
+    page = Page(master.browser.get(f"/logPage/?{OUTPUT}&find=needle").text)
+    assert f"Nothing until byte {2 * MAX_SEARCH} of {3 * MAX_SEARCH}." in page.text
+    assert f"/logPage/?{OUTPUT}&find=needle&direction=up&from={2 * MAX_SEARCH}" in page.links()
+
+
+def test_the_match_is_marked_and_the_others_too(master: Master) -> None:
+    master.path.write_bytes(b"<b>one</b> ONE \xffone")
+    text = master.browser.get(f"/logPage/?{OUTPUT}&find=one&from=13").text
+    assert '&lt;b&gt;<mark>one</mark>&lt;/b&gt; <mark class="here">ONE</mark> \ufffd<mark>one</mark>' in text
+
+
+@pytest.mark.parametrize("query", ["find=" + "x" * 201, "find=x&from=y"])
+def test_strange_searches_are_refused(master: Master, query: str) -> None:
+    assert master.browser.get(f"/logPage/?{OUTPUT}&{query}").status_code == 400
+
+
+def test_a_worker_that_cannot_search_is_named(master: Master) -> None:
+    master.control.read_log = lambda question: LogData(request=0, size=10)  # type: ignore[method-assign]
+    browser = make_app(cluster_view, master.control).test_client()
+    response = browser.get(f"/logPage/?{OUTPUT}&find=x&direction=down")
+    assert response.status_code == 404
+    assert "cannot search" in response.text
+
+
+# --- frozen workers ---
+
+
+def test_frozen_workers_leave_threads_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_window, "SEARCH_FOR", 0.05)
+    thaw, asked = threading.Event(), threading.Semaphore(0)
+
+    def frozen(question: ReadLog) -> LogData:
+        asked.release()
+        thaw.wait(20)
+        raise Unreachable("the worker that has this output does not answer: try again")
+
+    control = Control()
+    control.read_log = frozen  # type: ignore[method-assign]
+    app = make_app(cluster_view, control)
+    answers: list[int] = []
+    readers = [
+        threading.Thread(target=lambda: answers.append(app.test_client().get(f"/log/?{OUTPUT}").status_code))
+        for _ in range(log_window.READERS)
+    ]
+    for reader in readers:
+        reader.start()
+        assert asked.acquire(timeout=20)
+    turned_away = app.test_client().get(f"/log/?{OUTPUT}")
+    assert turned_away.status_code == 503
+    assert "Too many are reading" in turned_away.text
+    thaw.set()
+    for reader in readers:
+        reader.join(20)
+    assert answers == [503] * log_window.READERS

@@ -1,0 +1,354 @@
+"""The master's pages, parsed: what they show (spec 15.1, 15.2), and that hostile names stay text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from flask.testing import FlaskClient
+
+from stoker.core.model.states import DriverState, ExecutorState, MasterState, WorkerState
+from stoker.core.model.values import Exit
+from stoker.core.model.views import AttemptView, ClusterView
+from stoker.errors import NotFound, Refused, StokerError, Unreachable
+from stoker.security.roles import AccessRole
+from stoker.web.access.policy import Access
+from stoker.web.master import make_app
+from tests.support.web import (
+    SUBMITTED,
+    Control,
+    Page,
+    app_view,
+    cluster_view,
+    driver_view,
+    executor_view,
+    worker_view,
+)
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+def browser(
+    cluster: ClusterView | None = None, control: Control | None = None, *, kill_enabled: bool = True, **options: Any
+) -> FlaskClient:
+    access = Access(anonymous=AccessRole.OPERATOR, kill_enabled=kill_enabled)
+    return make_app(lambda: cluster or cluster_view(), control or Control(), access=access, **options).test_client()
+
+
+def look(client: FlaskClient, path: str = "/") -> Page:
+    response = client.get(path)
+    assert response.status_code == 200, response.text
+    return Page(response.text)
+
+
+# --- the overview ---
+
+
+def test_summary() -> None:
+    page = look(browser())
+    assert "spark://host0:7077 ALIVE epoch 3 version 0.1.0" in page.text
+    assert page.definition("Workers").startswith("1 Alive 1 Dead, 0 Decommissioned, 0 Unknown")
+    assert page.definition("Cores in use").startswith("3 Used 8 Total")
+    assert page.definition("Memory in use").startswith("1.0 GiB Used 15.5 GiB Total")
+    assert page.definition("Drivers").startswith(
+        "1 Running (1 Waiting) 1 Completed (0 Killed, 1 Failed, 0 Error, 0 Relaunching)"
+    )
+    assert page.definition("Applications").startswith("1 Running (0 Waiting) 1 Completed")
+
+
+def test_tables_have_sparks_columns() -> None:
+    tables = look(browser()).tables
+    assert tables["Workers"][0] == ["Worker Id", "Address", "State", "Cores", "Memory"]
+    assert tables["Workers"][1] == [
+        "worker-20140513164640-host1-7001", "host1:7001", "ALIVE", "8 (3 Used)", "15.5 GiB (1.0 GiB Used)",
+    ]  # fmt: skip
+    for name in ("Running Applications", "Completed Applications"):
+        assert tables[name][0] == [
+            "Application ID", "Name", "Cores", "Memory per Executor", "Submitted Time", "User", "State", "Duration",
+        ]  # fmt: skip
+    assert tables["Completed Applications"][1][-1] == "1.5 min"
+    columns = ["Submission ID", "Submitted Time", "Worker", "State", "Cores", "Memory", "Main Class"]
+    assert tables["Running Drivers"][0] == [*columns, "Duration"]
+    assert tables["Completed Drivers"][0] == columns
+    assert tables["Running Drivers"][2][2] == "None"
+
+
+def test_workers_have_pages_of_their_own() -> None:
+    client = browser()
+    path = f"/worker/?workerId={worker_view().id}"
+    assert path in look(client).links()
+    page = look(client, path)
+    assert page.definition("Address").startswith("host1:7001")
+    assert page.definition("Cores").startswith("8 (3 Used)")
+    assert "http://host1:8081" in page.links()
+    assert page.tables["Drivers here"][1][0] == f"{driver_view().id} kill"
+    assert page.tables["Executors here"][1][:3] == ["app-20140513164640-0001 count", "0", "RUNNING"]
+
+
+def test_no_driver_tables_without_drivers() -> None:
+    page = look(browser(cluster_view(active_drivers=(), completed_drivers=())))
+    assert "Running Drivers" not in page.text
+    assert "Completed Applications" in page.text
+
+
+def test_an_empty_cluster_says_how_to_go_on() -> None:
+    page = look(browser(ClusterView(url="spark://h:7077", state=MasterState.ALIVE, epoch=1, version="0")))
+    assert "stoker worker spark://h:7077" in page.text
+
+
+def test_a_standby_leads_to_the_leader() -> None:
+    view = ClusterView(
+        url="spark://h:7077", state=MasterState.STANDBY, epoch=0, version="0", leader_url="spark://other:7077"
+    )
+    page = look(browser(view))
+    assert "The leader is spark://other:7077" in page.text
+    assert page.tables == {}
+    assert "There is no leader yet" in look(browser(msgspec.structs.replace(view, leader_url=""))).text
+    shown = browser(msgspec.structs.replace(view, leader_webui_url="http://other:8080")).get("/")
+    assert (shown.status_code, shown.location) == (307, "http://other:8080/")
+
+
+def test_newest_completed_come_first() -> None:
+    completed = tuple(driver_view(number, state=DriverState.FINISHED, ended=SUBMITTED) for number in range(3))
+    rows = look(browser(cluster_view(completed_drivers=completed))).tables["Completed Drivers"][1:]
+    assert [row[0][-1] for row in rows] == ["2", "1", "0"]
+
+
+def test_relaunching_and_waiting_drivers_do_not_run() -> None:
+    states = (DriverState.RUNNING, DriverState.SUBMITTED, DriverState.RELAUNCHING, DriverState.RELAUNCHING)
+    drivers = tuple(driver_view(number, state=state) for number, state in enumerate(states))
+    page = look(browser(cluster_view(active_drivers=drivers)))
+    assert page.definition("Drivers").startswith("1 Running (1 Waiting)")
+    assert "2 Relaunching)" in page.text
+
+
+def test_large_clusters_make_no_large_pages() -> None:
+    cluster = cluster_view(
+        workers=tuple(worker_view(number) for number in range(10_000)),
+        active_drivers=tuple(driver_view(number, state=DriverState.SUBMITTED) for number in range(10_000)),
+        completed_drivers=tuple(driver_view(number, state=DriverState.KILLED) for number in range(10_000, 20_000)),
+        active_apps=tuple(app_view(number) for number in range(1000)),
+        completed_apps=tuple(app_view(number, ended=SUBMITTED + 1) for number in range(1000, 2000)),
+    )
+    client = browser(cluster)
+    response = client.get("/")
+    assert len(response.data) < 300_000
+    page = Page(response.text)
+    assert len(page.tables["Workers"]) == len(page.tables["Running Drivers"]) == 26  # with the head
+    assert "1-25 of 10000" in page.text
+    assert len(client.get("/json/activedrivers").get_json()["activedrivers"]) == 10_000
+    assert page.definition("Workers").startswith("10000 Alive")
+
+
+def test_title_is_the_users() -> None:
+    assert "<title>Ada&#39;s cluster</title>" in browser(title="Ada's cluster").get("/").text
+
+
+def test_warnings_are_shown() -> None:
+    assert "anybody may" in look(browser(cluster_view(warnings=("anybody may",)))).text
+
+
+# --- pages of one job ---
+
+
+def test_application_page() -> None:
+    removed = executor_view(1, state=ExecutorState.FAILED, exit=Exit(signal=9, reason="killed by the kernel"))
+    app = app_view(
+        executors=(executor_view(0),), removed_executors=(removed,), executor_limit=5, ui_url="http://h:4040"
+    )
+    page = look(browser(cluster_view(active_apps=(app,))), f"/app/?appId={app.id}")
+    assert page.definition("Cores").startswith("4 (1 granted, 3 left)")
+    assert page.definition("Executor Limit").startswith("5 (1 granted)")
+    assert page.tables["Executor Summary"][1][0] == "0"
+    assert page.tables["Removed Executors"][1][6] == "signal 9 killed by the kernel"
+    assert "http://h:4040" in page.links()
+    assert f"/logPage/?appId={app.id}&executorId=1&logType=stderr" in page.links()
+
+
+def test_unlimited_application() -> None:
+    app = app_view(cores_max=None)
+    page = look(browser(cluster_view(active_apps=(app,))), f"/app/?appId={app.id}")
+    assert page.definition("Cores").startswith("Unlimited (1 granted)")
+    assert page.definition("Executor Limit").startswith("Unlimited (1 granted)")
+
+
+def test_driver_page_lists_attempts_newest_first() -> None:
+    first = AttemptView(
+        number=1, worker_id="worker-gone", state=DriverState.FAILED, started=SUBMITTED, exit=Exit(code=3)
+    )
+    driver = driver_view(attempts=(first, msgspec.structs.replace(driver_view().attempts[0], number=2)))
+    page = look(browser(cluster_view(active_drivers=(driver,))), f"/driver/?driverId={driver.id}")
+    newest, oldest = page.tables["Attempts"][1:]
+    assert (newest[0], newest[1], newest[2]) == ("2", "host1:7001", "RUNNING")
+    assert (oldest[0], oldest[1], oldest[5]) == ("1", "worker-gone", "exit 3")
+    assert f"/logPage/?driverId={driver.id}&logType=stdout" in page.links()
+
+
+@pytest.mark.parametrize("path", ["/app/?appId=app-x", "/app/", "/driver/?driverId=driver-x", "/driver/"])
+def test_no_such_job(path: str) -> None:
+    response = browser().get(path)
+    assert response.status_code == 404
+    assert "No driver with ID" in response.text or "No running application with ID" in response.text
+
+
+# --- hostile names ---
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/app/?appId=app-20140513164640-0001", "/driver/?driverId=driver-20140513164640-0001"]
+)
+def test_hostile_names_stay_text(path: str) -> None:
+    worker = worker_view(host=HOSTILE, webui_url="javascript:alert(1)")
+    cluster = cluster_view(
+        workers=(worker,),
+        active_apps=(app_view(name=HOSTILE, user=HOSTILE, reason=HOSTILE, ui_url="javascript:alert(1)"),),
+        active_drivers=(driver_view(name=HOSTILE, main=HOSTILE, main_class=HOSTILE, args=(HOSTILE,), reason=HOSTILE),),
+        warnings=(HOSTILE,),
+    )
+    page = look(browser(cluster), path)
+    assert HOSTILE in page.text
+    assert page.foreign() == []
+    assert not [link for link in page.links() if "javascript" in link]
+
+
+def test_hostile_query_stays_text() -> None:
+    response = browser().get("/app/", query_string={"appId": HOSTILE})
+    assert response.status_code == 404
+    assert Page(response.text).foreign() == []
+
+
+# --- killing ---
+
+
+@pytest.mark.parametrize("job", [app_view(1), driver_view(1), driver_view(2)], ids=lambda job: job.id)
+@pytest.mark.parametrize("headers", [{}, {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}])
+def test_kill_buttons_work(job: Any, headers: dict[str, str]) -> None:
+    control = Control()
+    client = browser(control=control)
+    action, fields = look(client).press(job.id)
+    response = client.post(action, data=fields, headers=headers)
+    assert (response.status_code, response.location) == (303, "/")
+    assert control.killed == [job.id]
+
+
+def test_what_has_ended_has_no_kill_button() -> None:
+    assert len(look(browser()).buttons) == 3
+    assert not look(browser(), f"/driver/?driverId={driver_view(3).id}").buttons
+    assert len(look(browser(), f"/driver/?driverId={driver_view(1).id}").buttons) == 1
+
+
+FOREIGN = [
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://[::1"},
+    {"Origin": "http://localhost:81"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "none"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_forms_of_other_sites_kill_nothing(headers: dict[str, str]) -> None:
+    control = Control()
+    client = browser(control=control)
+    action, fields = look(client).press(driver_view().id)
+    assert client.post(action, data=fields, headers=headers).status_code == 403
+    assert control.killed == []
+
+
+@pytest.mark.parametrize("token", ["", "x", "x.y", "é.é"])
+def test_forms_need_a_token_of_ours(token: str) -> None:
+    control = Control()
+    client = browser(control=control)
+    action, fields = look(client).press(driver_view().id)
+    client.set_cookie("stoker_csrf", token)
+    assert client.post(action, data={**fields, "csrfToken": token}).status_code == 403
+    assert control.killed == []
+
+
+def test_a_token_without_its_cookie_is_nothing() -> None:
+    control = Control()
+    client = browser(control=control)
+    action, fields = look(client).press(driver_view().id)
+    client.delete_cookie("stoker_csrf")
+    assert client.post(action, data=fields).status_code == 403
+    assert control.killed == []
+
+
+def test_a_token_of_another_process_is_refused_with_advice() -> None:
+    action, fields = look(browser()).press(driver_view().id)
+    client = browser()
+    client.set_cookie("stoker_csrf", fields["csrfToken"])
+    response = client.post(action, data=fields)
+    assert response.status_code == 403
+    assert "reload the page" in response.text
+
+
+def test_dashboards_of_one_host_keep_their_cookies_apart() -> None:
+    client = browser()
+    first = client.get("/", base_url="http://127.0.0.1:8080").headers["Set-Cookie"]
+    second = client.get("/", base_url="http://127.0.0.1:8081").headers["Set-Cookie"]
+    assert first.startswith("stoker_csrf_8080=")
+    assert second.startswith("stoker_csrf_8081=")
+    assert "HttpOnly" in first
+    assert "SameSite=Strict" in first
+
+
+@pytest.mark.parametrize("change", [{"terminate": "false"}, {"terminate": ""}, {"id": ""}])
+def test_a_kill_is_exact(change: dict[str, str]) -> None:
+    control = Control()
+    client = browser(control=control)
+    action, fields = look(client).press(driver_view().id)
+    assert client.post(action, data={**fields, **change}).status_code == 400
+    assert control.killed == []
+
+
+def test_killing_can_be_switched_off() -> None:
+    control = Control()
+    client = browser(control=control, kill_enabled=False)
+    assert look(client).buttons == []
+    assert look(client).forms == {}
+    cookie = client.get_cookie("stoker_csrf")
+    assert cookie is not None
+    fields = {"id": driver_view().id, "terminate": "true", "csrfToken": cookie.value}
+    response = client.post("/driver/kill/", data=fields)
+    assert response.status_code == 403
+    assert "spark.ui.killEnabled" in response.text
+    assert control.killed == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(NotFound("no such driver"), 404), (Refused("it has finished"), 409)], ids=["404", "409"]
+)
+def test_a_refused_kill_says_why(error: StokerError, code: int) -> None:
+    client = browser(control=Control(error))
+    action, fields = look(client).press(driver_view().id)
+    response = client.post(action, data=fields)
+    assert response.status_code == code
+    assert str(error) in response.text
+
+
+def test_a_get_kills_nothing() -> None:
+    control = Control()
+    response = browser(control=control).get("/driver/kill/?id=driver-20140513164640-0001&terminate=true")
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert control.killed == []
+
+
+def test_a_busy_master_is_said_to_be_busy() -> None:
+    def busy() -> ClusterView:
+        raise Unreachable("the daemon is too busy to answer: try again")
+
+    client = make_app(busy, Control()).test_client()
+    assert client.get("/").status_code == 503
+    assert client.get("/json/").get_json() == {"error": "the daemon is too busy to answer: try again", "status": 503}
+
+
+def test_dead_workers_are_not_counted_as_unknown() -> None:
+    states = (WorkerState.UNKNOWN, WorkerState.DECOMMISSIONED)
+    workers = tuple(worker_view(number, state=state) for number, state in enumerate(states))
+    page = look(browser(cluster_view(workers=workers)))
+    assert page.definition("Workers").startswith("0 Alive 0 Dead, 1 Decommissioned, 1 Unknown")

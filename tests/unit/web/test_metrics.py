@@ -1,0 +1,122 @@
+"""Metrics as Prometheus parses them, and under Spark's names."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import msgspec
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from stoker.core.model.states import MasterState
+from stoker.core.model.views import ClusterView
+from stoker.errors import Unreachable
+from stoker.web.master import make_app as master_app
+from stoker.web.worker import make_app as worker_app
+from tests.support.web import Control, app_view, cluster_view, worker_page
+
+
+def master(cluster: ClusterView | None = None) -> FlaskClient:
+    return master_app(lambda: cluster or cluster_view(), Control()).test_client()
+
+
+def worker() -> FlaskClient:
+    return worker_app(worker_page, Control().read_log).test_client()
+
+
+def samples(client: FlaskClient, path: str = "/metrics/prometheus") -> dict[str, float]:
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/plain; version=")
+    found = {}
+    for family in text_string_to_metric_families(response.text):
+        assert family.documentation, f"{family.name} has no HELP"
+        assert family.type in {"gauge", "counter", "info"}, f"{family.name} has no TYPE"
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
+
+
+def test_cluster() -> None:
+    found = samples(master())
+    assert found["stoker_master_state{state=ALIVE}"] == 1
+    assert found["stoker_master_state{state=STANDBY}"] == 0
+    assert found["stoker_master_epoch"] == 3
+    assert found["stoker_workers{state=ALIVE}"] == 1
+    assert found["stoker_workers{state=DEAD}"] == 1
+    assert found["stoker_cores"] == 8
+    assert found["stoker_cores_used"] == 3
+    assert found["stoker_memory_used_bytes"] == 1024 * 2**20
+    assert found["stoker_drivers{state=SUBMITTED}"] == 1
+    assert found["stoker_drivers{state=FAILED}"] == 1
+    assert found["stoker_drivers_waiting_longest_seconds"] > 0
+    assert found["stoker_applications{state=FINISHED}"] == 1
+    assert found["stoker_application_cores{app_id=app-20140513164640-0001,name=count,user=ada}"] == 1
+    assert found["stoker_worker_up{host=host2,worker=worker-20140513164640-host2-7002}"] == 0
+    assert found["stoker_build_info{version=0.1.0}"] == 1
+    assert found["process_resident_memory_bytes"] > 0
+
+
+def test_an_empty_standby() -> None:
+    empty = ClusterView(url="spark://h:7077", state=MasterState.STANDBY, epoch=0, version="1")
+    found = samples(master(empty))
+    assert found["stoker_master_state{state=STANDBY}"] == 1
+    assert found["stoker_drivers_waiting_longest_seconds"] == 0
+
+
+def test_worker() -> None:
+    found = samples(worker())
+    assert found["stoker_worker_registered"] == 1
+    assert found["stoker_worker_own_cores"] == 8
+    assert found["stoker_worker_executors{state=RUNNING}"] == 1
+    assert found["metrics_worker_coresFree_Number{type=gauges}"] == 5
+
+
+def test_names_of_spark() -> None:
+    for path in ("/metrics/prometheus", "/metrics/master/prometheus"):
+        found = samples(master(), path)
+        assert found["metrics_master_aliveWorkers_Number{type=gauges}"] == 1
+        assert found["metrics_master_aliveWorkers_Value{type=gauges}"] == 1
+        assert found["metrics_master_waitingApps_Number{type=gauges}"] == 0
+    found = samples(master(), "/metrics/applications/prometheus")
+    assert found["metrics_application_count_1400000000250_cores_Number{type=gauges}"] == 1
+
+
+def test_sparks_servlet() -> None:
+    answer = master().get("/metrics/master/json").get_json()
+    assert answer["gauges"]["master.aliveWorkers"] == {"value": 1}
+    assert set(answer) == {"version", "gauges", "counters", "histograms", "meters", "timers"}
+    apps = master().get("/metrics/applications/json").get_json()["gauges"]
+    assert apps["application.count.1400000000250.status"] == {"value": "RUNNING"}
+    assert worker().get("/metrics/json").get_json()["gauges"]["worker.memUsed_MB"] == {"value": 1536}
+
+
+def test_hostile_names_stay_values() -> None:
+    app = app_view(name='x"} 1\nevil_metric 7\n#', user="\\")
+    twin = msgspec.structs.replace(app, id="app-20140513164640-0009")
+    found = samples(master(cluster_view(active_apps=(app, twin))))
+    assert "evil_metric" not in found
+    assert sum(name.startswith("stoker_application_cores{") for name in found) == 2
+
+
+def test_a_master_that_cannot_answer_is_down_for_prometheus() -> None:
+    def busy() -> ClusterView:
+        raise Unreachable("too busy")
+
+    assert master_app(busy, Control()).test_client().get("/metrics/prometheus").status_code == 503
+
+
+@pytest.mark.parametrize("client", [master, worker])
+def test_promtool_finds_nothing(client: object) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool: apt-get install prometheus")
+    text = client().get("/metrics/prometheus").text  # type: ignore[operator]
+    # Spark's old names are as they are; everything of ours must be as Prometheus wants it.
+    ours = "".join(line for line in text.splitlines(keepends=True) if "metrics_" not in line)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=ours, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
