@@ -1,0 +1,1 @@
+"""From a program and its options to a submitted driver: sources, uploads, submission, and waiting for its end."""

@@ -1,1 +1,1 @@
-"""Who is asking, what they may, and the record of what they did (docs/security.md)."""
+"""Who may see and do what over HTTP: tokens, sessions, roles, CSRF, throttling, the audit log (ADR 8)."""

@@ -1,1 +1,1 @@
-"""Metrics: for Prometheus with labels and units, and under the names Spark gives them (spec 15.7)."""
+"""Prometheus metrics of the cluster and of a worker, with Spark's names beside ours."""

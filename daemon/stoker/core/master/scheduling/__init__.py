@@ -1,0 +1,5 @@
+"""Who runs where: one scheduling pass over what waits, and the explanation of what still waits.
+
+``placement`` decides on plain offers and demands (ADR 2), ``queue`` orders the drivers that wait, ``run`` is one pass
+over the books, ``explain`` gives the reason why a job waits. Knows ``core.model`` and the master's books.
+"""
