@@ -24,7 +24,8 @@ class ConfigError(UsageError):
 
 
 class ProtocolError(StokerError):
-    """The peer sent bytes that are not a message of ours (theirs, not our fault): drop and log."""
+    """The peer sent bytes that are not a message, or a message that does not answer the question. The fault is the peer's:
+    a daemon drops it and logs a line; a client reports it."""
 
 
 class Unreachable(StokerError):

@@ -45,7 +45,7 @@ from stoker.core.model.messages import (
 from stoker.core.model.states import Role
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
-from stoker.errors import InvariantBroken, Refused
+from stoker.errors import ProtocolError, Refused
 from stoker.security.keys import Keys
 
 
@@ -153,14 +153,15 @@ class Client:
 
     def _upload_for(self, answer: Message) -> None:
         if not isinstance(answer, MissingBlobs):
-            raise InvariantBroken(f"the master answered a submission with {type(answer).__name__}")
+            raise ProtocolError(f"the master answered a submission with {type(answer).__name__}")
         upload(self.session, self.book, answer.sha256s)
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
     def cluster(self) -> ClusterView:
         answer = self._status("")
-        assert answer.cluster is not None
+        if answer.cluster is None:
+            raise ProtocolError("the master answered a question about the cluster with something else")
         return answer.cluster
 
     def status(self, job_id: str) -> DriverView | AppView | WorkerView:
@@ -168,19 +169,21 @@ class Client:
         answer = self._status(job_id)
         view = answer.driver or answer.app or answer.worker
         if view is None:
-            raise InvariantBroken(f"the master answered a question about {job_id} with something else")
+            raise ProtocolError(f"the master answered a question about {job_id} with something else")
         return view
 
     def _status(self, job_id: str) -> Status:
         answer = self.session.call(GetStatus(request=0, id=job_id))
         if not isinstance(answer, Status):
-            raise InvariantBroken(f"the master answered a status question with {type(answer).__name__}")
+            raise ProtocolError(f"the master answered a status question with {type(answer).__name__}")
         return answer
 
     def kill(self, job_id: str) -> str:
         """Ask for the end of a driver or application; the master's answer. Raises NotFound when it is over already."""
         answer = self.session.call(KillJob(request=0, id=job_id))
-        return answer.text if isinstance(answer, Accepted) else ""
+        if not isinstance(answer, Accepted):
+            raise ProtocolError(f"the master answered a request to kill {job_id} with {type(answer).__name__}")
+        return answer.text
 
     # --- workers -----------------------------------------------------------------------------------------------------
 
@@ -198,13 +201,13 @@ class Client:
         """The worker of that id, or the one that was started in its place since. Raises NotFound."""
         answer = self._status(worker_id)
         if answer.worker is None:
-            raise InvariantBroken(f"the master answered a question about {worker_id} with something else")
+            raise ProtocolError(f"the master answered a question about {worker_id} with something else")
         return answer.worker
 
     def _workers(self, message: DrainWorkers | ForgetWorkers) -> tuple[WorkerView, ...]:
         answer = self.session.call(message)
         if not isinstance(answer, Workers):
-            raise InvariantBroken(f"the master answered {type(message).__name__} with {type(answer).__name__}")
+            raise ProtocolError(f"the master answered {type(message).__name__} with {type(answer).__name__}")
         return answer.workers
 
     def wait(self, driver: str | WatchedDriver, timeout: float | None = None) -> DriverView:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from stoker.client.session.session import Session
 from stoker.core.model.messages import LogData, ReadLog, Stream
 from stoker.core.model.values import APP_ID, DRIVER_ID
-from stoker.errors import InvariantBroken, Refused, UsageError
+from stoker.errors import ProtocolError, Refused, UsageError
 
 PIECE = 1 << 20  # bytes asked for at a time, the most a worker gives
 
@@ -49,7 +49,7 @@ def read_window(session: Session, target: Target, stream: Stream, *, offset: int
         ReadLog(request=0, id=target.id, stream=stream, executor_id=executor_id, offset=offset, limit=limit)
     )
     if not isinstance(answer, LogData):
-        raise InvariantBroken(f"the master answered a question about output with {type(answer).__name__}")
+        raise ProtocolError(f"the master answered a question about output with {type(answer).__name__}")
     if answer.error:
         name = target.id if executor_id < 0 else f"{target.id}/{executor_id}"
         raise Refused(f"{stream} of {name}: {answer.error}")

@@ -10,7 +10,7 @@ from stoker.client.logs.follow import WatchedDriver
 from stoker.client.session.session import Session
 from stoker.core.model.messages import Failed, Message, MissingBlobs, SubmitDriver, Submitted
 from stoker.core.model.values import DriverDescription
-from stoker.errors import InvariantBroken, Refused, StokerError
+from stoker.errors import ProtocolError, Refused, StokerError
 
 WINDOW = 1000  # submissions of a bulk without an answer
 UPLOAD_ROUNDS = 3  # times a master may ask for files of the same submissions
@@ -89,7 +89,7 @@ class BulkSubmission:
             elif isinstance(answer, Failed):
                 self._refusal = self._refusal or answer
             else:
-                raise InvariantBroken(f"the master answered a submission with {type(answer).__name__}")
+                raise ProtocolError(f"the master answered a submission with {type(answer).__name__}")
             return True
 
         self._under_way += 1
