@@ -18,6 +18,7 @@ import msgspec
 from stoker.core.model import records
 from stoker.core.model.messages import ToClient, ToMaster, ToWorker
 from stoker.core.model.plain import complete
+from stoker.core.model.values import Artifact, Exit
 from stoker.wire import codec
 
 DIRECTIONS = {"master": get_args(ToMaster), "worker": get_args(ToWorker), "client": get_args(ToClient)}
@@ -39,7 +40,6 @@ KNOWN: dict[str, Any] = {
     "py_files": ("name",),
     "jars": ("name",),
     "url": "",
-    "code": None,
     "data": b"\x00\xff",
 }
 
@@ -62,8 +62,10 @@ def example(kind: Any, name: str = "") -> Any:
     if issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind)
         fields = {field: example(hints[field], field) for field in kind.__struct_fields__}
-        if "sha256" in fields and "url" in fields and "executable" in fields:
-            fields["name"] = "name"
+        if kind is Artifact:
+            fields["name"] = "name"  # as ``main`` and others name it
+        if kind is Exit:
+            fields["code"] = None  # a process ends by a signal or with a code
         return kind(**fields)
     simple: dict[type, Any] = {str: "text", int: 7, float: 1.5, bool: True, bytes: b"\x00\xff"}
     return simple[kind]
