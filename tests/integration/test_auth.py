@@ -18,7 +18,8 @@ from zmq.utils import z85
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError
 from stoker.security import keys as auth
-from stoker.security.keys import Admission, Authorizer, Keys, parse_user_id
+from stoker.security.authorizer import Admission, Authorizer, parse_user_id
+from stoker.security.keys import Keys
 
 ALL = tuple(Role)
 

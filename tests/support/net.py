@@ -16,7 +16,8 @@ from stoker.core.model.messages import GetStatus, Message
 from stoker.core.model.states import Role
 from stoker.io.loop import Loop
 from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
-from stoker.security.keys import Authorizer, Keys
+from stoker.security.authorizer import Authorizer
+from stoker.security.keys import Keys
 from stoker.wire import codec
 
 DEADLINE = 20.0  # seconds: far more than anything here takes, so that a busy machine fails no test

@@ -24,7 +24,8 @@ from stoker.core.model.states import ApplicationState, ExecutorState, Role
 from stoker.core.model.values import Exit
 from stoker.io.loop import Loop
 from stoker.io.sockets import Gone, Received, Server
-from stoker.security.keys import Authorizer, Keys
+from stoker.security.authorizer import Authorizer
+from stoker.security.keys import Keys
 
 APP_ID = "app-20260101000000-0001"
 

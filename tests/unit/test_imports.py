@@ -18,10 +18,10 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 ALLOWED: dict[str, set[str]] = {
     "core": set(),
     "wire": {"core", "errors"},
-    "security": {"core", "errors"},
+    "security": {"core", "io.disk", "errors"},
     "io": {"core", "wire", "security", "errors"},
-    "recovery": {"core", "io.zookeeper", "errors"},
-    "leader": {"core", "io.zookeeper", "errors"},
+    "recovery": {"core", "io.disk", "io.zookeeper", "errors"},
+    "leader": {"core", "io.disk", "io.zookeeper", "errors"},
     "engines": {"core", "errors"},
     "config": {"core", "security", "errors"},
     "web": {

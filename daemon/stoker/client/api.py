@@ -22,7 +22,7 @@ from types import TracebackType
 from stoker.client.logs.follow import PolledExecutor, WatchedDriver, follow, stream_of
 from stoker.client.logs.read import Target, parse_target, read_all
 from stoker.client.session.session import TIMEOUT, Session
-from stoker.client.submit.sources import FileBook
+from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import Options, describe
 from stoker.client.submit.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
 from stoker.client.submit.upload import upload
@@ -68,7 +68,7 @@ class Client:
         self.config = config or client_config(argparse.Namespace(master=masters), os.environ)
         keys = Keys.open(self.config.keys_dir, create=None) if self.config.authenticate else None
         self.session = Session(self.config.masters, keys=keys, role=role, timeout=timeout, notice=notice)
-        self.book = FileBook()
+        self.book = FileIndex()
 
     def __enter__(self) -> Client:
         return self

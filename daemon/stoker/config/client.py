@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,3 +88,11 @@ def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:
     if not lines:
         raise UsageError(f"no master is known: {_HOW_TO}")
     return types.parse_master_url(lines[0])
+
+
+def user_name() -> str:
+    """Return the name of the user who runs this; the number where the user has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -64,7 +64,7 @@ class Gateway:
         """To a peer of ours; one that is gone gets nothing."""
         self._soon(self._deliver, peer, message)
 
-    def invite(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+    def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
         """Tell an application's driver that this master leads now; tried again for ``within`` seconds."""
         self._soon(self._start_inviting, app_id, app, webui_url, within)
 

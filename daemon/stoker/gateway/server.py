@@ -68,8 +68,8 @@ class GatedServer(Server):
         self._gateway.send(peer, message)
         return True
 
-    def invite(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
-        self._gateway.invite(app_id, app, webui_url, within)
+    def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+        self._gateway.call_back_application(app_id, app, webui_url, within)
 
     def close(self) -> None:
         with contextlib.suppress(AttributeError):  # closed before it was whole

@@ -1,4 +1,4 @@
-"""What is on disk: its hash, and that it is there after a power cut too."""
+"""Files that survive a power cut, and their hashes. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content, in hex. Raises OSError."""
+    """Return the SHA-256 of a file's content, in hex. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while data := file.read(1 << 20):
@@ -17,9 +17,30 @@ def sha256_of(path: Path) -> str:
 
 
 def to_disk(path: Path) -> None:
-    """A file's content; of a folder, the names in it. Raises OSError."""
+    """Flush a file's content, or the names in a folder, to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace a file atomically and durably: after a power cut there is the old content or the new one, whole.
+
+    The file has ``mode`` from its first byte on. Several processes may do this at once: the last one wins. Raises OSError,
+    and leaves the old file and no other behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # of a process that had the same id, and was killed
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    to_disk(path.parent)

@@ -18,7 +18,8 @@ from stoker.errors import ProtocolError
 from stoker.io import transport
 from stoker.io.loop import Loop
 from stoker.io.presence import Presence
-from stoker.security.keys import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, Keys, parse_user_id
+from stoker.security.authorizer import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, parse_user_id
+from stoker.security.keys import Keys
 from stoker.wire import codec
 
 MAX_CONNECTIONS = 65536
@@ -154,7 +155,7 @@ class Server:
             return False  # closed already; drain tells it, after the messages that still wait
         return True
 
-    def invite(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+    def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
         """An unmodified Spark application waits for a call that only a master with a gateway can make."""
         log.warning("%s is a Spark application, and spark.stoker.gateway.enabled is off: it cannot come back", app_id)
 

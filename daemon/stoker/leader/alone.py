@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stoker.errors import StokerError
+from stoker.io.disk import write_durably
 from stoker.leader.base import Elected, Leadership, LeadershipEvent
 
 # Half of a signed 64-bit number, the largest on the wire: after it there would be no higher epoch to win with.
@@ -38,7 +39,7 @@ class AloneLeadership(Leadership):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 epoch = max(_read(path) + 1, int(time.time() * 1000))
-                _write(path, epoch)
+                write_durably(path, f"{epoch}\n".encode())
             finally:
                 os.close(lock)
         except OSError as error:
@@ -63,19 +64,3 @@ def _read(path: Path) -> int:
             f"{path} holds no epoch ({text[:40]!r}): remove it if the clock is right, which then gives a higher one"
         )
     return int(text)
-
-
-def _write(path: Path, epoch: int) -> None:
-    """Atomic and durable: after a power cut there is the old number or the new one."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{epoch}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

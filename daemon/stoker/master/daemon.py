@@ -224,7 +224,7 @@ class MasterDaemon:
             if isinstance(effect, Send):
                 self._reply(effect.peer, effect.message)
             elif isinstance(effect, Invite):
-                self._server.invite(effect.app_id, effect.app, effect.webui_url, effect.within)
+                self._server.call_back_application(effect.app_id, effect.app, effect.webui_url, effect.within)
             else:
                 LOG.log(effect.level, "%s", effect.text)
 

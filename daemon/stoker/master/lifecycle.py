@@ -26,7 +26,8 @@ from stoker.master.interfaces import Interfaces
 from stoker.master.services import Services
 from stoker.master.standby import Standby
 from stoker.recovery.base import StorageFailed
-from stoker.security.keys import Authorizer, Keys
+from stoker.security.authorizer import Authorizer
+from stoker.security.keys import Keys
 
 LOG = logging.getLogger("stoker.master")
 STAND_AGAIN = 1.0  # seconds after the records could not be opened; other masters go first

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from stoker.io.disk import to_disk
 from stoker.recovery.base import RecoveryEngine, StorageFailed
 from stoker.recovery.seal import seal, unseal
 
@@ -156,11 +157,7 @@ def _make(directory: Path, path: Path) -> None:
     except FileExistsError:
         return
     for folder in (directory, directory.parent):  # the new names must survive a power cut as well as what is in them
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        to_disk(folder)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are nobody else's business: atomic and durable to write, refused when others may read them."""
+"""Private files: written atomically and durably, rejected when other users can read them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stoker.errors import ConfigError
+from stoker.io.disk import write_durably
 
 
 def read_text(path: Path) -> str:
@@ -22,15 +23,16 @@ def read_text(path: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Mode 0600; readers see the old file or the new one, also after a power cut. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    """Write a file that only its owner may read. Raises OSError."""
+    write_durably(path, text.encode())
+
+
+def numbered_words(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield (``FILE:LINE``, words) for each line that is neither empty nor a comment. Raises ConfigError."""
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            yield f"{path}:{number}", words
 
 
 @contextlib.contextmanager

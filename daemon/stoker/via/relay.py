@@ -30,7 +30,8 @@ from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
 from stoker.io.loop import Loop
 from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
-from stoker.security.keys import Authorizer, Keys
+from stoker.security.authorizer import Authorizer
+from stoker.security.keys import Keys
 from stoker.wire import codec
 
 BATCH = 1000  # messages taken at a time

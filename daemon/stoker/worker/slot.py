@@ -15,6 +15,7 @@ import msgspec
 
 from stoker.core.model.values import DrainMark
 from stoker.errors import ConfigError
+from stoker.io.disk import write_durably
 
 LOG = logging.getLogger("stoker.worker")
 
@@ -76,13 +77,9 @@ class Slot:
 
     def remember_drain(self, drain: DrainMark) -> None:
         """A mark that cannot be kept is logged: it counts all the same until the daemon ends."""
-        path, temporary = self.folder / "drain", self.folder / "drain.new"
+        path = self.folder / "drain"
         try:
-            with temporary.open("wb") as file:
-                file.write(msgspec.json.encode(drain))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            write_durably(path, msgspec.json.encode(drain))
         except OSError as error:
             LOG.warning("cannot write %s: %s; a restart of this worker may lose that it is draining", path, error)
 

@@ -44,13 +44,13 @@ def test_it_is_on_disk_before_it_is_used(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fsync", fsync)
     epoch = AloneLeadership(tmp_path).acquire()
     assert (tmp_path / "epoch").read_text() == f"{epoch}\n"
-    assert synced == ["epoch.new", tmp_path.name], "first the number, then its name"
+    assert synced == [f".epoch.{os.getpid()}", tmp_path.name], "first the number, then its name"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch", "epoch.lock"]
 
 
 def test_a_master_killed_while_it_wrote_is_in_nobodys_way(tmp_path: Path) -> None:
     first = AloneLeadership(tmp_path).acquire()
-    (tmp_path / "epoch.new").write_text("17")
+    (tmp_path / ".epoch.17").write_text("17")
     assert AloneLeadership(tmp_path).acquire() > first
 
 

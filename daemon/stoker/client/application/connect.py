@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import getpass
 import os
 import sys
 import threading
@@ -27,6 +26,7 @@ from stoker.client.application.engine_watch import EngineWatch
 from stoker.client.application.resources import resources_of, with_submitted
 from stoker.client.commands.common import say
 from stoker.config import ClientConfig, client_config
+from stoker.config.client import user_name
 from stoker.core.application.events import Executor
 from stoker.core.model.states import ApplicationState
 from stoker.core.model.values import ApplicationDescription
@@ -158,7 +158,7 @@ class App:
             return ApplicationDescription(
                 name=self.name,
                 command=engine.command(),
-                user=_user(),
+                user=user_name(),
                 max_cores=wanted.max_cores,
                 cores_per_executor=wanted.cores or engine.cores,
                 memory_mib=wanted.memory_mib,
@@ -219,10 +219,3 @@ class App:
 
 def _program() -> str:
     return PurePath(sys.argv[0] or "python").name if sys.argv and sys.argv[0] not in ("", "-c") else "python"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -14,6 +12,7 @@ from stoker.client.application.app import Application
 from stoker.client.application.run import Run, run_application
 from stoker.client.logs.output import Output
 from stoker.config import ClientConfig, add_client_arguments, client_config, parse_memory
+from stoker.config.client import user_name
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import UsageError
@@ -87,7 +86,7 @@ def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescr
         return ApplicationDescription(
             name=args.name or properties.get("spark.app.name") or PurePath(argv[0]).name,
             command=Command(argv=tuple(argv), env={**config.forwarded_env, **_environment(args.env)}),
-            user=_user(),
+            user=user_name(),
             max_cores=_cores("--total-executor-cores", max_cores),
             cores_per_executor=_cores("--executor-cores", executor_cores),
             memory_mib=parse_memory(memory),
@@ -103,13 +102,6 @@ def _configure_logging(environ: Mapping[str, str]) -> None:
         logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s: %(message)s")
     else:
         logging.getLogger("stoker").addHandler(logging.NullHandler())
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
 
 
 def _cores(option: str, text: str | None) -> int | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from stoker.client.commands.common import say
-from stoker.client.submit.sources import FileBook
+from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import Options, describe
 from stoker.config import ClientConfig
 from stoker.core.model.values import Artifact, DriverDescription
@@ -31,7 +31,7 @@ def run_here(options: Options, config: ClientConfig, environ: Mapping[str, str])
 
     Raises UsageError for what is malformed, Refused when a file cannot be had or the program cannot be started.
     """
-    book = FileBook()
+    book = FileIndex()
     driver = describe(options, config, book)
     if driver.supervise:
         say("warning: --supervise has no effect with --deploy-mode client")
@@ -46,7 +46,7 @@ def run_here(options: Options, config: ClientConfig, environ: Mapping[str, str])
         return _supervise(argv, launch.env)
 
 
-def _place(artifact: Artifact, target: Path, book: FileBook) -> None:
+def _place(artifact: Artifact, target: Path, book: FileIndex) -> None:
     if artifact.sha256:
         target.symlink_to(book.path_of(artifact.sha256))
         return
@@ -63,7 +63,7 @@ def _place(artifact: Artifact, target: Path, book: FileBook) -> None:
         target.chmod(0o755)
 
 
-def _original(word: str, driver: DriverDescription, folder: Path, book: FileBook) -> str:
+def _original(word: str, driver: DriverDescription, folder: Path, book: FileIndex) -> str:
     """The program under its own path, for those that look for files beside themselves."""
     if word == str(folder / driver.main):
         main = next(artifact for artifact in driver.artifacts if artifact.name == driver.main)

@@ -36,7 +36,7 @@ class Source(NamedTuple):
     path: Path | None
 
 
-class FileBook:
+class FileIndex:
     """Files by path and their SHA-256, remembered while they do not change: a program that is submitted again and again
     is read once. ``path_of`` finds what an upload has to send."""
 

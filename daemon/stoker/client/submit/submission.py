@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from typing import Any
 
 from stoker.client.submit.sources import (
     PY_FILES,
-    FileBook,
+    FileIndex,
     Source,
     check_program,
     check_suffixes,
@@ -21,6 +19,7 @@ from stoker.client.submit.sources import (
     program_kind,
 )
 from stoker.config import ClientConfig
+from stoker.config.client import user_name
 from stoker.config.registry import PROPERTIES
 from stoker.core.model.values import DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError
@@ -49,7 +48,7 @@ class Options:
     supervise: bool = False
 
 
-def describe(options: Options, config: ClientConfig, book: FileBook) -> DriverDescription:
+def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverDescription:
     """What to submit; its local files are in ``book``. Raises UsageError or ConfigError naming what is wrong."""
     kind = program_kind(options.app)
     conf = submitted_conf({**config.properties, **(options.conf or {})}, kind)
@@ -109,13 +108,6 @@ def parse_environment(settings: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"--env {setting!r} is not NAME=VALUE, e.g. --env MODE=fast")
         env[name] = value
     return env
-
-
-def user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
 
 
 def _main_class(kind: DriverKind, options: Options) -> str:

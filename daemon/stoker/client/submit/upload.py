@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
 from stoker.client.session.session import Session
-from stoker.client.submit.sources import FileBook
+from stoker.client.submit.sources import FileIndex
 from stoker.core.model.messages import Failed, Message, UploadChunk, UploadStatus
 from stoker.errors import StokerError, Unreachable
 
@@ -20,7 +20,7 @@ ATTEMPTS = 5  # connections lost in the middle of one file
 NOTICEABLE = 8 * 1024 * 1024  # bytes; smaller files are there before a progress bar is
 
 
-def upload(session: Session, book: FileBook, sha256s: Iterable[str]) -> None:
+def upload(session: Session, book: FileIndex, sha256s: Iterable[str]) -> None:
     """Upload what the master lacks. Raises Refused (too large, no space), StokerError (the file changed), Unreachable."""
     for sha256 in dict.fromkeys(sha256s):
         path = book.path_of(sha256)

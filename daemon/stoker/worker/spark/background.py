@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-class Aside:
+class BackgroundWorker:
     """``in_loop`` runs a call in the loop's thread; all methods are called there."""
 
     def __init__(self, name: str, in_loop: Callable[[Callable[[], None]], None]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from stoker.engines.spark_archive import Runtime, maker_argv, maker_environment
 from stoker.worker.spark.archives import Archive, Archives
-from stoker.worker.spark.background import Aside
+from stoker.worker.spark.background import BackgroundWorker
 
 LOG = logging.getLogger("stoker.worker")
 PREFIX = "class-data/"  # of the keys by which the keeper knows our processes
@@ -24,7 +24,7 @@ LONGEST = 600.0  # seconds that making one may take; 20 are usual
 PRUNE_EVERY = 3600.0  # seconds
 
 
-class Wish(NamedTuple):
+class ArchiveRequest(NamedTuple):
     key: str
     runtime: Runtime
     java_options: tuple[str, ...]
@@ -49,11 +49,11 @@ class ClassData:
         self._is_on = is_on
         self._environ = environ
         self._say = say
-        self._aside = Aside("class-data", in_loop)
+        self._background = BackgroundWorker("class-data", in_loop)
         self._ready: dict[str, Archive] = {}
-        self._wanted: dict[str, Wish] = {}
+        self._wanted: dict[str, ArchiveRequest] = {}
         self._given_up: set[str] = set()
-        self._making: Wish | None = None
+        self._making: ArchiveRequest | None = None
         self._workshop = folder
         self._start_at = float("inf")  # monotonic, as those that follow
         self._give_up_at = float("inf")
@@ -77,7 +77,7 @@ class ClassData:
             return archive.path
         self._ready.pop(key, None)
         if key and key not in self._given_up and (self._making is None or self._making.key != key):
-            self._wanted[key] = Wish(key, runtime, tuple(java_options))
+            self._wanted[key] = ArchiveRequest(key, runtime, tuple(java_options))
         return None
 
     # --- the loop ---
@@ -87,16 +87,16 @@ class ClassData:
         if self._making is not None:
             if now >= self._give_up_at:
                 self._end()
-        elif self._wanted and now >= self._start_at and not self._aside.is_busy:
-            _, wish = self._wanted.popitem()
-            self._in_thread(lambda: self._archives.check(wish.key), lambda found: self._checked(wish, found))
-        elif now >= self._prune_at and not self._aside.is_busy:
+        elif self._wanted and now >= self._start_at and not self._background.is_busy:
+            _, request = self._wanted.popitem()
+            self._in_thread(lambda: self._archives.check(request.key), lambda found: self._checked(request, found))
+        elif now >= self._prune_at and not self._background.is_busy:
             self._prune()
 
     def next_deadline(self) -> float:
         if self._making is not None:
             return self._give_up_at
-        if self._aside.is_busy:
+        if self._background.is_busy:
             return float("inf")
         return min(self._start_at if self._wanted else float("inf"), self._prune_at)
 
@@ -108,13 +108,13 @@ class ClassData:
         self._end()
 
     def close(self) -> None:
-        self._aside.close()
+        self._background.close()
 
     # --- the thread ---
 
     def _in_thread(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """``done`` is called unless the worker ends meanwhile."""
-        self._aside.run(work, lambda result: done(result) if self._is_on else None)
+        self._background.run(work, lambda result: done(result) if self._is_on else None)
 
     def _prune(self) -> None:
         """At the start, each archive is checked as well."""
@@ -132,30 +132,30 @@ class ClassData:
             return
         self._ready.update({key: archive for key, archive in found.items() if archive is not None})
 
-    def _checked(self, wish: Wish, found: Archive | OSError | None) -> None:
+    def _checked(self, request: ArchiveRequest, found: Archive | OSError | None) -> None:
         """Another worker, or a daemon before this one, may have made it."""
         if isinstance(found, Archive):
-            self._ready[wish.key] = found
+            self._ready[request.key] = found
         else:
-            self._make(wish)
+            self._make(request)
 
     # --- making one ---
 
-    def _make(self, wish: Wish) -> None:
+    def _make(self, request: ArchiveRequest) -> None:
         try:
-            self._workshop = self._archives.workshop(wish.key, self._worker)
+            self._workshop = self._archives.workshop(request.key, self._worker)
         except OSError as error:
-            self._give_up(wish, str(error))
+            self._give_up(request, str(error))
             return
-        LOG.info("making a class-data archive for %s, so that its executors start faster", wish.runtime.home)
-        self._making = wish
+        LOG.info("making a class-data archive for %s, so that its executors start faster", request.runtime.home)
+        self._making = request
         self._give_up_at = time.monotonic() + LONGEST
         self._say(
             {
                 "op": "spawn",
-                "key": PREFIX + wish.key,
-                "argv": maker_argv(wish.runtime, wish.java_options, self._workshop / "made.jsa"),
-                "env": maker_environment(wish.runtime, self._environ, self._workshop),
+                "key": PREFIX + request.key,
+                "argv": maker_argv(request.runtime, request.java_options, self._workshop / "made.jsa"),
+                "env": maker_environment(request.runtime, self._environ, self._workshop),
                 "cwd": str(self._workshop),
                 "stdout": str(self._workshop / "stdout"),
                 "stderr": str(self._workshop / "stderr"),
@@ -176,29 +176,30 @@ class ClassData:
                 Path(f"/proc/{message['pid']}/oom_score_adj").write_text("1000")
             return
         self._say({"op": "forget", "key": message["key"]})
-        wish, self._making = self._making, None
-        if wish is None or not self._is_on:
+        request, self._making = self._making, None
+        if request is None or not self._is_on:
             return
         if message.get("code") != 0:
-            self._give_up(wish, f"it could not be made, see {self._workshop / 'stderr'}")
+            self._give_up(request, f"it could not be made, see {self._workshop / 'stderr'}")
             return
         made = self._workshop / "made.jsa"
         self._in_thread(
-            lambda: self._archives.keep(wish.key, made, wish.runtime), lambda archive: self._made(wish, archive)
+            lambda: self._archives.keep(request.key, made, request.runtime),
+            lambda archive: self._made(request, archive),
         )
 
-    def _made(self, wish: Wish, archive: Archive | OSError | None) -> None:
+    def _made(self, request: ArchiveRequest, archive: Archive | OSError | None) -> None:
         if not isinstance(archive, Archive):
-            self._give_up(wish, f"it could not be kept: {archive or 'it is damaged'}")
+            self._give_up(request, f"it could not be kept: {archive or 'it is damaged'}")
             return
-        self._ready[wish.key] = archive
+        self._ready[request.key] = archive
         LOG.info("%s: %d MiB, for the executors to come", archive.path, archive.size >> 20)
         self._prune()  # it may be the successor of one
 
-    def _give_up(self, wish: Wish, reason: str) -> None:
+    def _give_up(self, request: ArchiveRequest, reason: str) -> None:
         """Until the daemon's next start."""
-        self._given_up.add(wish.key)
-        LOG.warning("no class-data archive for %s: %s; its executors start as usual", wish.runtime.home, reason)
+        self._given_up.add(request.key)
+        LOG.warning("no class-data archive for %s: %s; its executors start as usual", request.runtime.home, reason)
 
     def left_over(self, key: str) -> None:
         """The keeper has a process of a daemon before this one."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stoker.engines.spark_python import home_of, make_view, view_key
 from stoker.worker.keeper.processes import is_in_an_environment
-from stoker.worker.spark.background import Aside
+from stoker.worker.spark.background import BackgroundWorker
 from stoker.worker.spark.store import Store
 
 LOG = logging.getLogger("stoker.worker")
@@ -34,7 +34,7 @@ class PythonViews:
         self._is_on = is_on and os.pathsep not in str(folder)  # it is to be in a PYTHONPATH
         self._wanted: dict[str, Path] = {}
         self._given_up: set[str] = set()
-        self._aside = Aside("python-views", in_loop)
+        self._background = BackgroundWorker("python-views", in_loop)
         self._start_at = float("inf")  # monotonic, as the other
         self._prune_at = time.monotonic() if self._is_on and folder.is_dir() else float("inf")
 
@@ -55,22 +55,22 @@ class PythonViews:
 
     def look(self, now: float) -> None:
         """``now`` is monotonic."""
-        if self._aside.is_busy:
+        if self._background.is_busy:
             return
         if self._wanted and now >= self._start_at:
             key, home = self._wanted.popitem()
-            self._aside.run(lambda: self._make(key, home), lambda error: self._made(key, home, error))
+            self._background.run(lambda: self._make(key, home), lambda error: self._made(key, home, error))
         elif now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY
-            self._aside.run(lambda: self._store.prune(self._is_needed), _looked_through)
+            self._background.run(lambda: self._store.prune(self._is_needed), _looked_through)
 
     def next_deadline(self) -> float:
-        if self._aside.is_busy:
+        if self._background.is_busy:
             return float("inf")
         return min(self._start_at if self._wanted else float("inf"), self._prune_at)
 
     def close(self) -> None:
-        self._aside.close()
+        self._background.close()
 
     # --- in the thread ---
 

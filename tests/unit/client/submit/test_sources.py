@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stoker.client.submit import sources
-from stoker.client.submit.sources import FileBook, combined
+from stoker.client.submit.sources import FileIndex, combined
 from stoker.errors import UsageError
 
 
@@ -34,7 +34,7 @@ def test_kinds_go_by_the_suffix(name: str, kind: str) -> None:
 def test_a_local_file_is_known_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "job.py"
     path.write_bytes(b"print(1)\n")
-    book = FileBook()
+    book = FileIndex()
     source = book.source(str(path))
     assert source.artifact.sha256 == hashlib.sha256(b"print(1)\n").hexdigest()
     assert (source.artifact.name, source.artifact.size, source.artifact.url) == ("job.py", 9, "")
@@ -44,7 +44,7 @@ def test_a_local_file_is_known_by_its_content(tmp_path: Path) -> None:
 
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "job.py"
-    book = FileBook()
+    book = FileIndex()
     path.write_bytes(b"one")
     first = book.source(str(path)).artifact
     path.write_bytes(b"three")
@@ -64,7 +64,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_urls_are_left_to_the_worker(url: str, name: str, stored: str) -> None:
-    source = FileBook().source(url)
+    source = FileIndex().source(url)
     assert source.path is None
     assert (source.artifact.name, source.artifact.url, source.artifact.sha256) == (name, stored, "")
 
@@ -82,17 +82,17 @@ def test_urls_are_left_to_the_worker(url: str, name: str, stored: str) -> None:
 )
 def test_malformed_urls(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
-        FileBook().source(url)
+        FileIndex().source(url)
 
 
 def test_a_colon_does_not_make_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("run:2026.py").write_text("")
-    assert FileBook().source("run:2026.py").artifact.name == "run:2026.py"
+    assert FileIndex().source("run:2026.py").artifact.name == "run:2026.py"
 
 
 def test_what_is_not_a_readable_file(tmp_path: Path) -> None:
-    book = FileBook()
+    book = FileIndex()
     with pytest.raises(UsageError, match="No such file"):
         book.source(str(tmp_path / "none.py"))
     with pytest.raises(UsageError, match="is a directory"):
@@ -156,7 +156,7 @@ def test_one_name_is_one_file(tmp_path: Path) -> None:
     for folder, text in (("a", "1"), ("b", "2"), ("c", "1")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "data.txt").write_text(text)
-    book = FileBook()
+    book = FileIndex()
     one, other, same = (book.source(str(tmp_path / folder / "data.txt")) for folder in "abc")
     assert len(combined([one, one, same])) == 1
     with pytest.raises(UsageError, match=r"two files .* 'data\.txt'"):
@@ -166,6 +166,6 @@ def test_one_name_is_one_file(tmp_path: Path) -> None:
 def test_an_executable_copy_of_the_same_file_wins(tmp_path: Path) -> None:
     path = tmp_path / "tool"
     path.write_text("x")
-    book = FileBook()
+    book = FileIndex()
     plain, executable = book.source(str(path), executable=False), book.source(str(path), executable=True)
     assert combined([plain, executable])[0].executable

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stoker.client.submit.sources import FileBook
+from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.config import ClientConfig
 from stoker.core.model.values import DriverDescription
@@ -22,7 +22,7 @@ def described(
         path.write_text("")
         path.chmod(0o755)
     settings = ClientConfig(masters=("h:7077",), keys_dir=folder, authenticate=False, **(config or {}))
-    return describe(Options(app=str(path), **options), settings, FileBook())
+    return describe(Options(app=str(path), **options), settings, FileIndex())
 
 
 def test_defaults_are_sparks(tmp_path: Path) -> None:

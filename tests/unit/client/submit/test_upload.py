@@ -12,7 +12,7 @@ import pytest
 from stoker.client import Client
 from stoker.client.submit import submitting
 from stoker.client.submit import upload as upload_module
-from stoker.client.submit.sources import FileBook
+from stoker.client.submit.sources import FileIndex
 from stoker.config import ClientConfig
 from stoker.core.model.messages import Failed, Message, MissingBlobs, ReadBlobs, SubmitDriver, Submitted, UploadChunk
 from stoker.errors import Refused, StokerError, Unreachable
@@ -206,7 +206,7 @@ def test_the_bar_follows_the_upload(capsys: pytest.CaptureFixture[str], monkeypa
 
 
 def test_paths_are_remembered_by_content(tmp_path: Path) -> None:
-    book = FileBook()
+    book = FileIndex()
     one = book.source(write(tmp_path / "a.py", b"same"))
     two = book.source(write(tmp_path / "b.py", b"same"))
     assert one.artifact.sha256 == two.artifact.sha256

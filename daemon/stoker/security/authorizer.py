@@ -1,0 +1,119 @@
+"""Whom a master admits: its ``authorized`` file, and the answer to libzmq's question who may connect (ZAP, RFC 27)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from zmq.utils import z85
+
+from stoker.core.model.states import Role
+from stoker.errors import ConfigError
+from stoker.security.files import numbered_words, stamp
+from stoker.security.keys import KEY
+
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+ZAP_DOMAIN = "stoker"
+
+_CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed, without new connections
+_MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
+
+log = logging.getLogger(__name__)
+
+
+class Authorizer:
+    """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
+
+    A key taken out is refused on new connections from then on, and on old ones from the next look (at most a second). While
+    running, a file that has become malformed or unreadable is logged and changes nothing: a slip of the editor must not
+    cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "authorized"
+        self._stamp = stamp(self._path)
+        self._peers = _parse_authorized(self._path)
+        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        self._logged: set[str] = set()
+
+    def lookup(self, key: str) -> tuple[Role, str] | None:
+        """The role and name of a public key, or None when it is not admitted (any more)."""
+        if time.monotonic() >= self._next_check:
+            self._look()
+        return self._peers.get(key)
+
+    def _look(self) -> None:
+        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        if stamp(self._path) != self._stamp:
+            self.reload()
+
+    def reload(self) -> None:
+        """Read the file again now."""
+        self._stamp = stamp(self._path)
+        try:
+            self._peers = _parse_authorized(self._path)
+        except ConfigError as error:
+            log.error("keeping the %d keys admitted before: %s", len(self._peers), error)
+        else:
+            self._logged.clear()
+            log.info("%s: %d keys admitted", self._path, len(self._peers))
+
+    def admits(self, key: str, address: str) -> bool:
+        """Whether a connection with this key may be made; a refusal is logged once for each key."""
+        self._look()
+        admitted = self.lookup(key) is not None
+        if not admitted and key not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add(key)
+            log.warning("refused %s: its key is not in %s: %s", address, self._path, key)
+        return admitted
+
+
+class Admission:
+    """The ZAP handler (RFC 27): who may connect, and the user id that connection's messages carry from then on.
+
+    With an authorizer, an admitted key by CURVE in our domain; without one, everybody. Everything else is denied.
+    The user id is ``SERIAL KEY``. Serials grow: io.presence tells by them which of two connections was the earlier.
+    """
+
+    def __init__(self, authorizer: Authorizer | None) -> None:
+        self._authorizer = authorizer
+        self._serial = itertools.count(1)
+
+    def reply(self, request: Sequence[bytes]) -> list[bytes]:
+        """The answer to a request; both as the frames of a message."""
+        version, request_id, domain, address, _, mechanism, *credentials = [*request, *[b""] * 6]
+        if version != b"1.0":
+            return [b"1.0", request_id, b"500", b"unknown ZAP version", b"", b""]
+        key = self._admitted_key(mechanism, credentials[0], address) if domain == ZAP_DOMAIN.encode() else None
+        if key is None:
+            return [b"1.0", request_id, b"400", b"refused", b"", b""]
+        return [b"1.0", request_id, b"200", b"OK", f"{next(self._serial)} {key}".encode(), b""]
+
+    def _admitted_key(self, mechanism: bytes, credential: bytes, address: bytes) -> str | None:
+        if self._authorizer is None:
+            return "" if mechanism == b"NULL" else None
+        if mechanism != b"CURVE" or len(credential) != 32:
+            return None
+        key = z85.encode(credential).decode()
+        return key if self._authorizer.admits(key, address.decode("ascii", "replace")) else None
+
+
+def parse_user_id(user_id: str) -> tuple[int, str]:
+    """(serial of the connection, public key or empty) from a user id that ``Admission`` gave."""
+    serial, _, key = user_id.partition(" ")
+    return int(serial), key
+
+
+def _parse_authorized(path: Path) -> dict[str, tuple[Role, str]]:
+    peers: dict[str, tuple[Role, str]] = {}
+    for where, words in numbered_words(path):
+        if len(words) != 3 or words[0] not in set(Role) or not KEY.fullmatch(words[1]):
+            roles = "|".join(role.value for role in Role)
+            raise ConfigError(f"{where}: not `ROLE PUBLIC-KEY NAME` (role {roles}, key 40 characters of Z85)")
+        if words[1] in peers:
+            raise ConfigError(f"{where}: this key has a line already; a key has one role")
+        peers[words[1]] = (Role(words[0]), words[2])
+    return peers
