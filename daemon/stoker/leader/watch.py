@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable
 
 CONNECT_WITHIN = 2.0  # seconds
-PAUSE = 0.5  # seconds between attempts that told nothing
-LASTING = 1.0  # seconds; connections that end sooner one after the other are made with pauses
+FIRST_PAUSE = 0.01  # seconds; the pause after an attempt that says nothing about the leader doubles up to LONGEST_PAUSE
+LONGEST_PAUSE = 0.5
+LASTING = 1.0  # seconds; a connection that lasted longer ends a row of pauses
 
 
 class LeaderWatch:
@@ -44,7 +45,7 @@ class LeaderWatch:
                     self._connection.shutdown(socket.SHUT_RDWR)
 
     def _watch(self) -> None:
-        reached, short = False, 0
+        reached, in_vain = False, 0
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
@@ -55,13 +56,16 @@ class LeaderWatch:
                 if reached and not self._stopped.is_set():
                     self._on_gone()
                     return
-                short = 2
+            except ConnectionResetError:  # while connecting: something listened
+                reached = True
             except OSError:
-                short = 2
-            else:
-                short = 0 if time.monotonic() - began > LASTING else short + 1
-            if short > 1:  # after the first sudden end it is asked at once what has happened
-                self._stopped.wait(PAUSE)
+                pass
+            if time.monotonic() - began > LASTING:
+                in_vain = 0
+                continue
+            # The kernel of a killed process resets its connections before it closes the port: look again soon.
+            self._stopped.wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(in_vain, 10)))
+            in_vain += 1
 
     def _wait_for_end(self, connection: socket.socket) -> None:
         """What the master says is of no interest. It hangs up on who says nothing, and then this connects again."""
