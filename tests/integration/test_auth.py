@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from zmq.utils import z85
 
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError
-from stoker.security import authorizer
 from stoker.security.authorizer import Admission, Authorizer, parse_user_id
 from stoker.security.keys import Keys
 
@@ -201,7 +201,7 @@ def test_a_masters_own_line_goes_before_the_star(keys: Keys) -> None:
 
 def test_a_change_is_seen_at_the_next_look(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     now = itertools.count(0, 0.6)
-    monkeypatch.setattr(authorizer.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
     authorizer = Authorizer(keys.folder)
     public = keys.pair(Role.CLIENT)[0]
     assert authorizer.lookup(public) is not None

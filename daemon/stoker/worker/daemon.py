@@ -35,7 +35,7 @@ from stoker.worker.slot import Slot
 from stoker.worker.spark.class_data import PREFIX as CLASS_DATA
 from stoker.worker.spark.class_data import ClassData
 from stoker.worker.spark.python_views import PythonViews
-from stoker.worker.view import WorkerView
+from stoker.worker.view import PageMaker
 
 LOG = logging.getLogger("stoker.worker")
 PINGS_PER_SILENCE = 4
@@ -102,7 +102,7 @@ class WorkerDaemon:
         )
         self._logs = LogReader(config.work_dir, is_over=self._is_over, reply=self._answer_log)
         self._house = Housekeeping(config, self._cache, self._preparer, self._active_names)
-        self._view = WorkerView(self._core)
+        self._view = PageMaker(self._core)
         self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)
         self._ping_at = 0.0
         self._stop: str | None = None  # 'keep' or 'end'

@@ -11,7 +11,7 @@ from stoker.core.worker.machine import WorkerCore
 FINISHED_SHOWN = 1000  # spark.worker.ui.retainedExecutors and retainedDrivers
 
 
-class WorkerView:
+class PageMaker:
     """Remembers what ended, which the core forgets once it is acknowledged."""
 
     def __init__(self, core: WorkerCore) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Job:
+class KeptJob:
     """One main process and what belongs to it."""
 
     def __init__(self, key: str, pid: int, note: str, *, started: float, start_time: int) -> None:

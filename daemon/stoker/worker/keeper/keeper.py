@@ -40,7 +40,7 @@ from typing import Any
 sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)))  # noqa: PTH100, PTH118, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.keeper.job import Job
+from stoker.worker.keeper.job import KeptJob
 from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.keeper.rolling import RollingLog
@@ -60,8 +60,8 @@ class Keeper:
         self._connection: socket.socket | None = None
         self._inbox = b""
         self._outbox = b""
-        self._jobs: dict[str, Job] = {}
-        self._by_pid: dict[int, Job] = {}
+        self._jobs: dict[str, KeptJob] = {}
+        self._by_pid: dict[int, KeptJob] = {}
         self._seen: Orphans | None = None
         self._logs: dict[int, RollingLog] = {}
         self._heard = time.monotonic()
@@ -216,7 +216,7 @@ class Keeper:
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
             self._say({"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason})
             return
-        job = Job(key, pid, message["note"], started=time.time(), start_time=start_time(pid))
+        job = KeptJob(key, pid, message["note"], started=time.time(), start_time=start_time(pid))
         self._jobs[key] = self._by_pid[pid] = job
         self._write_journal(f"+ {key} {pid} {job.start_time}")
         self._say({"op": "started", "key": key, "pid": pid})
@@ -282,14 +282,14 @@ class Keeper:
             return None
         return (pid, status) if pid else None
 
-    def _stop(self, job: Job, grace: float) -> None:
+    def _stop(self, job: KeptJob, grace: float) -> None:
         """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job."""
         kill_at = time.monotonic() + grace
         job.kill_at = kill_at if job.kill_at is None else min(job.kill_at, kill_at)
         job.known.update(tree([job.pid, *self._orphans().of(job)]))
         self._signal(job, signal.SIGTERM)
 
-    def _signal(self, job: Job, number: int) -> None:
+    def _signal(self, job: KeptJob, number: int) -> None:
         groups = {job.pid, *(group_of(pid) for pid in self._orphans().of(job))}
         for group in groups - {0, os.getsid(0)}:
             try:
@@ -309,18 +309,18 @@ class Keeper:
             elif job.kill_at is not None and now >= job.kill_at:
                 self._signal(job, signal.SIGKILL)
 
-    def _is_all_gone(self, job: Job) -> bool:
+    def _is_all_gone(self, job: KeptJob) -> bool:
         if group_exists(job.pid):
             return False
         orphans = self._orphans()
         return orphans.is_whole and not orphans.of(job)
 
-    def _book_clean(self, job: Job) -> None:
+    def _book_clean(self, job: KeptJob) -> None:
         self._write_journal(f"- {job.key}")
         job.is_clean, job.kill_at = True, None
         self._drop_if_over(job)
 
-    def _drop_if_over(self, job: Job) -> None:
+    def _drop_if_over(self, job: KeptJob) -> None:
         if job.is_clean and job.forgotten:
             self._jobs.pop(job.key, None)
 

@@ -6,7 +6,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Container, Mapping
 
-from stoker.worker.keeper.job import Job
+from stoker.worker.keeper.job import KeptJob
 from stoker.worker.keeper.processes import MARK, children, is_ours, mark_of, start_time
 
 
@@ -14,7 +14,7 @@ class Orphans:
     """The children of this process that are no job's main process (``mains``), as they are now. They keep their pids until
     this process reaps them. Each is looked at once, however many jobs there are."""
 
-    def __init__(self, jobs: Mapping[str, Job], mains: Container[int]) -> None:
+    def __init__(self, jobs: Mapping[str, KeptJob], mains: Container[int]) -> None:
         self._jobs = jobs
         self._running = sorted((job for job in jobs.values() if job.exit is None), key=lambda job: job.start_time)
         self._starts = [job.start_time for job in self._running]
@@ -29,10 +29,10 @@ class Orphans:
         # One that ended before it was looked at has left its own children to us: somebody's, but not in the list.
         self.is_whole = set(listed).issuperset(children(os.getpid()))
 
-    def of(self, job: Job) -> list[int]:
+    def of(self, job: KeptJob) -> list[int]:
         return self._of.get(job.key, [])
 
-    def _owners(self, pid: int) -> list[Job]:
+    def _owners(self, pid: int) -> list[KeptJob]:
         marked = self._jobs.get(mark_of(pid)[len(MARK) :].decode(errors="replace"))
         if marked is not None:
             return [marked]
