@@ -1,4 +1,4 @@
-"""Who is served first, seen from the books after each batch: FIFO, and nothing waits that fits (spec section 10)."""
+"""Who is served first, seen from the books after each batch: FIFO, and nothing waits that fits (spec 10)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import msgspec
 
 from tests.simulation.network import Process
 
-# Message -> fields that the release before did not have. Only such that have a default may be here (DESIGN 3.6).
+# Message -> fields that the release before did not have. Only such that have a default may be here (docs/protocol.md).
 ADDED_LAST = {
     "RegisterWorker": {"version", "webui_url", "drain"},
     "RegisteredWorker": {"webui_url", "masters"},

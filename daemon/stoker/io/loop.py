@@ -1,7 +1,7 @@
 """The one thread of a daemon: a poller, wake-ups from elsewhere, and a deadline.
 
 A round is: wait until a source is readable, a call was handed in, or the deadline has come; run the callbacks; then
-``on_round`` once, which does the batch's work and names the next deadline (DESIGN section 1: decide on events, commit
+``on_round`` once, which does the batch's work and names the next deadline (docs/architecture.md: decide on events, commit
 and schedule once a batch).
 """
 

@@ -62,7 +62,7 @@ class Server:
     ``spark.authenticate=false`` asks for.
 
     ``port`` 0 means any free one; else the ports after it are tried while they are busy (``spark.port.maxRetries``,
-    spec section 1). ``heartbeat_timeout`` (seconds): a peer whose TCP stack is silent for that long is disconnected.
+    spec 1). ``heartbeat_timeout`` (seconds): a peer whose TCP stack is silent for that long is disconnected.
 
     ``endpoint``: listen there instead, because somebody else (the gateway) has the port and passes connections on.
 

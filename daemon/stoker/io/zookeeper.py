@@ -2,7 +2,7 @@
 
 What kazoo does by itself (reconnecting, retries, locks) is used as far as it can be trusted: the state of the session is
 ours to follow, because LOST is only told after a reconnection and kazoo's lock may believe in itself for longer than the
-ensemble does (DESIGN section 4).
+ensemble does (docs/high-availability.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A master without rivals leads at once; its epoch is larger than that of every master before it (DESIGN 3.2)."""
+"""A master without rivals leads at once; its epoch is larger than that of every master before it (docs/protocol.md)."""
 
 from __future__ import annotations
 

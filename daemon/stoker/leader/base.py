@@ -1,4 +1,4 @@
-"""Who leads: the contract between a master's shell and what elects it (DESIGN 3.2, spec 13.2)."""
+"""Who leads: the contract between a master's shell and what elects it (docs/protocol.md, spec 13.2)."""
 
 from __future__ import annotations
 

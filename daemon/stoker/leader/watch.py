@@ -3,7 +3,7 @@
 When a process dies its kernel closes the connection. That alone proves nothing (a network may close connections too), so
 the standby connects again: *refused* means that nobody listens there any more. Only a leader that has been reached before
 is believed to be gone; one behind a firewall that refuses is not. Being wrong is harmless all the same, because the epoch
-fences the old leader off (DESIGN section 4).
+fences the old leader off (docs/high-availability.md).
 """
 
 from __future__ import annotations

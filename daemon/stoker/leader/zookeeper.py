@@ -1,4 +1,4 @@
-"""``spark.deploy.recoveryMode ZOOKEEPER``: the election among any number of masters (DESIGN section 4, spec 13.2).
+"""``spark.deploy.recoveryMode ZOOKEEPER``: the election among any number of masters (ADR 11, spec 13.2).
 
 Below ``spark.deploy.zookeeper.dir``:
 

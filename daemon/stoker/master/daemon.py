@@ -1,7 +1,7 @@
 """The leading master's shell: effects to I/O. One thread, one loop; the dashboard's threads only ask it for snapshots.
 
 Each round: drain what is waiting, run the core on each event, one scheduling pass, ONE durable write of all records of
-the batch, and only then the messages (DESIGN section 1). A batch that cannot be written is tried again until it can be;
+the batch, and only then the messages (docs/architecture.md). A batch that cannot be written is tried again until it can be;
 meanwhile, and while the election cannot tell whether this master leads, it does nothing (master.hold).
 """
 

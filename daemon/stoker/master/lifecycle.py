@@ -1,4 +1,4 @@
-"""A master's life: standby -> elected -> leading -> deposed -> standby ..., until it is told to stop (DESIGN section 4).
+"""A master's life: standby -> elected -> leading -> deposed -> standby ..., until it is stopped (docs/high-availability.md).
 
 Each turn (a *term*) has its own loop, ROUTER, session with ZooKeeper and books, and all of them go with it: what a deposed
 leader knew, and everybody it talked to, is gone before it stands for election again (ADR 11). Process, ports and dashboard

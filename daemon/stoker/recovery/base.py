@@ -1,4 +1,4 @@
-"""What survives a master: the contract of every recovery engine (DESIGN section 4, spec 13.1).
+"""What survives a master: the contract of every recovery engine (docs/high-availability.md, spec 13.1).
 
 Engines keep opaque bytes; ``recovery.records`` knows what they mean. ``tests/contract/test_recovery.py`` is this
 contract as tests, for each of them.

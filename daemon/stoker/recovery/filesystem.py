@@ -1,4 +1,4 @@
-"""``spark.deploy.recoveryMode FILESYSTEM``: SQLite in the recovery directory (DESIGN section 4).
+"""``spark.deploy.recoveryMode FILESYSTEM``: SQLite in the recovery directory (docs/high-availability.md).
 
 * WAL with ``synchronous=FULL``: a commit is one append and one fsync, all or nothing.
 * ``locking_mode=EXCLUSIVE``, taken at the start and kept: one master has the store, whatever machine it is on, and the

@@ -1,4 +1,4 @@
-"""``spark.deploy.recoveryMode ZOOKEEPER``: a journal of batches in ZooKeeper (DESIGN section 4, ADR 11).
+"""``spark.deploy.recoveryMode ZOOKEEPER``: a journal of batches in ZooKeeper (ADR 11).
 
 Below ``spark.deploy.zookeeper.dir``/records:
 

@@ -2,7 +2,7 @@
 
 It listens on loopback for one client, whose public keys are its arguments, and hands that client's messages to the
 cluster under the keys of the user it runs as. So whoever may log in may do what that user may, for as long as the ssh
-session lasts: no private key leaves a machine, and no key is admitted anywhere for good (docs/adr: via ssh).
+session lasts: no private key leaves a machine, and no key is admitted anywhere for good (ADR 7).
 
 On stdout it says, in one line of JSON, where it listens and with which key. It ends with its stdin.
 """

@@ -1,6 +1,6 @@
 """Pages that many browsers ask for again and again: made once for all of them, and not sent when nothing has changed.
 
-A page polls itself (docs/adr, "Dashboards poll themselves"): it sends the tag of what it shows and mostly gets 304. The tag
+A page polls itself (ADR 10): it sends the tag of what it shows and mostly gets 304. The tag
 counts changes of the cluster; heartbeats, and the passing of time, are none.
 """
 

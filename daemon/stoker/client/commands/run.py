@@ -1,4 +1,4 @@
-"""``stoker run [OPTIONS] -- COMMAND...``: one command in every executor of an application (DESIGN section 6)."""
+"""``stoker run [OPTIONS] -- COMMAND...``: one command in every executor of an application (docs/applications.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``stoker submit``: run a program in the cluster (DESIGN section 6, spec 2.4)."""
+"""``stoker submit``: run a program in the cluster (spec 2.4)."""
 
 from __future__ import annotations
 

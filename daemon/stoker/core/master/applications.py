@@ -1,4 +1,4 @@
-"""Applications in the master's books: registered, granted executors, gone (spec sections 9.4, 10.4, 10.5)."""
+"""Applications in the master's books: registered, granted executors, gone (spec 9.4, 10.4, 10.5)."""
 
 from __future__ import annotations
 

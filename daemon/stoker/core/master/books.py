@@ -242,4 +242,4 @@ class Books:
 
 
 def _stamp(wall: float) -> str:
-    return datetime.fromtimestamp(wall).strftime("%Y%m%d%H%M%S")  # the master's local time zone (spec section 6)
+    return datetime.fromtimestamp(wall).strftime("%Y%m%d%H%M%S")  # the master's local time zone (spec 6)

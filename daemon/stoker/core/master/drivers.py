@@ -1,4 +1,4 @@
-"""The life of a driver in the master's books (spec section 11): submitted, placed, ended, restarted, killed.
+"""The life of a driver in the master's books (spec 11): submitted, placed, ended, restarted, killed.
 
 A driver keeps its submission id for ever; every launch is a new *attempt*, and only the latest attempt counts: reports
 about earlier ones are answered so that the worker cleans up, and change nothing.

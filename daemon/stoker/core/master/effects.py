@@ -1,5 +1,5 @@
 """What the master's core asks its shell to do. The shell commits every ``Persist``/``Forget`` of a batch in one durable
-write, and only then releases the ``Send``s (DESIGN section 1)."""
+write, and only then releases the ``Send``s (docs/architecture.md)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What workers report about executors: started, ended, still there after a reconnection; and what follows from it for
-their application: replaced with back-off, given up, or done (spec section 10.5)."""
+their application: replaced with back-off, given up, or done (spec 10.5)."""
 
 from __future__ import annotations
 

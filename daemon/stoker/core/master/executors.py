@@ -1,4 +1,4 @@
-"""Executors in the master's books, seen from the master: granted, announced, killed, lost (spec sections 10.2, 12)."""
+"""Executors in the master's books, seen from the master: granted, announced, killed, lost (spec 10.2, 12)."""
 
 from __future__ import annotations
 

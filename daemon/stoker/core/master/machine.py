@@ -1,4 +1,4 @@
-"""The master's state machine: events in, effects out. No I/O, no clock, no threads (DESIGN section 1).
+"""The master's state machine: events in, effects out. No I/O, no clock, no threads (docs/architecture.md).
 
 A shell drains what is waiting, calls ``handle`` for each event, then ``finish_batch`` once (timers, one scheduling
 pass), commits the ``Persist``/``Forget`` effects in one durable write, and only then releases the ``Send``s.

@@ -1,4 +1,4 @@
-"""The master's tunables, as plain values: what its configuration decided (spec section 5)."""
+"""The master's tunables, as plain values: what its configuration decided (spec 5)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ class Policy(Value, frozen=True):
     dead_worker_persistence: int = 15  # spark.dead.worker.persistence: times worker_timeout a DEAD worker stays listed
     supervise_backoff_first: float = 1.0
     supervise_backoff_cap: float = 60.0  # spark.stoker.supervise.maxBackoff
-    supervise_healthy_run: float = 5.0  # a run longer than this resets the back-off (spec section 11)
+    supervise_healthy_run: float = 5.0  # a run longer than this resets the back-off (spec 11)
     executor_backoff_first: float = 0.1
     executor_backoff_cap: float = 5.0  # spark.stoker.executor.maxBackoff

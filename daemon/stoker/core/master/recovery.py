@@ -1,4 +1,4 @@
-"""From records back to books when a master starts, and when to stop waiting for the silent (spec section 13.3).
+"""From records back to books when a master starts, and when to stop waiting for the silent (spec 13.3).
 
 Everything recorded as running is UNKNOWN until its worker or its process comes back; nothing is scheduled before
 recovery ends, which is as soon as all have answered, or after ``policy.recovery_timeout``.

@@ -1,4 +1,4 @@
-"""Workers in the master's books: registered, heard of, away, lost, back (spec section 9).
+"""Workers in the master's books: registered, heard of, away, lost, back (spec 9).
 
 A worker whose connection closes is DEAD at once and its executors are replaced. Its drivers are not: the processes may
 be alive with their keeper and come back with the daemon, and nothing may run twice at once. They stay UNKNOWN for

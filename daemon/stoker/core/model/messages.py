@@ -1,12 +1,12 @@
 """All wire messages, grouped by direction. Read this first: it is the vocabulary of the cluster.
 
 Rules
-* Every command a master sends carries its ``epoch``; workers refuse lower ones (DESIGN 3.2).
+* Every command a master sends carries its ``epoch``; workers refuse lower ones (docs/protocol.md).
 * A ``request`` number is chosen by the asker, unique on its connection, and returned in the answer.
 * The doer reports, the master books: a kill is done when the worker says so, a refused launch is answered.
 * State reports are repeated until acknowledged; the master acknowledges after its durable write.
 * Messages may gain fields with defaults (unknown fields are skipped), so neighbours one release apart understand each
-  other (DESIGN 3.6). Removing or retyping a field needs a new ``wire.codec.PROTOCOL``.
+  other (docs/protocol.md). Removing or retyping a field needs a new ``wire.codec.PROTOCOL``.
 """
 
 from __future__ import annotations
@@ -515,7 +515,7 @@ _WORKER_ONLY = (
 
 
 def roles_allowed(message: type[Message]) -> frozenset[Role]:
-    """Which roles may send a message of this type to a master (DESIGN 3.1)."""
+    """Which roles may send a message of this type to a master (docs/security.md)."""
     if message in _WORKER_ONLY:
         return frozenset({Role.WORKER})
     if message in (DrainWorkers, ForgetWorkers):

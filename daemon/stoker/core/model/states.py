@@ -1,4 +1,4 @@
-"""The states of everything, with Spark's names (spec section 7).
+"""The states of everything, with Spark's names (spec 7).
 
 ``str`` enums because the names are the contract: they appear on the wire, in JSON and on pages as they are.
 """
@@ -64,7 +64,7 @@ class ExecutorState(str, Enum):
 
 
 class Role(str, Enum):
-    """What a public key may do (DESIGN 3.1). An admin may do all that a client may, to everybody's jobs."""
+    """What a public key may do (docs/security.md). An admin may do all that a client may, to everybody's jobs."""
 
     MASTER = "master"
     WORKER = "worker"

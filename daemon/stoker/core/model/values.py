@@ -156,7 +156,7 @@ class Command(Value, frozen=True):
 
 
 class ApplicationDescription(Value, frozen=True):
-    """What an application asks for when it registers (spec section 8, ApplicationDescription).
+    """What an application asks for when it registers (spec 8, ApplicationDescription).
 
     ``spark``: its executors are those of Apache Spark. ``finite``: an executor that exits has done its share. It is not
     replaced, and its cores do not come back to this application (``stoker run``); only lost executors are replaced.
@@ -211,7 +211,7 @@ class Exit(Value, frozen=True):
 
 class DrainMark(Value, frozen=True):
     """Whether a worker is draining: it gets nothing new, and what runs on it goes on. ``revision`` counts the operator's
-    changes of mind, so that of two marks for one worker the later is known (docs/adr: draining)."""
+    changes of mind, so that of two marks for one worker the later is known (ADR 6)."""
 
     draining: bool = False
     revision: int = 0

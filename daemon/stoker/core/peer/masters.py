@@ -1,4 +1,4 @@
-"""The masters an application may talk to: who is connected, who is tried again when (spec section 9.4).
+"""The masters an application may talk to: who is connected, who is tried again when (spec 9.4).
 
 A connection that fails is tried again for ever, after a jittered back-off of 50 ms doubling up to 2 s. Times are
 ``time.monotonic`` seconds.

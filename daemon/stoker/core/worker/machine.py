@@ -1,4 +1,4 @@
-"""The worker's state machine: the life of its jobs (spec sections 9.1, 11, 12). No I/O, no clock.
+"""The worker's state machine: the life of its jobs (spec 9.1, 11, 12). No I/O, no clock.
 
 Each event changes the books and leaves effects, which ``take_effects`` hands to the shell. Times are monotonic seconds
 unless they come from ``Now.wall``.

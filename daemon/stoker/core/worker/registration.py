@@ -1,4 +1,4 @@
-"""A worker's registration: with which master, how it comes to it and stays so (spec section 9.1). Times: monotonic seconds.
+"""A worker's registration: with which master, how it comes to it and stays so (spec 9.1). Times: monotonic seconds.
 
 It is tried for ever, with all masters that are known: a cluster must not need hands because its master was away (quirk 13).
 """
@@ -121,7 +121,7 @@ class Registration:
 
     def believes(self, address: str, message: Message) -> bool:
         """A message with an epoch below the highest seen is refused: it comes from a master that does not lead any more
-        (DESIGN 3.2)."""
+        (docs/protocol.md)."""
         epoch = getattr(message, "epoch", None)
         if epoch is None:
             return True

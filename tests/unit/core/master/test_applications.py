@@ -1,4 +1,4 @@
-"""Applications and executors in the master's core (spec sections 9.4, 10, 18)."""
+"""Applications and executors in the master's core (spec 9.4, 10, 18)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def app_state(bench: Bench, app_id: str) -> ApplicationState:
     return found.record.state
 
 
-# --- acceptance vectors of spec section 18 -----------------------------------------------------------------------------
+# --- acceptance vectors of spec 18 -----------------------------------------------------------------------------
 
 
 def test_four_workers_of_16_cores_48_wanted_16_each_gives_three_executors(bench: Bench) -> None:

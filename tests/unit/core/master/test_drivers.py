@@ -1,4 +1,4 @@
-"""Drivers in the master's core: submitted, placed, supervised, killed, lost (spec section 11)."""
+"""Drivers in the master's core: submitted, placed, supervised, killed, lost (spec 11)."""
 
 from __future__ import annotations
 

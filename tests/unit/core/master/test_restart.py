@@ -1,4 +1,4 @@
-"""A master is replaced by a new one: with its records (FILESYSTEM), and without (NONE). Spec section 13.3."""
+"""A master is replaced by a new one: with its records (FILESYSTEM), and without (NONE). Spec 13.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers in the master's core (spec section 9)."""
+"""Workers in the master's core (spec 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's core: registration, commands, jobs, fencing (spec sections 9.1, 11, 12)."""
+"""The worker's core: registration, commands, jobs, fencing (spec 9.1, 11, 12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who runs where: the scheduling algorithms of spec section 10, as pure functions over what is free.
+"""Who runs where: the scheduling algorithms of spec 10, as pure functions over what is free.
 
 Offers are working copies: the functions take from them what they assign, so one pass can go on with what is left.
 Both functions give exactly what the spec's loops give, at the cost of what they place instead of what they look at:

@@ -1,4 +1,4 @@
-"""One scheduling pass: drivers first, then applications in the order they registered (spec section 10)."""
+"""One scheduling pass: drivers first, then applications in the order they registered (spec 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placement by tables: the acceptance vectors of spec section 18, and the spread/consolidate x limits table that every
+"""Placement by tables: the acceptance vectors of spec 18, and the spread/consolidate x limits table that every
 standalone scheduler is measured by."""
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def cores_by_worker(offers: list[Offer], placed: list[tuple[str, int]]) -> list[
     return list(total.values())
 
 
-# --- executors: spec section 18 --------------------------------------------------------------------------------------
+# --- executors: spec 18 --------------------------------------------------------------------------------------
 
 
 def test_48_cores_in_executors_of_16_are_three_whole_executors() -> None:

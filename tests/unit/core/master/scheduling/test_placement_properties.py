@@ -1,4 +1,4 @@
-"""The placement functions give exactly what the loops of spec section 10 give, written out here as the spec has them."""
+"""The placement functions give exactly what the loops of spec 10 give, written out here as the spec has them."""
 
 from __future__ import annotations
 
