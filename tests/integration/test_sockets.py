@@ -511,7 +511,7 @@ def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
     for number in range(0, 200, 5):
         net.draining = rng.random() < 0.5
         arriving = [net.link(name=f"p{number + index}") for index in range(5)]
-        net.until(lambda arriving=arriving: all(peer.link.is_open for peer in arriving))
+        net.until(lambda arriving=arriving: all(peer.is_open for peer in arriving))
         living += arriving
         for peer in rng.sample(living, len(living) // 2):
             peer.ask(GetStatus(request=0))

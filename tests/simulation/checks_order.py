@@ -55,7 +55,7 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
     held = [(message.app_id, message.cores, message.memory_mib) for message in granted]
     running = len(ctx.books.drivers) - len(ctx.books.queue) - len(ctx.books.relaunching)
     if running < ctx.policy.max_drivers:
-        for shape in ctx.books.queue.shapes():
+        for shape in ctx.books.queue.demands():
             if shape.cores <= cores + sum(c for _, c, _ in held) and shape.memory_mib <= memory + sum(
                 m for _, _, m in held
             ):

@@ -216,7 +216,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._take_turn()
         self._reap()
         self._end_leftovers()
-        self._mind_the_daemon()
+        self._check_daemon()
         if self._is_done():
             self._say({"op": "bye"})
             self.die()

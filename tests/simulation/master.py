@@ -15,7 +15,7 @@ from stoker.core.model.states import MasterState, Role
 from stoker.io.sockets import Garbage, Gone, Received
 from stoker.leader.base import Candidate, Elected, Follow, Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.daemon import BATCH, WRITE_AGAIN
-from stoker.master.hold import Hold
+from stoker.master.pause import Pause
 from stoker.recovery.base import StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
 from stoker.wire import codec
@@ -66,7 +66,7 @@ class Master(Node):
         self._following: Candidate | None = None
         self._working: Iterator[float] | None = None
         self._engine: Engine | None = None
-        self._hold = Hold(self._send)
+        self._pause = Pause(self._send)
         self._unreleased: list[Effect] = []
         self._write_at = 0.0
 
@@ -77,7 +77,7 @@ class Master(Node):
         self._peers.clear()
         self._waiting.clear()
         self.core = self._working = self._engine = self._following = None
-        self._hold, self._unreleased, self._write_at = Hold(self._send), [], 0.0
+        self._pause, self._unreleased, self._write_at = Pause(self._send), [], 0.0
         self.network.listen(self.address, self)
         if self._ensemble is not None:
             self._session = self._ensemble.join(self, self.address, self._on_event(self.incarnation))
@@ -140,14 +140,14 @@ class Master(Node):
 
     def _round(self) -> Iterator[float]:
         for event in self._take_news():
-            yield from self._heed(event)
+            yield from self._on_leadership(event)
         if self.core is None:
             for received in self._drain():
                 self._turn_away(received)
         else:
-            if self._hold.unwritten and not self._hold.frozen and self.now().mono >= self._write_at:
+            if self._pause.unwritten and not self._pause.frozen and self.now().mono >= self._write_at:
                 yield from self._release(self._unreleased)
-            if self._hold.reason:
+            if self._pause.reason:
                 self._wait()
             else:
                 yield from self._act(self.core)
@@ -158,16 +158,16 @@ class Master(Node):
         news, self._news = self._news, []
         return news
 
-    def _heed(self, event: LeadershipEvent) -> Iterator[float]:
+    def _on_leadership(self, event: LeadershipEvent) -> Iterator[float]:
         if isinstance(event, Revoked):
             raise Deposed(event.reason)
         if isinstance(event, Elected):
             yield from self._lead(event.epoch)
         elif isinstance(event, Frozen):
             self.world.note(self.name, "waits:", event.reason)
-            self._hold.frozen = event.reason
+            self._pause.frozen = event.reason
         elif isinstance(event, Thawed):
-            self._hold.frozen, self._write_at = "", 0.0
+            self._pause.frozen, self._write_at = "", 0.0
         elif isinstance(event, Follow):
             self._following = event.leader
         elif isinstance(event, Roster) and self.core is not None:
@@ -176,7 +176,7 @@ class Master(Node):
 
     def _act(self, leading: core.MasterCore) -> Iterator[float]:
         now = self.now()
-        for event in self._hold.take() or self._drain():
+        for event in self._pause.take() or self._drain():
             if isinstance(event, Received):
                 leading.handle(core.Received(event.peer, event.key, event.role, event.message), now)
                 self._checks.heard(self, event.message)
@@ -185,12 +185,12 @@ class Master(Node):
         effects = leading.finish_batch(now)
         self._checks.batch(self, effects)
         yield from self._release(effects)
-        self.round_by(self._write_at if self._hold.unwritten else leading.next_deadline())
+        self.round_by(self._write_at if self._pause.unwritten else leading.next_deadline())
 
     def _wait(self) -> None:
         for event in self._drain():
-            self._hold.add(event)
-        if self._hold.unwritten:
+            self._pause.add(event)
+        if self._pause.unwritten:
             self.round_by(self._write_at)
 
     def _lead(self, epoch: int) -> Iterator[float]:
@@ -257,12 +257,12 @@ class Master(Node):
                 raise Deposed(str(error)) from None
             except StorageFailed as error:
                 self.world.note(self.name, "cannot write:", error)
-                self._hold.unwritten, self._unreleased = str(error), effects
+                self._pause.unwritten, self._unreleased = str(error), effects
                 self._write_at = self.now().mono + WRITE_AGAIN
                 self.round_by(self._write_at)
                 return
             yield self._latency()
-        self._hold.unwritten, self._unreleased = "", []
+        self._pause.unwritten, self._unreleased = "", []
         for effect in batch.after:
             frozen = self.boundary()
             if frozen:

@@ -232,7 +232,7 @@ def forgotten_end() -> Iterator[None]:
 @contextmanager
 def immortal() -> Iterator[None]:
     """A keeper without a daemon goes on for ever."""
-    with patch.object(SimulatedKeeper, "_mind_the_daemon", _nothing):
+    with patch.object(SimulatedKeeper, "_check_daemon", _nothing):
         yield
 
 
@@ -287,7 +287,7 @@ def hasty_replacement() -> Iterator[None]:
 @contextmanager
 def free_while_dying() -> Iterator[None]:
     """Resources of processes that are still being killed are given out."""
-    with patch.object(Books, "condemn", _nothing):
+    with patch.object(Books, "mark_dying", _nothing):
         yield
 
 

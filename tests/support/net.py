@@ -23,10 +23,6 @@ from stoker.wire import codec
 DEADLINE = 20.0  # seconds: far more than anything here takes, so that a busy machine fails no test
 
 
-def nothing() -> None:
-    """A reader that only wakes the loop."""
-
-
 class Net:
     """A server and its peers, all driven by one loop; ``events`` and each link's ``heard`` are kept in order."""
 
@@ -100,7 +96,11 @@ class Peer:
         self.heard: list[Any] = []
         self.peer = self.name = link.sources()[0].get(zmq.ROUTING_ID)
         for source in link.sources():
-            net.loop.add_reader(source, nothing)
+            net.loop.add_reader(source)
+
+    @property
+    def is_open(self) -> bool:
+        return any(isinstance(item, Opened) for item in self.heard) and self.closed is None
 
     @property
     def closed(self) -> Closed | None:

@@ -30,12 +30,12 @@ from stoker.config import ClientConfig, client_config, parse_memory
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
+    FindMissingBlobs,
     ForgetWorkers,
     GetStatus,
     KillJob,
     Message,
     MissingBlobs,
-    ReadBlobs,
     Status,
     Stream,
     SubmitDriver,
@@ -149,7 +149,7 @@ class Client:
     def _upload_all(self, drivers: Sequence[DriverDescription]) -> None:
         names = dict.fromkeys(artifact.sha256 for driver in drivers for artifact in driver.artifacts if artifact.sha256)
         if names:
-            self._upload_for(self.session.call(ReadBlobs(request=0, sha256s=tuple(names))))
+            self._upload_for(self.session.call(FindMissingBlobs(request=0, sha256s=tuple(names))))
 
     def _upload_for(self, answer: Message) -> None:
         if not isinstance(answer, MissingBlobs):

@@ -91,7 +91,7 @@ class GatedServer(Server):
     def _wake(self) -> None:
         if not self._woken.is_set():
             self._woken.set()
-            self._loop.call_soon_threadsafe(_do_nothing)
+            self._loop.wake()
 
 
 def _open(host: str, port: int, max_retries: int) -> socket.socket:
@@ -104,7 +104,3 @@ def _open(host: str, port: int, max_retries: int) -> socket.socket:
             if error.errno != errno.EADDRINUSE:
                 raise transport.explain_bind(host, candidate, error) from None
     raise transport.no_free_port(host, port, max_retries)
-
-
-def _do_nothing() -> None:
-    """Wakes the loop and leaves the work to the owner's round."""

@@ -84,11 +84,6 @@ class Link(Generic[T]):
             self.close()
             raise
 
-    @property
-    def is_open(self) -> bool:
-        """As of the last ``drain``."""
-        return self._open
-
     def sources(self) -> tuple[zmq.Socket[bytes], ...]:
         """What to poll (``Loop.add_reader``): when one is readable, ``drain``. Not after ``close``."""
         assert self._monitor is not None

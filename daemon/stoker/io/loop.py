@@ -23,7 +23,7 @@ _LONGEST_POLL_MS = 60_000  # a bound, so that no arithmetic of a caller can make
 
 
 class Loop:
-    """One ``zmq.Poller``, one thread. All methods but ``call_soon_threadsafe`` and ``stop`` belong to that thread.
+    """One ``zmq.Poller``, one thread. All methods but ``call_soon_threadsafe``, ``wake`` and ``stop`` belong to that thread.
 
     An exception out of a callback or of ``on_round`` leaves ``run``: a daemon whose own code failed must not go on.
     """
@@ -33,7 +33,7 @@ class Loop:
         # One I/O thread: the order of monitor events and messages that io.presence relies on holds within one thread.
         self.context: zmq.Context[Any] = zmq.Context(io_threads=1) if context is None else context
         self._poller = zmq.Poller()
-        self._readers: dict[Source, Callable[[], None]] = {}
+        self._readers: dict[Source, Callable[[], None] | None] = {}
         self._calls: deque[Callable[[], None]] = deque()  # appends are atomic: no lock a signal handler could hold
         self._stopping = False
         # Sockets, not a pipe: a late wake-up after close() fails instead of writing to whatever has the number now.
@@ -42,8 +42,9 @@ class Loop:
         self._wake_write.setblocking(False)
         self.add_reader(self._wake_read.fileno(), self._on_wake)
 
-    def add_reader(self, source: Source, callback: Callable[[], None]) -> None:
-        """Call ``callback`` in every round in which ``source`` (a ZeroMQ socket or a file descriptor) is readable.
+    def add_reader(self, source: Source, callback: Callable[[], None] | None = None) -> None:
+        """Call ``callback`` in every round in which ``source`` (a ZeroMQ socket or a file descriptor) is readable. Without
+        one, a readable source only starts a round, whose ``on_round`` reads it.
 
         Level-triggered: it is called again until the source has been read. A second call replaces the callback.
         """
@@ -52,13 +53,14 @@ class Loop:
 
     def remove_reader(self, source: Source) -> None:
         """Forget ``source``; do so before closing it. One that is not known is ignored."""
-        if self._readers.pop(source, None) is not None:
+        if source in self._readers:
+            del self._readers[source]
             self._poller.unregister(source)
 
     def call_soon_threadsafe(self, fn: Callable[[], None]) -> None:
         """Run ``fn`` in the loop's thread, in its next round. For other threads and for signal handlers."""
         self._calls.append(fn)
-        self._wake()
+        self.wake()
 
     def run(self, on_round: Callable[[], float | None]) -> None:
         """Run rounds until ``stop``. ``on_round`` returns the next deadline (``time.monotonic()`` seconds) or None."""
@@ -80,7 +82,7 @@ class Loop:
     def stop(self) -> None:
         """Leave ``run`` after the round under way (or, between runs, after the first). From anywhere, as above."""
         self._stopping = True
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         """Free the loop's own resources (and the context, where the loop made it; its sockets must be closed)."""
@@ -90,7 +92,8 @@ class Loop:
         if self._owns_context:
             self.context.term()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Start the next round now, if it waits. From any thread, and from signal handlers."""
         with contextlib.suppress(OSError):  # full: one more byte would wake no better; closed: nobody is to be woken
             self._wake_write.send(b"\0")
 

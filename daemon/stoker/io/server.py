@@ -112,8 +112,8 @@ class Server:
         except BaseException:
             self.close()
             raise
-        loop.add_reader(self._router, _do_nothing)
-        loop.add_reader(self._monitor, _do_nothing)
+        loop.add_reader(self._router)
+        loop.add_reader(self._monitor)
 
     def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
         """What has come since the last call, in order; at most about ``limit`` messages (the rest wakes the loop)."""
@@ -131,7 +131,7 @@ class Server:
             if not empty or len(out) >= limit or not self._presence.ending():
                 break
         if self._presence.ending():
-            self._loop.call_soon_threadsafe(_do_nothing)  # the queue may be empty: only we know there is more to tell
+            self._loop.wake()  # the queue may be empty: only we know there is more to tell
         return out
 
     def send(self, peer: bytes, message: Message) -> bool:
@@ -195,7 +195,7 @@ class Server:
 
     def _drop(self, peer: bytes) -> None:
         self._presence.drop(peer)
-        self._loop.call_soon_threadsafe(_do_nothing)  # so that drain tells it without waiting for other news
+        self._loop.wake()  # so that drain tells it without waiting for other news
 
     # --- messages ---
 
@@ -256,7 +256,3 @@ def _allow_many_connections() -> None:
     wanted = MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, MAX_CONNECTIONS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _do_nothing() -> None:
-    """Wakes the loop and leaves the work to the owner's round."""

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from stoker.errors import StokerError
 from stoker.io.disk import write_durably
-from stoker.leader.base import Elected, Leadership, LeadershipEvent
-
-# Half of a signed 64-bit number, the largest on the wire: after it there would be no higher epoch to win with.
-_HIGHEST = 2**62
+from stoker.leader.base import Elected, Leadership, LeadershipEvent, parse_epoch
 
 
 class AloneLeadership(Leadership):
@@ -59,8 +56,10 @@ def _read(path: Path) -> int:
         return 0
     except UnicodeDecodeError:
         text = ""
-    if not (text.isascii() and text.isdigit() and int(text) < _HIGHEST):
+    epoch = parse_epoch(text)
+    if epoch is None:
         raise StokerError(
-            f"{path} holds no epoch ({text[:40]!r}): remove it if the clock is right, which then gives a higher one"
+            f"{path} is not an epoch ({text[:40]!r}): if this host's clock is right, remove the file: the next epoch is made"
+            " from the time"
         )
-    return int(text)
+    return epoch

@@ -6,6 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# Half of the largest number on the wire, which is a signed 64-bit one: no higher epoch could win after that one.
+HIGHEST_EPOCH = 2**62
+
+
+def parse_epoch(text: str) -> int | None:
+    """The epoch in what a store keeps; None for anything else. It is not guessed: workers would refuse a master whose
+    epoch is lower than the last."""
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        return None
+    epoch = int(text)
+    return epoch if epoch < HIGHEST_EPOCH else None
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -33,14 +33,23 @@ from kazoo.exceptions import AuthFailedError, BadVersionError, NodeExistsError, 
 
 from stoker.errors import StokerError
 from stoker.io.zookeeper import Fence, SessionState, ZooKeeper, ZooKeeperFailure, ZooKeeperSettings, explain
-from stoker.leader.base import Candidate, Elected, Follow, Frozen, Leadership, LeadershipEvent, Revoked, Roster, Thawed
+from stoker.leader.base import (
+    Candidate,
+    Elected,
+    Follow,
+    Frozen,
+    Leadership,
+    LeadershipEvent,
+    Revoked,
+    Roster,
+    Thawed,
+    parse_epoch,
+)
 from stoker.leader.watch import LeaderWatch
 
 LOG = logging.getLogger("stoker.leader")
 TRY_AGAIN = 1.0  # seconds after a call that failed
 LOOK_EVERY = 10.0  # seconds
-# Half of a signed 64-bit number, the largest on the wire: after it there would be no higher epoch to win with.
-_HIGHEST = 2**62
 
 
 class _Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +213,7 @@ class ZooKeeperLeadership(Leadership):
         """Try to lead; ``gone`` is a leader whose process has been seen to go. Somebody else may be faster."""
         path = self.zookeeper.path("epoch")
         data, found = self.zookeeper.get(path)
-        last = _parse_epoch(path, data)
+        last = _read_epoch(path, data)
         if gone is not None and gone.epoch != last:
             self._look()  # it is another one that leads by now
             return
@@ -228,7 +237,7 @@ class ZooKeeperLeadership(Leadership):
     def _lead(self, epoch: int) -> None:
         path = self.zookeeper.path("epoch")
         data, found = self.zookeeper.get(path)
-        if _parse_epoch(path, data) != epoch:
+        if _read_epoch(path, data) != epoch:
             return  # led for a moment only: the watch on ``leader`` tells the rest
         self._stop_watch()
         self.fence = Fence(path, found.version)
@@ -309,11 +318,11 @@ def _decode(data: bytes) -> _Node:
         ) from None
 
 
-def _parse_epoch(path: str, data: Any) -> int:
-    """What cannot be read is not guessed: a lower epoch than the last would make workers refuse this master."""
+def _read_epoch(path: str, data: Any) -> int:
     text = bytes(data or b"0").decode(errors="replace")
-    if not (text.isascii() and text.isdigit() and int(text) < _HIGHEST):
+    epoch = parse_epoch(text)
+    if epoch is None:
         raise StokerError(
-            f"{path} in ZooKeeper holds no epoch ({text[:40]!r}): no master can lead until it is set right"
+            f"{path} in ZooKeeper is not an epoch ({text[:40]!r}): no master can lead until it is corrected"
         )
-    return int(text)
+    return epoch

@@ -21,9 +21,9 @@ from stoker.core.model.messages import (
     BlobData,
     Failed,
     FetchBlob,
+    FindMissingBlobs,
     Message,
     MissingBlobs,
-    ReadBlobs,
     UploadChunk,
     UploadStatus,
 )
@@ -72,7 +72,7 @@ class BlobStore:
     def _lacking(self, names: Iterable[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name in names if name not in self._present))
 
-    def ask(self, peer: bytes, message: ReadBlobs) -> None:
+    def ask(self, peer: bytes, message: FindMissingBlobs) -> None:
         self._reply(peer, MissingBlobs(request=message.request, sha256s=self._lacking(message.sha256s)))
 
     # --- receiving ---

@@ -2,7 +2,7 @@
 
 Each round: drain what is waiting, run the core on each event, one scheduling pass, ONE durable write of all records of
 the batch, and only then the messages (docs/architecture.md). A batch that cannot be written is tried again until it can be;
-meanwhile, and while the election cannot tell whether this master leads, it does nothing (master.hold).
+meanwhile, and while the election cannot tell whether this master leads, it does nothing (master.pause).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
 from stoker.core.model.messages import (
     FetchBlob,
+    FindMissingBlobs,
     GetStatus,
     LogData,
     Message,
     MissingBlobs,
-    ReadBlobs,
     ReadLog,
     Status,
     SubmitDriver,
@@ -35,14 +35,15 @@ from stoker.core.model.states import MasterState
 from stoker.core.model.values import Now
 from stoker.core.model.views import ClusterView
 from stoker.errors import ProtocolError
+from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.io.transport import bracketed
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.blobs import BlobStore
 from stoker.master.dashboard import LeaderDashboard
-from stoker.master.hold import Hold
-from stoker.master.inside import Inside
+from stoker.master.internal import InternalRequests
+from stoker.master.pause import Pause
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
@@ -71,7 +72,7 @@ class MasterDaemon:
         self._news = news
         self._server = server
         self._engine = engine
-        self._hold = Hold(self._reply)
+        self._pause = Pause(self._reply)
         self._unreleased: list[Effect] = []  # their records could not be written yet
         self._write_at = 0.0
         self._is_over = False
@@ -87,11 +88,11 @@ class MasterDaemon:
         self._blobs = BlobStore(
             folder, max_bytes=config.upload_max_bytes, reply=self._reply, in_loop=loop.call_soon_threadsafe
         )
-        self._inside = Inside(loop.call_soon_threadsafe)
+        self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
         self._prune_at = time.monotonic() + PRUNE_INTERVAL
         self.dashboard = LeaderDashboard(
-            loop, self._core, self._relay, self._inside, self._hold, view=self._view, warnings=tuple(config.warnings)
+            loop, self._core, self._relay, self._internal, self._pause, view=self._view, warnings=tuple(config.warnings)
         )
 
     @property
@@ -104,7 +105,7 @@ class MasterDaemon:
 
     def recover(self) -> None:
         """Start from what an earlier master recorded."""
-        self._release(self._core.recover(read_records(self._engine), _now()))
+        self._release(self._core.recover(read_records(self._engine), read_clock()))
 
     def invite(self, peers: Iterable[bytes]) -> None:
         """Those who asked this master while it was a standby may register now."""
@@ -121,17 +122,17 @@ class MasterDaemon:
     # --- the round ---
 
     def _round(self) -> float:
-        now = _now()
+        now = read_clock()
         while self._news:
-            self._heed(self._news.popleft())
-        if self._hold.unwritten and not self._hold.frozen and now.mono >= self._write_at:
+            self._on_leadership(self._news.popleft())
+        if self._pause.unwritten and not self._pause.frozen and now.mono >= self._write_at:
             self._release(self._unreleased)
         if self._is_over:
             return now.mono
-        return self._wait(now) if self._hold.reason else self._act(now)
+        return self._wait(now) if self._pause.reason else self._act(now)
 
     def _act(self, now: Now) -> float:
-        events = self._hold.take() or self._server.drain(BATCH)
+        events = self._pause.take() or self._server.drain(BATCH)
         for event in events:
             if isinstance(event, Received):
                 self._receive(event, now)
@@ -150,25 +151,25 @@ class MasterDaemon:
 
     def _wait(self, now: Now) -> float:
         """A round in which nothing may be decided. Reading is let through: it changes nothing."""
-        for event in [] if self._hold.is_full else self._server.drain(BATCH):
+        for event in [] if self._pause.is_full else self._server.drain(BATCH):
             if not isinstance(event, Received):
-                self._hold.add(event)
+                self._pause.add(event)
             elif isinstance(event.message, GetStatus) and not event.message.id:
                 self._reply(event.peer, Status(request=event.message.request, cluster=self._view()))
             elif not self._pass_on(event):
-                self._hold.add(event)
-        return self._write_at if self._hold.unwritten else now.mono + PRUNE_INTERVAL
+                self._pause.add(event)
+        return self._write_at if self._pause.unwritten else now.mono + PRUNE_INTERVAL
 
-    def _heed(self, event: LeadershipEvent) -> None:
+    def _on_leadership(self, event: LeadershipEvent) -> None:
         if isinstance(event, Revoked):
             self._give_up(event.reason)
         elif isinstance(event, Frozen):
-            if not self._hold.frozen:
+            if not self._pause.frozen:
                 LOG.error("%s: this master does nothing until it does", event.reason)
-            self._hold.frozen = event.reason
+            self._pause.frozen = event.reason
         elif isinstance(event, Thawed):
             LOG.warning("ZooKeeper answers again and this master still leads: it goes on")
-            self._hold.frozen, self._write_at = "", 0.0
+            self._pause.frozen, self._write_at = "", 0.0
         elif isinstance(event, Roster):
             others = [address for address in event.addresses if address != self._address]
             self._core.masters_are((self._address, *others))
@@ -194,7 +195,7 @@ class MasterDaemon:
             self._blobs.fetch(event.peer, message)
         elif isinstance(message, UploadChunk):
             self._blobs.receive(event.peer, message)
-        elif isinstance(message, ReadBlobs):
+        elif isinstance(message, FindMissingBlobs):
             self._blobs.ask(event.peer, message)
         elif isinstance(message, SubmitDriver) and (missing := self._blobs.missing(message.driver)):
             self._reply(event.peer, MissingBlobs(request=message.request, sha256s=missing))
@@ -212,14 +213,14 @@ class MasterDaemon:
             self._give_up(str(error))
             return
         except StorageFailed as error:
-            if str(error) != self._hold.unwritten:
+            if str(error) != self._pause.unwritten:
                 LOG.error("%s: this master does nothing until that works", error)
-            self._hold.unwritten, self._unreleased = str(error), effects
+            self._pause.unwritten, self._unreleased = str(error), effects
             self._write_at = time.monotonic() + WRITE_AGAIN
             return
-        if self._hold.unwritten:
+        if self._pause.unwritten:
             LOG.warning("the records could be written: this master goes on")
-            self._hold.unwritten, self._unreleased = "", []
+            self._pause.unwritten, self._unreleased = "", []
         for effect in batch.after:
             if isinstance(effect, Send):
                 self._reply(effect.peer, effect.message)
@@ -230,7 +231,7 @@ class MasterDaemon:
 
     def _reply(self, peer: bytes, message: Message) -> None:
         """A peer that cannot take it is gone, and the server reports that by itself."""
-        if self._inside.take(peer, message):
+        if self._internal.take(peer, message):
             return
         try:
             self._server.send(peer, message)
@@ -244,10 +245,8 @@ class MasterDaemon:
     def _view(self) -> ClusterView:
         """A master that waits takes no work, and says why."""
         view = self._core.view()
-        if not self._hold.reason:
+        if not self._pause.reason:
             return view
-        return msgspec.structs.replace(view, state=MasterState.RECOVERING, warnings=(self._hold.reason, *view.warnings))
-
-
-def _now() -> Now:
-    return Now(time.monotonic(), time.time())
+        return msgspec.structs.replace(
+            view, state=MasterState.RECOVERING, warnings=(self._pause.reason, *view.warnings)
+        )

@@ -34,9 +34,10 @@ from stoker.core.model.values import DriverDescription, Now
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import InvariantBroken, NotFound, Unreachable
 from stoker.io.ask import ask_in_loop
+from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
-from stoker.master.hold import Hold
-from stoker.master.inside import UNHEARD, Inside
+from stoker.master.internal import NO_ANSWER, InternalRequests
+from stoker.master.pause import Pause
 from stoker.master.relay import LogRelay
 
 VIEW_AGE = 0.2  # seconds a snapshot is good for
@@ -52,8 +53,8 @@ class LeaderDashboard:
         loop: Loop,
         core: MasterCore,
         relay: LogRelay,
-        inside: Inside,
-        hold: Hold,
+        internal: InternalRequests,
+        pause: Pause,
         *,
         view: Callable[[], ClusterView],
         warnings: tuple[str, ...],
@@ -61,8 +62,8 @@ class LeaderDashboard:
         self._loop = loop
         self._core = core
         self._relay = relay
-        self._inside = inside
-        self._hold = hold
+        self._internal = internal
+        self._pause = pause
         self._make_view = view
         self._warnings = warnings
         self._history = History()
@@ -143,38 +144,34 @@ class LeaderDashboard:
             drivers = list(self._core.ctx.books.drivers)
             count = len(drivers)
             for driver_id in drivers:
-                self._hand_over(UNHEARD, KillJob(request=0, id=driver_id), Role.ADMIN, "")
+                self._hand_over(NO_ANSWER, KillJob(request=0, id=driver_id), Role.ADMIN, "")
             self._hand_over(peer, GetStatus(request=0), Role.ADMIN, "")
 
-        self._inside.ask(lambda peer: self._unless_waiting(peer, handle))
+        self._internal.ask(lambda peer: self._unless_waiting(peer, handle))
         return count
 
     def clear_completed(self) -> None:
         """Forget the drivers and applications that are over. Raises Refused."""
 
         def handle(peer: bytes) -> None:
-            self._core.clear_completed(_now())
+            self._core.clear_completed(read_clock())
             self._hand_over(peer, GetStatus(request=0), Role.ADMIN, "")
 
-        self._inside.ask(lambda peer: self._unless_waiting(peer, handle))
+        self._internal.ask(lambda peer: self._unless_waiting(peer, handle))
 
     def _ask(self, message: ToMaster, role: Role, owner: str) -> Message:
         """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
         Refused while this master waits."""
-        return self._inside.ask(
+        return self._internal.ask(
             lambda peer: self._unless_waiting(peer, lambda peer: self._hand_over(peer, message, role, owner))
         )
 
     def _unless_waiting(self, peer: bytes, handle: Callable[[bytes], None]) -> None:
         self._view_until = 0.0  # who changes something wants to see it
-        if self._hold.reason:
-            self._inside.take(peer, Failed(request=0, reason=self._hold.reason))
+        if self._pause.reason:
+            self._internal.take(peer, Failed(request=0, reason=self._pause.reason))
         else:
             handle(peer)
 
     def _hand_over(self, peer: bytes, message: ToMaster, role: Role, owner: str) -> None:
-        self._core.handle(Received(peer, owner, role, message), _now())
-
-
-def _now() -> Now:
-    return Now(time.monotonic(), time.time())
+        self._core.handle(Received(peer, owner, role, message), read_clock())

@@ -101,7 +101,7 @@ class Lifecycle:
 
         def on_event(event: LeadershipEvent) -> None:
             news.append(event)
-            loop.call_soon_threadsafe(_do_nothing)
+            loop.wake()
 
         me = Candidate(self._url.removeprefix("spark://"), self._webui_url)
         services = Services(self._config, me, self._port)
@@ -166,7 +166,3 @@ class Lifecycle:
             print(self._url, flush=True)
         self._is_ready = True
         notify(f"READY=1\nSTATUS={status}")
-
-
-def _do_nothing() -> None:
-    """Wakes the loop; the stage's round takes the news."""

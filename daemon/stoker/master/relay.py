@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stoker.core.master.machine import Place
+from stoker.core.master.machine import OutputLocation
 from stoker.core.model.messages import LogData, Message, ReadLog
 
 MAX_PENDING = 10_000  # over all askers; a long poll occupies one
@@ -29,7 +29,7 @@ class _Pending:
 class LogRelay:
     """``locate`` tells which worker to ask; ``send`` sends a message to a peer."""
 
-    def __init__(self, locate: Callable[[str, int], Place], send: Callable[[bytes, Message], None]) -> None:
+    def __init__(self, locate: Callable[[str, int], OutputLocation], send: Callable[[bytes, Message], None]) -> None:
         self._locate = locate
         self._send = send
         self._numbers = itertools.count(1)
@@ -41,18 +41,18 @@ class LogRelay:
 
     def ask(self, message: ReadLog, answer: Answer, *, asker: bytes | None = None) -> None:
         """``answer`` is called once, now or in a later round; never when the asker goes first."""
-        place = self._locate(message.id, message.executor_id)
-        if place.waiting:
+        location = self._locate(message.id, message.executor_id)
+        if location.waiting:
             answer(LogData(request=message.request, waiting=True))
             return
-        error = "too many log requests are waiting: try again" if len(self._pending) >= MAX_PENDING else place.error
-        if error or place.peer is None:
+        error = "too many log requests are waiting: try again" if len(self._pending) >= MAX_PENDING else location.error
+        if error or location.peer is None:
             answer(LogData(request=message.request, error=error or "its worker is not connected"))
             return
         number = next(self._numbers)
-        self._pending[number] = _Pending(asker, message.request, place.peer, answer)
+        self._pending[number] = _Pending(asker, message.request, location.peer, answer)
         wait = min(max(message.wait, 0.0), MAX_WAIT)
-        self._send(place.peer, msgspec.structs.replace(message, request=number, wait=wait))
+        self._send(location.peer, msgspec.structs.replace(message, request=number, wait=wait))
 
     def answer(self, worker: bytes, message: LogData) -> None:
         """Only the worker that was asked may answer."""

@@ -222,9 +222,5 @@ class _Lines:
         )
         self._links[event.peer] = link
         for source in link.sources():
-            self._loop.add_reader(source, _nothing)
+            self._loop.add_reader(source)
         return link
-
-
-def _nothing() -> None:
-    """Wakes the loop; the round drains."""

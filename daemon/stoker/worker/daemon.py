@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import StokerError
 from stoker.io.ask import ask_in_loop
+from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Closed, Link, Opened
@@ -96,8 +96,8 @@ class WorkerDaemon:
             config.local_dirs,
             self._cache,
             environ=config.job_environ,
-            prepared=lambda key: self._core.prepared(key, _now()),
-            failed=lambda key, exit: self._core.could_not_prepare(key, exit, _now()),
+            prepared=lambda key: self._core.prepared(key, read_clock()),
+            failed=lambda key, exit: self._core.could_not_prepare(key, exit, read_clock()),
             in_loop=loop.call_soon_threadsafe,
         )
         self._logs = LogReader(config.work_dir, is_over=self._is_over, reply=self._answer_log)
@@ -119,7 +119,7 @@ class WorkerDaemon:
         """From a signal handler. ``keeping``: a restart, the processes stay; else everything is ended first."""
         wanted = "keep" if keeping else "end"
         self._stop = "end" if self._stop == "end" else wanted
-        self._loop.call_soon_threadsafe(lambda: None)
+        self._loop.wake()
 
     def close(self) -> None:
         for link in self._links.values():
@@ -138,7 +138,7 @@ class WorkerDaemon:
         self._keeper.say({"op": "hello"})
 
     def _round(self) -> float:
-        now = _now()
+        now = read_clock()
         if self._stop is not None and not self._core.stopping:
             self._core.stop(keeping=self._stop == "keep", now=now)
             self._class_data.stop()
@@ -206,11 +206,11 @@ class WorkerDaemon:
                 heartbeat_timeout=self._config.worker_timeout,
             )
         except StokerError as error:
-            self._core.link_closed(address, str(error), denied=True, now=_now())
+            self._core.link_closed(address, str(error), denied=True, now=read_clock())
             return
         self._links[address] = link
         for source in link.sources():
-            self._loop.add_reader(source, _nothing)
+            self._loop.add_reader(source)
 
     def _drop_link(self, address: str) -> None:
         link = self._links.pop(address, None)
@@ -269,7 +269,7 @@ class WorkerDaemon:
             launch = self._launcher.launch(job, folder, master_url, local_dirs)
             launch.write_files(folder)
         except (StokerError, OSError) as error:
-            self._core.could_not_start(job.key, Exit(reason=str(error)), _now())
+            self._core.could_not_start(job.key, Exit(reason=str(error)), read_clock())
             return
         is_executor = isinstance(job, ExecutorJob)
         title = "Spark Executor Command" if is_executor else "Launch Command"
@@ -297,7 +297,7 @@ class WorkerDaemon:
         self._keeper.say(request)
 
     def _from_keeper(self, message: dict[str, Any]) -> None:
-        op, now = message["op"], _now()
+        op, now = message["op"], read_clock()
         if message.get("key", "").startswith(CLASS_DATA):
             self._class_data.told(message)
         elif op == "started":
@@ -341,7 +341,7 @@ class WorkerDaemon:
             self._loop.stop()
             return
         LOG.error("the process keeper died: its processes are lost, starting another")
-        self._core.keeper_lost(_now())
+        self._core.keeper_lost(read_clock())
         self._class_data.keeper_lost()
         self._open_keeper()
 
@@ -366,11 +366,3 @@ class WorkerDaemon:
     def page(self) -> WorkerPage:
         """For the dashboard's threads: asked for in the loop, so that nobody reads the books while they change."""
         return ask_in_loop(self._loop, self._view.page)
-
-
-def _nothing() -> None:
-    """Wakes the loop and leaves the work to the round."""
-
-
-def _now() -> Now:
-    return Now(time.monotonic(), time.time())

@@ -82,6 +82,3 @@ class Slot:
             write_durably(path, msgspec.json.encode(drain))
         except OSError as error:
             LOG.warning("cannot write %s: %s; a restart of this worker may lose that it is draining", path, error)
-
-    def release(self) -> None:
-        os.close(self._lock)

@@ -67,7 +67,7 @@ def test_what_is_no_epoch_is_not_guessed_over(tmp_path: Path, content: bytes) ->
     path.write_bytes(content)
     with pytest.raises(StokerError) as caught:
         AloneLeadership(tmp_path).acquire()
-    assert str(path) in str(caught.value) and "remove it" in str(caught.value) and "\n" not in str(caught.value)
+    assert str(path) in str(caught.value) and "remove the file" in str(caught.value) and "\n" not in str(caught.value)
     assert path.read_bytes() == content, "left for the operator to see"
 
 

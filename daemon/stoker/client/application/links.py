@@ -44,7 +44,7 @@ class AppLinks:
             return
         self._links[address] = link
         for source in link.sources():
-            self._loop.add_reader(source, _do_nothing)
+            self._loop.add_reader(source)
 
     def disconnect(self, address: str) -> None:
         link = self._links.pop(address, None)
@@ -84,7 +84,3 @@ class AppLinks:
     def close(self) -> None:
         for address in list(self._links):
             self.disconnect(address)
-
-
-def _do_nothing() -> None:
-    """The loop only has to wake up: ``drain`` looks at every link."""

@@ -197,13 +197,13 @@ class Books:
             description = driver.record.description
             self._charge(worker, -description.cores, -description.memory_mib)
 
-    def condemn(self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int) -> None:
+    def mark_dying(self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int) -> None:
         """A process on that worker is being killed and belongs to nobody any more, but still holds its resources."""
         if key not in worker.dying:
             worker.dying[key] = (cores, memory_mib)
             self._charge(worker, cores, memory_mib)
 
-    def bury(self, worker: Worker, key: tuple[str, int]) -> bool:
+    def release_dying(self, worker: Worker, key: tuple[str, int]) -> bool:
         """The condemned process has ended; False if there was none."""
         held = worker.dying.pop(key, None)
         if held is None:

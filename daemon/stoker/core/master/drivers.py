@@ -120,7 +120,7 @@ def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, st
         )
         ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
         return
-    if ctx.books.bury(worker, (driver_id, attempt)):
+    if ctx.books.release_dying(worker, (driver_id, attempt)):
         ctx.schedule_wanted = True
     ctx.send(worker.peer, DriverStateAck(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
 
@@ -304,7 +304,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     elif driver is None or report.attempt < driver.record.attempt or not _may_run(driver, report):
         if not report.state.is_final:
             description = report.driver
-            books.condemn(worker, (report.driver_id, report.attempt), description.cores, description.memory_mib)
+            books.mark_dying(worker, (report.driver_id, report.attempt), description.cores, description.memory_mib)
         _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
         return
     _bind(ctx, driver, worker, report)

@@ -36,7 +36,7 @@ def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, s
     if not state.is_final:
         ctx.send(worker.peer, KillExecutor(epoch=ctx.epoch, app_id=app_id, executor_id=executor_id))
         return
-    if ctx.books.bury(worker, (app_id, executor_id)):
+    if ctx.books.release_dying(worker, (app_id, executor_id)):
         ctx.schedule_wanted = True
     _acknowledge(ctx, worker.peer, app_id, executor_id)
 
@@ -103,7 +103,7 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
 
 def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     if not report.state.is_final:
-        ctx.books.condemn(worker, (report.app_id, report.executor_id), report.cores, report.memory_mib)
+        ctx.books.mark_dying(worker, (report.app_id, report.executor_id), report.cores, report.memory_mib)
     _answer_stale(ctx, worker, report.app_id, report.executor_id, report.state)
 
 

@@ -103,7 +103,7 @@ def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
     close(ctx, app, executor, ExecutorState.KILLED, Exit(reason="its application is over"))
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None:
-        ctx.books.condemn(worker, (app.record.id, executor.id), executor.cores, executor.memory_mib)
+        ctx.books.mark_dying(worker, (app.record.id, executor.id), executor.cores, executor.memory_mib)
 
 
 def close(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:

@@ -68,7 +68,7 @@ Event = Received | Gone
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OutputLocation:
     """Where the output of a driver or executor is: ask ``peer``, unless ``error`` or ``waiting`` says otherwise."""
 
     peer: bytes | None = None
@@ -305,32 +305,34 @@ class MasterCore:
         for peer in peers:
             self.ctx.send(peer, Reconnect(epoch=self.ctx.epoch))
 
-    def locate_output(self, job_id: str, executor_id: int) -> Place:
+    def locate_output(self, job_id: str, executor_id: int) -> OutputLocation:
         """Which worker has the output of a driver's latest attempt, or of an executor."""
         return self._executor_output(job_id, executor_id) if job_id.startswith("app-") else self._driver_output(job_id)
 
-    def _executor_output(self, app_id: str, executor_id: int) -> Place:
+    def _executor_output(self, app_id: str, executor_id: int) -> OutputLocation:
         app = self.ctx.books.find_app(app_id)
         if app is None:
-            return Place(error=f"There is no application {app_id}")
+            return OutputLocation(error=f"There is no application {app_id}")
         for executor in (*app.executors.values(), *reversed(app.removed)):
             if executor.id == executor_id:
-                return self._place(executor.worker_id)
-        return Place(error=f"{app_id} has no executor {executor_id}")
+                return self._location(executor.worker_id)
+        return OutputLocation(error=f"{app_id} has no executor {executor_id}")
 
-    def _driver_output(self, driver_id: str) -> Place:
+    def _driver_output(self, driver_id: str) -> OutputLocation:
         driver = self.ctx.books.find_driver(driver_id)
         if driver is None:
-            return Place(error=f"There is no driver {driver_id}")
+            return OutputLocation(error=f"There is no driver {driver_id}")
         if driver.record.attempts:
-            return self._place(driver.record.attempts[-1].worker_id)
-        return Place(error=f"{driver_id} never ran") if driver.record.state.is_final else Place(waiting=True)
+            return self._location(driver.record.attempts[-1].worker_id)
+        if driver.record.state.is_final:
+            return OutputLocation(error=f"{driver_id} never ran")
+        return OutputLocation(waiting=True)
 
-    def _place(self, worker_id: str) -> Place:
+    def _location(self, worker_id: str) -> OutputLocation:
         worker = self.ctx.books.current_worker(worker_id)
         if worker is None or worker.peer is None:
-            return Place(error=f"its output is on {worker_id}, which is not connected")
-        return Place(peer=worker.peer)
+            return OutputLocation(error=f"its output is on {worker_id}, which is not connected")
+        return OutputLocation(peer=worker.peer)
 
 
 _HANDLERS = {

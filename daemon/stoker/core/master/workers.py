@@ -118,7 +118,7 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
     """Bring the books in line with what the worker really runs (spec 9.1.6, 13.3.4)."""
     books = ctx.books
     for key in list(worker.dying):
-        books.bury(worker, key)
+        books.release_dying(worker, key)
     for driver_report in message.drivers:
         drivers.reported(ctx, worker, driver_report)
     for executor_report in message.executors:
@@ -190,7 +190,7 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
         # Also when it said that it stops: what it has not reported as ended may be running while its keeper ends it.
         drivers.worker_absent(ctx, books.drivers[driver_id])
     for key in list(worker.dying):
-        books.bury(worker, key)
+        books.release_dying(worker, key)
     wait_for_return(ctx, worker, ctx.now.mono + ctx.policy.reconnect_timeout)
     ctx.save_worker(record)
     ctx.schedule_wanted = True

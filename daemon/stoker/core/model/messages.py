@@ -362,7 +362,7 @@ class UploadChunk(Message, frozen=True):
     data: bytes
 
 
-class ReadBlobs(Message, frozen=True):
+class FindMissingBlobs(Message, frozen=True, tag="ReadBlobs"):
     """Which of these uploads does the master lack? Answered by ``MissingBlobs``."""
 
     request: int
@@ -472,7 +472,7 @@ ToMaster = (
     | WatchDriver
     | ReadLog
     | UploadChunk
-    | ReadBlobs
+    | FindMissingBlobs
 )
 ToWorker = (
     RegisteredWorker

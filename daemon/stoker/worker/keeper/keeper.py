@@ -82,7 +82,7 @@ class Keeper:
                 self._serve(descriptor)
             self._reap()
             self._end_leftovers()
-            self._mind_the_daemon()
+            self._check_daemon()
             if self._is_done():
                 self._say({"op": "bye"})
                 return
@@ -173,7 +173,7 @@ class Keeper:
         quiet = time.monotonic() - self._heard
         return quiet if self._connection is None else max(0.0, quiet - self._silence)
 
-    def _mind_the_daemon(self) -> None:
+    def _check_daemon(self) -> None:
         absence = self._absence()
         if absence < self._away / 2 or self._closing:
             return

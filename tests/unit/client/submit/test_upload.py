@@ -14,7 +14,15 @@ from stoker.client.submit import submitting
 from stoker.client.submit import upload as upload_module
 from stoker.client.submit.sources import FileIndex
 from stoker.config import ClientConfig
-from stoker.core.model.messages import Failed, Message, MissingBlobs, ReadBlobs, SubmitDriver, Submitted, UploadChunk
+from stoker.core.model.messages import (
+    Failed,
+    FindMissingBlobs,
+    Message,
+    MissingBlobs,
+    SubmitDriver,
+    Submitted,
+    UploadChunk,
+)
 from stoker.errors import Refused, StokerError, Unreachable
 from stoker.master.blobs import BlobStore
 from tests.support.scripted_master import ScriptedMaster
@@ -39,7 +47,7 @@ class Storing:
             return
         if isinstance(message, UploadChunk):
             self.store.receive(peer, message)
-        elif isinstance(message, ReadBlobs):
+        elif isinstance(message, FindMissingBlobs):
             self.store.ask(peer, message)
         elif isinstance(message, SubmitDriver):
             if missing := self.store.missing(message.driver):
@@ -95,7 +103,7 @@ def test_a_known_file_takes_one_round_trip(client: Client, tmp_path: Path) -> No
     client.submit(app)
     assert (seen(client, SubmitDriver), seen(client, UploadChunk)) == (2, 1)
     client.submit(app)
-    assert (seen(client, SubmitDriver), seen(client, UploadChunk), seen(client, ReadBlobs)) == (3, 1, 0)
+    assert (seen(client, SubmitDriver), seen(client, UploadChunk), seen(client, FindMissingBlobs)) == (3, 1, 0)
 
 
 def test_a_file_over_the_limit_is_refused_in_the_masters_words(

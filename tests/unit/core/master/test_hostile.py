@@ -42,7 +42,7 @@ DRIVER = DriverDescription(kind="program", main="t", artifacts=(Artifact(name="t
 APP = ApplicationDescription(name="x", command=Command(argv=("a",)), max_cores=2)
 FINITE = msgspec.structs.replace(APP, finite=True)
 WORKER_ID = "worker-20270101000000-h1-4001"
-BY_THE_SHELL = {"LogData", "ReadLog", "FetchBlob", "UploadChunk", "ReadBlobs"}  # the core never sees them
+BY_THE_SHELL = {"LogData", "ReadLog", "FetchBlob", "UploadChunk", "FindMissingBlobs"}  # the core never sees them
 KINDS = {kind.__name__: kind for kind in get_args(ToMaster) if kind.__name__ not in BY_THE_SHELL}
 
 EDGES = [-(2**63), -(2**31), -1, 4001, 2**31 - 1, 2**31, 2**62, 2**63 - 1, 2**63, 2**64 - 1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stoker.core.master.policy import WorkerSelection
-from stoker.core.master.scheduling.queue import DriverQueue, Shape
+from stoker.core.master.scheduling.queue import Demand, DriverQueue
 
 
 @dataclass(slots=True)
@@ -66,49 +66,49 @@ def place_drivers(
         shuffle(candidates)
     else:
         candidates.sort(key=lambda offer: offer.worker_id)
-    searches: dict[Shape, _Search] = {}
-    too_large: list[Shape] = []
+    searches: dict[Demand, _Search] = {}
+    too_large: list[Demand] = []
     placed: list[tuple[str, str]] = []
     cursor = 0
-    heads = [(*head, shape) for shape in queue.shapes() if (head := queue.head(shape)) is not None]
+    heads = [(*head, demand) for demand in queue.demands() if (head := queue.head(demand)) is not None]
     heapq.heapify(heads)
     while heads and len(placed) < slots:
-        _, driver_id, shape = heapq.heappop(heads)
-        if any(shape.cores >= cores and shape.memory_mib >= memory for cores, memory in too_large):
+        _, driver_id, demand = heapq.heappop(heads)
+        if any(demand.cores >= cores and demand.memory_mib >= memory for cores, memory in too_large):
             continue
-        if shape not in searches:
-            searches[shape] = _Search(candidates, shape)
-        chosen = searches[shape].first(cursor if spread_out else 0)
+        if demand not in searches:
+            searches[demand] = _Search(candidates, demand)
+        chosen = searches[demand].first(cursor if spread_out else 0)
         if chosen is None:  # and so it stays in this pass: what is free only shrinks
-            too_large.append(shape)
+            too_large.append(demand)
             continue
-        candidates[chosen].take(*shape)
+        candidates[chosen].take(*demand)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
         queue.remove(driver_id)
-        following = queue.head(shape)
+        following = queue.head(demand)
         if following is not None:
-            heapq.heappush(heads, (*following, shape))
+            heapq.heappush(heads, (*following, demand))
     return placed
 
 
 def _candidates(queue: DriverQueue, offers: list[Offer]) -> list[Offer]:
     """Offers on which the smallest demand of the queue fits; the others cannot matter in this pass."""
-    shapes = queue.shapes()
-    if not shapes:
+    demands = queue.demands()
+    if not demands:
         return []
-    cores, memory = min(shape.cores for shape in shapes), min(shape.memory_mib for shape in shapes)
+    cores, memory = min(demand.cores for demand in demands), min(demand.memory_mib for demand in demands)
     return [offer for offer in offers if offer.fits(cores, memory)]
 
 
 class _Search:
-    """First fit for one shape, as often as a pass asks. An offer found too small is too small for the rest of the pass,
+    """First fit for one demand, as often as a pass asks. An offer found too small is too small for the rest of the pass,
     so it is skipped from then on (disjoint sets with path compression): all searches together look at each offer about
     once, plus once for each driver placed."""
 
-    def __init__(self, offers: list[Offer], shape: Shape) -> None:
+    def __init__(self, offers: list[Offer], demand: Demand) -> None:
         self._offers = offers
-        self._shape = shape
+        self._demand = demand
         self._skip: dict[int, int] = {}  # index of an offer that does not fit -> a later index that may
 
     def first(self, start: int) -> int | None:
@@ -123,7 +123,7 @@ class _Search:
         while index < len(offers):
             following = skip.get(index)
             if following is None:
-                if offers[index].fits(*self._shape):
+                if offers[index].fits(*self._demand):
                     break
                 following = index + 1
             passed.append(index)

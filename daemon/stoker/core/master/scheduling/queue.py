@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Shape(NamedTuple):
+class Demand(NamedTuple):
     """What a driver takes of a worker; memory in MiB."""
 
     cores: int
@@ -15,24 +15,24 @@ class Shape(NamedTuple):
 
 
 class DriverQueue:
-    """FIFO lanes, one per shape. Drivers of one shape fit or do not fit together, so a pass that finds a shape too large
+    """FIFO lanes, one per demand. Drivers of one demand fit or do not fit together, so a pass that finds a demand too large
     is done with its whole lane. Sequence numbers tell which lane's head is the oldest of all."""
 
     def __init__(self) -> None:
         # A lane maps driver id to sequence number. OrderedDict, because taking the first of a plain dict again and
         # again walks over all that were taken before.
-        self._lanes: dict[Shape, OrderedDict[str, int]] = {}
-        self._shape_of: dict[str, Shape] = {}
+        self._lanes: dict[Demand, OrderedDict[str, int]] = {}
+        self._demand_of: dict[str, Demand] = {}
         self._next = 0
         self._before_first = -1
 
     def push(self, driver_id: str, cores: int, memory_mib: int, *, first: bool = False) -> None:
         """Append, or with ``first`` put before all others; a driver already waiting keeps its place."""
-        if driver_id in self._shape_of:
+        if driver_id in self._demand_of:
             return
-        shape = Shape(cores, memory_mib)
-        self._shape_of[driver_id] = shape
-        lane = self._lanes.setdefault(shape, OrderedDict())
+        demand = Demand(cores, memory_mib)
+        self._demand_of[driver_id] = demand
+        lane = self._lanes.setdefault(demand, OrderedDict())
         if first:
             lane[driver_id] = self._before_first
             lane.move_to_end(driver_id, last=False)
@@ -43,37 +43,32 @@ class DriverQueue:
 
     def remove(self, driver_id: str) -> bool:
         """False if it was not waiting."""
-        shape = self._shape_of.pop(driver_id, None)
-        if shape is None:
+        demand = self._demand_of.pop(driver_id, None)
+        if demand is None:
             return False
-        lane = self._lanes[shape]
+        lane = self._lanes[demand]
         del lane[driver_id]
         if not lane:
-            del self._lanes[shape]
+            del self._lanes[demand]
         return True
 
-    def first(self) -> str | None:
-        """The driver that has waited longest, or None."""
-        heads = [head for shape in self._lanes if (head := self.head(shape)) is not None]
-        return min(heads)[1] if heads else None
-
-    def shapes(self) -> list[Shape]:
-        """The shapes of which at least one driver waits."""
+    def demands(self) -> list[Demand]:
+        """The demands of which at least one driver waits."""
         return list(self._lanes)
 
-    def head(self, shape: Shape) -> tuple[int, str] | None:
-        """Sequence number and id of the oldest driver of that shape."""
-        lane = self._lanes.get(shape)
+    def head(self, demand: Demand) -> tuple[int, str] | None:
+        """Sequence number and id of the oldest driver of that demand."""
+        lane = self._lanes.get(demand)
         if not lane:
             return None
         driver_id = next(iter(lane))
         return lane[driver_id], driver_id
 
     def __contains__(self, driver_id: object) -> bool:
-        return driver_id in self._shape_of
+        return driver_id in self._demand_of
 
     def __len__(self) -> int:
-        return len(self._shape_of)
+        return len(self._demand_of)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._shape_of)
+        return iter(self._demand_of)

@@ -19,7 +19,7 @@ def schedule(ctx: Context) -> None:
     if not books.queue and not hungry:
         return
     # An executor needs a core, and so does all but the rare driver that asks for none.
-    is_coreless = any(shape.cores < 1 for shape in books.queue.shapes())
+    is_coreless = any(demand.cores < 1 for demand in books.queue.demands())
     candidates = books.workers if is_coreless else books.with_free_cores
     offers = [
         Offer(worker_id, worker.cores_free, worker.memory_free)

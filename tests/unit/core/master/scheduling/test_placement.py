@@ -10,7 +10,7 @@ import pytest
 
 from stoker.core.master.policy import WorkerSelection
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
-from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.master.scheduling.queue import Demand, DriverQueue
 from stoker.core.model.values import UNLIMITED
 
 
@@ -266,12 +266,11 @@ def test_nothing_waits_and_nobody_is_there() -> None:
 def test_the_queue_keeps_the_order_of_submission_over_all_shapes() -> None:
     queue = queue_of((2, 1), (1, 1), (2, 1), (3, 1), (1, 1))
     assert list(queue) == ["d1", "d2", "d3", "d4", "d5"]
-    assert queue.first() == "d1"
     assert queue.remove("d1")
     assert queue.remove("d4")
     assert not queue.remove("d4")
     assert not queue.remove("unknown")
-    assert (list(queue), queue.first(), len(queue)) == (["d2", "d3", "d5"], "d2", 3)
+    assert (list(queue), len(queue)) == (["d2", "d3", "d5"], 3)
     assert "d3" in queue and "d1" not in queue
 
 
@@ -279,7 +278,7 @@ def test_a_driver_that_waits_keeps_its_place_and_one_that_returns_goes_to_the_en
     queue = queue_of((1, 1), (1, 1))
     queue.push("d1", 4, 4)
     assert list(queue) == ["d1", "d2"]
-    assert (1, 1) in queue.shapes() and (4, 4) not in queue.shapes()
+    assert (1, 1) in queue.demands() and (4, 4) not in queue.demands()
     queue.remove("d1")
     queue.push("d1", 1, 1)
     assert list(queue) == ["d2", "d1"]
@@ -287,4 +286,4 @@ def test_a_driver_that_waits_keeps_its_place_and_one_that_returns_goes_to_the_en
 
 def test_an_empty_queue() -> None:
     queue = DriverQueue()
-    assert (len(queue), list(queue), queue.first(), queue.shapes(), queue.head((1, 1))) == (0, [], None, [], None)
+    assert (len(queue), list(queue), queue.demands(), queue.head(Demand(1, 1))) == (0, [], [], None)

@@ -13,10 +13,10 @@ from stoker.errors import NotAuthorized, NotFound, Refused
 from stoker.io.ask import ANSWER_WITHIN
 
 _PREFIX = b"http/"  # no peer of the server is called so: theirs begin with a role
-UNHEARD = b"http/-"  # nobody waits for answers to this one
+NO_ANSWER = b"http/-"  # nobody waits for answers to this one
 
 
-class Inside:
+class InternalRequests:
     """``ask`` belongs to the HTTP threads, ``take`` to the loop."""
 
     def __init__(self, call: Callable[[Callable[[], None]], None]) -> None:

@@ -16,7 +16,7 @@ MOST_KEPT = 200_000  # events; the rest waits in the sockets, and workers repeat
 Event = Received | Gone | Garbage
 
 
-class Hold:
+class Pause:
     """``frozen`` and ``unwritten`` say why; both empty: the master may act."""
 
     def __init__(self, reply: Callable[[bytes, Message], None]) -> None:
