@@ -24,6 +24,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
 
 from stoker.client.application.links import AppLinks
+from stoker.client.session.asker import Exchange, Then
 from stoker.config import parse_master_url
 from stoker.core.application.events import (
     Answered,
@@ -90,7 +91,7 @@ class Application:
         self._error: StokerError | None = None
         self._over = False
         self._complaints = ""
-        self._answers: dict[int, Callable[[Message], None]] = {}
+        self._exchanges: dict[int, Exchange] = {}
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -224,34 +225,45 @@ class Application:
         Raises Refused with the master's reason, Unreachable without an answer in ``timeout`` seconds.
         """
         answer: Future[Message] = Future()
-        forget = self.ask(question, answer.set_result)
+
+        def then(message: Message) -> bool:
+            answer.set_result(message)
+            return True
+
+        exchange = self.ask(question, then)
         try:
             message = answer.result(timeout)
         except FutureTimeout:
-            forget()
+            self.forget(exchange)
             raise Unreachable(f"no answer of the master to {type(question).__name__} in {timeout:g} s") from None
         if isinstance(message, Failed):
             raise (NotAuthorized if message.code == "not-authorized" else Refused)(message.reason)
         return message
 
-    def ask(self, question: Message, then: Callable[[Message], None]) -> Callable[[], None]:
-        """Ask without waiting: ``then`` gets the answer, in the background thread. Returns how to lose interest."""
+    def ask(
+        self, question: Message, then: Then, *, on_lost: Callable[[], None] | None = None, prompt: bool = True
+    ) -> Exchange:
+        """Ask without waiting: ``then`` gets the answer in the background thread, and must not block. Raises Refused when
+        the application does not run."""
         if self._thread is None or self._over:
             raise Refused("the application is not running")
-        numbers: list[int] = []
+        exchange = Exchange(question, then, on_lost, prompt)
 
         def begin() -> None:
-            number = self._core.call(question, time.monotonic())
-            numbers.append(number)
-            self._answers[number] = then
-
-        def forget() -> None:
-            for number in numbers:
-                self._core.forget(number)
-                self._answers.pop(number, None)
+            exchange.number = self._core.call(question, time.monotonic())
+            self._exchanges[exchange.number] = exchange
 
         self._in_loop(begin)
-        return lambda: self._in_loop(forget)
+        return exchange
+
+    def forget(self, exchange: Exchange) -> None:
+        """Ignore further answers."""
+
+        def end() -> None:
+            self._core.forget(exchange.number)
+            self._exchanges.pop(exchange.number, None)
+
+        self._in_loop(end)
 
     # --- the background thread ---------------------------------------------------------------------------------------
 
@@ -277,10 +289,10 @@ class Application:
     def _end(self) -> None:
         with self._changed:
             self._over = True
-            answers, self._answers = list(self._answers.items()), {}
+            exchanges, self._exchanges = self._exchanges, {}
             self._changed.notify_all()
-        for number, then in answers:
-            then(Failed(request=number, reason="the application is over"))
+        for number, exchange in exchanges.items():
+            exchange.then(Failed(request=number, reason="the application is over"))
 
     def _round(self) -> float | None:
         now = time.monotonic()
@@ -304,9 +316,9 @@ class Application:
         elif isinstance(effect, Disconnect):
             self._links.disconnect(effect.address)
         elif isinstance(effect, Answered):
-            then = self._answers.pop(effect.request, None)
-            if then is not None:
-                then(effect.message)
+            exchange = self._exchanges.pop(effect.request, None)
+            if exchange is not None:
+                exchange.then(effect.message)
         elif isinstance(effect, Note):
             log.info("%s", effect.text)
         else:

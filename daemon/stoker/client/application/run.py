@@ -21,6 +21,7 @@ from typing import Any
 from stoker.client.application.app import Application
 from stoker.client.application.run_report import exit_status, failures, waiting_for
 from stoker.client.logs.output import POLL, STREAMS, LogStream, Output
+from stoker.client.session.asker import Exchange
 from stoker.core.application.events import (
     Disconnected,
     Executor,
@@ -51,7 +52,7 @@ class _Asked:
 
     serial: int
     expires: float
-    forget: Callable[[], None]
+    exchange: Exchange
 
 
 class Run:
@@ -159,21 +160,22 @@ class Run:
             return
         serial = next(self._order)
 
-        def answered(answer: Message) -> None:
+        def answered(answer: Message) -> bool:
             self._tasks.put(lambda: self._on_output(stream, serial, answer))
+            return True
 
         try:
-            forget = self._app.ask(stream.question(self._app.app_id), answered)
+            exchange = self._app.ask(stream.question(self._app.app_id), answered)
         except StokerError:
             stream.finish()  # it is over: the reason comes as an event
             return
-        self._asked[stream] = _Asked(serial, time.monotonic() + ANSWER_WITHIN, forget)
+        self._asked[stream] = _Asked(serial, time.monotonic() + ANSWER_WITHIN, exchange)
 
     def _ask_again(self) -> None:
         self._later(SWEEP, self._ask_again)
         for stream, asked in list(self._asked.items()):
             if asked.expires <= time.monotonic():
-                asked.forget()
+                self._app.forget(asked.exchange)
                 self._ask(stream)
 
     def _on_output(self, stream: LogStream, serial: int, message: Message) -> None:
@@ -212,8 +214,13 @@ class Run:
         if not self._app.app_id:
             self._output.say(f"waiting for a master ({self._app.complaints})")
             return
+
+        def answered(answer: Message) -> bool:
+            self._tasks.put(lambda: self._say_waiting(answer))
+            return True
+
         try:
-            self._app.ask(GetStatus(request=0), lambda answer: self._tasks.put(lambda: self._say_waiting(answer)))
+            self._app.ask(GetStatus(request=0), answered)
         except StokerError:
             return  # it is over: the reason comes as an event
 

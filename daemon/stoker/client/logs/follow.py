@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from stoker.client.session.session import Exchange, Session
+from stoker.client.session.asker import Exchange
+from stoker.client.session.session import Session
 from stoker.core.model.messages import DriverUpdate, GetStatus, LogData, Message, ReadLog, Status, Stream, WatchDriver
 from stoker.core.model.views import DriverView
 from stoker.errors import NotFound, StokerError

@@ -12,13 +12,13 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import msgspec
 import zmq
 
+from stoker.client.session.asker import Exchange, Then
 from stoker.client.session.dial import Complaint, Dialer
 from stoker.config import parse_master_url
 from stoker.core.model.messages import Failed, Message, ToClient
@@ -32,21 +32,6 @@ ANSWER_WITHIN = 10.0  # seconds of silence after a question until a connected ma
 SAY_AFTER = 2.0  # seconds without a master until the user is told what we wait for
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Exchange:
-    """A question under way. ``handle`` gets each answer and returns whether that was the last one.
-
-    ``message`` is what is sent again after a fail-over; a handler may replace it. With ``on_lost``, it is not sent again:
-    the exchange is over and ``on_lost`` is called. ``prompt``: the master itself answers, at once.
-    """
-
-    message: Message
-    handle: Callable[[Message], bool]
-    on_lost: Callable[[], None] | None = None
-    prompt: bool = True
-    number: int = 0
 
 
 class Session:
@@ -117,7 +102,7 @@ class Session:
             answers.append(answer)
             return True
 
-        exchange = self.start(message, handle)
+        exchange = self.ask(message, handle)
         try:
             while not answers:
                 self.pump()
@@ -125,16 +110,11 @@ class Session:
             self.forget(exchange)
         return self.checked(answers[0])
 
-    def start(
-        self,
-        message: Message,
-        handle: Callable[[Message], bool],
-        *,
-        on_lost: Callable[[], None] | None = None,
-        prompt: bool = True,
+    def ask(
+        self, question: Message, then: Then, *, on_lost: Callable[[], None] | None = None, prompt: bool = True
     ) -> Exchange:
-        """Ask without waiting: the answers come to ``handle`` from within ``pump``. Raises ProtocolError if oversized."""
-        exchange = Exchange(message, handle, on_lost, prompt, next(self._numbers))
+        """Ask without waiting: the answers come to ``then`` from within ``pump``. Raises ProtocolError if oversized."""
+        exchange = Exchange(question, then, on_lost, prompt, next(self._numbers))
         self._exchanges[exchange.number] = exchange
         if self._link is not None:
             try:
@@ -143,6 +123,8 @@ class Session:
                 self.forget(exchange)
                 raise
         return exchange
+
+    start = ask
 
     def forget(self, exchange: Exchange) -> None:
         """Its further answers are of no interest."""
@@ -250,7 +232,7 @@ class Session:
         self._owed.discard(exchange.number)
         if self._down_since is not None:
             self._back()
-        if exchange.handle(item):
+        if exchange.then(item):
             self.forget(exchange)
 
     def _back(self) -> None:
