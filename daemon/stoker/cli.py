@@ -11,8 +11,8 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
-import stoker
 from stoker.errors import StokerError
+from stoker.version import RELEASE
 
 # command -> (module, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -102,7 +102,7 @@ def _dispatch(words: list[str], environ: Mapping[str, str]) -> int:
         print(_usage())
         return 0
     if name == "--version":
-        print(f"stoker {stoker.RELEASE}")
+        print(f"stoker {RELEASE}")
         return 0
     if name == "--via":
         from stoker.via.command import run_via  # noqa: PLC0415 - when it is asked for, as the commands

@@ -6,6 +6,8 @@ Every error that may reach a user is a ``StokerError``: its text is one line tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class StokerError(Exception):
     """Base of all errors shown to users as one line."""
@@ -46,3 +48,11 @@ class NotFound(Refused):
 
 class InvariantBroken(StokerError):
     """Our own books are wrong: the daemon must stop rather than go on from a wrong state."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question that names the entry of ``known`` that ``word`` resembles; empty when it resembles none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only, and slow to import
+
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else ""

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import crowded, daemons, dashboard, drivers, engines, failover, interfaces, playbooks, spark
+from tests.bench import commands, crowded, daemons, dashboard, drivers, engines, failover, interfaces, playbooks, spark
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
 from tests.bench.table import Measure, number, render
 
 GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "start": daemons.cold_start,
+    "commands": commands.commands,
     "latency": drivers.latency,
     "rate": drivers.rates,
     "many": drivers.many,

@@ -16,17 +16,18 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING, overload
 
 from stoker.client.logs.follow import PolledExecutor, WatchedDriver, follow, stream_of
 from stoker.client.logs.read import Target, parse_target, read_all
 from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
-from stoker.client.submit.submission import Options, describe
+from stoker.client.submit.submission import DriverOptions, describe, options_of
 from stoker.client.submit.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
 from stoker.client.submit.upload import upload
-from stoker.config import ClientConfig, client_config, parse_memory
+from stoker.config import ClientConfig, client_config
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
@@ -47,6 +48,9 @@ from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import ProtocolError, Refused
 from stoker.security.keys import Keys
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Client:
@@ -83,42 +87,33 @@ class Client:
 
     # --- submitting --------------------------------------------------------------------------------------------------
 
-    def describe(
-        self,
-        app: str | os.PathLike[str],
-        *args: str,
-        name: str = "",
-        main_class: str = "",
-        cores: int | None = None,
-        memory: str | int | None = None,
-        supervise: bool = False,
-        env: Mapping[str, str] | None = None,
-        conf: Mapping[str, str] | None = None,
-        files: Sequence[str] = (),
-        py_files: Sequence[str] = (),
-        jars: Sequence[str] = (),
-    ) -> DriverDescription:
-        """What ``submit`` would send, for ``submit_many``. ``memory`` is like ``"2g"``, or a number of MiB. Raises UsageError
-        for what is malformed or not there."""
-        options = Options(
-            app=os.fspath(app),
-            args=args,
-            name=name,
-            main_class=main_class,
-            files=files,
-            py_files=py_files,
-            jars=jars,
-            env=env,
-            conf=conf,
-            cores=cores,
-            memory_mib=parse_memory(memory) if isinstance(memory, str) else memory,
-            supervise=supervise,
-        )
-        return describe(options, self.config, self.book)
+    def describe(self, app: str | os.PathLike[str], *args: str, **options: Unpack[DriverOptions]) -> DriverDescription:
+        """Describe a program as ``submit`` would submit it: for ``submit_many``, ``submit_watched`` and repeated submissions.
 
-    def submit(self, app: str | os.PathLike[str] | DriverDescription, *args: str, **options: object) -> str:
-        """Submit a program (options as of ``describe``) or a description; returns the submission id."""
-        driver = app if isinstance(app, DriverDescription) else self.describe(app, *args, **options)  # type: ignore[arg-type]
+        ``app`` is a path here or a URL, ``args`` are the program's arguments; the keywords are those of ``DriverOptions``.
+        Raises UsageError and ConfigError for what is malformed or missing.
+        """
+        return describe(options_of(app, args, options), self.config, self.book)
+
+    @overload
+    def submit(self, app: DriverDescription, /) -> str: ...
+
+    @overload
+    def submit(self, app: str | os.PathLike[str], /, *args: str, **options: Unpack[DriverOptions]) -> str: ...
+
+    def submit(
+        self, app: str | os.PathLike[str] | DriverDescription, /, *args: str, **options: Unpack[DriverOptions]
+    ) -> str:
+        """Submit a program (arguments and keywords as of ``describe``) or a description; return the submission id.
+
+        The files it needs are uploaded first. Raises UsageError and ConfigError as ``describe`` does, and Refused when the
+        master does not accept it.
+        """
+        if not isinstance(app, DriverDescription):
+            app = self.describe(app, *args, **options)
+        elif args or options:
+            raise TypeError("a DriverDescription is complete: give arguments and options to describe()")
+        driver = app
         message = SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver)
         for _ in range(UPLOAD_ROUNDS):
             answer = self.session.call(message)

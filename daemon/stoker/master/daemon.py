@@ -15,7 +15,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-import stoker
 from stoker.config import MasterConfig
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
@@ -47,6 +46,7 @@ from stoker.master.pause import Pause
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
+from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
 BATCH = 1000  # messages handled before one durable write
@@ -82,7 +82,7 @@ class MasterDaemon:
             url=f"spark://{bracketed(config.host)}:{server.port}",
             rng=random.Random(),  # noqa: S311 - spreads load, guards nothing
             webui_url=webui_url,
-            version=stoker.RELEASE,
+            version=RELEASE,
         )
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import stoker
 from stoker.core.model.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import DriverDescription
@@ -16,6 +15,7 @@ from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.loop import Loop
 from stoker.io.sockets import Gone, Received, Server
 from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked
+from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
 LOOK_EVERY = 60.0  # seconds; everything that matters wakes the loop
@@ -99,7 +99,7 @@ class Standby:
             url=self.url,
             state=MasterState.STANDBY,
             epoch=0,
-            version=stoker.RELEASE,
+            version=RELEASE,
             webui_url=self._webui_url,
             leader_url=f"spark://{leader.address}" if leader is not None else "",
             leader_webui_url=leader.webui_url if leader is not None else "",

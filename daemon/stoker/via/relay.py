@@ -22,7 +22,6 @@ from pathlib import Path
 
 import msgspec
 
-import stoker
 from stoker.client.session.session import Session
 from stoker.config import ClientConfig, add_client_arguments, client_config
 from stoker.core.model.messages import Failed, Message, ToClient
@@ -32,6 +31,7 @@ from stoker.io.loop import Loop
 from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
+from stoker.version import __version__
 from stoker.wire import codec
 
 BATCH = 1000  # messages taken at a time
@@ -114,7 +114,7 @@ class _Relay:
                 time.sleep(0.02)
         if self._port == 0:
             self._port = server.port
-            hello = {"port": server.port, "key": self._own.pair(Role.MASTER)[0], "version": stoker.__version__}
+            hello = {"port": server.port, "key": self._own.pair(Role.MASTER)[0], "version": __version__}
             print(json.dumps({**hello, "master": self._master}), flush=True)
         return server
 

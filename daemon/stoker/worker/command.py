@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Mapping
 
-import stoker
 from stoker.config import WorkerConfig, add_worker_arguments, worker_config
 from stoker.config.common import is_own
 from stoker.core.model.states import Role
@@ -21,6 +20,7 @@ from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
 from stoker.io.transport import bracketed
 from stoker.security.keys import Keys
+from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
 from stoker.worker.slot import Slot
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         cores=config.cores,
         memory_mib=config.memory_mib,
         webui_url=f"{config.web.scheme}://{bracketed(config.public_dns or config.web.host)}:{web.port}",
-        version=stoker.RELEASE,
+        version=RELEASE,
     )
     # Programs that talk to the cluster themselves find the keys this worker uses.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}

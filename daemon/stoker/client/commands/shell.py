@@ -14,6 +14,7 @@ from stoker.client.application.connect import App, connect
 from stoker.client.commands.common import configured, say, whole
 from stoker.config import add_client_arguments
 from stoker.errors import Refused
+from stoker.version import __version__
 
 ENGINES = ("dask", "ray", "spark")
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with ready as (names, banner):
         if not sys.stdin.isatty():
             return _run_piped(names)
-        _interact(names, f"Stoker {stoker.__version__}, Python {sys.version.split()[0]}\n{banner}")
+        _interact(names, f"Stoker {__version__}, Python {sys.version.split()[0]}\n{banner}")
     return 0
 
 

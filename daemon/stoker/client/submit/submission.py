@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from stoker.client.submit.sources import (
     PY_FILES,
@@ -18,11 +19,11 @@ from stoker.client.submit.sources import (
     main_class_of,
     program_kind,
 )
-from stoker.config import ClientConfig
+from stoker.config import ClientConfig, parse_memory
 from stoker.config.client import user_name
 from stoker.config.registry import PROPERTIES
 from stoker.core.model.values import DriverDescription, DriverKind
-from stoker.errors import ConfigError, UsageError
+from stoker.errors import ConfigError, UsageError, did_you_mean
 
 # What describes daemons, not the submission.
 _DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.")
@@ -46,6 +47,33 @@ class Options:
     cores: int | None = None
     memory_mib: int | None = None
     supervise: bool = False
+
+
+class DriverOptions(TypedDict, total=False):
+    """Keywords of ``Client.submit`` and ``Client.describe``. What is left out, or None, comes from the properties
+    (``spark-defaults.conf`` and ``conf``), else from the defaults that are named here."""
+
+    name: str  # shown by ``stoker status``; default: the program's file name
+    main_class: str  # a jar's class, or the entry point ``package.module:function`` of a .pyz or .whl
+    cores: int | None  # of the driver itself, at least 0; spark.driver.cores, default 1
+    memory: str | int | None  # of the driver itself, like "2g", or a number of MiB; spark.driver.memory, default 1g
+    supervise: bool  # restart the program when it fails or loses its worker
+    env: Mapping[str, str] | None  # variables of its environment
+    conf: Mapping[str, str] | None  # ``spark.*`` properties
+    files: Sequence[str]  # paths or URLs of files for its working directory
+    py_files: Sequence[str]  # of .py, .zip, .egg and .whl files for its PYTHONPATH
+    jars: Sequence[str]  # of .jar files for its class path
+
+
+def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: DriverOptions) -> Options:
+    """Raises UsageError for a malformed memory size, and TypeError for an unknown keyword."""
+    known: dict[str, Any] = dict(keywords)
+    for name in known.keys() - DriverOptions.__annotations__.keys():
+        hint = did_you_mean(name, DriverOptions.__annotations__)
+        raise TypeError(f"unexpected keyword argument {name!r}" + (f": {hint}" if hint else ""))
+    memory = known.pop("memory", None)
+    mib = parse_memory(memory) if isinstance(memory, str) else memory
+    return Options(app=os.fspath(app), args=args, memory_mib=mib, **known)
 
 
 def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverDescription:

@@ -9,12 +9,16 @@ from enum import Enum
 
 
 class MasterState(str, Enum):
+    """Of a master; only an ALIVE one places and accepts work."""
+
     STANDBY = "STANDBY"
     RECOVERING = "RECOVERING"
     ALIVE = "ALIVE"
 
 
 class WorkerState(str, Enum):
+    """Of a worker, as the leading master sees it."""
+
     ALIVE = "ALIVE"
     DEAD = "DEAD"
     DECOMMISSIONED = "DECOMMISSIONED"
@@ -22,6 +26,8 @@ class WorkerState(str, Enum):
 
 
 class ApplicationState(str, Enum):
+    """Of an application, from its registration to its end."""
+
     WAITING = "WAITING"
     RUNNING = "RUNNING"
     FINISHED = "FINISHED"
@@ -35,6 +41,8 @@ class ApplicationState(str, Enum):
 
 
 class DriverState(str, Enum):
+    """Of a submitted driver, over all its attempts."""
+
     SUBMITTED = "SUBMITTED"  # queued for a worker
     RUNNING = "RUNNING"  # placed on a worker (launching there, or running)
     RELAUNCHING = "RELAUNCHING"  # supervised, ended, waiting out its back-off before it queues again
@@ -50,6 +58,8 @@ class DriverState(str, Enum):
 
 
 class ExecutorState(str, Enum):
+    """Of one executor of an application."""
+
     LAUNCHING = "LAUNCHING"
     RUNNING = "RUNNING"
     KILLED = "KILLED"

@@ -10,6 +10,8 @@ from stoker.core.model.values import Exit, Value
 
 
 class WorkerView(Value, frozen=True):
+    """A worker: its address, state, and what it has and uses."""
+
     id: str
     host: str
     port: int
@@ -38,6 +40,8 @@ class AttemptView(Value, frozen=True):
 
 
 class DriverView(Value, frozen=True):
+    """A submitted driver and all its attempts."""
+
     id: str
     name: str
     state: DriverState
@@ -58,6 +62,8 @@ class DriverView(Value, frozen=True):
 
 
 class ExecutorView(Value, frozen=True):
+    """One executor of an application."""
+
     id: int
     worker_id: str
     host: str
@@ -71,6 +77,8 @@ class ExecutorView(Value, frozen=True):
 
 
 class AppView(Value, frozen=True):
+    """An application and its executors."""
+
     id: str
     name: str
     user: str
@@ -89,6 +97,8 @@ class AppView(Value, frozen=True):
 
 
 class ClusterView(Value, frozen=True):
+    """The whole cluster, as the answering master sees it."""
+
     url: str
     state: MasterState
     epoch: int

@@ -12,10 +12,10 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-import stoker
 from stoker.core.model.plain import complete
 from stoker.core.model.values import Value
 from stoker.security.roles import AccessRole
+from stoker.version import __version__
 from stoker.web.access.guard import needs
 from stoker.web.api.model import Problem
 from stoker.web.common import as_json
@@ -108,7 +108,7 @@ class Api:
             "openapi": "3.1.0",
             "info": {
                 "title": "Stoker",
-                "version": stoker.__version__,
+                "version": __version__,
                 "description": "Memory in MiB, times in seconds since the Unix epoch (0: not yet).",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
-import stoker
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.worker_views import WorkerPage
+from stoker.version import __version__
 from stoker.web.metrics.cluster import MIB, by_label, gauge
 
 
 def worker_metrics(page: WorkerPage) -> Iterator[Metric]:
     executors = Counter(executor.state for executor in (*page.executors, *page.finished_executors))
     drivers = Counter(driver.state for driver in (*page.drivers, *page.finished_drivers))
-    yield InfoMetricFamily("stoker_build", "Version of this daemon", {"version": stoker.__version__})
+    yield InfoMetricFamily("stoker_build", "Version of this daemon", {"version": __version__})
     yield gauge("stoker_worker_registered", "1 while a master knows this worker", float(bool(page.master_url)))
     yield gauge("stoker_worker_own_cores", "Cores this worker offers", page.cores)
     yield gauge("stoker_worker_own_cores_used", "Cores in use", page.cores_used)

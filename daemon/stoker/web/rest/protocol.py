@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
-import stoker
+from stoker.version import __version__
 
 VERSION = "v1"
 UNKNOWN_VERSION = 468  # Spark's own status code
@@ -61,7 +61,7 @@ def parse_create(body: bytes) -> tuple[CreateSubmission, list[str]]:
 
 def answer(action: str, status: int = 200, **fields: object) -> Response:
     """Fields in alphabetical order, those that are None left out, pretty-printed: as Spark's."""
-    message = {"action": action, "serverSparkVersion": stoker.__version__, **fields}
+    message = {"action": action, "serverSparkVersion": __version__, **fields}
     text = json.dumps({name: message[name] for name in sorted(message) if message[name] is not None}, indent=2)
     response = Response(text, status, mimetype="application/json")
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.client import Client
+from stoker.client.api import Client
 from stoker.client.submit import submitting
 from stoker.client.submit import upload as upload_module
 from stoker.client.submit.sources import FileIndex
