@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stoker.core.master.effects import Forget, Log, Persist, Send
+from stoker.core.master.effects import Forget, Invite, Log, Persist, Send
 from stoker.core.master.invariants import violations
 from stoker.core.master.machine import Gone, MasterCore, Received
 from stoker.core.master.policy import Policy
@@ -52,6 +52,7 @@ class Bench:
         self.store: dict[str, bytes] = {}
         self.inbox: dict[str, list[Any]] = {}
         self.log: list[str] = []
+        self.invited: list[str] = []  # applications whose Spark driver is to be told of this master
         self.core = self._core()
 
     def _core(self) -> MasterCore:
@@ -115,6 +116,8 @@ class Bench:
                 self.store[effect.key] = encode_record(effect.record)
             elif isinstance(effect, Forget):
                 self.store.pop(effect.key, None)
+            elif isinstance(effect, Invite):
+                self.invited.append(effect.app_id)
             elif isinstance(effect, Log):
                 self.log.append(effect.text)
             elif isinstance(effect, Send):

@@ -61,7 +61,6 @@ class SparkConnection(asyncio.Protocol):
             post=self._post,
             log=lambda text: LOG.warning("%s: %s", self.where, text),
             close=self.close,
-            returning=returning,
         )
 
     # --- asyncio's calls ---

@@ -65,7 +65,8 @@ class Gateway:
         self._soon(self._deliver, peer, message)
 
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
-        """Tell an application's driver that this master leads now; tried again for ``within`` seconds."""
+        """Tell an application's driver that this master leads now: on the connection on which it registered with this
+        master while it was a standby, else on a new one, which is tried for ``within`` seconds."""
         self._soon(self._start_inviting, app_id, app, webui_url, within)
 
     def taken(self, counts: Mapping[bytes, int]) -> None:
@@ -145,9 +146,23 @@ class Gateway:
         before = self._invitations.pop(app_id, None)
         if before is not None:
             before.cancel()
+        if self._invite_on_its_connection(Returning(app_id, app), webui_url):
+            return
         task = self._loop.create_task(self._invite(Returning(app_id, app), webui_url, within))
         self._invitations[app_id] = task
         task.add_done_callback(lambda done: self._invited(app_id, done))
+
+    def _invite_on_its_connection(self, returning: Returning, webui_url: str) -> bool:
+        """A driver that registered here is asked there, and nowhere else: it sends what it wants to the master that it
+        heard of last, on the connection on which it did."""
+        found = next((c.session for c in self._connections.values() if c.session.is_driver_of(returning.app)), None)
+        if found is None:
+            return False
+        for connection in self._connections.values():
+            if connection.session is not found:
+                connection.session.supersede(returning.app_id)
+        found.invite(returning, webui_url)
+        return True
 
     def _invited(self, app_id: str, done: asyncio.Task[None]) -> None:
         if self._invitations.get(app_id) is done:
@@ -170,7 +185,7 @@ class Gateway:
                 self._transports.add(transport)
                 watch_for_loss(transport, self._silence)
                 await asyncio.wait_for(connection.proven, INVITE_TIMEOUT)
-                connection.session.invite(webui_url)
+                connection.session.invite(returning, webui_url)
                 return
             except UnknownRelease as error:
                 LOG.warning("%s: %s", returning.app_id, error)

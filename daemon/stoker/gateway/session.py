@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stoker.core.model import messages as m
-from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
 from stoker.core.model.values import ApplicationDescription, SparkAuth
 from stoker.gateway import replies, requests
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, parse
@@ -35,7 +35,7 @@ _MOST_ASKED = 1000  # questions of one connection that wait for an answer
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """An application of an earlier master that this connection was opened for."""
+    """An application of an earlier master whose driver is asked on a connection to follow this master."""
 
     app_id: str
     app: ApplicationDescription
@@ -56,18 +56,19 @@ class Session:
         post: Callable[[m.Message], None],
         log: Callable[[str], None],
         close: Callable[[], None],
-        returning: Returning | None = None,
     ) -> None:
         self.app_id = ""
         self.auth: SparkAuth = ""  # how the client proved itself (``Guard.method``)
         self._token = token
         self._master = master  # as this client calls us
         self._send, self._post, self._log, self._close = send, post, log, close
-        self._returning = returning
+        self._returning: Returning | None = None  # whom this client was asked to go on as
         self._release: Release | None = None
         self._refusal = ""
         self._is_leaving = False
-        self._registration: m.RegisterApplication | None = None  # not answered yet
+        self._is_superseded = False
+        self._registration: m.RegisterApplication | None = None  # the last one
+        self._waits_for_id = False  # it registered, and has no answer yet
         self._numbers = itertools.count(1)
         self._asked: dict[int, tuple[int, str]] = {}  # our request -> (the client's, what it asked)
         self._host_of: dict[int, str] = {}  # executor -> its worker's host
@@ -79,7 +80,7 @@ class Session:
         if incoming.kind in (Kind.RPC_RESPONSE, Kind.RPC_FAILURE):
             return  # nothing of ours waits for one
         envelope = open_envelope(incoming.body)
-        if envelope.receiver is not None and self._returning is None:
+        if envelope.receiver is not None:
             self._master = envelope.receiver
         try:
             message = parse(envelope.payload)
@@ -123,15 +124,41 @@ class Session:
         self._release = recognise(message)
         app = requests.application(message, self._release, auth=self.auth)
         self._registration = m.RegisterApplication(request=next(self._numbers), token=self._token, app=app)
-        self._post(self._registration)
+        self._waits_for_id = True
+        if self._returning is not None:
+            self._go_on(self._returning)
+        else:
+            self._post(self._registration)
 
     def _came_back(self, incoming: Frame, message: JavaObject) -> None:
-        """It follows this master now. Only the application that the connection was opened for may say so."""
-        returning = self._returning
-        if returning is None or requests.app_id(message) != returning.app_id:
-            raise ValueError("that application was not told of another master")
+        """It follows this master now. Only the application that was asked to on this connection may say so."""
+        if self._returning is None:
+            raise ValueError("this connection's application was not asked to follow this master")
+        if self._is_superseded:
+            return
+        named = message.fields.get("appId")
+        if named is None and self._registration is None:
+            return  # its registration was never answered: it repeats it, and is asked again on that connection
+        if named is None or requests.app_id(message) == self._returning.app_id:
+            self._go_on(self._returning)
+        else:
+            self._disown(self._returning, requests.app_id(message))
+
+    def _go_on(self, returning: Returning) -> None:
         number = next(self._numbers)
         self._post(m.RegisterApplication(request=number, token=self._token, app=returning.app, app_id=returning.app_id))
+
+    def _disown(self, returning: Returning, other: str) -> None:
+        """The driver at that address belongs to another application: the recorded one has no driver, and recovery must not
+        wait for it."""
+        self._is_superseded = True
+        self._go_on(returning)
+        reason = f"its driver's address belongs to {other[:80]}"
+        number = next(self._numbers)
+        end = m.UnregisterApplication(
+            request=number, app_id=returning.app_id, state=ApplicationState.FAILED, reason=reason
+        )
+        self._post(end)
 
     def _unregister(self, incoming: Frame, message: JavaObject) -> None:
         self._is_leaving = True  # its endpoint is closed: what follows would only fill its log with errors
@@ -172,6 +199,8 @@ class Session:
 
     def deliver(self, message: m.Message) -> None:
         """A message of the master's to this peer."""
+        if self._is_superseded and isinstance(message, (m.RegisteredApplication, m.ApplicationRemoved)):
+            return
         if isinstance(message, m.RegisteredApplication):
             self._registered(message)
         elif isinstance(message, m.ExecutorAdded):
@@ -179,23 +208,35 @@ class Session:
         elif isinstance(message, m.ExecutorUpdated):
             self._executor_updated(message)
         elif isinstance(message, m.Reconnect):  # this master was a standby, and leads now
-            if self._registration is not None:
+            if self._registration is not None and self._waits_for_id and self._returning is None:
                 self._post(self._registration)
         elif isinstance(message, m.ApplicationRemoved):
             self._remove(message.reason or f"the application is {message.state.value}")
         else:
             self._answered(message)
 
-    def invite(self, webui_url: str) -> None:
-        """Tell the application that this connection was opened for that this master leads now."""
-        assert self._returning is not None and self._returning.app.spark is not None
-        self._release = by_name(self._returning.app.spark.release)
+    def is_driver_of(self, app: ApplicationDescription) -> bool:
+        """Whether this client has registered that application, with whichever master answered it."""
+        return self._registration is not None and self._registration.app.has_driver_of(app)
+
+    def invite(self, returning: Returning, webui_url: str) -> None:
+        """Tell the driver of that application that this master leads now. Raises UnknownRelease."""
+        assert returning.app.spark is not None
+        self._release = self._release or by_name(returning.app.spark.release)
+        if self._registration is not None and self._returning == returning:
+            return
+        self._returning = returning
         self._tell(self._replies.master_changed(webui_url))
 
+    def supersede(self, app_id: str) -> None:
+        """The driver of that application is asked on another connection, where its answer is expected."""
+        self._is_superseded = self._returning is not None and self._returning.app_id == app_id
+
     def _registered(self, message: m.RegisteredApplication) -> None:
-        self.app_id, self._registration = message.app_id, None
-        if self._returning is None:
+        self.app_id = message.app_id
+        if self._waits_for_id:
             self._tell(self._replies.registered_application(message.app_id))
+        self._waits_for_id = False
 
     def _executor_added(self, message: m.ExecutorAdded) -> None:
         self._host_of[message.executor_id] = message.host

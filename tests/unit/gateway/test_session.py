@@ -25,7 +25,7 @@ US = Address("127.0.0.1", 17991)
 class Client:
     """A session, and what came out of it."""
 
-    def __init__(self, version: str = "4.3", returning: Returning | None = None) -> None:
+    def __init__(self, version: str = "4.3") -> None:
         self.version = version
         self.posted: list[Any] = []
         self.logged: list[str] = []
@@ -39,7 +39,6 @@ class Client:
             post=self.posted.append,
             log=self.logged.append,
             close=self._close,
-            returning=returning,
         )
 
     def _close(self) -> None:
@@ -164,18 +163,66 @@ def test_driver_requests_are_answered_on_their_number() -> None:
 
 def test_an_application_that_was_called_back_registers_under_its_id() -> None:
     app = Client("4.0").register().app
-    client = Client("4.0", Returning("app-9", app))
-    client.session.invite("http://ui")
+    client = Client("4.0")
+    client.session.invite(Returning("app-9", app), "http://ui")
     told = client.told()
     assert told.name == PACKAGE + "MasterChanged" and told.fields["masterWebUiUrl"] == "http://ui"
     field = (("Ljava/lang/String;", "appId"),)
-    client.say("MasterChangeAcknowledged", field, {"appId": "app-8"})  # another's
-    assert not client.posted and client.logged
     client.say("MasterChangeAcknowledged", field, {"appId": "app-9"})
     message = client.take()
     assert (message.app_id, message.app) == ("app-9", app)
     client.session.deliver(m.RegisteredApplication(request=message.request, app_id="app-9", master_url="", epoch=2))
     assert client.nothing_said() and client.session.app_id == "app-9"
+
+
+def test_a_driver_that_registered_with_a_standby_is_asked_to_go_on_where_it_did() -> None:
+    client = Client()
+    app = client.register().app
+    client.frame()
+    assert client.session.is_driver_of(app) and not Client().session.is_driver_of(app)
+    assert not client.session.is_driver_of(msgspec.structs.replace(app, name="another"))
+    client.session.invite(Returning("app-9", app), "")
+    assert client.told().name == PACKAGE + "MasterChanged"
+    client.session.deliver(m.Reconnect(epoch=3))
+    assert not client.posted, "it registers no second application"
+    field = (("Ljava/lang/String;", "appId"),)
+    client.say("MasterChangeAcknowledged", field, {"appId": None})  # nobody has answered its registration
+    message = client.take()
+    assert message.app_id == "app-9"
+    client.session.deliver(m.RegisteredApplication(request=message.request, app_id="app-9", master_url="", epoch=2))
+    assert client.told().fields["appId"] == "app-9"
+    client.session.invite(Returning("app-9", app), "")  # again
+    assert client.nothing_said()
+
+
+def test_an_address_that_another_application_has_now() -> None:
+    """The recorded application has no driver. Recovery must not wait for it."""
+    app = Client().register().app
+    client = Client()
+    client.session.invite(Returning("app-9", app), "")
+    client.told()
+    client.say("MasterChangeAcknowledged", (("Ljava/lang/String;", "appId"),), {"appId": "app-8"})
+    come, go = client.posted
+    assert (come.app_id, go.app_id, go.state) == ("app-9", "app-9", ApplicationState.FAILED)
+    assert go.reason == "its driver's address belongs to app-8"
+    client.session.deliver(m.RegisteredApplication(request=come.request, app_id="app-9", master_url="", epoch=2))
+    client.session.deliver(m.ApplicationRemoved(app_id="app-9", state=ApplicationState.FAILED))
+    assert client.nothing_said() and not client.closed and not client.session.app_id
+
+
+def test_what_is_acknowledged_on_an_older_connection_counts_no_more() -> None:
+    app = Client().register().app
+    client = Client()
+    client.session.invite(Returning("app-9", app), "")
+    client.session.supersede("app-9")
+    client.say("MasterChangeAcknowledged", (("Ljava/lang/String;", "appId"),), {"appId": "app-9"})
+    assert not client.posted and not client.logged
+
+
+def test_who_was_not_asked_cannot_take_over_an_application() -> None:
+    client = Client()
+    client.say("MasterChangeAcknowledged", (("Ljava/lang/String;", "appId"),), {"appId": "app-9"})
+    assert not client.posted and "was not asked" in client.logged[0]
 
 
 def test_a_release_nobody_listed_is_named_and_told_so() -> None:
@@ -223,5 +270,5 @@ def test_a_record_of_an_unknown_release_is_refused() -> None:
     app = Client().register().app
     old = msgspec.structs.replace(app, spark=msgspec.structs.replace(app.spark, release="2.4"))
     with pytest.raises(UnknownRelease):
-        Client(returning=Returning("app-1", old)).session.invite("")
+        Client().session.invite(Returning("app-1", old), "")
     assert [by_name(release.name) for release in RELEASES] == list(RELEASES)

@@ -46,6 +46,9 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         reason = "it is over, and not in the history any more"
         ctx.send(peer, ApplicationRemoved(app_id=app_id, state=ApplicationState.FAILED, reason=reason))
         return
+    if app is None and not app_id and (same := _app_of_driver(ctx, message.app)) is not None:
+        _registered_again(ctx, same)
+        return
     if app is None:
         app = _add(ctx, app_id, owner, message)
     if app.taken_over:
@@ -67,6 +70,22 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
     ctx.schedule_wanted = True
     if message.app_id and app.record.description.finite:
         finish_if_done(ctx, app)  # the last of its executors may have ended while it was away
+
+
+def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | None:
+    """The active application that the Spark driver has which sent this description. Spark's driver registers with every
+    master there is, and the one that leads next must not take that for another application."""
+    if description.spark is None:
+        return None
+    return next((app for app in ctx.books.apps.values() if app.record.description.has_driver_of(description)), None)
+
+
+def _registered_again(ctx: Context, app: App) -> None:
+    """It goes on under its id when it acknowledges this master; until then it is asked to (again: this connection may be
+    the only one to it)."""
+    ctx.log(f"{app.record.id}: its driver registers again, and is not taken for another application")
+    if app.peer is None and app.away_until is not None:
+        ctx.invite(app.record.id, app.record.description, max(0.0, app.away_until - ctx.now.mono))
 
 
 def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) -> App:

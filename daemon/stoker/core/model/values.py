@@ -182,6 +182,15 @@ class ApplicationDescription(Value, frozen=True):
         _check_range("executor_limit", self.executor_limit, 0)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
 
+    def has_driver_of(self, other: ApplicationDescription) -> bool:
+        """Whether both were sent by one Spark driver. No two drivers listen at one address at the same time."""
+        mine, its = self.spark, other.spark
+        if mine is None or its is None or not mine.driver_host:
+            return False
+        return (mine.driver_host, mine.driver_port, self.name, self.user) == (
+            its.driver_host, its.driver_port, other.name, other.user,
+        )  # fmt: skip
+
 
 class Exit(Value, frozen=True):
     """How a process ended: by ``code``, or by ``signal`` (then ``code`` is None), or not at all (both None) when it

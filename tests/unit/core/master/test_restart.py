@@ -14,14 +14,15 @@ from stoker.core.model.messages import (
     LaunchDriver,
     LaunchExecutor,
     Reconnect,
+    RegisterApplication,
     RegisteredWorker,
     RegisterWorker,
     RegisterWorkerFailed,
     SubmitDriver,
 )
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.model.values import DriverReport, ExecutorReport, Exit
-from tests.support.core import Bench, driver
+from stoker.core.model.values import DriverReport, ExecutorReport, Exit, SparkProgram
+from tests.support.core import Bench, application, driver
 
 
 def busy(policy: Policy | None = None) -> tuple[Bench, str, str, DriverReport, ExecutorReport]:
@@ -228,3 +229,26 @@ def test_worker_is_believed_only_when_it_obeys_the_new_master() -> None:
     bench.send("w1'", msgspec.structs.replace(message, highest_epoch=bench.epoch))
     assert bench.core.ctx.state is MasterState.ALIVE
     assert [launch.driver_id for launch in bench.take_all("w1'", LaunchDriver)] == [driver_id]
+
+
+def test_a_spark_driver_that_registers_with_the_next_leader_too_stays_one_application() -> None:
+    """Spark's driver sends its registration to every master of its URL; the standby sees it when it leads."""
+    mine = {"spark": SparkProgram(release="4.3", driver_host="d", driver_port=40000), "max_cores": 1}
+    bench = Bench()
+    app_id = bench.application("c1", token="one", **mine)
+    bench.restart(keep=True)
+    assert bench.invited == [app_id]
+    late = RegisterApplication(request=1, token="two", app=application(**mine))
+    bench.send("c2", late)
+    bench.nothing_else()
+    assert list(bench.core.ctx.books.apps) == [app_id]
+    assert bench.invited == [app_id, app_id], "this connection may be the only one to it"
+    assert bench.application("c1'", token="three", app_id=app_id, **mine) == app_id
+    bench.send("c2", late)  # it comes later still
+    bench.nothing_else()
+    assert list(bench.core.ctx.books.apps) == [app_id] and len(bench.invited) == 2
+    assert bench.core.ctx.state is MasterState.ALIVE
+    elsewhere = {**mine, "spark": SparkProgram(release="4.3", driver_host="d", driver_port=40001)}
+    assert bench.application("c3", token="four", **elsewhere) != app_id
+    bench.gone("c1'")
+    assert bench.application("c4", token="five", **mine) != app_id, "the next program at that address"
