@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import stoker
 
 ROOT = Path(stoker.__file__).parent
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 # Room -> what it may know, as prefixes of module names below ``stoker``. Everybody may know its own room.
@@ -53,6 +56,34 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"client", "core.application", "core.model", "errors", "security.keys", "version"},  # the public names
 }
 
+# Inside a room: folder -> what it may know of its own room. Files beside the folders are listed where their place matters.
+LAYERS: dict[str, dict[str, set[str]]] = {
+    "core": {
+        "model": set(),
+        "peer": {"model"},
+        "application": {"model", "peer"},
+        "worker": {"model", "peer"},
+        "master": {"model"},
+    },
+    "client": {
+        "notices": set(),
+        "session": set(),
+        "logs": {"session"},
+        "submit": {"session", "logs"},
+        "api": {"session", "logs", "submit"},
+        "application": {"api", "logs", "notices", "session", "submit"},
+        "show": set(),
+        "commands": {"api", "application", "logs", "notices", "session", "show", "submit"},
+    },
+    "worker": {"keeper": set(), "spark": {"keeper"}, "jobs": {"spark"}},
+    "web": {
+        "access": {"csrf"},
+        "api": {"access", "changes", "common", "log_window", "spark_json"},
+        "metrics": {"common", "spark_json"},
+        "rest": {"access"},
+    },
+}
+
 # The cores decide; they neither look at the world nor at the clock, and they roll no dice.
 PURE = {
     *(
@@ -70,6 +101,25 @@ PURE = {
     *("itertools", "logging", "math", "operator", "re", "string", "typing", "msgspec"),
 }
 IMPURE_CALLS = {"now", "today", "utcnow", "getLogger"}  # of what PURE lets in
+
+
+def layer_of(path: Path) -> str:
+    """The folder, or the file, of its room that ``path`` is in."""
+    parts = path.relative_to(ROOT).parts
+    return parts[1].removesuffix(".py") if len(parts) > 1 else ""
+
+
+def upward(room: str, layer: str, source: str) -> list[str]:
+    """Imports that go from a layer of ``room`` to one that it may not know."""
+    layers = LAYERS.get(room, {})
+    if layer not in layers:
+        return []
+    found = []
+    for line, module in imports(ast.parse(source)):
+        parts = module.split(".")
+        if parts[:2] == ["stoker", room] and len(parts) > 2 and parts[2] not in {layer, *layers[layer]}:
+            found.append(f"{line}: {room}/{layer} may not know {module}")
+    return found
 
 
 def room_of(path: Path) -> str:
@@ -132,6 +182,39 @@ def test_arrows(path: Path) -> None:
     assert violations(room_of(path), path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows_inside_a_room(path: Path) -> None:
+    assert upward(room_of(path), layer_of(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize("room", sorted(LAYERS))
+def test_every_folder_of_a_room_has_its_place(room: str) -> None:
+    folders = {path.name for path in (ROOT / room).iterdir() if (path / "__init__.py").exists()}
+    assert folders <= set(LAYERS[room])
+
+
+@pytest.mark.parametrize("room", sorted(LAYERS))
+def test_layers_have_no_circle(room: str) -> None:
+    graphlib.TopologicalSorter(LAYERS[room]).prepare()
+
+
+def rows_of_the_page() -> dict[str, set[str]]:
+    """Room -> what it may know, as the tables of docs/architecture.md have it."""
+    rows = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 3:
+            for name in re.findall(r"`([^`]+)`", cells[0]):
+                rows[name.rstrip("/").removesuffix(".py")] = set(re.findall(r"`([^`]+)`", cells[2]))
+    return rows
+
+
+def test_the_page_says_the_same() -> None:
+    rows = rows_of_the_page()
+    inside = {f"{room}/{layer}": known for room, layers in LAYERS.items() for layer, known in layers.items()}
+    assert rows == ALLOWED | inside
+
+
 def test_nobody_pickles() -> None:
     for path in SOURCES:
         modules = {module.split(".")[0] for _, module in imports(ast.parse(path.read_text()))}
@@ -176,3 +259,17 @@ def test_the_keeper_needs_the_standard_library_only() -> None:
 )
 def test_the_guard_sees_what_it_guards_against(room: str, source: str) -> None:
     assert violations(room, source)
+
+
+@pytest.mark.parametrize(
+    ("room", "layer", "source"),
+    [
+        ("core", "master", "from stoker.core.worker import jobs"),
+        ("core", "model", "import stoker.core.peer.masters"),
+        ("client", "session", "from stoker.client.api import Client"),
+        ("client", "submit", "def f():\n    from stoker.client.commands.common import memory"),
+        ("worker", "keeper", "from stoker.worker.jobs import logs"),
+    ],
+)
+def test_the_guard_sees_arrows_that_go_upward(room: str, layer: str, source: str) -> None:
+    assert upward(room, layer, source)

@@ -24,7 +24,7 @@ from stoker.client.api import Client
 from stoker.client.application.app import Application
 from stoker.client.application.engine_watch import EngineWatch
 from stoker.client.application.resources import resources_of, with_submitted
-from stoker.client.commands.common import say
+from stoker.client.notices import say
 from stoker.config import ClientConfig, client_config
 from stoker.config.client import user_name
 from stoker.core.application.events import Executor

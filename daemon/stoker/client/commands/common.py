@@ -1,12 +1,12 @@
-"""What the commands have in common: options, a connected client, lines of ours on stderr."""
+"""What the commands have in common: options, and a connected client."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 
 from stoker.client.api import Client
+from stoker.client.notices import say
 from stoker.client.session.session import TIMEOUT
 from stoker.config import ClientConfig, add_client_arguments, client_config, parse_duration, parse_memory
 from stoker.config.types import parse_integer
@@ -44,11 +44,6 @@ def configured(args: argparse.Namespace, environ: Mapping[str, str]) -> ClientCo
 
 def connected(args: argparse.Namespace, config: ClientConfig, *, role: Role = Role.CLIENT) -> Client:
     return Client(config=config, role=role, timeout=timeout_of(args), notice=say)
-
-
-def say(line: str) -> None:
-    """A line of ours: on stderr, so that stdout is the program's, or a script's."""
-    print(f"stoker: {line}", file=sys.stderr, flush=True)
 
 
 def comma_list(text: str | None) -> list[str]:

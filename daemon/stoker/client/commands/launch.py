@@ -6,15 +6,8 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from stoker.client.commands.common import (
-    add_connection_arguments,
-    configured,
-    connected,
-    memory,
-    program_words,
-    say,
-    whole,
-)
+from stoker.client.commands.common import add_connection_arguments, configured, connected, memory, program_words, whole
+from stoker.client.notices import say
 from stoker.client.submit.sources import program_kind
 from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.errors import UsageError

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from stoker.client.api import Client
-from stoker.client.commands.common import add_connection_arguments, configured, connected, say, whole
+from stoker.client.commands.common import add_connection_arguments, configured, connected, whole
+from stoker.client.commands.wait import PATIENCE
 from stoker.client.logs.follow import PolledExecutor, WatchedDriver, follow, stream_of
 from stoker.client.logs.read import Target, offset_of_last_lines, parse_target, read_all
-from stoker.client.submit.wait import PATIENCE
+from stoker.client.notices import say
 from stoker.core.model.messages import Stream
 from stoker.core.model.views import AppView
 from stoker.errors import NotFound, UsageError

@@ -13,9 +13,9 @@ from stoker.client.commands.common import (
     connected,
     memory,
     program_words,
-    say,
     whole,
 )
+from stoker.client.notices import say
 from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.config import ClientConfig
 from stoker.errors import UsageError
@@ -79,13 +79,13 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = configured(args, environ)
     options = _options(args, words, config)
     if args.deploy_mode == "client":
-        from stoker.client.submit.here import run_here  # noqa: PLC0415 - the rarer way
+        from stoker.client.commands.here import run_here  # noqa: PLC0415 - the rarer way
 
         return run_here(options, config, environ)
     with connected(args, config) as client:
         driver = describe(options, config, client.book)
         if args.wait:
-            from stoker.client.submit.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
+            from stoker.client.commands.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
 
             return submit_and_wait(client, driver, kill_on_interrupt=args.kill_on_interrupt)
         print(client.submit(driver))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
-from stoker.client.commands.common import say
+from stoker.client.notices import say
 from stoker.client.show import table
 from stoker.config import load_settings, parse_duration
 from stoker.config.common import keys_dir

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from stoker.client.commands.common import say
+from stoker.client.notices import say
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import Options, describe
 from stoker.config import ClientConfig

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import BinaryIO
 
 from stoker.client.api import Client
-from stoker.client.commands.common import say
 from stoker.client.logs.follow import LogFollower, WatchedDriver, follow
 from stoker.client.logs.header import HeaderFilter
+from stoker.client.notices import say
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverDescription
