@@ -26,9 +26,10 @@ start: $(VENV)/.controller ## bring up the cluster of inventory/hosts.yml and ru
 stop: $(VENV)/.controller ## stop that cluster and everything it runs
 	@ansible-playbook playbooks/stop-all.yml
 
-lint: $(VENV)/.tests ## ruff, mypy, ansible-lint
+lint: $(VENV)/.tests ## ruff, mypy, shellcheck, ansible-lint
 	@ruff check . && ruff format --check .
 	@mypy
+	@shellcheck $$(git grep -lE '^#!.*(bash|/sh)$$' -- ':!*.j2')
 	@ansible-lint --offline --profile production
 
 test: lint ## lint, then all tests

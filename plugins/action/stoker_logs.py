@@ -22,10 +22,14 @@ class ActionModule(ActionBase):
         folder = self._make_tmp_path()
         try:
             args["dest"] = self._connection._shell.join_path(folder, "logs.tar.gz")
-            packed = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
+            packed: dict[str, Any] = self._execute_module(
+                module_name=self._task.action, module_args=args, task_vars=task_vars
+            )
             if packed.get("failed") or packed.get("unreachable") or self._task.check_mode:
                 return packed
-            read = self._execute_module("ansible.legacy.slurp", {"src": args["dest"]}, task_vars=task_vars)
+            read: dict[str, Any] = self._execute_module(
+                "ansible.legacy.slurp", {"src": args["dest"]}, task_vars=task_vars
+            )
         finally:
             self._remove_tmp_path(folder)
         if read.get("failed"):

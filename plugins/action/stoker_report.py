@@ -23,7 +23,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         clusters = [cluster for cluster in self._task.args["clusters"] if cluster]
-        cluster = next((one for one in clusters if one.get("state") != "STANDBY"), {})
+        cluster: dict[str, Any] = next((one for one in clusters if one.get("state") != "STANDBY"), {})
         rows = [row for host in self._task.args["hosts"] for row in _rows(host, cluster)]
         rows += _strangers(self._task.args["hosts"], cluster)
         lines = tabulate(rows, headers=_COLUMNS, tablefmt="plain", disable_numparse=True).splitlines()

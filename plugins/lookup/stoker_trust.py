@@ -30,7 +30,7 @@ _raw:
   type: raw
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
@@ -132,8 +132,10 @@ class LookupModule(LookupBase):
                     " include the masters, as in --limit HOST,masters"
                 )
             return [text]
-        return [
-            {"addresses": addresses, "peers": peers, "master_keys": master_keys, "expected": expected}[what](
-                hostvars, *arguments
-            )
-        ]
+        answers: dict[str, Callable[..., Any]] = {
+            "addresses": addresses,
+            "peers": peers,
+            "master_keys": master_keys,
+            "expected": expected,
+        }
+        return [answers[what](hostvars, *arguments)]

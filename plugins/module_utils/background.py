@@ -13,6 +13,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from typing import IO, Any
+
+from ansible.module_utils.basic import AnsibleModule
 
 TAIL = 10  # lines of the log shown on failure
 
@@ -20,10 +23,10 @@ TAIL = 10  # lines of the log shown on failure
 class Background:
     """What ``systemd.Systemd`` is where systemd is not. ``module`` is the AnsibleModule, which any failure ends."""
 
-    def __init__(self, module) -> None:
+    def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params = module.params
-        self._starting: dict[str, tuple[subprocess.Popen, socket.socket]] = {}
+        self._starting: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
         self._sockets = tempfile.TemporaryDirectory()  # where daemons say that they are ready
         os.chmod(self._sockets.name, 0o711)
 
@@ -31,7 +34,7 @@ class Background:
         found = glob.glob(os.path.join(self.params["pid_dir"], f"stoker-{kind}*.pid"))
         return [os.path.basename(path)[len("stoker-") : -len(".pid")] for path in found]
 
-    def prepare(self, daemons: list) -> list[str]:
+    def prepare(self, daemons: list[dict[str, Any]]) -> list[str]:
         return []
 
     def look(self, name: str) -> tuple[int, str]:
@@ -49,7 +52,7 @@ class Background:
             words = []
         return [*words, "", "", ""][:3]
 
-    def begin(self, daemon: dict) -> None:
+    def begin(self, daemon: dict[str, Any]) -> None:
         """Start it; ``is_ready`` says when it is."""
         for folder in (self.params["pid_dir"], self.params["log_dir"]):
             os.makedirs(folder, mode=0o755, exist_ok=True)
@@ -66,17 +69,17 @@ class Background:
             file.write(f"{process.pid} {start_time(process.pid)} {self.params['deployment']}\n")
         self._starting[name] = process, ready
 
-    def begin_again(self, daemon: dict) -> None:
+    def begin_again(self, daemon: dict[str, Any]) -> None:
         self.stop(daemon["name"], "TERM")
         self.begin(daemon)
 
-    def _spawn(self, daemon: dict, log, address: str) -> subprocess.Popen:
-        user = {}
+    def _spawn(self, daemon: dict[str, Any], log: IO[bytes], address: str) -> subprocess.Popen[bytes]:
+        user: dict[str, Any] = {}
         if self.params["user"]:
             owner = pwd.getpwnam(self.params["user"])
             user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         environ = {**os.environ, **self.params["environment"], "NOTIFY_SOCKET": address}
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             daemon["command"],
             env=environ,
             stdin=subprocess.DEVNULL,

@@ -6,6 +6,9 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
 
 SPEC = {
     "type": "list",
@@ -21,7 +24,7 @@ SPEC = {
 }
 
 
-def write_files(module) -> dict:
+def write_files(module: AnsibleModule) -> dict[str, Any]:
     """Bring the module's ``files`` about: what it returns of them (changed, changed_files, diff). Fails the module when one
     cannot be written or is refused; then none is replaced. In check mode none is."""
     try:
@@ -40,14 +43,14 @@ def write_files(module) -> dict:
 
 
 class Wanted:
-    def __init__(self, spec: dict) -> None:
+    def __init__(self, spec: dict[str, Any]) -> None:
         self.path = spec["path"]
         self.content = spec["content"]
         self.mode = int(spec["mode"], 8)
         self.owner = pwd.getpwnam(spec["owner"]) if spec["owner"] and _is_user(spec["owner"]) else None
         self.validate = spec["validate"]
         self.part = f"{self.path}.{os.getpid()}.new"
-        self._check = None  # its process
+        self._check: subprocess.Popen[str] | None = None
         self._problem = ""
         try:
             with open(self.path) as file:
@@ -111,14 +114,14 @@ def _user_of(uid: int) -> pwd.struct_passwd | None:
         return None
 
 
-def _can_try(wanted: list) -> bool:
+def _can_try(wanted: list[Wanted]) -> bool:
     """In check mode on a host that has nothing yet, there is neither folder nor program to check with."""
     return all(os.path.isdir(os.path.dirname(file.path)) for file in wanted) and all(
         os.path.exists(file.validate[0]) for file in wanted if file.validate
     )
 
 
-def _write(module, wanted: list) -> list:
+def _write(module: AnsibleModule, wanted: list[Wanted]) -> list[Wanted]:
     """The parts of all files, checked; none is left behind when one is refused, or in check mode."""
     try:
         for file in wanted:
@@ -136,7 +139,7 @@ def _write(module, wanted: list) -> list:
     return wanted
 
 
-def _remove(wanted: list) -> None:
+def _remove(wanted: list[Wanted]) -> None:
     for file in wanted:
         if os.path.exists(file.part):
             os.unlink(file.part)

@@ -8,6 +8,9 @@ import glob
 import os
 import re
 import subprocess
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
 
 TAIL = 10  # lines of the journal shown on failure
 UNITS = "/etc/systemd/system"
@@ -16,16 +19,16 @@ UNITS = "/etc/systemd/system"
 class Systemd:
     """What ``background.Background`` is where systemd is. ``module`` is the AnsibleModule, which any failure ends."""
 
-    def __init__(self, module) -> None:
+    def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params = module.params
-        self._jobs: dict[str, subprocess.Popen] = {}
+        self._jobs: dict[str, subprocess.Popen[bytes]] = {}
 
     def names(self, kind: str) -> list[str]:
         found = glob.glob(f"{UNITS}/stoker-{kind}*.service")
         return [os.path.basename(path)[len("stoker-") : -len(".service")] for path in found]
 
-    def prepare(self, daemons: list) -> list[str]:
+    def prepare(self, daemons: list[dict[str, Any]]) -> list[str]:
         """Write the units that differ, and have them start at boot; the names of those daemons."""
         changed = [daemon for daemon in daemons if self._text(daemon["name"]) != daemon["unit"]]
         if changed and not self.module.check_mode:
@@ -54,11 +57,11 @@ class Systemd:
         found = re.search(r"\(deployment (\w+)\)", shown.get("StatusText", ""))
         return pid, found[1] if found else ""
 
-    def begin(self, daemon: dict) -> None:
+    def begin(self, daemon: dict[str, Any]) -> None:
         """Start it; ``is_ready`` says when it is."""
         self._begin("start", daemon["name"])
 
-    def begin_again(self, daemon: dict) -> None:
+    def begin_again(self, daemon: dict[str, Any]) -> None:
         self._begin("restart", daemon["name"])
 
     def _begin(self, verb: str, name: str) -> None:

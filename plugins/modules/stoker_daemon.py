@@ -121,6 +121,7 @@ changed_files:
 import os
 import shlex
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -175,14 +176,14 @@ class Daemons:
         self._wait(starting)
         self.pids |= {name: self.manager.look(name)[0] for name, what in self.done.items() if what}
 
-    def _kind(self, name: str) -> dict:
-        found = [kind for kind in self.params["kinds"] if name.startswith(kind["name"])]
+    def _kind(self, name: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = [kind for kind in self.params["kinds"] if name.startswith(kind["name"])]
         if not found:
             self.module.fail_json(msg=f"daemon {name} is of none of the kinds that this task decides on")
         return found[0]
 
-    def _unit(self, daemon: dict) -> str:
-        text = self._kind(daemon["name"])["unit"].replace("@name@", daemon["name"])
+    def _unit(self, daemon: dict[str, Any]) -> str:
+        text: str = self._kind(daemon["name"])["unit"].replace("@name@", daemon["name"])
         command = " ".join(map(shlex.quote, daemon["command"]))
         return text.replace("@command@", command).replace("@deployment@", self.params["deployment"])
 

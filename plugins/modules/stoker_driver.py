@@ -98,6 +98,7 @@ stdout:
 
 import json
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -108,10 +109,11 @@ def _stoker(module: AnsibleModule, name: str, *words: str) -> tuple[int, str, st
     params = module.params
     master = ["--master", params["master"]] if params["master"] else []
     command = [params["command"], name, *master, *words]
-    return module.run_command(command, environ_update={**os.environ, **params["environment"]})
+    code, out, err = module.run_command(command, environ_update={**os.environ, **params["environment"]})
+    return code, out, err
 
 
-def _ask(module: AnsibleModule, *words: str) -> dict:
+def _ask(module: AnsibleModule, *words: str) -> dict[str, Any]:
     """What ``stoker status`` says of the cluster or one job."""
     code, out, err = _stoker(module, "status", "--json", *words)
     if code != 0:
@@ -119,7 +121,7 @@ def _ask(module: AnsibleModule, *words: str) -> dict:
     return dict(json.loads(out))
 
 
-def _named(cluster: dict, name: str, *tables: str) -> list[str]:
+def _named(cluster: dict[str, Any], name: str, *tables: str) -> list[str]:
     """Ids of the jobs of that name that are not over."""
     return [job["id"] for table in tables for job in cluster[table] if job["name"] == name]
 

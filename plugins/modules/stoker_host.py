@@ -112,6 +112,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -298,7 +299,7 @@ class Host:
             os.replace(temporary, link)
 
 
-def _known(keys: dict) -> dict:
+def _known(keys: dict[str, Any]) -> dict[str, Any]:
     return {"public": keys.get("public", {}), "staged": keys.get("staged", {})}
 
 

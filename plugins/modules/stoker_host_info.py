@@ -44,6 +44,7 @@ daemons:
 import glob
 import os
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -53,7 +54,7 @@ UNITS = "/etc/systemd/system"
 _SERVICE = {"active": "running", "reloading": "running", "activating": "starting", "failed": "failed"}
 
 
-def _units(module: AnsibleModule) -> list[dict]:
+def _units(module: AnsibleModule) -> list[dict[str, Any]]:
     paths = sorted(glob.glob(f"{UNITS}/stoker-*.service")) if os.path.isdir("/run/systemd/system") else []
     found = []
     for path in paths:
@@ -67,7 +68,7 @@ def _units(module: AnsibleModule) -> list[dict]:
     return found
 
 
-def _pid_files(folder: str) -> list[dict]:
+def _pid_files(folder: str) -> list[dict[str, Any]]:
     found = []
     for path in sorted(glob.glob(os.path.join(folder, "stoker-*.pid"))):
         try:

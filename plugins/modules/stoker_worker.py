@@ -69,6 +69,7 @@ workers:
 import json
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -79,7 +80,7 @@ class Cluster:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
 
-    def ask(self, name: str, *words: str, fail: bool = True) -> tuple[dict, str]:
+    def ask(self, name: str, *words: str, fail: bool = True) -> tuple[dict[str, Any], str]:
         """(what it says, why it refused)."""
         params = self.module.params
         master = ["--master", params["master"]] if params["master"] else []
@@ -89,10 +90,10 @@ class Cluster:
             self.module.fail_json(msg=_said(err) or f"stoker {name} exited with {code}", rc=code)
         return (json.loads(out) if code == 0 else {}), _said(err)
 
-    def chosen(self, *, all_known: bool) -> list[dict]:
+    def chosen(self, *, all_known: bool) -> list[dict[str, Any]]:
         """The workers that the names mean, as the master would choose them."""
         workers = self.ask("status")[0]["workers"]
-        chosen: dict[str, dict] = {}
+        chosen: dict[str, dict[str, Any]] = {}
         for name in self.module.params["names"]:
             found = [worker for worker in workers if _is_called(worker, name)]
             if not found and all_known:
@@ -106,13 +107,13 @@ def _said(errors: str) -> str:
     return lines[-1].removeprefix("stoker: ")
 
 
-def _is_called(worker: dict, name: str) -> bool:
+def _is_called(worker: dict[str, Any], name: str) -> bool:
     host = worker["host"]
     address = f"[{host}]:{worker['port']}" if ":" in host else f"{host}:{worker['port']}"
     return name == worker["id"] or name.lower() in (host.lower(), address.lower())
 
 
-def _listed(workers: list[dict]) -> str:
+def _listed(workers: list[dict[str, Any]]) -> str:
     names = sorted({worker["host"] for worker in workers})
     return f"those known are on {', '.join(names[:20])}" if names else "the master knows none"
 

@@ -144,7 +144,7 @@ def _args(*files: Path) -> Any:
     return argparse.Namespace(files=[str(path) for path in files], kind=None)
 
 
-def from_slaves(tmp_path: Path, text: str, **environ: str) -> dict[str, Any]:
+def from_slaves(tmp_path: Path, text: str, **environ: Any) -> dict[str, Any]:
     """As Ansible sees it, by both ways, which must agree."""
     path = tmp_path / "slaves"
     path.write_text(text)

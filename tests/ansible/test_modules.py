@@ -145,7 +145,7 @@ def run(cluster: Cluster, module: str, *, check: bool = False, **options: Any) -
 
 
 def test_a_named_driver_is_submitted_once_and_killed_once(cluster: Cluster) -> None:
-    wanted = {"name": "service", "app": "/bin/sleep", "args": ["600"], "options": ["--supervise"]}
+    wanted: dict[str, Any] = {"name": "service", "app": "/bin/sleep", "args": ["600"], "options": ["--supervise"]}
     assert run(cluster, "stoker_driver", check=True, **wanted)["changed"]
     assert cluster.status()["active_drivers"] == []
     first = run(cluster, "stoker_driver", **wanted)

@@ -45,7 +45,11 @@ class Site:
         )
 
     def write(self, *, spark_env: dict[str, object] | None = None, defaults: dict[str, object] | None = None) -> None:
-        base = {"SPARK_MASTER_PORT": self.port, "SPARK_MASTER_WEBUI_PORT": 0, "SPARK_WORKER_WEBUI_PORT": free_port()}
+        base: dict[str, object] = {
+            "SPARK_MASTER_PORT": self.port,
+            "SPARK_MASTER_WEBUI_PORT": 0,
+            "SPARK_WORKER_WEBUI_PORT": free_port(),
+        }
         base |= {"SPARK_WORKER_CORES": 2, "SPARK_WORKER_MEMORY": "2g"}
         host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         here: dict[str, object] = {"localhost": None}

@@ -37,9 +37,11 @@ def test_the_lock_file_pins_everything_daemons_need() -> None:
     locked = {
         line.split("==")[0] for line in (root / "requirements" / "daemon.lock").read_text().splitlines() if "==" in line
     }
+    listed = re.search(r"^dependencies = \[(.*?)^\]", (root / "pyproject.toml").read_text(), re.S | re.M)
+    assert listed is not None
     wanted = re.findall(
         r'^    "([\w-]+)>=',
-        re.search(r"^dependencies = \[(.*?)^\]", (root / "pyproject.toml").read_text(), re.S | re.M)[1],
+        listed[1],
         re.M,
     )
     assert wanted and set(wanted) <= locked

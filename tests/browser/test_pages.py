@@ -52,7 +52,7 @@ class Site:
     def __post_init__(self) -> None:
         self.control = Control(samples=tuple(sample(number) for number in range(720)))
         if self.logs is not None:
-            self.control.read_log = self.logs  # type: ignore[method-assign]
+            self.control.read_log = self.logs  # type: ignore[method-assign, assignment]
         self.server = LazyWebServer(HOST, 0, lambda: master_app(lambda: self.view, self.control, access=self.access))
         self.url = f"http://{HOST}:{self.server.port}"
 

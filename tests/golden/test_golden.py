@@ -90,12 +90,13 @@ class Story:
                 )
         number = int(plain[0].strip("w'"))
         again = plain[0].count("'")
+        more: dict[str, Any] = {kind: tuple(found) for kind, found in reports.items()}
         self.bench.worker(
             plain[0],
             cores=int(values.get("cores", 4)),
             worker_id=f"worker-2027010100000{again}-h{number}-{4000 + number}",
             drain=DrainMark(draining=True, revision=int(values["drained"])) if "drained" in values else DrainMark(),
-            **{kind: tuple(found) for kind, found in reports.items()},
+            **more,
         )
 
     def do_submit(self, plain: list[str], values: dict[str, str]) -> None:
@@ -122,7 +123,7 @@ class Story:
         self._report(plain[0], plain[1], running=True)
 
     def do_ends(self, plain: list[str], values: dict[str, str]) -> None:
-        ends = {name: int(values[name]) for name in ("code", "signal") if name in values}
+        ends: dict[str, Any] = {name: int(values[name]) for name in ("code", "signal") if name in values}
         self._report(plain[0], plain[1], killed="killed" in plain, **ends)
 
     def do_kill(self, plain: list[str], values: dict[str, str]) -> None:

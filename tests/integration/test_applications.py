@@ -7,21 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.wait import wait_until
+
 STOKER = [sys.executable, "-m", "stoker"]
-
-
-def wait_until(condition: Callable[[], object], timeout: float = 20.0, what: str = "") -> None:
-    deadline, pause = time.monotonic() + timeout, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
-        pause.wait(0.01)
 
 
 class Daemons:

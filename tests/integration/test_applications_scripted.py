@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +44,7 @@ from tests.support.scripted_master import (
     removed,
     running,
 )
+from tests.support.wait import wait_until
 
 WHAT = ApplicationDescription(name="test", command=Command(argv=("true",)))
 HEADER = b'Spark Executor Command: "true"\n' + b"=" * 40 + b"\n\n"
@@ -237,7 +236,8 @@ def test_its_reader_gone_it_unregisters(keys_dir: Path) -> None:
         finally:
             process.kill()
             process.wait()
-            process.stderr.close()
+            if process.stderr is not None:
+                process.stderr.close()
         assert len(master.got(UnregisterApplication)) == 1
 
 
@@ -471,14 +471,6 @@ def test_it_heartbeats_while_the_program_computes(keys_dir: Path) -> None:
         master.wait_for(lambda: [type(message).__name__ for message in master.seen].count("ApplicationHeartbeat") >= 3)
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    done = threading.Event()
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        done.wait(0.005)
-
-
 def test_it_registers_again_with_a_restarted_master(keys_dir: Path) -> None:
     told: list[object] = []
     first = ScriptedMaster(keys_dir, story(added(0), running(0)))
@@ -515,7 +507,7 @@ def test_a_question_over_a_master_restart_is_answered_by_the_next(keys_dir: Path
     app = Application([first.address], WHAT, keys=first.keys)
     answers: list[Message] = []
     with app:
-        app.ask(GetStatus(request=0), answers.append)
+        app.ask(GetStatus(request=0), lambda answer: bool(answers.append(answer)))
         first.wait_for(lambda: bool(first.got(GetStatus)))
         first.stop()
 

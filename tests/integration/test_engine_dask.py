@@ -16,6 +16,7 @@ import pexpect
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.processes import read_line
 from tests.support.programs import run_program, start_program
 from tests.support.wait import wait_until
 
@@ -175,7 +176,7 @@ print(app.app_id, flush=True)
 time.sleep(600)
 """
     with start_program(two, text) as driver:
-        app_id = driver.stdout.readline().strip()
+        app_id = read_line(driver)
         assert executors(two)
         driver.send_signal(number)
         driver.communicate(timeout=30)
@@ -268,7 +269,7 @@ input()
         text=True,
     ) as driver:
         assert driver.stdout is not None
-        found = re.fullmatch(r"tls://(127\.0\.0\.1):(\d+)", driver.stdout.readline().strip())
+        found = re.fullmatch(r"tls://(127\.0\.0\.1):(\d+)", read_line(driver))
         assert found is not None
         with pytest.raises((ssl.SSLError, ConnectionError)):
             talk_tls(found[1], int(found[2]))
@@ -369,7 +370,7 @@ try: pool.submit(len, "").result(20)
 except Exception as error: print("no more")
 """
     with start_program(two, text) as driver:
-        app_id = driver.stdout.readline().strip()
+        app_id = read_line(driver)
         two.cli("kill", app_id)
         out, err = driver.communicate(timeout=30)
     assert out.splitlines()[0].endswith(f"{app_id} is KILLED: killed on request"), out

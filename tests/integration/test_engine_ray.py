@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.processes import lines_of, read_line
 from tests.support.programs import run_program, start_program
 from tests.support.wait import wait_until
 
@@ -110,11 +111,11 @@ print("done", len(app.executors), flush=True)
 time.sleep(600)
 """
     with start_program(cluster, text) as driver:
-        app_id = driver.stdout.readline().strip()
-        assert app_id.startswith("app-"), driver.stderr.read()
+        app_id = read_line(driver)
+        assert app_id.startswith("app-"), driver.stderr and driver.stderr.read()
         node = next(pid for pid, words in of_ray(cluster).items() if words.startswith("/bin/sh"))
         os.kill(node, signal.SIGKILL)
-        said = next(line for line in driver.stdout if line.startswith("done"))  # Ray tells of the loss, too
+        said = next(line for line in lines_of(driver) if line.startswith("done"))  # Ray tells of the loss, too
         assert said.strip() == "done 2"
         used = folders(cluster)
         shown = "".join(of_ray(cluster).values())
@@ -154,7 +155,7 @@ try: ray.get(ray.remote(lambda: time.sleep(600)).remote())
 except KeyboardInterrupt: print("interrupted")
 """
     with start_program(cluster, text) as driver:
-        app_id = driver.stdout.readline().strip()
+        app_id = read_line(driver)
         cluster.cli("kill", app_id)
         out, err = driver.communicate(timeout=60)
     assert out.strip() == "interrupted"

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import zmq
@@ -89,9 +90,12 @@ def test_calls_from_another_thread_arrive_in_order_and_wake_the_loop(loop: Loop)
     heard: list[tuple[int, int]] = []
     inside = threading.get_ident()
 
+    def note(number: int) -> None:
+        heard.append((number, threading.get_ident()))
+
     def work() -> None:
         for number in range(100_000):  # more than a pipe holds
-            loop.call_soon_threadsafe(lambda number=number: heard.append((number, threading.get_ident())))
+            loop.call_soon_threadsafe(partial(note, number))
 
     thread = threading.Thread(target=work)
     thread.start()

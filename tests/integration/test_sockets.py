@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -501,6 +502,10 @@ def test_a_link_that_ends_is_read_to_its_end(tmp_path: Path) -> None:
     net.close()
 
 
+def all_open(peers: list[Peer]) -> bool:
+    return all(peer.is_open for peer in peers)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
     """In a random order, some without a word, while the master looks now and then: one Gone for each that was heard."""
@@ -511,7 +516,7 @@ def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
     for number in range(0, 200, 5):
         net.draining = rng.random() < 0.5
         arriving = [net.link(name=f"p{number + index}") for index in range(5)]
-        net.until(lambda arriving=arriving: all(peer.is_open for peer in arriving))
+        net.until(partial(all_open, arriving))
         living += arriving
         for peer in rng.sample(living, len(living) // 2):
             peer.ask(GetStatus(request=0))
@@ -530,8 +535,8 @@ def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
     assert len(living) > 5
     assert len(heard & departed) > 20
     assert sorted(net.names(Gone)) == sorted(heard & departed)
-    for peer in heard & departed:
-        kinds = [type(event) for event in net.events if event.peer == peer]
+    for name in heard & departed:
+        kinds = [type(event) for event in net.events if event.peer == name]
         assert kinds == [Received] * (len(kinds) - 1) + [Gone]
     assert all(net.server.send(peer.peer, Accepted(request=0)) for peer in living)
 

@@ -235,6 +235,7 @@ def test_kill_sees_it_ended(shared: Cluster) -> None:
 def test_kill_of_an_application(shared: Cluster) -> None:
     run = shared.start_cli("run", "--total-executor-cores", "1", "--", "sleep", "60")
     app = wait_until(lambda: next(iter(shared.status()["active_apps"]), None), what="the application")
+    assert app is not None
     wait_until(lambda: shared.status(app["id"])["executors"], what="its executor")
     shown = shared.cli("status", app["id"]).stdout
     assert "Executors (1)" in shown

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import STOKER, Cluster
+from tests.support.processes import read_line
 from tests.support.sshd import Sshd
 from tests.support.wait import wait_until
 
@@ -167,9 +168,8 @@ def test_no_stoker_there_and_no_forwarding_there(site: Site, tmp_path: Path) -> 
 def test_tunnel_leads_to_dashboard_and_master(site: Site) -> None:
     cluster, laptop, _ = site
     process = laptop.start("tunnel", "cluster")
-    assert process.stdout is not None
     shown: list[str] = []
-    wait_until(lambda: shown.append(process.stdout.readline()) or "Ctrl-C" in shown[-1], what="it says where")  # type: ignore[union-attr, func-returns-value]
+    wait_until(lambda: shown.append(read_line(process)) or "Ctrl-C" in shown[-1], what="it says where")
     dashboard = shown[0].split()[1]
     with urllib.request.urlopen(f"{dashboard}/json/", timeout=10) as answer:
         assert answer.status == 200 and cluster.url.encode() in answer.read()

@@ -38,7 +38,7 @@ def pythons() -> dict[str, Path]:
 
 
 def home_of(python: Path) -> Path:
-    words = [python, "-c", "import pyspark; print(pyspark.__path__[0])"]
+    words = [str(python), "-c", "import pyspark; print(pyspark.__path__[0])"]
     return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip())
 
 

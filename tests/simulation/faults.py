@@ -4,6 +4,7 @@ same kind come up as well (swarm testing)."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from tests.simulation.process import Node
 from tests.simulation.scenario import Cluster
@@ -20,7 +21,7 @@ class Faults:
         self.world.note("faults", "kinds:", ", ".join(kinds) or "none")
         for kind in kinds:
             for _ in range(self.rng.randint(3, 8) if wanted else self.rng.randint(1, 4)):
-                self.world.after(self.rng.random() * self.cluster.chaos, lambda k=kind: KINDS[k](self))
+                self.world.after(self.rng.random() * self.cluster.chaos, partial(KINDS[kind], self))
         self.world.after(self.cluster.chaos, self.stop)
         self.world.after(4.0, self._supervise)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stoker.core.master import machine as core
-from stoker.core.master.effects import Effect, Send, batch_of
+from stoker.core.master.effects import Effect, Log, Send, batch_of
 from stoker.core.master.policy import Policy
 from stoker.core.model.messages import Failed, Message, RegisterApplication, RegisterWorker
 from stoker.core.model.states import MasterState, Role
@@ -270,7 +270,7 @@ class Master(Node):
                 yield frozen
             if isinstance(effect, Send):
                 self._send(effect.peer, effect.message)
-            else:
+            elif isinstance(effect, Log):
                 self.world.note(self.name, "log:", effect.text)
 
     def _latency(self) -> float:

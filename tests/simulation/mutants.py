@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from stoker.core.master import applications, drivers, executor_reports, recovery, workers
+from stoker.core.master import drivers, executor_reports, executors, recovery, workers
 from stoker.core.master.books import Books
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Batch, Effect, Persist, Send, batch_of
 from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
+from stoker.core.model.states import DriverState
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
 from tests.simulation import master
@@ -159,7 +160,7 @@ def kill_without_report() -> Iterator[None]:
         driver = ctx.books.drivers.get(driver_id)
         if driver is not None and driver.record.kill_requested:
             ctx.books.release_driver(driver)
-            drivers.finish(ctx, driver, drivers.DriverState.KILLED, "killed on request")
+            drivers.finish(ctx, driver, DriverState.KILLED, "killed on request")
 
     with patch.object(drivers, "kill", at_once):
         yield
@@ -313,7 +314,7 @@ def forgotten_kill() -> Iterator[None]:
 @contextmanager
 def orphaned_executors() -> Iterator[None]:
     """The executors of an ended application are not killed."""
-    with patch.object(applications.executors, "kill", _nothing):
+    with patch.object(executors, "kill", _nothing):
         yield
 
 

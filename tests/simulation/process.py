@@ -25,6 +25,7 @@ class Node:
         self.crash_in: int | None = None  # effect boundaries until it dies
         self.freeze_in: tuple[int, float] | None = None  # boundaries until it freezes, and for how long
         self._next_round: Timer | None = None
+        self._next_at = 0.0
         self._on_thaw: list[Callable[[], None]] = []
 
     # --- clocks ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from stoker.core.master.policy import Policy
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription
@@ -191,11 +192,16 @@ def _start(cluster: Cluster) -> None:
         world.after(rng.random() * cluster.chaos, application.start)
     for _ in range(rng.randint(2, 14)):
         client, description = rng.choice(cluster.clients), driver(cluster)
-        world.after(rng.random() * cluster.chaos, lambda c=client, d=description: c.is_alive and c.submit(d))
+        world.after(rng.random() * cluster.chaos, partial(_submit, client, description))
     for _ in range(rng.randint(0, 4)):
         world.after(rng.random() * cluster.chaos, lambda: _kill_something(cluster))
     for _ in range(rng.randint(0, 3)):
         world.after(rng.random() * cluster.chaos, lambda: _use_an_application(cluster))
+
+
+def _submit(client: Client, description: DriverDescription) -> None:
+    if client.is_alive:
+        client.submit(description)
 
 
 def _kill_something(cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from stoker.leader.base import Candidate, Elected, Follow, Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
@@ -182,7 +183,7 @@ class Ensemble:
             if self._reaches(session):
                 self._ended.remove(session)
                 delay = self._world.rng.choice((0.001, 0.05, 0.5))
-                self._world.after(delay, lambda known=session: known.on_event(Revoked("its session has ended")))
+                self._world.after(delay, partial(session.on_event, Revoked("its session has ended")))
         self._world.after(self.timeout / 8, self._check)
 
     def _reaches(self, session: Session) -> bool:

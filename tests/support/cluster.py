@@ -161,7 +161,7 @@ class Cluster:
         """Submit; returns the id."""
         done = self.cli("submit", *words)
         assert done.returncode == 0, done.stderr
-        lines = done.stdout.split()
+        lines: list[str] = done.stdout.split()
         assert len(lines) == 1, f"stdout must be the id alone: {done.stdout!r}"
         return lines[0]
 

@@ -33,7 +33,7 @@ from stoker.wire import codec
 
 M = TypeVar("M", bound=Message)
 WALL = 1_800_000_000.0
-_DIRECTIONS = {b"w": codec.to_worker, b"c": codec.to_client}
+_DIRECTIONS: dict[bytes, codec.Decoder[Any]] = {b"w": codec.to_worker, b"c": codec.to_client}
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Bench:
     def worker(self, peer: str, cores: int = 4, memory: int = 4096, **more: Any) -> str:
         """Register a worker; returns its id."""
         number = int(peer.rstrip("'").lstrip("w") or 0)
-        worker_id = more.pop("worker_id", f"worker-20270101000000-h{number}-{4000 + number}")
+        worker_id: str = more.pop("worker_id", f"worker-20270101000000-h{number}-{4000 + number}")
         message = RegisterWorker(
             worker_id=worker_id, boot="b", host=f"h{number}", port=4000 + number, cores=cores, memory_mib=memory, **more
         )

@@ -15,7 +15,7 @@ import zmq
 from stoker.core.model.messages import GetStatus, Message
 from stoker.core.model.states import Role
 from stoker.io.loop import Loop
-from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
+from stoker.io.sockets import Closed, Garbage, Gone, Link, Opened, Received, Server
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
 from stoker.wire import codec
@@ -74,10 +74,10 @@ class Net:
         self.until(lambda: Opened() in peer.heard, what="open")
         return peer
 
-    def of(self, kind: type, peer: bytes | None = None) -> list[Any]:
+    def of(self, kind: type[Received | Gone | Garbage], peer: bytes | None = None) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind) and peer in {None, event.peer}]
 
-    def names(self, kind: type) -> list[bytes]:
+    def names(self, kind: type[Received | Gone | Garbage]) -> list[bytes]:
         return [event.peer for event in self.of(kind)]
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Peer:
         self.net = net
         self.link = link
         self.heard: list[Any] = []
-        self.peer = self.name = link.sources()[0].get(zmq.ROUTING_ID)
+        self.peer = self.name = bytes(link.sources()[0].get(zmq.ROUTING_ID))
         for source in link.sources():
             net.loop.add_reader(source)
 

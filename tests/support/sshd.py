@@ -91,11 +91,11 @@ class Sshd:
     def start(self) -> None:
         with (self.home / "sshd.log").open("ab") as log:
             command = [_PROGRAM, "-D", "-e", "-f", str(self.folder / "sshd_config")]
-            self.process = subprocess.Popen(
+            process = self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(lambda: (self.folder / "pid").exists() or self.process.poll() is not None, what="sshd listens")
-        assert self.process.poll() is None, (self.home / "sshd.log").read_text()
+        wait_until(lambda: (self.folder / "pid").exists() or process.poll() is not None, what="sshd listens")
+        assert process.poll() is None, (self.home / "sshd.log").read_text()
 
     def cut(self) -> None:
         """End it with all its connections, as a cut cable would."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], *, within: float = 20.0, what: str | Callable[[], str] = "") -> T:
+def wait_until(condition: Callable[[], T | None], *, within: float = 20.0, what: str | Callable[[], str] = "") -> T:
     """The first true value of ``condition``; AssertionError after ``within`` seconds, which says ``what`` (a callable is
     asked then)."""
     deadline = time.monotonic() + within

@@ -51,7 +51,12 @@ class Control:
 
     def status(self, job_id: str) -> DriverView | AppView:
         cluster = cluster_view()
-        jobs = (*cluster.active_drivers, *cluster.completed_drivers, *cluster.active_apps, *cluster.completed_apps)
+        jobs: tuple[DriverView | AppView, ...] = (
+            *cluster.active_drivers,
+            *cluster.completed_drivers,
+            *cluster.active_apps,
+            *cluster.completed_apps,
+        )
         for job in jobs:
             if job.id == job_id:
                 return job

@@ -1,29 +1,35 @@
 """A Dask scheduler and two one-thread workers, as processes of their own commands; then questions by lines:
 ``latency N``, ``rate N`` (processes started by tasks: it has no jobs). Prints the seconds of the cold start first."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
 import time
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 BIN = os.path.dirname(sys.executable)
 LOCAL = ["--host", "127.0.0.1"]
 
 
-def spawn(log, *words):
+def spawn(log: IO[bytes], *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([f"{BIN}/dask", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def clock(_):
+def clock(_: int) -> float:
     return float(subprocess.run(["/usr/bin/date", "+%s.%N"], stdout=subprocess.PIPE, check=True).stdout)
 
 
-def true(_):
+def true(_: int) -> int:
     return subprocess.run(["/usr/bin/true"], check=True).returncode
 
 
-def ask(client, name, count):
+def ask(client: Client, name: str, count: int) -> object:
     if name == "latency":
         found = []
         for number in range(count):
@@ -35,7 +41,7 @@ def ask(client, name, count):
     return {"finished": count / (time.monotonic() - start)}
 
 
-def main():
+def main() -> None:
     port = sys.argv[1]
     address = f"tcp://127.0.0.1:{port}"
     start = time.monotonic()
@@ -56,7 +62,7 @@ def main():
             process.wait()
 
 
-def serve(address):
+def serve(address: str) -> None:
     from distributed import Client
 
     client = Client(address)

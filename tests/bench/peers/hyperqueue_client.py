@@ -1,5 +1,7 @@
 """``hyperqueue_client.py SERVER_DIRECTORY``; asked by lines: ``rate N``, ``latency N``."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -8,13 +10,13 @@ import time
 from hyperqueue import Client, Job
 
 
-def job(*argv, stdout=None):
+def job(*argv: str, stdout: str | None = None) -> Job:
     made = Job()
     made.program(list(argv), stdout=stdout, stderr=None)
     return made
 
 
-def rate(client, count):
+def rate(client: Client, count: int) -> dict[str, float]:
     """Jobs of one process each, without output files: submitted, and finished, per second."""
     start = time.monotonic()
     ids = [client.submit(job("/usr/bin/true")) for _ in range(count)]
@@ -23,7 +25,7 @@ def rate(client, count):
     return {"accepted": count / (submitted - start), "finished": count / (time.monotonic() - start)}
 
 
-def latency(client, count):
+def latency(client: Client, count: int) -> list[float]:
     """Seconds from the call to the program's own clock."""
     found = []
     for number in range(count):
@@ -36,7 +38,7 @@ def latency(client, count):
     return found
 
 
-def main():
+def main() -> None:
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - its progress bar
     client = Client(sys.argv[1])
     print(json.dumps("ready"), flush=True)

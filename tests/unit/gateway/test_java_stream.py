@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stoker.gateway import java_stream as js
 from stoker.gateway import scala
-from stoker.gateway.java_writer import ClassSpec, Constant, New, encode_text, write
+from stoker.gateway.java_writer import ClassSpec, Constant, New, Writable, encode_text, write
 from tests.support.spark import VERSIONS, registration
 
 STRING = "Ljava/lang/String;"
@@ -39,7 +39,13 @@ def test_what_is_written_is_read() -> None:
     spec = ClassSpec(
         "a.Child", -3, (("J", "long"), ("Z", "flag"), (STRING, "text"), ("La/E;", "unit")), parent, writes=True
     )
-    values = {"number": -5, "long": 2**40, "flag": True, "text": "Zoë \0 🔥", "unit": Constant("a.E", "SECONDS")}
+    values: dict[str, Writable] = {
+        "number": -5,
+        "long": 2**40,
+        "flag": True,
+        "text": "Zoë \0 🔥",
+        "unit": Constant("a.E", "SECONDS"),
+    }
     read = js.parse(write(New(spec, values)))
     assert isinstance(read, js.JavaObject)
     assert read.cls.name == "a.Child"

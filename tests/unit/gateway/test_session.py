@@ -108,8 +108,8 @@ def test_the_masters_words_reach_the_application(version: str) -> None:
     client.session.deliver(m.RegisteredApplication(request=request, app_id="app-1", master_url="", epoch=1))
     told = client.told()
     assert told.name == PACKAGE + "RegisteredApplication" and told.fields["appId"] == "app-1"
-    address = told.fields["master"].fields["endpointAddress"].fields["rpcAddress"]  # type: ignore[union-attr]
-    assert (address.fields["host"], address.fields["port"]) == ("127.0.0.1", 17991)  # type: ignore[union-attr]
+    address = told.fields["master"].fields["endpointAddress"].fields["rpcAddress"]  # type: ignore[union-attr, call-overload]
+    assert (address.fields["host"], address.fields["port"]) == ("127.0.0.1", 17991)  # type: ignore[union-attr, call-overload]
     added = m.ExecutorAdded(app_id="app-1", executor_id=4, worker_id="worker-1-h-5", host="h", cores=2, memory_mib=512)
     client.session.deliver(added)
     assert client.told().fields == {"cores": 2, "id": 4, "memory": 512, "hostPort": "h:5", "workerId": "worker-1-h-5"}

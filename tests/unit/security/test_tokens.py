@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_token_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = file.create("ci", AccessRole.SUBMITTER, 60.0)
     token = file.identify(secret)
     assert token is not None
-    monkeypatch.setattr(tokens_module.time, "time", lambda: token.expires + 1)
+    monkeypatch.setattr(time, "time", lambda: token.expires + 1)
     assert file.identify(secret) is None
     assert not file.is_known(token)
 

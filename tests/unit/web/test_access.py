@@ -35,7 +35,7 @@ class Door:
 
     def browser(self, *, is_local_user: bool = False) -> FlaskClient:
         client = self.app.test_client()
-        client.environ_base[LOCAL_USER] = lambda: is_local_user
+        client.environ_base[LOCAL_USER] = lambda: is_local_user  # type: ignore[assignment]
         return client
 
     def token(self, role: AccessRole, name: str = "") -> str:
@@ -194,7 +194,7 @@ def test_a_program_that_sends_a_form_is_told_what_to_send(tmp_path: Path) -> Non
     form = "application/x-www-form-urlencoded"
     answer = client.post("/api/v1/drivers", data="{}", content_type=form)
     assert answer.status_code == 403
-    assert "Content-Type: application/json" in answer.json["error"]
+    assert "Content-Type: application/json" in answer.get_json()["error"]
 
 
 def test_a_forged_log_in_is_refused(door: Door) -> None:

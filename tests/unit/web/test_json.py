@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_application(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json["cores"] == 3, "those granted, not those asked for"
     assert json["memoryperexecutor"] == json["memoryperslave"] == 1024
     assert json["duration"] == 90500
-    monkeypatch.setattr(spark_json.time, "time", lambda: SUBMITTED + 2)
+    monkeypatch.setattr(time, "time", lambda: SUBMITTED + 2)
     assert spark_json.app_json(app_view())["duration"] == 2000, "still running: until now"
 
 
@@ -105,7 +106,7 @@ def test_driver() -> None:
 
 
 def test_dates_are_javas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spark_json.time, "localtime", spark_json.time.gmtime)
+    monkeypatch.setattr(time, "localtime", time.gmtime)
     assert spark_json.java_date(SUBMITTED) in {"Tue May 13 16:53:20 UTC 2014", "Tue May 13 16:53:20 GMT 2014"}
 
 

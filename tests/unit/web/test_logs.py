@@ -29,7 +29,7 @@ class Master:
         self.path.write_bytes(b"0123456789")
         self.reader = LogReader(folder, is_over=lambda *_: self.over, reply=lambda *_: None)
         self.control = Control()
-        self.control.read_log = self.reader.read  # type: ignore[method-assign]
+        self.control.read_log = self.reader.read  # type: ignore[method-assign, assignment]
         self.browser: FlaskClient = make_app(cluster_view, self.control).test_client()
 
 

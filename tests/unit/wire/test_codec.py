@@ -30,7 +30,11 @@ from stoker.core.model.values import Artifact, DriverDescription, DriverReport
 from stoker.errors import ProtocolError
 from stoker.wire import codec
 
-DECODERS = {"master": codec.to_master, "worker": codec.to_worker, "client": codec.to_client}
+DECODERS: dict[str, codec.Decoder[Any]] = {
+    "master": codec.to_master,
+    "worker": codec.to_worker,
+    "client": codec.to_client,
+}
 DIRECTIONS = {"master": get_args(ToMaster), "worker": get_args(ToWorker), "client": get_args(ToClient)}
 TEXT = st.text(max_size=20)
 

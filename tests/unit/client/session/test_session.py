@@ -151,7 +151,7 @@ def test_a_master_that_accepts_and_says_nothing_does_not_hold_us_up(start: Start
 
 
 def test_unanswered_questions_go_to_the_next_master(start: Start) -> None:
-    second = start(lambda master, peer, message: master.send(peer, Submitted(request=message.request, driver_id=ID)))  # type: ignore[attr-defined]
+    second = start(lambda master, peer, message: master.send(peer, Submitted(request=message.request, driver_id=ID)))
     first = start(silent)
     answers: list[Message] = []
     with Session([first.address, second.address], keys=first.keys) as session:

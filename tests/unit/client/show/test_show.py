@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def driver(number: int, state: DriverState = DriverState.SUBMITTED, **more: obje
 
 
 def worker(number: int, state: WorkerState = WorkerState.ALIVE, **more: int) -> WorkerView:
-    values = {"cores": 4, "cores_used": 0, "memory_mib": 4096, "memory_used_mib": 0, **more}
+    values: dict[str, Any] = {"cores": 4, "cores_used": 0, "memory_mib": 4096, "memory_used_mib": 0, **more}
     return WorkerView(id=f"worker-20260101000000-h{number}-1", host=f"h{number}", port=1, state=state, **values)
 
 

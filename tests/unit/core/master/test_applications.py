@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stoker.core.master.books import REMOVED_EXECUTORS_SHOWN
@@ -126,7 +128,7 @@ def test_an_application_that_does_not_fit_is_passed_over(bench: Bench) -> None:
 # --- life of executors -------------------------------------------------------------------------------------------------
 
 
-def one(bench: Bench, **more: object) -> tuple[str, LaunchExecutor]:
+def one(bench: Bench, **more: Any) -> tuple[str, LaunchExecutor]:
     workers(bench, 1)
     app_id = bench.application(**more)
     launch = bench.take("w1", LaunchExecutor)

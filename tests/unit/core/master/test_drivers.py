@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stoker.core.master.policy import Policy
@@ -36,7 +38,7 @@ def state(bench: Bench, driver_id: str) -> DriverState:
     return found.record.state
 
 
-def running(bench: Bench, **more: object) -> tuple[str, LaunchDriver]:
+def running(bench: Bench, **more: Any) -> tuple[str, LaunchDriver]:
     """A driver that runs on worker w1."""
     bench.worker("w1")
     bench.take("w1", RegisteredWorker)
@@ -60,7 +62,8 @@ def test_a_repeated_watched_submission_tells_how_it_stands(bench: Bench) -> None
     """The answer to the first was lost with a master; meanwhile the driver may have changed, or ended, for good."""
     bench.worker("w1")
     bench.submit("c1", token="t", watch=True)
-    launch = bench.take("w1", RegisteredWorker) and bench.take("w1", LaunchDriver)
+    bench.take("w1", RegisteredWorker)
+    launch = bench.take("w1", LaunchDriver)
     bench.send("c2", SubmitDriver(request=2, token="t", driver=driver(), watch=True))
     bench.take("c2", Submitted)
     assert bench.take("c2", DriverUpdate).driver.state is DriverState.RUNNING
@@ -367,7 +370,14 @@ def test_launch_taken_for_lost_that_had_arrived_is_taken_back(bench: Bench) -> N
     launch = bench.take_all("w1", LaunchDriver)[0]
     bench.gone("w1")
     report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
-    common = {"boot": "b", "host": "h1", "port": 4001, "cores": 4, "memory_mib": 4096, "worker_id": worker_id}
+    common: dict[str, Any] = {
+        "boot": "b",
+        "host": "h1",
+        "port": 4001,
+        "cores": 4,
+        "memory_mib": 4096,
+        "worker_id": worker_id,
+    }
     bench.batch([("w1'", RegisterWorker(**common)), ("w1'", RegisterWorker(**common, drivers=(report,)))])
     assert state(bench, driver_id) is DriverState.RUNNING
     assert bench.take_all("w1'", LaunchDriver) == []

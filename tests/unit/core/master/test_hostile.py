@@ -3,6 +3,7 @@ answers, or use up what others need."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, get_args
 
 import msgspec
@@ -116,14 +117,18 @@ def field(name: str, kind: type[Message], annotation: Any) -> st.SearchStrategy[
     if name in BY_NAME:
         return BY_NAME[name]
     if name == "state":
-        states = {"UnregisterApplication": ApplicationState, "ExecutorStateChanged": ExecutorState}
+        states: dict[str, type[Enum]] = {
+            "UnregisterApplication": ApplicationState,
+            "ExecutorStateChanged": ExecutorState,
+        }
         return st.sampled_from([state.value for state in states.get(kind.__name__, DriverState)])
     return {int: NUMBERS, float: FLOATS, bool: st.booleans(), str: IDS}.get(annotation, st.just([]))
 
 
 def hostile(kind: type[Message]) -> st.SearchStrategy[dict[str, Any]]:
     """Bodies of one kind: mostly decodable, with values at and over every edge."""
-    required, optional = {"type": st.just(kind.__name__)}, {}
+    required: dict[str, st.SearchStrategy[Any]] = {"type": st.just(kind.__name__)}
+    optional: dict[str, st.SearchStrategy[Any]] = {}
     for info in msgspec.structs.fields(kind):
         (required if info.required else optional)[info.name] = field(info.name, kind, info.type)
     return st.fixed_dictionaries(required, optional=optional)
