@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.client.api import Client
-from stoker.config import client_config
+from stoker.config.client import client_config
 from stoker.core.model.values import DriverDescription
 from tests.bench.peers import Peers
 from tests.support.cluster import Cluster

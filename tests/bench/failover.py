@@ -23,7 +23,7 @@ CLIENTS = 4  # processes that submit at once
 SUBMITTER = """
 import argparse, os, sys, time
 from stoker.client.api import Client
-from stoker.config import client_config
+from stoker.config.client import client_config
 count = int(sys.argv[1])
 with Client(config=client_config(argparse.Namespace(master=os.environ["MASTER"]), os.environ)) as client:
     driver = client.describe("/usr/bin/true", memory=64, cores=2)

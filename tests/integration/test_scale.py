@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stoker.client.api import Client
-from stoker.config import client_config
+from stoker.config.client import client_config
 from stoker.core.model.states import DriverState, WorkerState
 from tests.support.cluster import Cluster
 from tests.support.simulated_workers import crowd

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stoker.client.api import Client
-from stoker.config import ClientConfig
+from stoker.config.client import ClientConfig
 from stoker.core.model.states import DriverState
 from stoker.core.model.views import DriverView
 from stoker.errors import NotFound

@@ -5,14 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stoker.config import (
-    MasterConfig,
-    WorkerConfig,
-    add_master_arguments,
-    add_worker_arguments,
-    master_config,
-    worker_config,
-)
+from stoker.config.master import MasterConfig, add_master_arguments, master_config
+from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
 
 
 def empty_environ(folder: Path) -> dict[str, str]:

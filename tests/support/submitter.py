@@ -11,7 +11,7 @@ import select
 import sys
 
 from stoker.client.api import Client
-from stoker.config import client_config
+from stoker.config.client import client_config
 from stoker.errors import StokerError
 
 JOB = """

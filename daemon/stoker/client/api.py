@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -27,7 +26,7 @@ from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
 from stoker.client.submit.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
 from stoker.client.submit.upload import upload
-from stoker.config import ClientConfig, client_config
+from stoker.config.client import ClientConfig, client_config
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
@@ -114,7 +113,7 @@ class Client:
         elif args or options:
             raise TypeError("a DriverDescription is complete: give arguments and options to describe()")
         driver = app
-        message = SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver)
+        message = SubmitDriver(request=0, token=os.urandom(16).hex(), driver=driver)
         for _ in range(UPLOAD_ROUNDS):
             answer = self.session.call(message)
             if isinstance(answer, Submitted):
@@ -125,7 +124,7 @@ class Client:
     def submit_watched(self, driver: DriverDescription) -> WatchedDriver:
         """Submit, and be told of every change from then on: the quickest way to the driver's output and end, with
         ``follow`` and ``wait``."""
-        message = SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver, watch=True)
+        message = SubmitDriver(request=0, token=os.urandom(16).hex(), driver=driver, watch=True)
         for _ in range(UPLOAD_ROUNDS):
             submission = WatchedSubmission(self.session, message)
             self.session.wait(submission.is_answered)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -59,7 +58,7 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
     if configured:
         _check_host(configured)
         return configured.strip("[]")
-    name = socket.gethostname()
+    name = os.uname().nodename
     if is_own(name):
         if is_loopback(name):  # as Debian's installer writes it into /etc/hosts
             settings.warnings.append(
@@ -73,6 +72,8 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
 
 def is_own(host: str) -> bool:
     """Can this machine listen on that name or address?"""
+    import socket  # noqa: PLC0415 - for daemons only; a command is quicker without
+
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -83,6 +84,9 @@ def is_own(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
+    import ipaddress  # noqa: PLC0415 - as above
+    import socket  # noqa: PLC0415
+
     address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][4][0]
     return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 

@@ -5,7 +5,6 @@ Precedence: command line, then environment (its ``-D`` options included), then `
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, Literal
 from stoker.config import types
 from stoker.config.registry import INEFFECTIVE, OUR_NAMESPACES, PROPERTIES, VARIABLES, WITHOUT_EFFECT
 from stoker.config.spark_env import find_spark_env, parse_spark_env, read_text
-from stoker.errors import ConfigError, UsageError
+from stoker.errors import ConfigError, UsageError, did_you_mean
 
 Daemon = Literal["master", "worker"]
 _OPTS: dict[Daemon | None, tuple[str, ...]] = {
@@ -173,9 +172,8 @@ def unknown_properties(names: Mapping[str, Setting]) -> list[str]:
     lines = []
     for name, setting in names.items():
         if name.startswith(OUR_NAMESPACES) and not _is_known(name):
-            near = difflib.get_close_matches(name, PROPERTIES, 1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            lines.append(f"{setting.source} sets the unknown property {name}{hint}")
+            hint = did_you_mean(name, PROPERTIES)
+            lines.append(f"{setting.source} sets the unknown property {name}" + (f": {hint}" if hint else ""))
     return lines
 
 

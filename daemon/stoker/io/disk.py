@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex. Raises OSError."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, which most commands do not need
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while data := file.read(1 << 20):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-import secrets
-import socket
+import os
 import struct
 from collections.abc import Iterator
 
@@ -31,7 +30,7 @@ _ROLES = {role.value: role for role in Role}
 def make_routing_id(role: Role, name: str) -> bytes:
     """``ROLE/NAME/NONCE``: a restarted peer is a new peer. A name over 200 bytes is cut; it is for people to read."""
     shown = name.encode()[:MAX_NAME].decode(errors="ignore")
-    return f"{role.value}/{shown}/{secrets.token_hex(8)}".encode()
+    return f"{role.value}/{shown}/{os.urandom(8).hex()}".encode()
 
 
 def parse_routing_id(peer: bytes) -> tuple[Role, str] | None:
@@ -59,7 +58,7 @@ def set_common_options(sock: zmq.Socket[bytes], host: str, heartbeat_timeout: fl
 
 def open_monitor(sock: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
     """Connection events of ``sock``. Unlimited: libzmq's I/O thread would block when the queue of events is full."""
-    endpoint = f"inproc://stoker.monitor.{secrets.token_hex(8)}"
+    endpoint = f"inproc://stoker.monitor.{os.urandom(8).hex()}"
     sock.monitor(endpoint, events)
     monitor: zmq.Socket[bytes] = sock.context.socket(zmq.PAIR)
     monitor.set(zmq.LINGER, 0)
@@ -134,6 +133,8 @@ def _bind_problem(host: str, port: int, error: OSError | zmq.ZMQError) -> str:
 
 def numeric_host(host: str) -> str:
     """libzmq binds to addresses only. IPv4 first, which is what links to a name try."""
+    import socket  # noqa: PLC0415 - for daemons only; a command is quicker without
+
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

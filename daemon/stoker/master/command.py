@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Mapping
 
-from stoker.config import add_master_arguments, master_config
+from stoker.config.master import add_master_arguments, master_config
 from stoker.core.model.states import Role
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.master.lifecycle import Lifecycle

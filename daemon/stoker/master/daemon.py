@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from stoker.config import MasterConfig
+from stoker.config.master import MasterConfig
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
 from stoker.core.model.messages import (

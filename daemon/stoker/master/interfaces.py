@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from stoker.config import MasterConfig
-from stoker.config.master import RestConfig
+from stoker.config.master import MasterConfig, RestConfig
 from stoker.config.web import is_loopback
 from stoker.errors import ConfigError
 from stoker.io.transport import bracketed

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from stoker.config import MasterConfig
+from stoker.config.master import MasterConfig
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server

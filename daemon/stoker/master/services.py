@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from stoker.config import MasterConfig
+from stoker.config.master import MasterConfig
 from stoker.errors import ConfigError
 from stoker.leader.alone import AloneLeadership
 from stoker.leader.base import Candidate, Leadership

@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from stoker.client.session.session import Session
-from stoker.config import ClientConfig, add_client_arguments, client_config
+from stoker.config.client import ClientConfig, add_client_arguments, client_config
 from stoker.core.model.messages import Failed, Message, ToClient
 from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stoker.config import load_settings
+from stoker.config.sources import load_settings
 from stoker.core.model.states import Role
 from stoker.errors import Refused, UsageError
 from stoker.security.keys import Keys

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from stoker.client.api import Client
-from stoker.config import add_client_arguments, client_config
+from stoker.config.client import add_client_arguments, client_config
 from stoker.errors import StokerError, Unreachable, UsageError
 from stoker.via.forward import Forward
 from stoker.via.session import Via, via

@@ -6,6 +6,7 @@ raises ``ProtocolError``; decoding builds plain values only and never runs anyth
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -38,7 +39,12 @@ class Decoder(Generic[T]):
     """Decodes the messages of one direction; anything else is refused."""
 
     def __init__(self, direction: object) -> None:
-        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(direction)
+        self._direction = direction
+
+    @functools.cached_property
+    def _decoder(self) -> msgspec.msgpack.Decoder[T]:
+        # Made at its first use: it takes a millisecond, and most programs use one of the three.
+        return msgspec.msgpack.Decoder(self._direction)
 
     def decode(self, frames: Sequence[bytes | memoryview]) -> T:
         """Raises ProtocolError for a wrong version, frame count, size, or body."""

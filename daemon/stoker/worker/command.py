@@ -11,8 +11,8 @@ import socket
 import time
 from collections.abc import Mapping
 
-from stoker.config import WorkerConfig, add_worker_arguments, worker_config
 from stoker.config.common import is_own
+from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
 from stoker.core.model.states import Role
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError

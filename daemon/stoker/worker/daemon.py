@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from stoker.config import WorkerConfig
+from stoker.config.worker import WorkerConfig
 from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWorker
 from stoker.core.model.states import Role
 from stoker.core.model.values import Exit, Now

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.config import client_config, load_settings
 from stoker.config import types as parse
+from stoker.config.client import client_config
+from stoker.config.sources import load_settings
 from stoker.config.worker import cgroup_limits_mib
 from stoker.errors import ConfigError, UsageError
 from tests.support.settings import empty_environ, master, worker

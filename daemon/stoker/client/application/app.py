@@ -25,7 +25,7 @@ from types import TracebackType
 
 from stoker.client.application.links import AppLinks
 from stoker.client.session.asker import Exchange, Then
-from stoker.config import parse_master_url
+from stoker.config.types import parse_master_url
 from stoker.core.application.events import (
     Answered,
     ApplicationEffect,

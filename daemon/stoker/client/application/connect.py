@@ -25,8 +25,7 @@ from stoker.client.application.app import Application
 from stoker.client.application.engine_watch import EngineWatch
 from stoker.client.application.resources import resources_of, with_submitted
 from stoker.client.notices import say
-from stoker.config import ClientConfig, client_config
-from stoker.config.client import user_name
+from stoker.config.client import ClientConfig, client_config, user_name
 from stoker.core.application.events import Executor
 from stoker.core.model.states import ApplicationState
 from stoker.core.model.values import ApplicationDescription

@@ -1,4 +1,4 @@
-"""The connections of an application: ``io.sockets.Link``s by address, as events of ``core.application``."""
+"""The connections of an application: ``io.link.Link``s by address, as events of ``core.application``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from stoker.core.application.events import LinkClosed, LinkEvent, LinkMessage, L
 from stoker.core.model.messages import Message, ToClient
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError, StokerError
+from stoker.io.link import Closed, Link, Opened
 from stoker.io.loop import Loop
-from stoker.io.sockets import Closed, Link, Opened
 from stoker.security.keys import Keys
 from stoker.wire import codec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stoker.client.submit.sources import PY_FILES
-from stoker.config import ClientConfig
+from stoker.config.client import ClientConfig
 from stoker.config.registry import PROPERTIES
 from stoker.engines.base import Resources
 from stoker.errors import ConfigError, Unreachable, UsageError

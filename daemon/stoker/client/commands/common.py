@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from stoker.client.api import Client
 from stoker.client.notices import say
 from stoker.client.session.session import TIMEOUT
-from stoker.config import ClientConfig, add_client_arguments, client_config, parse_duration, parse_memory
-from stoker.config.types import parse_integer
+from stoker.config.client import ClientConfig, add_client_arguments, client_config
+from stoker.config.types import parse_duration, parse_integer, parse_memory
 from stoker.core.model.states import Role
 from stoker.errors import UsageError
 

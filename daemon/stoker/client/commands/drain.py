@@ -13,7 +13,7 @@ from stoker.client.api import Client
 from stoker.client.commands.common import configured
 from stoker.client.commands.workers import add_worker_names, address, show_workers
 from stoker.client.notices import say
-from stoker.config import parse_duration
+from stoker.config.types import parse_duration
 from stoker.core.model.states import Role
 from stoker.core.model.views import ClusterView, WorkerView
 from stoker.errors import NotFound, UsageError

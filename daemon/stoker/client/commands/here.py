@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from stoker.client.notices import say
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import Options, describe
-from stoker.config import ClientConfig
+from stoker.config.client import ClientConfig
 from stoker.core.model.values import Artifact, DriverDescription
 from stoker.engines.driver import driver_launch
 from stoker.engines.spark import default_homes

@@ -11,8 +11,8 @@ from pathlib import PurePath
 from stoker.client.application.app import Application
 from stoker.client.application.run import Run, run_application
 from stoker.client.logs.output import Output
-from stoker.config import ClientConfig, add_client_arguments, client_config, parse_memory
-from stoker.config.client import user_name
+from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
+from stoker.config.types import parse_memory
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import UsageError

@@ -13,7 +13,7 @@ import stoker
 from stoker.client.application.connect import App, connect
 from stoker.client.commands.common import configured, whole
 from stoker.client.notices import say
-from stoker.config import add_client_arguments
+from stoker.config.client import add_client_arguments
 from stoker.errors import Refused
 from stoker.version import __version__
 

@@ -17,7 +17,7 @@ from stoker.client.commands.common import (
 )
 from stoker.client.notices import say
 from stoker.client.submit.submission import Options, describe, parse_environment
-from stoker.config import ClientConfig
+from stoker.config.client import ClientConfig
 from stoker.errors import UsageError
 
 _EPILOG = """\

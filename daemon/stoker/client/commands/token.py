@@ -13,8 +13,9 @@ from typing import NoReturn
 
 from stoker.client.notices import say
 from stoker.client.show import table
-from stoker.config import load_settings, parse_duration
 from stoker.config.common import keys_dir
+from stoker.config.sources import load_settings
+from stoker.config.types import parse_duration
 from stoker.errors import UsageError
 from stoker.security.roles import ROLES, AccessRole
 from stoker.security.tokens import Token, TokenFile

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from stoker.client.api import Client
 from stoker.client.commands.common import configured
 from stoker.client.notices import say
-from stoker.config import add_client_arguments
+from stoker.config.client import add_client_arguments
 from stoker.core.model.states import Role
 from stoker.core.model.views import WorkerView
 

@@ -15,7 +15,7 @@ import zmq
 from stoker.core.model.messages import ToClient
 from stoker.core.model.states import Role
 from stoker.errors import StokerError
-from stoker.io.sockets import Closed, Link, Opened
+from stoker.io.link import Closed, Link, Opened
 from stoker.security.keys import Keys
 from stoker.wire import codec
 

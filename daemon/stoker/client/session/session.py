@@ -20,11 +20,11 @@ import zmq
 
 from stoker.client.session.asker import Exchange, Then
 from stoker.client.session.dial import Complaint, Dialer
-from stoker.config import parse_master_url
+from stoker.config.types import parse_master_url
 from stoker.core.model.messages import Failed, Message, ToClient
 from stoker.core.model.states import Role
 from stoker.errors import NotAuthorized, NotFound, Refused, StokerError, Unreachable
-from stoker.io.sockets import Closed, Link, Opened
+from stoker.io.link import Closed, Link, Opened
 from stoker.security.keys import Keys
 
 TIMEOUT = 20.0  # seconds without a leading master until we give up (spec 9.4)

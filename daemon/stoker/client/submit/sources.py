@@ -6,12 +6,9 @@ A name is a path here, uploaded to the master, or a URL that the worker fetches 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
 import stat
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 from stoker.core.model.values import REMOTE_SCHEMES, Artifact, DriverKind
 from stoker.errors import UsageError
+from stoker.io.disk import sha256_of
 
 SCHEMES = ("file", "local", *REMOTE_SCHEMES)
 PY_FILES = (".py", ".zip", ".egg", ".whl")
 RESERVED = frozenset({"stdout", "stderr"})  # the program's output has these names in the same directory
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
-_READ = 1 << 20  # bytes
 _KINDS: dict[str, DriverKind] = {".py": "python", ".pyz": "archive", ".whl": "archive", ".jar": "jar"}
 
 
@@ -70,15 +67,12 @@ class FileIndex:
         known = self._known.get(path)
         if known is not None and known[0] == stamp:
             return known[1]
-        digest = hashlib.sha256()
         try:
-            with path.open("rb") as file:
-                while piece := file.read(_READ):
-                    digest.update(piece)
+            sha256 = sha256_of(path)
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from None
-        self._known[path] = (stamp, digest.hexdigest())
-        return digest.hexdigest()
+        self._known[path] = (stamp, sha256)
+        return sha256
 
 
 def is_url(name: str) -> bool:
@@ -110,7 +104,9 @@ def check_program(name: str) -> None:
     if is_url(name):
         return
     if "/" not in name and not Path(name).exists():
-        found = shutil.which(name)
+        from shutil import which  # noqa: PLC0415 - for this mistake only
+
+        found = which(name)
         if found is not None:
             raise UsageError(f"there is no file {name!r} here: to run the program of that name, give its path: {found}")
     if not _regular(name, Path(name)).st_mode & 0o111:
@@ -122,6 +118,8 @@ def main_class_of(jar: str) -> str:
     if is_url(jar):
         raise UsageError(f"{jar} is not here to look for its main class: name it with --class")
     _regular(jar, Path(jar))
+    import zipfile  # noqa: PLC0415 - for jars only
+
     try:
         with zipfile.ZipFile(jar) as archive:
             manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")

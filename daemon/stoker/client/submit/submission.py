@@ -19,9 +19,9 @@ from stoker.client.submit.sources import (
     main_class_of,
     program_kind,
 )
-from stoker.config import ClientConfig, parse_memory
-from stoker.config.client import user_name
+from stoker.config.client import ClientConfig, user_name
 from stoker.config.registry import PROPERTIES
+from stoker.config.types import parse_memory
 from stoker.core.model.values import DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError, did_you_mean
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -49,7 +49,7 @@ class BulkSubmission:
         self._session = session
         self._drivers = drivers
         self._upload_for = upload_for
-        self._todo = deque((index, secrets.token_hex(16)) for index in range(len(drivers)))
+        self._todo = deque((index, os.urandom(16).hex()) for index in range(len(drivers)))
         self._ids = [""] * len(drivers)
         self._under_way = 0
         self._missing: MissingBlobs | None = None

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stoker.config import WorkerConfig
+from stoker.config.worker import WorkerConfig
 from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.cleanup import clean
 from stoker.worker.jobs.prepare import Preparer

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stoker.config import WorkerConfig
+from stoker.config.worker import WorkerConfig
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.registration import WorkerIdentity

@@ -9,7 +9,7 @@ import pytest
 
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import Options, describe, parse_environment
-from stoker.config import ClientConfig
+from stoker.config.client import ClientConfig
 from stoker.core.model.values import DriverDescription
 from stoker.errors import StokerError, UsageError
 

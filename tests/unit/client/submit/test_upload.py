@@ -13,7 +13,7 @@ from stoker.client.api import Client
 from stoker.client.submit import submitting
 from stoker.client.submit import upload as upload_module
 from stoker.client.submit.sources import FileIndex
-from stoker.config import ClientConfig
+from stoker.config.client import ClientConfig
 from stoker.core.model.messages import (
     Failed,
     FindMissingBlobs,
