@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -58,7 +57,9 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
     if configured:
         _check_host(configured)
         return configured.strip("[]")
-    name = os.uname().nodename
+    import socket  # noqa: PLC0415 - for daemons only; a command is quicker without
+
+    name = socket.gethostname()
     if is_own(name):
         if is_loopback(name):  # as Debian's installer writes it into /etc/hosts
             settings.warnings.append(
@@ -72,7 +73,7 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
 
 def is_own(host: str) -> bool:
     """Can this machine listen on that name or address?"""
-    import socket  # noqa: PLC0415 - for daemons only; a command is quicker without
+    import socket  # noqa: PLC0415 - as above
 
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
