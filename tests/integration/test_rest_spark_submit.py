@@ -106,6 +106,46 @@ def test_python_as_http_clients_send_it(cluster: Cluster) -> None:
     assert f"action=submit target={driver} who=local%20user role=admin" in cluster.master.text()
 
 
+def test_airflows_commands(cluster: Cluster, jar: str) -> None:
+    """What SparkSubmitHook of its provider runs in cluster mode with a REST port: spark-submit, and curl for the status,
+    whose lines it takes apart."""
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl: apt-get install curl")
+    said = spark_submit(
+        cluster, "--name", "arrow-spark", "--class", "Job", "--verbose", "--deploy-mode", "cluster", jar
+    )
+    found = re.search(r"driver-[0-9\-]+", said)
+    assert found, said
+    words = ["curl", "--max-time", "30", f"http://127.0.0.1:{port_of(cluster)}/v1/submissions/status/{found[0]}"]
+
+    def state() -> str:
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert "submissionId" in done.stdout
+        [line] = [line for line in done.stdout.splitlines() if "driverState" in line]
+        return line.split(" : ")[1].replace(",", "").replace('"', "").strip()
+
+    wait_until(lambda: state() == "RUNNING", within=30, what="it runs")
+    spark_submit(cluster, "--kill", found[0])  # as the hook does when the task is cleared
+    wait_until(lambda: state() == "KILLED", within=30, what="its end")
+
+
+def test_curl_as_sparks_pages_show_it(cluster: Cluster) -> None:
+    """Spark's documented example of its REST interface, whose header has no charset and whose body curl may call a form;
+    numbers and booleans are not quoted."""
+    script = cluster.script("job.py", "import sys; print('python', sys.argv[1:])\n")
+    body = json.dumps({
+        "action": "CreateSubmissionRequest", "appArgs": [script, 10], "appResource": "", "clientSparkVersion": "4.3.0",
+        "environmentVariables": {"A": 1}, "mainClass": "org.apache.spark.deploy.SparkSubmit",
+        "sparkProperties": {"spark.app.name": "pi", "spark.driver.memory": "512m", "spark.driver.supervise": False},
+    })  # fmt: skip
+    url = f"http://127.0.0.1:{port_of(cluster)}/v1/submissions/create"
+    done = subprocess.run(["curl", "-sS", "-XPOST", url, "--data", body], capture_output=True, text=True, check=True)
+    assert '"success" : true' in done.stdout, done.stdout
+    driver = json.loads(done.stdout)["submissionId"]
+    cluster.wait_for(driver, "FINISHED")
+    assert (cluster.work / driver / "stdout").read_text() == "python ['10']\n"
+
+
 def test_clear_and_kill_all(cluster: Cluster) -> None:
     sleeper = cluster.submit(cluster.script("sleep.sh", "#!/bin/sh\nexec sleep 100\n"))
     cluster.wait_for(sleeper, "RUNNING")

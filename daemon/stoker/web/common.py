@@ -16,6 +16,7 @@ from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, 
 from stoker.errors import NotAuthorized, StokerError
 from stoker.errors import NotFound as NoSuchJob
 from stoker.security.roles import AccessRole
+from stoker.web import jackson
 from stoker.web.access.guard import guard, needs
 from stoker.web.access.login import add_login
 from stoker.web.access.policy import Access
@@ -98,6 +99,11 @@ def _assets(app: Flask) -> Callable[[str], str]:
 
 def as_json(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, mimetype="application/json")
+
+
+def as_spark_json(value: object) -> Response:
+    """Printed as Spark's pages print it."""
+    return Response(jackson.pretty(value), mimetype="application/json")
 
 
 def refusal(error: StokerError) -> HTTPException:

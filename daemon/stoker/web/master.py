@@ -17,7 +17,7 @@ from stoker.web.access.policy import Access
 from stoker.web.api.events import EventStream, add_events
 from stoker.web.api.routes import ApiControl, add_api
 from stoker.web.changes import add_changes
-from stoker.web.common import as_json, new_app
+from stoker.web.common import as_json, as_spark_json, new_app
 from stoker.web.log_pages import add_log_pages
 from stoker.web.log_window import LogReaders
 from stoker.web.metrics.routes import add_master_metrics
@@ -64,17 +64,17 @@ def make_app(
 def _add_json(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
     @app.get("/json/")
     def whole_json() -> Response:
-        return as_json(cluster_json(snapshot()))
+        return as_spark_json(cluster_json(snapshot()))
 
     @app.get("/json/clusterutilization/")
     def utilization() -> Response:
-        return as_json(utilization_json(snapshot()))
+        return as_spark_json(utilization_json(snapshot()))
 
     @app.get("/json/<field>/")
     def one_field(field: str) -> Response:
         if field not in CLUSTER_FIELDS:
             raise NotFound(f"There is no field {field[:40]!r}: it is one of {', '.join(CLUSTER_FIELDS)}.")
-        return as_json({field: CLUSTER_FIELDS[field](snapshot())})
+        return as_spark_json({field: CLUSTER_FIELDS[field](snapshot())})
 
     @app.get("/healthz")
     @needs(AccessRole.NONE)

@@ -1,4 +1,5 @@
-"""Views in the shape of Spark's ``/json/`` (spec 15.5), key for key and in its order, so that existing monitors work.
+"""Views in the shape of Spark's ``/json/`` (spec 15.5), key for key and in its order, so that existing monitors work;
+``jackson.pretty`` prints them.
 
 Times are in milliseconds since the Unix epoch, durations in milliseconds, memory in MiB. The ``resources*`` keys are
 always there and empty: Spark's own are for GPUs and the like, which this scheduler does not hand out.
@@ -37,8 +38,8 @@ CLUSTER_FIELDS: dict[str, Callable[[ClusterView], Any]] = {
     "coresused": lambda cluster: sum(worker.cores_used for worker in alive_workers(cluster)),
     "memory": lambda cluster: sum(worker.memory_mib for worker in alive_workers(cluster)),
     "memoryused": lambda cluster: sum(worker.memory_used_mib for worker in alive_workers(cluster)),
-    "resources": lambda _: [],
-    "resourcesused": lambda _: [],
+    "resources": lambda cluster: [{} for _ in alive_workers(cluster)],
+    "resourcesused": lambda cluster: [{} for _ in alive_workers(cluster)],
     "activeapps": lambda cluster: [app_json(app) for app in cluster.active_apps],
     "completedapps": lambda cluster: [app_json(app) for app in cluster.completed_apps],
     "activedrivers": lambda cluster: [driver_json(driver) for driver in cluster.active_drivers],

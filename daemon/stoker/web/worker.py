@@ -10,7 +10,7 @@ from stoker.core.model.worker_views import WorkerPage
 from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access
-from stoker.web.common import as_json, new_app
+from stoker.web.common import as_json, as_spark_json, new_app
 from stoker.web.log_pages import add_log_pages
 from stoker.web.log_window import LogReaders, ReadLogs
 from stoker.web.metrics.routes import add_worker_metrics
@@ -32,7 +32,7 @@ def make_app(snapshot: Callable[[], WorkerPage], read_log: ReadLogs, *, access: 
 
     @app.get("/json/")
     def whole_json() -> Response:
-        return as_json(worker_page_json(snapshot()))
+        return as_spark_json(worker_page_json(snapshot()))
 
     add_log_pages(app, LogReaders(read_log), back="Worker")
     add_worker_metrics(app, snapshot)

@@ -9,6 +9,7 @@ import pytest
 
 from stoker.core.model.states import MasterState, WorkerState
 from stoker.web import spark_json
+from stoker.web.jackson import pretty
 from stoker.web.master import make_app as master_app
 from stoker.web.worker import make_app as worker_app
 from tests.support.web import (
@@ -46,9 +47,35 @@ def test_master_has_all_fields_of_spark_in_its_order() -> None:
     assert list(whole) == MASTER.split()
     assert whole["url"] == "spark://host0:7077"
     assert whole["status"] == "ALIVE"
-    assert whole["resources"] == whole["resourcesused"] == []
+    assert whole["resources"] == whole["resourcesused"] == [{}] * whole["aliveworkers"], (
+        "one for each worker, as Spark's"
+    )
     assert [len(whole[name]) for name in ("workers", "activeapps", "completedapps")] == [2, 1, 1]
     assert [len(whole[name]) for name in ("activedrivers", "completeddrivers")] == [2, 1]
+
+
+def test_it_is_printed_as_spark_prints_it() -> None:
+    """Recorded from Spark 4.3's master: monitors look for such lines."""
+    browser = master_app(lambda: cluster_view(workers=(worker_view(1),)), Control()).test_client()
+    lines = browser.get("/json/").text.splitlines()
+    assert lines[:5] == ["{", '  "url" : "spark://host0:7077",', '  "workers" : [ {', f'    "id" : "{worker_view(1).id}",',
+                         '    "host" : "host1",']  # fmt: skip
+    assert '    "resources" : { },' in lines and '  "resources" : [ { } ],' in lines
+    assert lines[-2:] == ['  "status" : "ALIVE"', "}"]
+    assert browser.get("/json/status/").text == '{\n  "status" : "ALIVE"\n}'
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ({}, "{ }"), ([], "[ ]"), ([1, True, None], "[ 1, true, null ]"), ([{}, {}], "[ { }, { } ]"),
+        ({"a": [{"b": "c"}]}, '{\n  "a" : [ {\n    "b" : "c"\n  } ]\n}'),
+        ("\x01\x1f\x7f\n/\\u001f \\\x1f <\"ü", '"\\u0001\\u001F\x7f\\n/\\\\u001f \\\\\\u001F <\\"ü"'),
+        ("\ud800", '"?"'),
+    ],
+)  # fmt: skip
+def test_jackson_prints_it_so(value: object, printed: str) -> None:
+    assert pretty(value).decode() == printed
 
 
 def test_totals_are_over_alive_workers() -> None:

@@ -14,6 +14,7 @@ from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, DriverView
 from stoker.errors import NotFound, Refused
 from stoker.security.roles import AccessRole
+from stoker.version import __version__
 from stoker.web.access.policy import Access
 from stoker.web.rest.app import make_rest_app
 from tests.support.web import cluster_view, driver_view
@@ -148,9 +149,13 @@ def test_unknown_fields_are_named(control: Control) -> None:
         ({"mainClass": None}, "Main class is missing."),
         ({"clientSparkVersion": ...}, "'clientSparkVersion' is missing in message CreateSubmissionRequest."),
         ({"sparkProperties": ...}, "No Spark properties set!"),
-        ({"appArgs": "x"}, "Expected `array`"),
-        ({"appArgs": [1]}, "Expected `str`"),
-        ({"environmentVariables": {"a": 1}}, "Expected `str`"),
+        ({"appArgs": "x"}, "appArgs must be an array"),
+        ({"appArgs": [[1]]}, "appArgs[0] must be a string, a number or a boolean, not an array"),
+        ({"appArgs": [1, None]}, "appArgs[1] must be a string, a number or a boolean, not null"),
+        ({"environmentVariables": {"a": {}}}, 'environmentVariables["a"] must be a string, a number or a boolean, not'),
+        ({"environmentVariables": []}, "environmentVariables must be an object"),
+        ({"sparkProperties": {"spark.x": None}}, 'sparkProperties["spark.x"] must be a string, a number or a boolean, not'),
+        ({"appArgs": ["\ud800"]}, "half of a character pair"),
         ({"environmentVariables": {"a=b": "c"}}, "environment variable"),
         ({"appArgs": ["a\0b"]}, "NUL"),
         ({"appResource": "app.jar"}, "must be an absolute path or a URL of file, local"),
@@ -284,7 +289,65 @@ def test_answers_look_like_sparks(control: Control) -> None:
     text = client(control).get(f"{BASE}/status/{control.driver.id}").text
     names = list(json.loads(text))
     assert names == sorted(names)
-    assert text.startswith('{\n  "action": "SubmissionStatusResponse"')
+    assert text.startswith('{\n  "action" : "SubmissionStatusResponse",\n  "driverState" : "')
+
+
+def test_airflow_reads_the_state_of_a_driver(control: Control) -> None:
+    """As SparkSubmitHook of its provider does, line by line, with what curl prints."""
+    state = ""
+    for line in client(control).get(f"{BASE}/status/{control.driver.id}").text.splitlines():
+        if "driverState" in line:
+            state = line.split(" : ")[1].replace(",", "").replace('"', "").strip()
+    assert state == control.driver.state.value
+
+
+def test_answers_are_what_spark_4_3_prints(control: Control) -> None:
+    """Recorded from its server, but for the version and the ids."""
+    control.cleared = 0
+    browser = client(control)
+    for method, path, expected in (
+        ("get", "status/driver-1", ("SubmissionStatusResponse", {"submissionId": "driver-1", "success": False})),
+        ("get", "readyz", ("ReadyzResponse", {"message": "", "success": True})),
+        ("post", "clear", ("ClearResponse", {"message": "", "success": True})),
+        (
+            "post", "killall",
+            ("KillAllSubmissionResponse", {"message": "Kill request for all drivers submitted", "success": True}),
+        ),
+        (
+            "post", "kill/driver-9",
+            ("KillSubmissionResponse", {
+                "message": "Driver driver-9 has already finished or does not exist", "submissionId": "driver-9",
+                "success": False,
+            }),
+        ),
+    ):  # fmt: skip
+        action, fields = expected
+        whole = {"action": action, **fields, "serverSparkVersion": __version__}
+        lines = ",\n".join(f'  "{name}" : {json.dumps(whole[name])}' for name in sorted(whole))
+        assert getattr(browser, method)(f"{BASE}/{path}").text == f"{{\n{lines}\n}}"
+
+
+def test_scalars_become_strings_as_jackson_makes_them(control: Control) -> None:
+    """A number keeps the characters that it was written with; an environment variable that is null is not set."""
+    text = json.dumps(jar(appArgs="ARGS", environmentVariables="ENV", clientSparkVersion="VERSION"))
+    text = text.replace('"ARGS"', '["a", 10, true, 1.50, 1e3, -0, 123456789012345678901]')
+    text = text.replace('"ENV"', '{"A": 1, "B": false, "C": null}').replace('"VERSION"', "4.3")
+    text = text.replace('"spark.driver.supervise": "true"', '"spark.driver.supervise": true')
+    text = text.replace('"spark.driver.cores": "3"', '"spark.driver.cores": 3, "spark.x": 1.50')
+    answer = client(control).post(f"{BASE}/create", data=text.replace("{", '{"zork": 1, "alpha": [2], ', 1))
+    assert answer.get_json()["success"], answer.text
+    assert '"unknownFields" : [ "zork", "alpha" ]' in answer.text
+    [(driver, _)] = control.submitted
+    assert driver.args == ("a", "10", "true", "1.50", "1e3", "-0", "123456789012345678901")
+    assert driver.env == {"A": "1", "B": "false"}
+    assert (driver.supervise, driver.cores, driver.conf["spark.x"]) == (True, 3, "1.50")
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "application/octet-stream", None])
+def test_a_program_may_call_its_body_what_it_likes(control: Control, kind: str | None) -> None:
+    """curl calls what it posts a form, and Spark's server does not look."""
+    response = client(control).post(f"{BASE}/create", data=json.dumps(jar()), content_type=kind)
+    assert response.get_json()["success"] and len(control.submitted) == 1
 
 
 # --- who may ---
@@ -304,8 +367,8 @@ def test_roles(control: Control, path: str, role: AccessRole) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Content-Type": "text/plain"},
-     {"Content-Type": "application/x-www-form-urlencoded"}, {"Referer": "http://evil.example/"}],
+    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"},
+     {"Content-Type": "text/plain", "Origin": "null"}, {"Referer": "http://evil.example/"}],
 )  # fmt: skip
 def test_a_web_page_cannot_make_a_browser_submit(control: Control, headers: dict[str, str]) -> None:
     headers = {"Content-Type": "application/json", **headers}

@@ -73,7 +73,12 @@ def asked_host() -> str:
 def is_from_browser() -> bool:
     """Could a browser have been made to send it? By what it says of itself, or by a kind of body that every page may send
     anywhere."""
-    return request.mimetype in _FORMS or any(name in request.headers for name in _BROWSER)
+    return request.mimetype in _FORMS or says_it_is_a_browser()
+
+
+def says_it_is_a_browser() -> bool:
+    """Browsers say where a page's request comes from; every one in use does so for a POST to another site."""
+    return any(name in request.headers for name in _BROWSER)
 
 
 def is_address(host: str) -> bool:

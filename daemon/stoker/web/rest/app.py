@@ -16,7 +16,7 @@ from stoker.errors import NotAuthorized, NotFound, StokerError
 from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.guard import guard, needs
-from stoker.web.access.policy import Access, who
+from stoker.web.access.policy import Access, says_it_is_a_browser, who
 from stoker.web.rest import protocol
 from stoker.web.rest.protocol import UNKNOWN_VERSION, VERSION, MalformedRequest, answer
 from stoker.web.rest.submission import check_properties, describe
@@ -41,11 +41,13 @@ class SubmissionControl(Protocol):
     def status(self, job_id: str) -> DriverView | AppView: ...
 
 
-class _NoForms:
-    """Browsers have no business here: no page of ours sends anything to this port."""
+class _NoBrowsers:
+    """A page of somebody else may make a browser send anything here. Programs are free to call a body what they like: curl
+    calls it a form."""
 
     def check(self) -> None:
-        raise Forbidden("Send it as application/json, and not from a browser.")
+        if says_it_is_a_browser():
+            raise Forbidden("This interface is for programs: a browser's requests are rejected.")
 
 
 def make_rest_app(
@@ -59,7 +61,7 @@ def make_rest_app(
     """``environ`` and ``allowed`` as for ``submission.describe``."""
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False
-    guard(app, access, _NoForms(), has_login=False)
+    guard(app, access, _NoBrowsers(), has_login=False)
     _add_errors(app)
     _add_create(app, snapshot, control, environ, allowed)
     _add_changes(app, snapshot, control)
@@ -78,7 +80,7 @@ def _add_create(
     @needs(AccessRole.SUBMITTER)
     def create() -> Response:
         wanted, unknown = protocol.parse_create(request.get_data())
-        check_properties(wanted.sparkProperties or {})
+        check_properties(wanted.sparkProperties)
         cluster = snapshot()
         driver = describe(wanted, master_url=cluster.url, environ=environ, allowed=allowed)
         refusal = _not_alive(cluster, "accept driver submissions")
@@ -121,9 +123,8 @@ def _add_changes(app: Flask, snapshot: Callable[[], ClusterView], control: Submi
         message = _not_alive(snapshot(), "kill drivers")
         if message:
             return answer("KillAllSubmissionResponse", success=False, message=message)
-        count = control.kill_drivers()
-        audit("killall", str(count))
-        return answer("KillAllSubmissionResponse", success=True, message=f"Kill requests for {count} drivers submitted")
+        audit("killall", str(control.kill_drivers()))
+        return answer("KillAllSubmissionResponse", success=True, message="Kill request for all drivers submitted")
 
     @app.post(f"{_BASE}/clear")
     @needs(AccessRole.ADMIN)
@@ -133,7 +134,7 @@ def _add_changes(app: Flask, snapshot: Callable[[], ClusterView], control: Submi
             return answer("ClearResponse", success=False, message=message)
         control.clear_completed()
         audit("clear", "-")
-        return answer("ClearResponse", success=True, message="Completed drivers and applications are cleared")
+        return answer("ClearResponse", success=True, message="")
 
 
 def _add_questions(app: Flask, snapshot: Callable[[], ClusterView], control: SubmissionControl) -> None:
@@ -166,7 +167,11 @@ def _add_questions(app: Flask, snapshot: Callable[[], ClusterView], control: Sub
     def readyz() -> Response:
         """Spark's is about being a standby; a master that recovers is not ready either."""
         is_ready = snapshot().state is MasterState.ALIVE
-        return answer("ReadyzResponse", success=True) if is_ready else protocol.error("Master is not ready.", 503)
+        return (
+            answer("ReadyzResponse", success=True, message="")
+            if is_ready
+            else protocol.error("Master is not ready.", 503)
+        )
 
 
 def _add_errors(app: Flask) -> None:

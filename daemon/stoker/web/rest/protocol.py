@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 from flask import Response
 
 from stoker.version import __version__
+from stoker.web import jackson
 
 VERSION = "v1"
 UNKNOWN_VERSION = 468  # Spark's own status code
@@ -20,10 +20,10 @@ class MalformedRequest(Exception):
 
 
 class CreateSubmission(msgspec.Struct, frozen=True, kw_only=True):
-    appResource: str | None = None
-    mainClass: str | None = None
-    sparkProperties: dict[str, str] | None = None
-    clientSparkVersion: str | None = None
+    appResource: str
+    mainClass: str
+    sparkProperties: dict[str, str]
+    clientSparkVersion: str
     appArgs: list[str] = []
     environmentVariables: dict[str, str] = {}
 
@@ -32,37 +32,47 @@ _KNOWN = {"action", "message", *CreateSubmission.__struct_fields__}
 
 
 def parse_create(body: bytes) -> tuple[CreateSubmission, list[str]]:
-    """The request, and the names of fields that are not of it. Raises MalformedRequest."""
+    """The request, and the names of fields that it should not have. Numbers and booleans become strings, as Jackson makes
+    them. Raises MalformedRequest."""
     try:
-        fields = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        given = {name: value for name, value in jackson.parse(body).items() if value is not None}
+        request = _create_of(given)
+    except jackson.Malformed as error:
         raise MalformedRequest(f"Malformed request: {error}") from None
-    action = fields.get("action")
+    return request, [name for name in given if name not in _KNOWN]
+
+
+def _create_of(given: dict[str, Any]) -> CreateSubmission:
+    action = given.get("action")
     if action is None:
-        raise MalformedRequest("Malformed request: 'action' is missing.")
+        raise jackson.Malformed("'action' is missing.")
     if action != _ACTION:
         raise MalformedRequest(f"Received message of unexpected type {str(action)[:80]}.")
-    try:
-        request = msgspec.convert(
-            {name: value for name, value in fields.items() if value is not None}, CreateSubmission
-        )
-    except msgspec.ValidationError as error:
-        raise MalformedRequest(f"Malformed request: {error}") from None
-    if request.clientSparkVersion is None:
-        raise MalformedRequest(f"Malformed request: 'clientSparkVersion' is missing in message {_ACTION}.")
-    if request.sparkProperties is None:
-        raise MalformedRequest("Malformed request: No Spark properties set!")
-    if request.appResource is None:
+    text = {
+        name: jackson.text_of(given.get(name, ""), name) for name in ("clientSparkVersion", "appResource", "mainClass")
+    }
+    if "clientSparkVersion" not in given:
+        raise jackson.Malformed(f"'clientSparkVersion' is missing in message {_ACTION}.")
+    if "sparkProperties" not in given:
+        raise jackson.Malformed("No Spark properties set!")
+    if "appResource" not in given:
         raise MalformedRequest("Application jar is missing.")
-    if not request.mainClass:
+    if not text["mainClass"]:
         raise MalformedRequest("Main class is missing.")
-    return request, sorted(set(fields) - _KNOWN)
+    return CreateSubmission(
+        **text,
+        sparkProperties=jackson.text_map_of(given["sparkProperties"], "sparkProperties"),
+        appArgs=jackson.texts_of(given.get("appArgs", []), "appArgs"),
+        environmentVariables=jackson.text_map_of(
+            given.get("environmentVariables", {}), "environmentVariables", skip_null=True
+        ),
+    )
 
 
 def answer(action: str, status: int = 200, **fields: object) -> Response:
-    """Fields in alphabetical order, those that are None left out, pretty-printed: as Spark's."""
+    """Fields in alphabetical order, those that are None left out, printed as Spark's server prints them."""
     message = {"action": action, "serverSparkVersion": __version__, **fields}
-    text = json.dumps({name: message[name] for name in sorted(message) if message[name] is not None}, indent=2)
+    text = jackson.pretty({name: message[name] for name in sorted(message) if message[name] is not None})
     response = Response(text, status, mimetype="application/json")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"

@@ -41,12 +41,12 @@ def describe(
 ) -> DriverDescription:
     """``environ`` fills in values that are exactly ``{{NAME}}``; ``allowed``: patterns, one of which the program's URL must
     match (none: all). Raises MalformedRequest."""
-    conf = _filled(request.sparkProperties or {}, environ)
+    conf = _filled(request.sparkProperties, environ)
     conf["spark.master"] = master_url  # the client's has the port of this interface
     env = _filled(request.environmentVariables, environ)
     env = {name: value for name, value in env.items() if name not in _NOT_FOR_DRIVERS}
     is_python = request.mainClass == SPARK_SUBMIT
-    program, args = _python_program(request) if is_python else (request.appResource or "", request.appArgs)
+    program, args = _python_program(request) if is_python else (request.appResource, request.appArgs)
     if allowed and not any(pattern.fullmatch(program) for pattern in allowed):
         raise MalformedRequest("Valid application jar path is required")
     if not program:
@@ -58,13 +58,13 @@ def describe(
     if is_python:
         env.setdefault("PYSPARK_SUBMIT_ARGS", _submit_args(conf))
     else:
-        conf.setdefault(RELEASE_PROPERTY, request.clientSparkVersion or "")
+        conf.setdefault(RELEASE_PROPERTY, request.clientSparkVersion)
     try:
         return DriverDescription(
             kind=_kind(main.name) if is_python else "jar",
             main=main.name,
             name=conf.get("spark.app.name", ""),
-            main_class="" if is_python else request.mainClass or "",
+            main_class="" if is_python else request.mainClass,
             args=tuple(args),
             env=env,
             artifacts=_each_once([main, *jars, *py_files, *files]),
@@ -91,7 +91,7 @@ def check_properties(properties: Mapping[str, str]) -> None:
 
 
 def _python_program(request: CreateSubmission) -> tuple[str, list[str]]:
-    program, args = (request.appArgs[0], request.appArgs[1:]) if request.appArgs else (request.appResource or "", [])
+    program, args = (request.appArgs[0], request.appArgs[1:]) if request.appArgs else (request.appResource, [])
     if program.startswith("-"):
         raise MalformedRequest(
             f"The first of appArgs must be the program, not {program[:40]!r}: send options as sparkProperties."
