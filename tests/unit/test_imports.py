@@ -80,7 +80,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "access": {"csrf"},
         "api": {"access", "changes", "common", "log_window", "spark_json"},
         "metrics": {"common", "spark_json"},
-        "rest": {"access"},
+        "rest": {"access", "jackson"},
     },
 }
 
