@@ -50,9 +50,10 @@ class InvariantBroken(StokerError):
     """Our own books are wrong: the daemon must stop rather than go on from a wrong state."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question that names the entry of ``known`` that ``word`` resembles; empty when it resembles none."""
+def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """A question that names the entry of ``known`` that ``word`` resembles; empty when it resembles none. ``likeness`` is
+    difflib's ratio."""
     from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only, and slow to import
 
-    near = get_close_matches(word, list(known), 1)
+    near = get_close_matches(word, list(known), 1, likeness)
     return f"did you mean {near[0]}?" if near else ""

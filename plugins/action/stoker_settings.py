@@ -37,4 +37,5 @@ def _problems(variable: str, text: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_text(text)
-        return [line.replace(str(path), variable) for line in find_problems(path, environ)]
+        problems, doubts = find_problems(path, environ)
+        return [line.replace(str(path), variable) for line in problems + doubts]

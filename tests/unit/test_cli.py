@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import yaml
 
 from stoker.cli import COMMANDS, main
 
@@ -119,13 +120,11 @@ def test_zookeeper_settings_that_cannot_be(tmp_path: Path, options: str, problem
     [
         ("spark-env", "SPARK_WORKER_CORES=2\n", ""),
         ("spark-env", "SPARK_WORKER_CORES=many\n", "SPARK_WORKER_CORES"),
-        ("spark-env", "SPARK_WORKER_CORE=2\n", "did you mean SPARK_WORKER_CORES?"),
-        ("spark-env", "export X=$(id)\n", ":1: X runs a command"),
+        ("spark-env", "export X=$(id)\n", ":1: X: the value runs a command"),
         ("spark-env", "SPARK_WORKER_OPTS='-Dspark.worker.cleanup.interval=0'\n", "more than 0 seconds"),
         ("spark-env", "SPARK_WORKER_INSTANCES=0\n", "SPARK_WORKER_INSTANCES"),
         ("spark-defaults.conf", "spark.worker.timeout 30s\nspark.sql.x 1\n", ""),
         ("spark-defaults.conf", "spark.worker.timeout soon\n", "spark.worker.timeout"),
-        ("spark-defaults.conf", "spark.worker.timeot 30\n", "did you mean spark.worker.timeout?"),
     ],
 )
 def test_config_check(tmp_path: Path, name: str, text: str, problem: str) -> None:
@@ -134,6 +133,72 @@ def test_config_check(tmp_path: Path, name: str, text: str, problem: str) -> Non
     done = stoker("config", "check", str(path), home=tmp_path)
     assert (done.returncode, bool(done.stderr)) == ((1, True) if problem else (0, False)), done
     assert problem in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        ("spark-env", "SPARK_WORKER_CORE=2\n", "did you mean SPARK_WORKER_CORES?"),
+        ("spark-defaults.conf", "spark.worker.timeot 30\n", "did you mean spark.worker.timeout?"),
+        ("spark-defaults.conf", "spark.executer.memory 1g\n", "did you mean spark.executor.memory?"),
+    ],
+)
+def test_config_check_warns_of_a_misspelt_name_as_daemons_do(tmp_path: Path, name: str, text: str, hint: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    for options, code in (((), 0), (("--strict",), 1)):
+        done = stoker("config", "check", *options, str(path), home=tmp_path)
+        assert done.returncode == code and done.stderr.startswith("stoker: warning: ") and hint in done.stderr
+
+
+SPARK_ENV_OF_SPARK = (
+    "SPARK_EXECUTOR_CORES SPARK_EXECUTOR_MEMORY SPARK_DRIVER_MEMORY SPARK_HISTORY_OPTS SPARK_SHUFFLE_OPTS "
+    "SPARK_LAUNCHER_OPTS SPARK_SUBMIT_OPTS "
+    "SPARK_DIST_CLASSPATH SPARK_CLASSPATH SPARK_PRINT_LAUNCH_COMMAND SPARK_SLAVES SPARK_SCALA_VERSION "
+    "SPARK_CONNECT_SERVER_OPTS SPARK_EXECUTOR_INSTANCES SPARK_YARN_QUEUE SPARK_BEELINE_OPTS SPARK_USER SPARK_REPL_OPTS "
+    "SPARK_DAEMON_CLASSPATH SPARK_IDENT_STRING SPARK_ENV_LOADED SPARK_SUBMIT_LIBRARY_PATH SPARK_EXECUTOR_DIRS SPARK_JARS_DIR"
+)
+
+
+def test_config_check_accepts_every_name_of_spark_s(tmp_path: Path) -> None:
+    path = tmp_path / "spark-env"
+    path.write_text("".join(f"{name}=1g\n" for name in SPARK_ENV_OF_SPARK.split()))
+    done = stoker("config", "check", "--strict", str(path), home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_config_import_runs_a_spark_env_once(tmp_path: Path) -> None:
+    path = tmp_path / "spark-env.sh"
+    path.write_text(
+        'echo noise\nh=$(echo host)\nif true; then export SPARK_MASTER_HOST="$h.x"; fi\nSPARK_LOCAL_DIRS="a b"\n'
+    )
+    done = stoker("config", "import", str(path), home=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        ["SPARK_LOCAL_DIRS='a b'", "SPARK_MASTER_HOST=host.x", "h=host"],
+    )
+    assert "those of this machine" in done.stderr
+    done = stoker("config", "import", "--format", "yaml", str(path), home=tmp_path)
+    assert yaml.safe_load(done.stdout) == {
+        "spark_env": {"h": "host", "SPARK_MASTER_HOST": "host.x", "SPARK_LOCAL_DIRS": "a b"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("A=$(no-such-program)\n", "line 1"),
+        ("exit 3\n", "exit code 3"),
+        ("# nothing\n", "sets no variable"),
+        ("A='x\n", "line "),
+    ],
+)
+def test_config_import_says_why_it_cannot(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "spark-env.sh"
+    path.write_text(text)
+    done = stoker("config", "import", str(path), home=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert reason in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_config_check_does_not_guess_what_a_file_is(tmp_path: Path) -> None:

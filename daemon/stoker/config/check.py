@@ -1,41 +1,61 @@
-"""``stoker config check FILE...``: is this spark-env or spark-defaults.conf one that daemons would start with?"""
+"""``stoker config check FILE...``: would daemons start with this spark-env or spark-defaults.conf?
+``stoker config import FILE``: have bash read a spark-env.sh once, and print plain values."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from stoker.config.bash_import import import_spark_env
 from stoker.config.master import add_master_arguments, master_config
 from stoker.config.registry import PROPERTIES, VARIABLES
-from stoker.config.sources import Setting, Settings, read_properties, unknown_properties
+from stoker.config.sources import SLIP, Setting, Settings, read_properties, unknown_properties
 from stoker.config.spark_env import parse_spark_env
 from stoker.config.worker import add_worker_arguments, worker_config
-from stoker.errors import ConfigError, UsageError
+from stoker.errors import ConfigError, UsageError, did_you_mean
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["check"], help="check files before they replace the ones in use")
+    parser.add_argument(
+        "action",
+        choices=["check", "import"],
+        help="check: whether daemons would start with the files; import: run one spark-env.sh in bash, print its values",
+    )
     parser.add_argument(
         "--as",
         dest="kind",
         choices=["spark-env", "spark-defaults"],
         help="what the files are (default: by their names)",
     )
+    parser.add_argument("--strict", action="store_true", help="with check: a probably misspelt name is a problem, too")
+    parser.add_argument(
+        "--format",
+        choices=["env", "yaml"],
+        default="env",
+        help="with import: a spark-env, or spark_env of an inventory",
+    )
     parser.add_argument("files", nargs="+", metavar="FILE", help="spark-env or spark-defaults.conf")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """0 when all is well; else a line for each problem on stderr and 1. Raises UsageError."""
-    problems: list[str] = []
+    """0 when daemons would start with all of it, else 1 and a line for each problem on stderr. Raises UsageError."""
+    if args.action == "import":
+        if len(args.files) != 1:
+            raise UsageError("config import takes one file")
+        return import_spark_env(Path(args.files[0]), environ, args.format)
+    failed = False
     for name in args.files:
         path = Path(name)
-        problems += find_problems(path, environ if (args.kind or _kind(path)) == "spark-env" else None)
-    for problem in problems:
-        print(f"stoker: {problem}", file=sys.stderr)
-    return 1 if problems else 0
+        read_in = environ if (args.kind or _kind(path)) == "spark-env" else None
+        problems, doubts = find_problems(path, read_in)
+        for line in problems:
+            print(f"stoker: {line}", file=sys.stderr)
+        for line in doubts:
+            print(f"stoker: warning: {line}", file=sys.stderr)
+        failed = failed or bool(problems or (args.strict and doubts))
+    return 1 if failed else 0
 
 
 def _kind(path: Path) -> str:
@@ -47,28 +67,29 @@ def _kind(path: Path) -> str:
     raise UsageError(f"{path}: is it a spark-env or a spark-defaults? Say it with --as")
 
 
-def find_problems(path: Path, environ: Mapping[str, str] | None) -> list[str]:
-    """A line for each reason why daemons would not start with this spark-env (to be read in ``environ``) or, if that is
-    None, this spark-defaults.conf. Each names the file and the setting."""
+def find_problems(path: Path, environ: Mapping[str, str] | None) -> tuple[list[str], list[str]]:
+    """The reasons why daemons would not start with this spark-env (read in ``environ``) or, if that is None, this
+    spark-defaults.conf; and the names in it that are probably misspelt. Each line names the file and the setting."""
     return _check_defaults(path) if environ is None else _check_env(path, environ)
 
 
-def _check_env(path: Path, environ: Mapping[str, str]) -> list[str]:
+def _check_env(path: Path, environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
     try:
-        values = parse_spark_env(path, environ)
+        values = parse_spark_env(path, environ).values
     except ConfigError as error:
-        return [str(error)]
-    problems = []
+        return [str(error)], []
+    doubts = []
     for name in values:
-        if name.startswith(("SPARK_", "STOKER_")) and name not in VARIABLES:
-            near = difflib.get_close_matches(name, VARIABLES, 1)
-            problems.append(f"{path} sets the unknown variable {name}" + (f": did you mean {near[0]}?" if near else ""))
-    return problems + _try_daemons({"SPARK_CONF_DIR": "/nonexistent", "HOME": "/nonexistent", **values}, path)
+        hint = "" if name in VARIABLES else did_you_mean(name, VARIABLES, likeness=SLIP)
+        if hint:
+            doubts.append(f"{path} sets the unknown variable {name}: {hint}")
+    problems, more = _try_daemons({"HOME": "/nonexistent", **values}, path)
+    return problems, doubts + more
 
 
-def _try_daemons(environ: dict[str, str], path: Path) -> list[str]:
+def _try_daemons(environ: dict[str, str], path: Path) -> tuple[list[str], list[str]]:
     environ = {**environ, "SPARK_CONF_DIR": "/nonexistent"}
-    problems = []
+    problems, doubts = [], []
     for daemon in ("master", "worker"):
         parser = argparse.ArgumentParser(add_help=False)
         try:
@@ -81,22 +102,22 @@ def _try_daemons(environ: dict[str, str], path: Path) -> list[str]:
         except UsageError as error:
             problems.append(f"{path}: {error}")
             continue
-        problems += [f"{path}: {line}" for line in found if "unknown" in line]
-    return list(dict.fromkeys(problems))
+        doubts += [f"{path}: {line}" for line in found if "unknown" in line]
+    return list(dict.fromkeys(problems)), list(dict.fromkeys(doubts))
 
 
-def _check_defaults(path: Path) -> list[str]:
+def _check_defaults(path: Path) -> tuple[list[str], list[str]]:
     try:
         values = read_properties(path)
     except ConfigError as error:
-        return [str(error)]
+        return [str(error)], []
     settings = Settings(environ={}, conf_dir=Path("/nonexistent"))
     settings.properties = {name: Setting(value, str(path)) for name, value in values.items()}
-    problems = [line for line in unknown_properties(settings.properties) if "unknown" in line]
+    problems = []
     for name in settings.properties:
         if name in PROPERTIES:
             try:
                 settings.get(name)
             except ConfigError as error:
                 problems.append(str(error))
-    return problems
+    return problems, unknown_properties(settings.properties)

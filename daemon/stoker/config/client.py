@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stoker.config import types
 from stoker.config.common import keys_dir
-from stoker.config.sources import Setting, Settings, load_settings
+from stoker.config.sources import Setting, Settings, load_settings, unknown_properties
 from stoker.errors import UsageError
 
 # The submitter's SPARK_* variables go with the driver (all, if not filtered), except what describes the submitter's own
@@ -19,6 +19,12 @@ from stoker.errors import UsageError
 _NOT_FORWARDED = frozenset(
     {"SPARK_ENV_LOADED", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}
 )
+# As spark-submit reads them where the property is not set.
+_DEFAULTS_FROM_ENVIRONMENT = {
+    "SPARK_EXECUTOR_CORES": "spark.executor.cores",
+    "SPARK_EXECUTOR_MEMORY": "spark.executor.memory",
+    "SPARK_DRIVER_MEMORY": "spark.driver.memory",
+}
 _HOW_TO = "give --master spark://HOST:PORT, or set MASTER, or start a cluster here with playbooks/start-all.yml"
 
 
@@ -48,7 +54,17 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         if not separator or not name.strip():
             raise UsageError(f"--conf {text!r} is not NAME=VALUE")
         settings.properties[name.strip()] = Setting(value, "--conf")
-    for name in ("spark.authenticate", "spark.cores.max", "spark.executor.cores", "spark.executor.memory"):
+    settings.warnings += unknown_properties(
+        {name: setting for name, setting in settings.properties.items() if setting.source == "--conf"}
+    )
+    for variable, name in _DEFAULTS_FROM_ENVIRONMENT.items():
+        chosen = settings.variable(variable)
+        if chosen and not settings.is_set(name):
+            settings.properties[name] = Setting(chosen, settings.origins.get(variable, variable))
+    for name in (
+        *("spark.authenticate", "spark.cores.max", "spark.executor.cores", "spark.executor.memory"),
+        "spark.driver.memory",
+    ):
         settings.get(name)  # an ill-typed one is refused here, not on the cluster
     filtered = settings.get("spark.standalone.submit.filterEnvironment")
     return ClientConfig(

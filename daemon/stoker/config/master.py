@@ -10,9 +10,10 @@ from pathlib import Path
 
 from stoker.config import types
 from stoker.config.common import first, is_loopback, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.registry import MOST_BODY_BYTES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
-from stoker.config.web import WebConfig, anonymous_role, web_config
+from stoker.config.web import WebConfig, anonymous_role, tls_port, web_config
 from stoker.core.master.policy import Policy
 from stoker.errors import ConfigError
 from stoker.security.roles import AccessRole
@@ -88,6 +89,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
     )
     webui_port = first(
         option("--webui-port", args.webui_port, types.parse_port),
+        tls_port(settings),
         settings.parsed(types.parse_port, "SPARK_MASTER_WEBUI_PORT"),
         settings.get("spark.master.ui.port"),
     )
@@ -102,6 +104,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         raise ConfigError("spark.deploy.recoveryMode ZOOKEEPER needs spark.deploy.zookeeper.url")
     public_dns = settings.variable("SPARK_PUBLIC_DNS")
     web = web_config(settings, host=host, chosen=chosen, public_dns=public_dns)
+    rest = _rest(settings, web)
     return MasterConfig(
         host=host,
         port=port if port is not None else types.DEFAULT_PORT,
@@ -124,7 +127,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         max_port_retries=0 if args.exact_port else settings.get("spark.port.maxRetries"),
         ui_title=settings.get("spark.master.ui.title"),
         web=web,
-        rest=_rest(settings, web),
+        rest=rest,
         gateway=settings.get("spark.stoker.gateway.enabled"),
         spark_secret=secret,
         ignored=tuple(settings.ignored),
@@ -135,6 +138,9 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
 def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:
     if not settings.get("spark.master.rest.enabled"):
         return None
+    body = settings.properties.get("spark.master.rest.maxRequestBodySize")
+    if body is not None and types.parse_bytes(body.value) > MOST_BODY_BYTES:
+        settings.warnings.append(f"spark.master.rest.maxRequestBodySize {body.value}: 64m is the most, and in force")
     host = settings.get("spark.master.rest.host").strip("[]") or web.host
     return RestConfig(
         host=host,

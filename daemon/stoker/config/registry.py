@@ -13,6 +13,8 @@ from stoker.core.model.values import UNLIMITED
 from stoker.errors import UsageError
 from stoker.security.roles import ROLES
 
+MOST_BODY_BYTES = 64 * 2**20  # of a submission over HTTP: a body is held in memory, once for each request
+
 
 @dataclass(frozen=True)
 class Known:
@@ -40,11 +42,11 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return lambda text: types.parse_choice(text, choices)
 
 
-def _bounded_bytes(text: str) -> int:
+def _body_bytes(text: str) -> int:
     size = types.parse_bytes(text)
-    if not 1024 <= size <= 64 * 2**20:  # it is held in memory, once for each request
-        raise UsageError(f"{text!r} is not an amount from 1k to 64m")
-    return size
+    if size < 1024:
+        raise UsageError(f"{text!r} is less than 1k")
+    return min(size, MOST_BODY_BYTES)
 
 
 def _patterns(text: str) -> tuple[re.Pattern[str], ...]:
@@ -61,16 +63,21 @@ PROPERTIES: dict[str, Known] = {
     for known in (
         # Master
         Known("spark.deploy.recoveryMode", _choice("NONE", "FILESYSTEM", "ZOOKEEPER"), "NONE",
-              "what survives a master: nothing, records in a directory, records in ZooKeeper", "FILESYSTEM"),
-        Known("spark.deploy.recoveryDirectory", str, "", "where FILESYSTEM keeps its records", "/var/lib/stoker/recovery"),
+              "where the master's records survive it: nowhere, in a directory, in ZooKeeper", "FILESYSTEM"),
+        Known("spark.deploy.recoveryDirectory", str, "",
+              "where FILESYSTEM keeps its records", "/var/lib/stoker/recovery"),
         Known("spark.deploy.recoveryTimeout", _positive_duration, None,
-              "how long a recovering master waits for the silent (default: spark.worker.timeout)", "60s"),
-        Known("spark.deploy.zookeeper.url", types.parse_zookeeper_url, "", "the ZooKeeper ensemble", "zk1:2181,zk2:2181"),
-        Known("spark.deploy.zookeeper.dir", str, "/spark", "where in ZooKeeper the state lives", "/spark"),
+              "how long a recovering master waits for workers and applications that do not answer"
+              " (default: spark.worker.timeout)",
+              "60s"),
+        Known("spark.deploy.zookeeper.url", types.parse_zookeeper_url, "",
+              "the ZooKeeper ensemble", "zk1:2181,zk2:2181"),
+        Known("spark.deploy.zookeeper.dir", str, "/spark", "folder of the records in ZooKeeper", "/spark"),
         Known("spark.stoker.zookeeper.sessionTimeout", _positive_duration, 6.0,
-              "after how long of silence ZooKeeper declares a master dead and another may lead", "6s"),
+              "silence after which ZooKeeper declares a master dead and another may lead", "6s"),
         Known("spark.stoker.zookeeper.authFile", str, "",
-              "file with USER:PASSWORD: only this identity may read and write our nodes", "/etc/stoker/zookeeper.auth"),
+              "file with USER:PASSWORD: only this identity may read and write the cluster's nodes",
+              "/etc/stoker/zookeeper.auth"),
         Known("spark.deploy.retainedApplications", _whole(0), 200, "completed applications kept", "200"),
         Known("spark.deploy.retainedDrivers", _whole(0), 200, "completed drivers kept", "200"),
         Known("spark.deploy.spreadOutApps", types.parse_bool, True,
@@ -91,9 +98,11 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.ui.killEnabled", types.parse_bool, True, "kill buttons on the dashboard", "true"),
         Known("spark.master.rest.enabled", types.parse_bool, True,
               "submissions over HTTP, as Spark's clients make them", "true"),
-        Known("spark.master.rest.host", str, "", "where they are taken (default: where the dashboard listens)", "10.0.0.5"),
+        Known("spark.master.rest.host", str, "",
+              "host that this port listens on (default: where the dashboard listens)", "10.0.0.5"),
         Known("spark.master.rest.port", types.parse_port, 6066, "port of submissions over HTTP", "6066"),
-        Known("spark.master.rest.maxRequestBodySize", _bounded_bytes, 2**20, "largest submission over HTTP", "1m"),
+        Known("spark.master.rest.maxRequestBodySize", _body_bytes, 2**20,
+              "largest submission over HTTP (at most 64m)", "1m"),
         Known("spark.master.rest.allowedAppResourcePatterns", _patterns, None,
               "regular expressions, comma separated, one of which a program's URL must match", "hdfs://apps/.*"),
         Known("spark.stoker.upload.directory", str, "",
@@ -105,33 +114,36 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.stoker.executor.maxBackoff", types.parse_duration, 5.0,
               "longest wait before a failed executor is replaced", "5s"),
         Known("spark.stoker.gateway.enabled", types.parse_bool, False,
-              "let unmodified Spark clients in, on the master's own port", "true"),
+              "accept unmodified Spark clients on the master's port", "true"),
         Known("spark.stoker.gateway.open", types.parse_bool, False,
-              "let them in without a secret, from other machines too", "false"),
+              "accept them without a secret, also from other machines", "false"),
         # Worker
         Known("spark.worker.timeout", _positive_duration, 60.0,
               "silence after which a worker or application counts as lost; heartbeats come four times as often", "60s"),
         Known("spark.worker.ui.port", types.parse_port, 8081, "port of the worker's dashboard", "8081"),
         Known("spark.worker.cleanup.enabled", types.parse_bool, False, "remove old work directories", "true"),
-        Known("spark.worker.cleanup.interval", _positive_duration, 1800.0, "how often to look for them", "1800"),
+        Known("spark.worker.cleanup.interval", _positive_duration, 1800.0, "how often to look for old work directories",
+              "1800"),
         Known("spark.worker.cleanup.appDataTtl", types.parse_duration, 604800.0,
-              "age after which they go", "604800"),
+              "age after which a work directory is removed", "604800"),
         Known("spark.worker.driverTerminateTimeout", types.parse_duration, 10.0,
               "time between TERM and KILL when a process is stopped", "10s"),
         Known("spark.stoker.worker.reconnectTimeout", _positive_duration, 10.0,
-              "how long a worker daemon may be away before its processes count as lost (and are ended)", "10s"),
+              "how long a worker daemon may be unreachable before its processes count as lost and are stopped", "10s"),
         Known("spark.stoker.spark.home", str, "",
               "folders of Spark distributions, or of folders of them, comma separated (default: $SPARK_HOME and the"
               " pyspark package)", "/opt/spark"),
         Known("spark.stoker.spark.classDataSharing", types.parse_bool, True,
               "make an archive of Spark's classes, once for each Spark, so that its executors start faster", "false"),
         Known("spark.stoker.spark.unpackPython", types.parse_bool, True,
-              "unpack Spark's Python files, once for each Spark, so that the Python of its executors starts faster", "false"),
+              "unpack Spark's Python files, once for each Spark, so that the Python of its executors starts faster",
+              "false"),
         Known("spark.executor.logs.rolling.strategy", _choice("", "time", "size"), "",
               "roll executor logs by time or size", "size"),
         Known("spark.executor.logs.rolling.time.interval", str, "daily",
               "daily, hourly, minutely or a number of seconds", "daily"),
-        Known("spark.executor.logs.rolling.maxSize", types.parse_bytes, 1048576, "bytes after which to roll", "1048576"),
+        Known("spark.executor.logs.rolling.maxSize", types.parse_bytes, 1048576, "bytes after which to roll",
+              "1048576"),
         Known("spark.executor.logs.rolling.maxRetainedFiles", _whole(-1), -1, "rolled files kept; -1: all", "10"),
         Known("spark.executor.logs.rolling.enableCompression", types.parse_bool, False, "gzip rolled files", "true"),
         # Both daemons
@@ -139,28 +151,37 @@ PROPERTIES: dict[str, Known] = {
               "where dashboards and HTTP interfaces listen (default: the daemon's host if one was chosen, else loopback)",
               "10.0.0.5"),
         Known("spark.stoker.web.anonymous", _choice("none", *ROLES), "",
-              "what they may over HTTP who show no token: none, viewer, submitter, operator or admin"
+              "role of HTTP clients without a token: none, viewer, submitter, operator or admin"
               " (default: viewer on loopback, none elsewhere)", "viewer"),
         Known("spark.stoker.web.trustLocalUser", types.parse_bool, True,
-              "connections of the daemon's own user, and of root, from the same machine need no token", "true"),
+              "the daemon's own user and root need no token from the same machine", "true"),
         Known("spark.stoker.web.sessionTimeout", _positive_duration, 43200.0,
-              "how long a log-in to a dashboard lasts without a visit", "12h"),
-        Known("spark.ssl.standalone.enabled", types.parse_bool, False, "dashboards and HTTP interfaces by TLS", "true"),
+              "a dashboard session ends after this long without a request", "12h"),
+        Known("spark.ssl.standalone.enabled", types.parse_bool, False, "serve dashboards and HTTP interfaces over TLS",
+              "true"),
         Known("spark.ssl.standalone.certChain", str, "", "PEM file of the certificate and its chain",
               "/etc/stoker/tls/cert.pem"),
         Known("spark.ssl.standalone.privateKey", str, "", "PEM file of its private key", "/etc/stoker/tls/key.pem"),
+        Known("spark.ssl.standalone.port", types.parse_port, None,
+              "port of the dashboards over TLS (default: the ports they have without it)", "8480"),
+        Known("spark.ssl.enabled", types.parse_bool, False, "the same, where spark.ssl.standalone.enabled is not set",
+              "true"),
+        Known("spark.ssl.certChain", str, "", "used where spark.ssl.standalone.certChain is not set",
+              "/etc/stoker/tls/cert.pem"),
+        Known("spark.ssl.privateKey", str, "", "used where spark.ssl.standalone.privateKey is not set",
+              "/etc/stoker/tls/key.pem"),
         Known("spark.authenticate", types.parse_bool, True,
               "keys and encryption on every connection (Spark's default is false)", "true"),
         Known("spark.authenticate.secret", str, "",
-              "what a Spark client must know to be let in by the gateway; its executors on a worker get it", "SECRET"),
+              "secret that a Spark client must present to the gateway; its executors receive it", "SECRET"),
         Known("spark.authenticate.secret.file", str, "",
-              "file with that secret, which only the daemons' user can read", "/etc/stoker/secrets/spark"),
+              "file with that secret, readable by the daemons' user only", "/etc/stoker/secrets/spark"),
         Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
-        Known("spark.stoker.state.dir", str, "", "where daemons keep what is theirs", "/var/lib/stoker"),
+        Known("spark.stoker.state.dir", str, "", "folder for the daemons' own files", "/var/lib/stoker"),
         # Submissions
         Known("spark.master", types.parse_master_url, None, "the master URL", "spark://host:7077"),
         Known("spark.app.name", str, "", "name of the driver or application", "etl"),
-        Known("spark.cores.max", _whole(1), None, "cores of an application in all", "10"),
+        Known("spark.cores.max", _whole(1), None, "total cores of an application", "10"),
         Known("spark.executor.cores", _whole(1), None, "cores of each executor", "2"),
         Known("spark.executor.memory", types.parse_memory, 1024, "memory of each executor", "1g"),
         Known("spark.pyspark.python", str, "",
@@ -170,43 +191,59 @@ PROPERTIES: dict[str, Known] = {
               "modules that executors of `stoker.connect` can import: .py, .zip, .egg, .whl, comma separated",
               "helpers.py,lib.zip"),
         Known("spark.driver.host", str, "",
-              "where a driver's engine listens for its executors (default: its address towards the master)", "10.0.0.7"),
-        Known("spark.driver.port", types.parse_port, 0, "port of that; 0: any", "40000"),
+              "address where a driver's engine listens for its executors (default: the one it reaches the master from)",
+              "10.0.0.7"),
+        Known("spark.driver.port", types.parse_port, 0, "port where it listens; 0: any", "40000"),
         Known("spark.dynamicAllocation.enabled", types.parse_bool, False,
-              "as many executors as there is work for (`stoker.connect`)", "true"),
-        Known("spark.dynamicAllocation.minExecutors", _whole(0), 0, "at least so many", "1"),
+              "add and remove executors as the work requires (`stoker.connect`)", "true"),
+        Known("spark.dynamicAllocation.minExecutors", _whole(0), 0, "fewest executors", "1"),
         Known("spark.dynamicAllocation.initialExecutors", _whole(0), None,
-              "so many at first (default: the least)", "2"),
-        Known("spark.dynamicAllocation.maxExecutors", _whole(1), UNLIMITED, "at most so many", "20"),
+              "executors at the start (default: the fewest)", "2"),
+        Known("spark.dynamicAllocation.maxExecutors", _whole(1), UNLIMITED, "most executors", "20"),
         Known("spark.standalone.submit.filterEnvironment", types.parse_bool, True,
-              "of the submitter's environment, send the SPARK_* variables only, or all of it", "true"),
-        Known("spark.driver.cores", _whole(0), 1, "cores of the driver; 0: it only waits for others", "1"),
+              "send only the SPARK_* variables of the submitter's environment (false: all variables)", "true"),
+        Known("spark.driver.cores", _whole(0), 1, "cores of the driver; 0 for a driver that only waits for others",
+              "1"),
         Known("spark.driver.memory", types.parse_memory, 1024, "memory of the driver", "1g"),
         Known("spark.driver.supervise", types.parse_bool, False, "restart the driver when it fails", "true"),
         Known("spark.stoker.spark.release", str, "",
-              "of the Spark that a submitted jar was made for; without it, or when it is not there, the newest", "3.5"),
+              "release of Spark that a submitted jar needs (default, and when it is missing: the newest)", "3.5"),
         Known("spark.stoker.driver.maxRestarts", _whole(-1), -1,
               "restarts of a supervised driver after failures; -1: no limit", "10"),
     )
 }  # fmt: skip
 
-# Properties of Spark's in our daemons' namespaces that are accepted and have no effect (yet).
-INEFFECTIVE = frozenset({
-    "spark.deploy.recoveryMode.factory", "spark.deploy.recoveryCompressionCodec", "spark.deploy.appNumberModulo",
-    "spark.deploy.recoverySerializationFilter", "spark.deploy.driverIdPattern", "spark.deploy.appIdPattern",
-    "spark.master.rest.maxThreads",
-    "spark.master.ui.historyServerUrl", "spark.master.ui.decommission.allow.mode",
-    "spark.worker.initialRegistrationRetries", "spark.worker.maxRegistrationRetries",
-    "spark.worker.preferConfiguredMasterAddress", "spark.worker.ui.retainedExecutors",
-    "spark.worker.ui.retainedDrivers", "spark.worker.ui.compressedLogFileLengthCacheSize",
-    "spark.worker.decommission.signal", "spark.worker.idPattern", "spark.worker.executorStateSync.maxAttempts",
-    "spark.worker.resourcesFile", "spark.master.rest.filters", "spark.master.rest.virtualThread.enabled",
-    "spark.master.ui.visibleEnvVarPrefixes", "spark.master.useAppNameAsAppId.enabled",
-    "spark.master.useDriverIdAsAppName.enabled",
-    # Outside our namespaces, but nobody may believe that these protect a cluster of ours.
-    "spark.acls.enable", "spark.ui.filters", "spark.ui.reverseProxy",
-    "spark.ui.reverseProxyUrl",
-})  # fmt: skip
+# Spark's own properties that Stoker accepts without effect (yet), with what to do instead where there is something.
+INEFFECTIVE: dict[str, str] = {
+    **dict.fromkeys((
+        "spark.deploy.recoveryMode.factory", "spark.deploy.recoveryCompressionCodec", "spark.deploy.appNumberModulo",
+        "spark.deploy.recoverySerializationFilter", "spark.deploy.driverIdPattern", "spark.deploy.appIdPattern",
+        "spark.master.rest.maxThreads", "spark.master.rest.filters", "spark.master.rest.virtualThread.enabled",
+        "spark.master.ui.historyServerUrl", "spark.master.ui.decommission.allow.mode",
+        "spark.master.ui.visibleEnvVarPrefixes", "spark.master.useAppNameAsAppId.enabled",
+        "spark.master.useDriverIdAsAppName.enabled", "spark.worker.initialRegistrationRetries",
+        "spark.worker.maxRegistrationRetries", "spark.worker.preferConfiguredMasterAddress",
+        "spark.worker.ui.retainedExecutors", "spark.worker.ui.retainedDrivers",
+        "spark.worker.ui.compressedLogFileLengthCacheSize", "spark.worker.decommission.signal", "spark.worker.idPattern",
+        "spark.worker.executorStateSync.maxAttempts", "spark.worker.resourcesFile", "spark.ui.reverseProxy",
+        "spark.ui.reverseProxyUrl",
+    ), ""),
+    "spark.worker.memory": "set SPARK_WORKER_MEMORY",
+    "spark.worker.cores": "set SPARK_WORKER_CORES",
+    # Outside our namespaces, but nobody may believe that these protect a cluster of Stoker's.
+    **dict.fromkeys((
+        "spark.acls.enable", "spark.admin.acls", "spark.admin.acls.groups", "spark.modify.acls",
+        "spark.modify.acls.groups", "spark.ui.view.acls", "spark.ui.view.acls.groups", "spark.ui.filters",
+    ), "tokens say who may do what: docs/security.md"),
+}  # fmt: skip
+INEFFECTIVE_PREFIXES = ("spark.worker.resource.",)
+
+# A key store of Java's: with TLS on, these need certChain and privateKey beside them.
+KEY_STORES = tuple(
+    f"spark.ssl.{scope}{name}"
+    for scope in ("standalone.", "")
+    for name in ("keyStore", "keyStorePassword", "keyPassword")
+)
 
 OUR_NAMESPACES = ("spark.deploy.", "spark.worker.", "spark.master.", "spark.stoker.")
 
@@ -244,8 +281,21 @@ VARIABLES: dict[str, str] = {
     "SPARK_SSH_FOREGROUND": "accepted, without effect: use ansible-playbook --ask-pass -f 1",
     "SPARK_WORKER_SLEEP": "accepted, without effect: the playbooks start all workers at once",
     "SPARK_WORKERS": "accepted, without effect: name the workers' hosts in the inventory",
+    "SPARK_SLAVES": "accepted, without effect: name the workers' hosts in the inventory",
+    "SPARK_HISTORY_OPTS": "accepted, without effect: Stoker has no history server",
+    "SPARK_SHUFFLE_OPTS": "accepted, without effect: Stoker has no external shuffle service",
+    "SPARK_CONNECT_SERVER_OPTS": "accepted, without effect: Stoker starts no Spark Connect server",
+    "SPARK_CLASSPATH": "accepted, without effect: set spark.driver.extraClassPath and spark.executor.extraClassPath",
+    "SPARK_EXECUTOR_CORES": "cores of each executor, where spark.executor.cores is not set",
+    "SPARK_EXECUTOR_MEMORY": "memory of each executor, where spark.executor.memory is not set",
+    "SPARK_DRIVER_MEMORY": "memory of a submitted driver, where spark.driver.memory is not set",
+    "SPARK_LAUNCHER_OPTS": "passed on to Spark's own programs",
+    "SPARK_SUBMIT_OPTS": "passed on to Spark's own programs",
+    "SPARK_SCALA_VERSION": "passed on to Spark's own programs",
+    "SPARK_PRINT_LAUNCH_COMMAND": "passed on to Spark's own programs",
+    "SPARK_DIST_CLASSPATH": "class path of Hadoop, for a Spark without it; on the class path of executors and drivers",
     "STOKER_KEYS_DIR": "the keys folder (keys below the configuration folder)",
-    "STOKER_STATE_DIR": "where daemons keep what is theirs (~/.local/state/stoker)",
+    "STOKER_STATE_DIR": "folder for the daemons' own files (~/.local/state/stoker)",
     "STOKER_DEBUG": "1: show tracebacks of internal errors",
     "MASTER": "the master URL for commands",
 }  # fmt: skip

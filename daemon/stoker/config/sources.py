@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stoker.config import types
-from stoker.config.registry import INEFFECTIVE, OUR_NAMESPACES, PROPERTIES, VARIABLES, WITHOUT_EFFECT
-from stoker.config.spark_env import find_spark_env, parse_spark_env, read_text
+from stoker.config.registry import (
+    INEFFECTIVE,
+    INEFFECTIVE_PREFIXES,
+    KEY_STORES,
+    OUR_NAMESPACES,
+    PROPERTIES,
+    VARIABLES,
+    WITHOUT_EFFECT,
+)
+from stoker.config.spark_env import SparkEnv, find_spark_env, parse_spark_env, read_text
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
 Daemon = Literal["master", "worker"]
@@ -22,6 +30,7 @@ _OPTS: dict[Daemon | None, tuple[str, ...]] = {
     "worker": ("SPARK_JAVA_OPTS", "SPARK_DAEMON_JAVA_OPTS", "SPARK_WORKER_OPTS"),
     None: (),
 }
+SLIP = 0.92  # likeness of a name with one or two wrong letters; Spark's own names that look alike are less alike
 _JVM_FLAGS_WITH_ARGUMENT = frozenset({
     "-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path", "--add-modules", "--add-opens",
     "--add-exports", "--add-reads", "--patch-module", "--limit-modules", "--enable-native-access",
@@ -87,8 +96,10 @@ def load_settings(
     """Read all sources. Raises ConfigError with file and line for what cannot be read."""
     conf_dir = configuration_folder(environ)
     env_file = find_spark_env(conf_dir)
-    from_file = parse_spark_env(env_file, environ) if env_file else {}
-    settings = Settings(environ={**from_file, **environ}, conf_dir=conf_dir)
+    file = parse_spark_env(env_file, environ) if env_file else SparkEnv()
+    from_file = file.values
+    extended = {name: from_file[name] for name in file.extends}
+    settings = Settings(environ={**from_file, **environ, **extended}, conf_dir=conf_dir)
     settings.exports = frozenset(from_file)
     settings.origins = {name: f"{name} in {env_file}" for name in from_file if name not in environ}
     path = Path(properties_file) if properties_file else conf_dir / "spark-defaults.conf"
@@ -107,17 +118,20 @@ def load_settings(
 
 
 def _without_effect(settings: Settings) -> list[str]:
-    """A line for each property and variable that Spark heeds and this daemon does not."""
-    lines = [
-        f"{name} in {setting.source} has no effect in this version"
-        for name, setting in settings.properties.items()
-        if name in INEFFECTIVE
+    """One line that names all properties and variables that Spark obeys and this daemon does not; none: no line."""
+    names = [
+        (name, INEFFECTIVE.get(name, ""))
+        for name in settings.properties
+        if name in INEFFECTIVE or name.startswith(INEFFECTIVE_PREFIXES)
     ]
-    return lines + [
-        f"{settings.origins.get(name, name)}: {meaning}"
+    names += [
+        (name, meaning.removeprefix(f"{WITHOUT_EFFECT}: "))
         for name, meaning in VARIABLES.items()
         if meaning.startswith(WITHOUT_EFFECT) and settings.environ.get(name)
     ]
+    if not names:
+        return []
+    return ["without effect: " + ", ".join(f"{name} ({hint})" if hint else name for name, hint in names)]
 
 
 def configuration_folder(environ: Mapping[str, str]) -> Path:
@@ -168,14 +182,16 @@ def apply_options(settings: Settings, source: str, text: str) -> None:
 
 
 def unknown_properties(names: Mapping[str, Setting]) -> list[str]:
-    """A line for each name in our namespaces that means nothing to us."""
+    """A line for each name that is unknown in Stoker's namespaces, or that is nearly one that Stoker obeys."""
     lines = []
     for name, setting in names.items():
-        if name.startswith(OUR_NAMESPACES) and not _is_known(name):
-            hint = did_you_mean(name, PROPERTIES)
+        if _is_known(name):
+            continue
+        hint = did_you_mean(name, PROPERTIES, likeness=SLIP)
+        if hint or name.startswith(OUR_NAMESPACES):
             lines.append(f"{setting.source} sets the unknown property {name}" + (f": {hint}" if hint else ""))
     return lines
 
 
 def _is_known(name: str) -> bool:
-    return name in PROPERTIES or name in INEFFECTIVE or name.startswith("spark.worker.resource.")
+    return name in PROPERTIES or name in INEFFECTIVE or name.startswith(INEFFECTIVE_PREFIXES) or name in KEY_STORES

@@ -1,22 +1,22 @@
-"""``spark-env``: read as a shell would read plain assignments, never executed.
-
-python-dotenv splits the file into assignments; what a value means follows the shell: single quotes are literal, else
-``$NAME``, ``${NAME}`` and ``${NAME:-default}`` stand for a variable, ``\\$`` for a dollar, and a backslash at the end of
-a line joins it to the next."""
+"""``spark-env``: read as bash reads assignments, never executed."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from stoker.config.shell_words import ShellSyntax, read_assignments
 from stoker.errors import ConfigError
 
-_EXPANSION = re.compile(
-    r"\\\n\s*|\\\$|\$\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|\$(?P<bare>[A-Za-z_]\w*)|(?P<bad>\$\{|\$\(|`)"
-)
-_SHELL_SYNTAX = re.compile(r"[\s;|&<>]")
+
+@dataclass(slots=True)
+class SparkEnv:
+    """``values`` by name; ``extends`` are those that contain what the process environment had for the same name, so
+    that they replace it (``PATH="$PATH:/opt/bin"``, ``SPARK_MASTER_OPTS+=" -Dx=1"``)."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    extends: set[str] = field(default_factory=set)
 
 
 def find_spark_env(conf_dir: Path) -> Path | None:
@@ -25,49 +25,36 @@ def find_spark_env(conf_dir: Path) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def parse_spark_env(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The file's variables. One that is also in ``environ`` is expanded as it is there: that is the value in force.
+def parse_spark_env(path: Path, environ: Mapping[str, str]) -> SparkEnv:
+    """The file's variables. A variable that is also in ``environ`` is expanded to its value there: the environment beats
+    the file (docs/configuration.md).
 
     Raises ConfigError, naming file and line, for anything but assignments, comments and blank lines.
     """
-    from dotenv.parser import parse_stream  # noqa: PLC0415 - only where there is such a file
+    found = SparkEnv()
 
-    values: dict[str, str] = {}
-    for binding in parse_stream(io.StringIO(read_text(path))):
-        text = binding.original.string.strip()
-        where = f"{path}:{binding.original.line}"
-        if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"{where}: {text.splitlines()[0]!r} is not NAME=VALUE, and this file is read, not run")
-        if binding.key is not None:
-            quote = text.partition("=")[2].lstrip()[:1]
-            values[binding.key] = _value(binding.value or "", quote, {**values, **environ}, f"{where}: {binding.key}")
-    return values
+    def lookup(name: str) -> str | None:
+        if name in found.extends:
+            return found.values[name]
+        return environ[name] if name in environ else found.values.get(name)
 
-
-def _value(text: str, quote: str, known: Mapping[str, str], where: str) -> str:
-    if quote == "'":
-        return text
-
-    def resolve(match: re.Match[str]) -> str:
-        if match["bad"] == "${":
-            raise ConfigError(f"{where}: of a shell's expansions only ${{NAME}} and ${{NAME:-default}} are known here")
-        if match["bad"]:
-            raise ConfigError(f"{where} runs a command; write its result instead")
-        name = match["braced"] or match["bare"]
-        if name:
-            return known.get(name) or match["default"] or ""
-        return "$" if match[0] == "\\$" else ""
-
-    expanded = _EXPANSION.sub(resolve, text)
-    if quote != '"' and _SHELL_SYNTAX.search(text):
-        raise ConfigError(f"{where}: {text!r} needs quotes around it")
-    return expanded
+    try:
+        for assignment in read_assignments(read_text(path), lookup, found.values.__setitem__):
+            if assignment.value is None:
+                continue
+            found.values[assignment.name] = assignment.value
+            if assignment.own and assignment.name in environ:
+                found.extends.add(assignment.name)
+    except ShellSyntax as error:
+        hint = f"; write the result itself, or have bash read the file once: stoker config import {path}"
+        raise ConfigError(f"{path}:{error.line}: {error.reason}{hint if error.is_bash else ''}") from None
+    return found
 
 
 def read_text(path: Path) -> str:
-    """A configuration file's text. Raises ConfigError."""
+    """A configuration file's text with its line ends as they are. Raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text file") from None
     except OSError as error:

@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from stoker.config.registry import KEY_STORES
 from stoker.config.sources import Settings
 from stoker.errors import ConfigError
 from stoker.security.roles import AccessRole
@@ -96,15 +97,27 @@ def anonymous_role(settings: Settings, listens: str) -> AccessRole:
 
 
 def _certificate(settings: Settings) -> Certificate | None:
-    if not settings.get("spark.ssl.standalone.enabled"):
+    """Raises ConfigError when TLS is asked for and there is nothing to do it with: a dashboard must not fall back to HTTP."""
+    standalone = "spark.ssl.standalone.enabled"
+    switch = standalone if settings.is_set(standalone) else "spark.ssl.enabled"
+    if not settings.get(switch):
         return None
-    chain, key = settings.get("spark.ssl.standalone.certChain"), settings.get("spark.ssl.standalone.privateKey")
+    chain = settings.get("spark.ssl.standalone.certChain") or settings.get("spark.ssl.certChain")
+    key = settings.get("spark.ssl.standalone.privateKey") or settings.get("spark.ssl.privateKey")
     if not chain or not key:
+        stores = [name for name in KEY_STORES if settings.is_set(name)]
+        instead = f" ({stores[0]} is for Java: openssl pkcs12 makes PEM files of a key store)" if stores else ""
         raise ConfigError(
-            "spark.ssl.standalone.enabled needs spark.ssl.standalone.certChain and spark.ssl.standalone.privateKey:"
-            " the PEM files of a certificate and of its key"
+            f"{switch} needs spark.ssl.standalone.certChain and spark.ssl.standalone.privateKey:"
+            f" the PEM files of a certificate and of its key{instead}"
         )
     return Certificate(chain=Path(chain), key=Path(key))
+
+
+def tls_port(settings: Settings) -> int | None:
+    """The dashboard's port when it speaks TLS and one was chosen for that."""
+    port: int | None = settings.get("spark.ssl.standalone.port")
+    return port if port is not None and _certificate(settings) is not None else None
 
 
 def _no_password() -> str:

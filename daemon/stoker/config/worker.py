@@ -14,7 +14,7 @@ from stoker.config.master import add_daemon_arguments
 from stoker.config.registry import VARIABLES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
-from stoker.config.web import WebConfig, web_config
+from stoker.config.web import WebConfig, tls_port, web_config
 from stoker.errors import ConfigError, UsageError
 
 MIB = 2**20
@@ -155,6 +155,7 @@ def _ports(args: argparse.Namespace, settings: Settings) -> tuple[int, int]:
     )
     webui_port = first(
         option("--webui-port", args.webui_port, types.parse_port),
+        tls_port(settings),
         settings.parsed(types.parse_port, "SPARK_WORKER_WEBUI_PORT"),
         settings.get("spark.worker.ui.port"),
     )

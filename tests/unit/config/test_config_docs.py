@@ -47,8 +47,8 @@ def test_variable(name: str) -> None:
 
 
 def test_properties_without_effect() -> None:
-    assert {f"- `{name}`" for name in INEFFECTIVE} <= LINES
-    assert not INEFFECTIVE & set(PROPERTIES)
+    assert {f"- `{name}`" + (f": {hint}" if hint else "") for name, hint in INEFFECTIVE.items()} <= LINES
+    assert not set(INEFFECTIVE) & set(PROPERTIES)
 
 
 def test_everything_spark_s_guides_name_works() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.config.sources import read_properties
+from stoker.config.client import client_config
+from stoker.config.registry import INEFFECTIVE
+from stoker.config.sources import load_settings, read_properties
 from stoker.config.spark_env import parse_spark_env
 from stoker.errors import ConfigError
 from tests.support.settings import empty_environ, master, worker
@@ -22,7 +25,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def spark_env(folder: Path, text: str, **environ: str) -> dict[str, str]:
     path = folder / "spark-env"
     path.write_text(text)
-    return parse_spark_env(path, environ)
+    return parse_spark_env(path, environ).values
 
 
 # --- spark-env -----------------------------------------------------------------------------------------------------
@@ -46,7 +49,7 @@ def test_spark_env_is_assignments_and_comments(tmp_path: Path) -> None:
         ("x${NOT_SET}y", "xy"),
         (r'"costs \$5"', "costs $5"),
         ("a$", "a$"),
-        ('"-Da=b \\\n  -Dc=d"', "-Da=b -Dc=d"),
+        ('"-Da=b \\\n  -Dc=d"', "-Da=b   -Dc=d"),
     ],
 )
 def test_values_mean_what_they_mean_to_a_shell(tmp_path: Path, value: str, means: str) -> None:
@@ -60,8 +63,8 @@ def test_what_the_environment_sets_is_expanded_as_it_is_there(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "line",
-    ["A=$(id)", 'A="$(id)"', "A=`id`", "A=${HOME%x}", "if true; then", "just words", "export", "A=1;B=2", "A=1 B=2",
-     "export A=1 B=2", "A=one two", "A=x&", "A=x>y", "unset A", "source /etc/profile"],
+    ["A=$(id)", 'A="$(id)"', "A=`id`", "A=${HOME%x}", "if true; then", "just words", "export", "A=one two", "A=x&", "A=x>y",
+     "unset A", "source /etc/profile"],
 )  # fmt: skip
 def test_shell_code_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigError, match=r"spark-env:2: "):
@@ -77,14 +80,6 @@ def test_any_file_parses_or_is_refused(tmp_path_factory: pytest.TempPathFactory,
             parse_spark_env(path, {}) if is_env else read_properties(path)
         except ConfigError as error:
             assert "\n" not in str(error)
-
-
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30))
-def test_quoted_as_the_playbooks_quote_a_value_arrives_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, value: str
-) -> None:
-    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-    assert spark_env(tmp_path_factory.getbasetemp(), f"A='{quoted}'\n") == {"A": value}
 
 
 # --- properties ----------------------------------------------------------------------------------------------------
@@ -202,6 +197,65 @@ def test_unknown_property_is_named_with_its_neighbour(environ: dict[str, str]) -
 def test_what_has_no_effect_is_said(environ: dict[str, str]) -> None:
     environ |= {"SPARK_MASTER_OPTS": "-Dspark.acls.enable=true", "SPARK_WORKERS": "/etc/workers"}
     assert master(environ).warnings == (
-        "spark.acls.enable in SPARK_MASTER_OPTS has no effect in this version",
-        "SPARK_WORKERS: accepted, without effect: name the workers' hosts in the inventory",
+        "without effect: spark.acls.enable (tokens say who may do what: docs/security.md), SPARK_WORKERS (name the workers'"
+        " hosts in the inventory)",
     )
+
+
+def test_all_settings_without_effect_are_one_line(environ: dict[str, str]) -> None:
+    environ["SPARK_MASTER_OPTS"] = " ".join(
+        f"-D{name}=1" for name in [*INEFFECTIVE, "spark.worker.resource.gpu.amount"]
+    )
+    (line,) = master(environ).warnings
+    assert line.startswith("without effect: ") and all(name in line for name in INEFFECTIVE)
+
+
+@pytest.mark.parametrize("names", [("spark.ssl.enabled",), ("spark.ssl.standalone.enabled",)])
+def test_tls_is_on_or_refused_and_never_dropped(
+    environ: dict[str, str], tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    environ["SPARK_DAEMON_JAVA_OPTS"] = f"-D{names[0]}=true -Dspark.ssl.keyStore=/k.jks"
+    for daemon in (master, worker):
+        with pytest.raises(ConfigError, match=rf"{names[0]} needs .*certChain.*spark\.ssl\.keyStore is for Java"):
+            daemon(environ)
+    environ["SPARK_DAEMON_JAVA_OPTS"] = (
+        f"-D{names[0]}=true -Dspark.ssl.certChain=/c.pem -Dspark.ssl.privateKey=/k.pem -Dspark.ssl.standalone.port=8480"
+    )
+    found = master(environ)
+    assert (found.web.scheme, found.webui_port) == ("https", 8480)
+
+
+def test_tls_of_dashboards_can_be_off_where_spark_s_is_on(environ: dict[str, str]) -> None:
+    environ["SPARK_DAEMON_JAVA_OPTS"] = "-Dspark.ssl.enabled=true -Dspark.ssl.standalone.enabled=false"
+    assert master(environ).web.scheme == "http"
+
+
+def test_spark_s_default_size_of_a_submission_does_not_stop_the_master(environ: dict[str, str]) -> None:
+    environ["SPARK_MASTER_OPTS"] = "-Dspark.master.rest.maxRequestBodySize=100m"
+    found = master(environ)
+    assert found.rest is not None and found.rest.max_body_bytes == 64 * 2**20
+    assert found.warnings == ("spark.master.rest.maxRequestBodySize 100m: 64m is the most, and in force",)
+
+
+def test_a_variable_that_extends_the_environment_s_is_in_force(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "spark-env").write_text('PATH="$PATH:/opt/x"\nLIB+=:b\nOTHER=file\n')
+    found = load_settings({**environ, "PATH": "/bin", "LIB": "a", "OTHER": "process"})
+    assert [found.environ[name] for name in ("PATH", "LIB", "OTHER")] == ["/bin:/opt/x", "a:b", "process"]
+
+
+def test_a_submission_s_misspelt_property_is_named(environ: dict[str, str]) -> None:
+    args = argparse.Namespace(master="spark://h", conf=["spark.executer.memory=2g", "spark.sql.shuffle.partitions=2"])
+    assert client_config(args, environ).warnings == (
+        "--conf sets the unknown property spark.executer.memory: did you mean spark.executor.memory?",
+    )
+
+
+def test_defaults_of_a_submission_from_the_environment(environ: dict[str, str]) -> None:
+    environ |= {"SPARK_EXECUTOR_MEMORY": "3g", "SPARK_DRIVER_MEMORY": "2g", "SPARK_EXECUTOR_CORES": "2"}
+    args = argparse.Namespace(master="spark://h", conf=["spark.driver.memory=1g"])
+    found = client_config(args, environ).properties
+    assert {name: found[name] for name in ("spark.executor.memory", "spark.driver.memory", "spark.executor.cores")} == {
+        "spark.executor.memory": "3g",
+        "spark.driver.memory": "1g",
+        "spark.executor.cores": "2",
+    }

@@ -1,0 +1,49 @@
+# Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
+"""Values in the formats of the files that the playbooks write, so that a reader gets exactly the value back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_IN_NAME = re.compile(r"[\\ \t=:#!]")
+_PROPERTY = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
+
+
+def stoker_property(name: str, value: Any = "") -> str:
+    """A line of a Java properties file. A backslash escapes there, and a separator at a value's start is dropped."""
+    text = _text(value)
+    escaped = "".join(_PROPERTY.get(character, character) for character in text)
+    start = "\\" if escaped[:1] in ("=", ":", " ") else ""
+    return f"{_IN_NAME.sub(_escape, name)} {start}{escaped}"
+
+
+def stoker_shell(name: str, value: Any = "") -> str:
+    """An assignment as bash, and so spark-env, reads it."""
+    quoted = _text(value).replace("'", "'\\''")
+    return f"{name}='{quoted}'"
+
+
+def stoker_systemd(name: str, value: Any = "") -> str:
+    """An ``Environment=`` line of a systemd unit: quoted, with its specifiers escaped."""
+    text = _text(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'Environment="{name}={text}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\\" + match[0]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "stoker_property": stoker_property,
+            "stoker_shell": stoker_shell,
+            "stoker_systemd": stoker_systemd,
+        }
