@@ -5,6 +5,17 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
+# no: make test without Spark, Ray, Dask, browsers and Debian's packages for tests (1.5 GB less); their tests skip.
+ENGINES ?= yes
+TESTS := $(if $(filter no,$(ENGINES)),tests,engines)
+LOCKED := pyproject.toml scripts/bootstrap.py scripts/pip_index.py
+
+# The programs in $(BIN) name the folder they were installed in.
+ifneq ($(MAKECMDGOALS),clean)
+ifneq ($(shell [ ! -e $(BIN)/stoker ] || grep -qF '$(CURDIR)/' $(BIN)/stoker || echo moved),)
+$(error this checkout was moved or renamed since .venv was made: run 'make clean', then this again)
+endif
+endif
 
 .PHONY: help start stop test molecule lint bench simulate spark-matrix vendor lock clean
 .DEFAULT_GOAL := help
@@ -12,13 +23,14 @@ export LC_ALL := C.UTF-8
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.controller: pyproject.toml scripts/make-venv
-	@scripts/make-venv $(VENV) controller
-	@touch $@
+$(VENV)/.controller: requirements/controller.lock $(LOCKED)
+	@python3 scripts/bootstrap.py controller
 
-$(VENV)/.tests: pyproject.toml scripts/make-venv
-	@scripts/make-venv $(VENV) controller,test
-	@touch $@ $(VENV)/.controller
+$(VENV)/.tests: requirements/tests.lock $(LOCKED)
+	@python3 scripts/bootstrap.py tests
+
+$(VENV)/.engines: requirements/engines.lock $(LOCKED)
+	@python3 scripts/bootstrap.py engines
 
 start: $(VENV)/.controller ## bring up the cluster of inventory/hosts.yml and run a real job on it
 	@scripts/start
@@ -32,18 +44,18 @@ lint: $(VENV)/.tests ## ruff, mypy, shellcheck, ansible-lint
 	@shellcheck $$(git grep -lE '^#!.*(bash|/sh)$$' -- ':!*.j2')
 	@ansible-lint --offline --profile production
 
-test: lint ## lint, then all tests
-	@scripts/test-needs
+test: $(VENV)/.$(TESTS) lint ## lint, then all tests; ENGINES=no: without large packages
+	@scripts/test-needs $(TESTS)
 	@pytest
 
-spark-matrix: $(VENV)/.tests ## every release of Spark on the gateway at once (downloads 2 GB, once)
+spark-matrix: $(VENV)/.engines ## every release of Spark on the gateway at once (downloads 2 GB, once)
 	@pytest tests/matrix/versions.py
 
 molecule: $(VENV)/.tests ## roles and a cluster on hosts in containers; needs root and podman
-	@scripts/test-needs
+	@scripts/test-needs engines
 	@pytest tests/molecule
 
-bench: $(VENV)/.tests ## measure; see tests/bench/README.md
+bench: $(VENV)/.engines ## measure; see tests/bench/README.md
 	@python -m tests.bench
 
 simulate: SEEDS ?= 10000
@@ -54,9 +66,8 @@ simulate: $(VENV)/.tests ## a whole cluster under faults, SEEDS=10000 times; see
 vendor: ## fetch the dashboards' libraries again, as their manifest pins them
 	@scripts/vendor
 
-lock: $(VENV)/.controller ## pin what releases for hosts contain
-	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --upgrade \
-		pyproject.toml --output-file requirements/daemon.lock
+lock: ## pin what hosts, the checkout and tests need, in requirements/*.lock
+	@python3 scripts/lock
 
 clean: ## remove the virtual environment and what tests and tools left
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible tests/artifacts

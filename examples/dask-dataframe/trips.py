@@ -2,7 +2,7 @@
 
     stoker submit --wait --total-executor-cores 4 examples/dask-dataframe/trips.py [DAYS]
 
-Needs Dask with dataframes on the driver's machine and the workers: pip install 'stoker[dask]' 'dask[dataframe]'
+Needs Dask with dataframes on the driver's machine and the workers: pip install distributed cryptography 'dask[dataframe]'
 """
 
 from __future__ import annotations

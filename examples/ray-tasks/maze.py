@@ -2,7 +2,7 @@
 
     stoker submit --wait --total-executor-cores 4 examples/ray-tasks/maze.py [MAZES]
 
-Needs Ray on the driver's machine and the workers: pip install 'stoker[ray]'
+Needs Ray on the driver's machine and the workers: pip install ray
 """
 
 from __future__ import annotations

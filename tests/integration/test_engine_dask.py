@@ -332,22 +332,22 @@ def test_what_cannot_be_is_told_in_one_line(two: Cluster, conf: dict[str, object
 def test_an_interpreter_without_dask(two: Cluster) -> None:
     bare = two.script("bare-python", f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')
     out = run_program(two, FAILING.replace("CONF", repr({"spark.pyspark.python": bare})))
-    assert re.search(r"no host can run Dask workers: .* cannot import distributed .*pip|install stoker\[dask\]", out), (
-        out
-    )
+    assert re.search(r"no host can run Dask workers: .* cannot import distributed .*pip", out), out
 
 
 def test_a_missing_extra_is_named(two: Cluster) -> None:
     out = run_program(two, "import sys\nsys.modules['distributed'] = None\n" + FAILING.replace("CONF", "{}"))
-    assert out.startswith("Refused: Dask cannot be imported here") and "pip install 'stoker[dask]'" in out, out
+    assert out.startswith("Refused: Dask cannot be imported here") and "pip install distributed cryptography" in out, (
+        out
+    )
 
 
 def test_versions_that_do_not_fit() -> None:
     here = ".".join(map(str, sys.version_info[:2]))
     for words, reason in [
-        (["2.7", "distributed", "1", "dask", "none"], f"is Python {here}, the driver's is 2.7"),
-        ([here, "msgspec", "0.0", "dask", "none"], "the driver has 0.0: install the same"),
-        ([here, "no_such_package", "1", "dask", "none"], "install stoker\\[dask\\] there"),
+        (["2.7", "distributed", "1", "none"], f"is Python {here}, the driver's is 2.7"),
+        ([here, "msgspec", "0.0", "none"], "the driver has 0.0: install the same"),
+        ([here, "no_such_package", "1", "none"], "pip install no_such_package==1 there"),
     ]:
         done = subprocess.run(
             [sys.executable, "-c", BOOTSTRAP.read_text(), *words], capture_output=True, text=True, check=False

@@ -49,7 +49,7 @@ def port_of(cluster: Cluster) -> int:
 def spark_submit(cluster: Cluster, *words: str) -> str:
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
-        pytest.skip("needs pyspark: pip install 'stoker[test]'")
+        pytest.skip("needs pyspark: pip install pyspark")
     home = Path(spec.origin).parent
     done = subprocess.run(
         [str(home / "bin" / "spark-submit"), "--master", f"spark://127.0.0.1:{port_of(cluster)}",

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import http.client
-import ipaddress
 import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from stoker.config.web import Certificate
 from stoker.errors import ConfigError
@@ -23,6 +17,7 @@ from stoker.web.access.policy import Access
 from stoker.web.master import make_app
 from stoker.web.serve import LazyWebServer
 from tests.support.cluster import Cluster
+from tests.support.tls import make_certificate
 from tests.support.web import Control, cluster_view, driver_view
 
 MANY = tuple(driver_view(number, reason="x" * 100) for number in range(3000))
@@ -31,25 +26,7 @@ MANY = tuple(driver_view(number, reason="x" * 100) for number in range(3000))
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stoker")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-    locked = serialization.BestAvailableEncryption(b"secret")
-    (folder / "locked.pem").write_bytes(key.private_bytes(pem, pkcs8, locked))
+    make_certificate(folder)
     return Certificate(chain=folder / "cert.pem", key=folder / "key.pem")
 
 

@@ -1,6 +1,6 @@
 # The first words of an engine's executor, given to its Python as text (``-c``): that Python need not have Stoker, and may
 # be of any version. It becomes MODULE if it is what the driver needs, else it says what is wrong and exits as UNFIT:
-#   PYTHON-VERSION PACKAGE VERSION EXTRA MODULE ARGUMENTS...
+#   PYTHON-VERSION PACKAGE VERSION MODULE ARGUMENTS...
 import importlib
 import os
 import runpy
@@ -13,20 +13,19 @@ def refuse(why: str) -> None:
 
 
 if __name__ == "__main__":
-    python, package, version, extra, module = sys.argv[1:6]
+    python, package, version, module = sys.argv[1:5]
     here = ".".join(map(str, sys.version_info[:2]))
     if here != python:
         refuse(f"is Python {here}, the driver's is {python}: set PYSPARK_PYTHON to a Python {python} of the workers")
     try:
         found = importlib.import_module(package).__version__
     except ImportError as error:
-        refuse(
-            f"cannot import {package} ({error}): install stoker[{extra}] there, or set PYSPARK_PYTHON to another Python"
-        )
+        fix = f"pip install {package}=={version} there, or set PYSPARK_PYTHON to another Python"
+        refuse(f"cannot import {package} ({error}): {fix}")
     if found != version:
         refuse(f"has {package} {found}, the driver has {version}: install the same on both")
     scratch = os.environ.get("SPARK_EXECUTOR_DIRS")
     if scratch:  # removed when the application is over
         os.environ["TMPDIR"] = scratch.split(os.pathsep)[0]
-    sys.argv[:6] = [module]
+    sys.argv[:5] = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

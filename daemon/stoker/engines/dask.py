@@ -121,7 +121,6 @@ class StokerCluster(Cluster):  # type: ignore[misc]
             python=self._resources.python,
             package="distributed",
             version=distributed.__version__,
-            extra="dask",
             module="distributed.cli.dask_worker",
         )
         # What Dask's own nanny would set: one thread in numerical libraries for each of Dask's.
@@ -221,7 +220,7 @@ def _security() -> Security:
     try:
         return Security.temporary()
     except ImportError:
-        raise Refused("Dask's encryption needs the package cryptography: pip install 'stoker[dask]'") from None
+        raise Refused("Dask's encryption needs the package cryptography: pip install cryptography") from None
 
 
 def _upload(path: Path) -> UploadFile:

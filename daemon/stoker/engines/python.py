@@ -17,10 +17,10 @@ _ELSE = 'if [ -z "$PYSPARK_PYTHON" ]; then if [ -x "$0" ]; then PYSPARK_PYTHON=$
 _CHOOSE = f'{_ELSE}; exec "$PYSPARK_PYTHON" "$@"'
 
 
-def python_command(*words: str, python: str, package: str, version: str, extra: str, module: str) -> tuple[str, ...]:
+def python_command(*words: str, python: str, package: str, version: str, module: str) -> tuple[str, ...]:
     """argv of an executor that runs ``module`` with ``words`` as ``python -m`` would, if its Python is of the driver's minor
-    version and has that ``version`` of ``package``; ``extra`` is the extra of ours to install otherwise."""
+    version and has that ``version`` of ``package``."""
     interpreter = (python,) if python else ("/bin/sh", "-c", _CHOOSE, sys.executable)
     bootstrap = Path(__file__).with_name("bootstrap.py").read_text()
     wanted = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    return (*interpreter, "-c", bootstrap, wanted, package, version, extra, module, *words)
+    return (*interpreter, "-c", bootstrap, wanted, package, version, module, *words)

@@ -116,7 +116,6 @@ class RayEngine:
             python=self._resources.python,
             package="ray",
             version=ray.__version__,
-            extra="ray",
             module="ray.scripts.scripts",
         )
         return Command(argv=("/bin/sh", "-c", NODE, "ray-node", *node), env={**self._environ, **self._resources.env})

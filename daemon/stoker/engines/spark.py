@@ -197,7 +197,7 @@ def version_of(home: Path) -> tuple[int, int, int, str] | None:
 
 
 def default_homes(spark_home: str | None) -> tuple[Path, ...]:
-    """Without a setting: $SPARK_HOME, and the ``pyspark`` package beside us (``pip install stoker[spark]``)."""
+    """Without a setting: $SPARK_HOME, and the ``pyspark`` package beside us (``pip install pyspark``)."""
     homes = [Path(spark_home).absolute()] if spark_home else []
     package = importlib.util.find_spec("pyspark")
     if package is not None and package.origin is not None:

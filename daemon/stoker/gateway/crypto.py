@@ -145,6 +145,6 @@ def _load() -> Any:
         from stoker.gateway import cipher_suite  # noqa: PLC0415
     except ImportError:
         raise AuthError(
-            "spark.network.crypto.enabled needs the package cryptography on the master: pip install 'stoker[spark]'"
+            "spark.network.crypto.enabled needs the package cryptography on the master: pip install cryptography"
         ) from None
     return cipher_suite

@@ -14,13 +14,20 @@ from urllib.parse import urlsplit
 
 # What to do about reasons that say it to the initiated only, by words in them.
 _HINTS = {
-    "libjvm": "install stoker[hdfs] on the workers",
-    "libhdfs": "install stoker[hdfs] on the workers",
+    "libjvm": "pip install hdfs-native on the workers",
+    "libhdfs": "pip install hdfs-native on the workers",
     "Permission denied: user=": "HADOOP_USER_NAME in spark-env there, or with --env, says who reads",
     "Forbidden": "the credentials do not allow it",
     "Unable to locate credentials": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in spark-env there, or with --env",
 }
-_EXTRA = {"s3": "s3", "s3a": "s3", "hdfs": "hdfs", "webhdfs": "hdfs", "http": "fetch", "https": "fetch"}
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "hdfs": "hdfs-native",
+    "webhdfs": "requests",
+    "http": "aiohttp",
+    "https": "aiohttp",
+}
 _TRIES = 4  # of a NameNode, with growing pauses between them
 _RPC_ERROR = re.compile(r'RPCError\("[^"]*", "(.*)', re.DOTALL)  # how hdfs-native says what a NameNode said
 
@@ -39,7 +46,7 @@ def main() -> int:
             shutil.copyfileobj(source, file, 1 << 20)
         part.replace(target)
     except ImportError as error:
-        print(f"cannot fetch {url}: {error}; install stoker[{_EXTRA.get(scheme, 'fetch')}] on the workers")
+        print(f"cannot fetch {url}: {error}; pip install fsspec {_PACKAGES.get(scheme, '')} on the workers")
         return 1
     except Exception as error:
         print(f"cannot fetch {url}: {_reason(error, url)}")

@@ -35,7 +35,7 @@ def connected(target: str) -> Iterator[Connection]:
         from fabric import Connection  # noqa: PLC0415 - an extra
         from paramiko import SSHException  # noqa: PLC0415
     except ImportError:
-        raise ConfigError("--via and tunnel need Fabric: pip install 'stoker[ssh]'") from None
+        raise ConfigError("--via and tunnel need Fabric: pip install fabric") from None
     if not target or target.startswith("-") or any(character.isspace() for character in target):
         raise UsageError(f"{target!r} is not [USER@]HOST[:PORT]")
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints what we say in words of ours

@@ -105,7 +105,7 @@ class App:
         try:
             from stoker.engines.ray import RayEngine  # noqa: PLC0415 - large, and an extra
         except ImportError as error:
-            raise Refused(f"Ray cannot be imported here ({error.name}): pip install 'stoker[ray]'") from None
+            raise Refused(f"Ray cannot be imported here ({error.name}): pip install ray") from None
         with self._starting:
             if self._engine is None and not self._is_closed:
                 self._start(lambda watch: RayEngine(self._resources, on_worker=watch.on_worker), timeout)
@@ -115,7 +115,9 @@ class App:
         try:
             from stoker.engines.dask import DaskEngine  # noqa: PLC0415 - large, and an extra
         except ImportError as error:
-            raise Refused(f"Dask cannot be imported here ({error.name}): pip install 'stoker[dask]'") from None
+            raise Refused(
+                f"Dask cannot be imported here ({error.name}): pip install distributed cryptography"
+            ) from None
         with self._starting:
             if self._engine is None and not self._is_closed:
                 self._start(
