@@ -78,6 +78,16 @@ def test_wait_streams_both_outputs_and_returns_the_exit_code(shared: Cluster) ->
     assert last.endswith("is FAILED: Command exited with code 3")
 
 
+@pytest.mark.parametrize("command", ["submit", "launch"])
+def test_the_property_that_asks_to_wait(shared: Cluster, tmp_path: Path, command: str) -> None:
+    app = shared.script("fails.py", "import sys; print('said'); sys.exit(7)")
+    (tmp_path / "spark-defaults.conf").write_text("spark.standalone.submit.waitAppCompletion true\n")
+    keys = Path(shared.environ["SPARK_CONF_DIR"]) / "keys"
+    words = [app] if command == "submit" else [shared.url, f"file://{app}", "-"]
+    done = shared.cli(command, *words, env={"SPARK_CONF_DIR": str(tmp_path), "STOKER_KEYS_DIR": str(keys)})
+    assert (done.returncode, done.stdout) == (7, "said\n")
+
+
 def test_wait_returns_128_plus_the_signal(shared: Cluster) -> None:
     app = shared.script("die.sh", "#!/bin/sh\nkill -9 $$\n")
     assert shared.cli("submit", "--wait", app).returncode == 137

@@ -35,6 +35,7 @@ class ClientConfig:
     authenticate: bool
     properties: dict[str, str] = field(default_factory=dict)  # spark-defaults and --conf
     forwarded_env: dict[str, str] = field(default_factory=dict)
+    waits: bool = False  # a submission waits for the driver's end
     warnings: tuple[str, ...] = ()
 
     @property
@@ -73,6 +74,7 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         authenticate=settings.get("spark.authenticate"),
         properties={name: setting.value for name, setting in settings.properties.items()},
         forwarded_env={name: value for name, value in environ.items() if _is_forwarded(name, value, filtered)},
+        waits=settings.get("spark.standalone.submit.waitAppCompletion"),
         warnings=tuple(settings.warnings),
     )
 

@@ -202,6 +202,8 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.dynamicAllocation.maxExecutors", _whole(1), UNLIMITED, "most executors", "20"),
         Known("spark.standalone.submit.filterEnvironment", types.parse_bool, True,
               "send only the SPARK_* variables of the submitter's environment (false: all variables)", "true"),
+        Known("spark.standalone.submit.waitAppCompletion", types.parse_bool, False,
+              "`stoker submit` and `stoker launch` wait for the driver's end, as with --wait", "true"),
         Known("spark.driver.cores", _whole(0), 1, "cores of the driver; 0 for a driver that only waits for others",
               "1"),
         Known("spark.driver.memory", types.parse_memory, 1024, "memory of the driver", "1g"),

@@ -132,7 +132,7 @@ class _Reader:
         match = _ASSIGNMENT.match(self._text, self._at)
         if match is None:
             end = self._text.find("\n", self._at)
-            word = self._text[self._at : end if end >= 0 else None].split(maxsplit=1)[0]
+            word = self._text[self._at : end if end >= 0 else None].partition(" ")[0]
             raise self._wrong(
                 f"{word[:40]!r} is not NAME=VALUE, and this file is read, not run (a value with blanks needs quotes)"
             )

@@ -66,6 +66,10 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 f"{driver.kind} {driver.main} {driver.main_class} with {driver.cores} cores and {driver.memory_mib} MiB"
             )
             say(f"submitting to {config.url}")
+        if config.waits:
+            from stoker.client.commands.wait import submit_and_wait  # noqa: PLC0415 - only for one that waits
+
+            return submit_and_wait(client, driver, kill_on_interrupt=False)
         driver_id = client.submit(driver)
         if args.verbose:
             say(f"Driver successfully submitted as {driver_id} to {client.session.master}")

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return run_here(options, config, environ)
     with connected(args, config) as client:
         driver = describe(options, config, client.book)
-        if args.wait:
+        if args.wait or config.waits:
             from stoker.client.commands.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
 
             return submit_and_wait(client, driver, kill_on_interrupt=args.kill_on_interrupt)
