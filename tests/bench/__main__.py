@@ -10,7 +10,19 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import commands, crowded, daemons, dashboard, drivers, engines, failover, interfaces, playbooks, spark
+from tests.bench import (
+    commands,
+    crowded,
+    daemons,
+    dashboard,
+    drivers,
+    engines,
+    failover,
+    following,
+    interfaces,
+    playbooks,
+    spark,
+)
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
 from tests.bench.table import Measure, number, render
@@ -23,6 +35,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "many": drivers.many,
     "size": daemons.idle_size,
     "crowd": crowded.crowded,
+    "following": following.following,
     "interfaces": interfaces.interfaces,
     "kill": daemons.killed_worker,
     "restart": daemons.restart,

@@ -163,7 +163,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._connection: Daemon | None = None
         self._jobs: dict[str, Any] = {}
         self._by_pid: dict[int, Any] = {}
-        self._logs: dict[int, Any] = {}
+        self._logs = KEEPER.RollingLogs()
         self._seen: Any = None
         self._closing = False
         self._heard = machine.host.mono()

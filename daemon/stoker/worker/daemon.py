@@ -13,7 +13,7 @@ from stoker.core.model.states import Role
 from stoker.core.model.values import Exit, Now
 from stoker.core.model.worker_views import WorkerPage
 from stoker.core.worker import effects
-from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase, executor_job_key
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import StokerError
@@ -27,7 +27,7 @@ from stoker.wire import codec
 from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.housekeeping import Housekeeping
 from stoker.worker.jobs.launch import Launcher
-from stoker.worker.jobs.logs import LogReader
+from stoker.worker.jobs.logs import LogReader, has_ended
 from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
@@ -97,10 +97,16 @@ class WorkerDaemon:
             self._cache,
             environ=config.job_environ,
             prepared=lambda key: self._core.prepared(key, read_clock()),
-            failed=lambda key, exit: self._core.could_not_prepare(key, exit, read_clock()),
+            failed=self._could_not_prepare,
             in_loop=loop.call_soon_threadsafe,
         )
-        self._logs = LogReader(config.work_dir, is_over=self._is_over, reply=self._answer_log)
+        self._logs = LogReader(
+            config.work_dir,
+            is_over=lambda job_id, executor_id: has_ended(self._core.jobs, job_id, executor_id),
+            reply=self._answer_log,
+            rolls=bool(config.log_rolling.strategy),
+            loop=loop,
+        )
         self._house = Housekeeping(config, self._cache, self._preparer, self._active_names)
         self._view = PageMaker(self._core)
         self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)
@@ -128,6 +134,7 @@ class WorkerDaemon:
         self._preparer.close()
         self._class_data.close()
         self._python_views.close()
+        self._logs.close()
 
     def _open_keeper(self) -> None:
         config = self._config
@@ -218,6 +225,7 @@ class WorkerDaemon:
             for source in link.sources():
                 self._loop.remove_reader(source)
             link.close(0.5)
+            self._logs.forget(address)
 
     def _ask_master(self, message: Message) -> bool:
         """Send to the master we are registered with."""
@@ -270,6 +278,7 @@ class WorkerDaemon:
             launch.write_files(folder)
         except (StokerError, OSError) as error:
             self._core.could_not_start(job.key, Exit(reason=str(error)), read_clock())
+            self._logs.job_changed(job)
             return
         is_executor = isinstance(job, ExecutorJob)
         title = "Spark Executor Command" if is_executor else "Launch Command"
@@ -302,8 +311,9 @@ class WorkerDaemon:
             self._class_data.told(message)
         elif op == "started":
             self._core.started(message["key"], message["pid"], now)
+            self._logs.job_changed(self._core.jobs.get(message["key"]))
         elif op == "failed":
-            self._core.could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
+            self._could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
         elif op == "exited":
             self._exited(message["key"], notes.exit_of(message), now)
         elif op == "jobs":
@@ -317,7 +327,17 @@ class WorkerDaemon:
         job = self._core.jobs.get(key)
         if job is not None:
             self._view.finished(job)
-        self._logs.wake(now.mono)
+            self._logs.job_changed(job)
+
+    def _could_not_prepare(self, key: str, exit: Exit) -> None:
+        job = self._core.jobs.get(key)
+        self._core.could_not_prepare(key, exit, read_clock())
+        self._logs.job_changed(job)
+
+    def _could_not_start(self, key: str, exit: Exit, now: Now) -> None:
+        job = self._core.jobs.get(key)
+        self._core.could_not_start(key, exit, now)
+        self._logs.job_changed(job)
 
     def _adopt(self, kept: list[dict[str, Any]], now: Now) -> None:
         """What the keeper has from before this daemon started."""
@@ -342,19 +362,11 @@ class WorkerDaemon:
             return
         LOG.error("the process keeper died: its processes are lost, starting another")
         self._core.keeper_lost(read_clock())
+        self._logs.all_changed()
         self._class_data.keeper_lost()
         self._open_keeper()
 
     # --- what others ask ---
-
-    def _is_over(self, job_id: str, executor_id: int) -> bool:
-        if executor_id >= 0:
-            job = self._core.jobs.get(executor_job_key(job_id, executor_id))
-            return job is None or job.phase is Phase.ENDED
-        return not any(
-            isinstance(job, DriverJob) and job.driver_id == job_id and job.phase is not Phase.ENDED
-            for job in self._core.jobs.values()
-        )
 
     def _active_names(self) -> set[str]:
         return {job.driver_id if isinstance(job, DriverJob) else job.app_id for job in self._core.jobs.values()}

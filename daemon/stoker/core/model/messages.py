@@ -433,11 +433,12 @@ class DriverUpdate(Message, frozen=True):
 
 
 class LogData(Message, frozen=True):
-    """Worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the file's length now; ``ended``: the
+    """Worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the output's length now; ``ended``: the
     process is over and nothing will follow ``offset + len(data) == size``. ``waiting``: it has not started yet. ``file``
-    names the file: attempts of a driver may continue one file, on another worker with the same directory too. Of a
-    search: ``found`` is where (-1: not in this part), ``searched`` how many bytes from ``offset`` (0 with bytes left:
-    the worker is of a release that cannot search)."""
+    names the file: attempts of a driver may continue one file, on another worker with the same directory too. All parts of
+    a rolled output count as one file; ``first`` is the first byte that still exists, and ``offset`` is beyond the one that
+    was asked for if that was removed. Of a search: ``found`` is where (-1: not in this part), ``searched`` how many bytes
+    from ``offset`` (0 with bytes left: the worker is of a release that cannot search)."""
 
     request: int
     offset: int = 0
@@ -449,6 +450,7 @@ class LogData(Message, frozen=True):
     file: str = ""
     found: int = -1
     searched: int = 0
+    first: int = 0
 
 
 ToMaster = (

@@ -1,34 +1,51 @@
-"""Reading what jobs wrote: windows of their stdout and stderr, and waiting for more (long poll)."""
+"""Answers questions about the output of jobs: parts of stdout and stderr, searches, and waiting for more (long poll)."""
 
 from __future__ import annotations
 
-import os
+import heapq
+import itertools
+import logging
 import re
-import stat
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.values import APP_ID, DRIVER_ID
+from stoker.core.worker.jobs import AnyJob, DriverJob, Phase, executor_job_key
+from stoker.io.inotify import FileWatch
+from stoker.io.loop import Loop
+from stoker.worker.jobs.output import OutputFile, Outputs
 
+LOG = logging.getLogger("stoker.worker")
 MAX_READ = 1 << 20  # bytes
-MAX_SEARCH = 4 << 20  # bytes looked through for one answer: some ten milliseconds of the worker's loop
+MAX_SEARCH = 4 << 20  # bytes searched for one answer: some ten milliseconds of the worker's loop
 MAX_FIND = 1000  # characters
-LOOK_EVERY = 0.02  # seconds, only while somebody waits
+FIRST_LOOK = 0.02  # seconds until looking again at an output that cannot be watched; doubled each time
+RARE_LOOK = 0.25  # seconds between two looks at the most
+WATCHED_LOOK = 5.0  # the same for an output that is watched: a file system may hide a change
 _STREAMS = re.compile(r"stdout|stderr")
 
 
-@dataclass(slots=True)
-class _Waiting:
+@dataclass(eq=False, slots=True)
+class _Held:
+    """A question that waits for output. ``state`` is what its file was like; a difference is a reason to read it."""
+
     address: str
     message: ReadLog
+    path: Path
     until: float
+    watch: int | None = None
+    pause: float = FIRST_LOOK
+    state: tuple[object, ...] = ()
+    is_answered: bool = False
 
 
 class LogReader:
-    """``is_over(id, executor_id)``: True when that process has ended or was never here, False while it may still write.
-    ``reply(address, answer)`` sends to a master."""
+    """``is_over(id, executor_id)``: True when that process has ended or never ran here, False while it may still write.
+    ``reply(address, answer)`` sends to a master. ``rolls``: this worker rolls the output of executors. With a ``loop``
+    the kernel reports what is written to outputs that are waited for."""
 
     def __init__(
         self,
@@ -36,46 +53,147 @@ class LogReader:
         *,
         is_over: Callable[[str, int], bool],
         reply: Callable[[str, LogData], None],
+        rolls: bool = False,
+        loop: Loop | None = None,
     ) -> None:
         self._work_dir = work_dir
         self._machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self._is_over = is_over
         self._reply = reply
-        self._waiting: list[_Waiting] = []
-        self._look_at = float("inf")
+        self._outputs = Outputs(rolls=rolls)
+        self._loop = loop
+        self._watch = _open_watch() if loop is not None else None
+        if loop is not None and self._watch is not None:
+            loop.add_reader(self._watch.descriptor, lambda: self.files_changed(time.monotonic()))
+        self._held: dict[tuple[str, int], set[_Held]] = {}  # by job
+        self._held_count = 0
+        self._watched: dict[int, set[_Held]] = {}  # by the number of their watch
+        self._order = itertools.count()
+        self._looks: list[tuple[float, int, _Held]] = []  # a heap: when to look at the output of a question again
+        self._changed: set[tuple[str, int]] = set()
+
+    def close(self) -> None:
+        if self._loop is not None and self._watch is not None:
+            self._loop.remove_reader(self._watch.descriptor)
+            self._watch.close()
+            self._watch = None
+
+    # --- questions ---
 
     def ask(self, address: str, message: ReadLog, now: float) -> None:
         answer = self.read(message)
-        if message.wait > 0 and not answer.data and not answer.ended and not answer.error:
-            self._waiting.append(_Waiting(address, message, now + message.wait))
-            self._look_at = min(self._look_at, now + LOOK_EVERY)
-        else:
+        path = self.path(message.id, message.executor_id, message.stream)
+        if message.wait <= 0 or path is None or _is_news(answer):
             self._reply(address, answer)
+            return
+        held = _Held(address, message, path, now + message.wait)
+        self._held.setdefault(_job_of(message), set()).add(held)
+        self._held_count += 1
+        self._hold(held, now)
+
+    def forget(self, address: str) -> None:
+        """Drop the questions of a master that is not connected any more."""
+        for held in [held for group in self._held.values() for held in group if held.address == address]:
+            self._drop(held)
+
+    def job_changed(self, job: AnyJob | None) -> None:
+        """Its process started or ended: the next ``look`` answers the questions about it."""
+        if isinstance(job, DriverJob):
+            self._changed.add((job.driver_id, -1))
+        elif job is not None:
+            self._changed.add((job.app_id, job.executor_id))
+
+    def all_changed(self) -> None:
+        self._changed.update(self._held)
+
+    def files_changed(self, now: float) -> None:
+        """The watch has something to report."""
+        assert self._watch is not None
+        watches, lost = self._watch.changed()
+        for watch in list(self._watched) if lost else watches:
+            for held in self._watched.pop(watch, set()):
+                held.watch = None
+                self._try(held, now)
 
     def look(self, now: float) -> None:
         """Answer those for whom there is something, or whose time is up."""
-        if now < self._look_at:
-            return
-        still = []
-        for waiting in self._waiting:
-            answer = self.read(waiting.message)
-            if answer.data or answer.ended or answer.error or now >= waiting.until:
-                self._reply(waiting.address, answer)
+        if self._changed:
+            changed, self._changed = self._changed, set()
+            for held in [held for job in changed for held in self._held.get(job, ())]:
+                self._try(held, now)
+        while self._looks and self._looks[0][0] <= now:
+            held = heapq.heappop(self._looks)[2]
+            if held.is_answered:
+                continue
+            if now >= held.until or self._state(held) != held.state:
+                self._try(held, now)
             else:
-                still.append(waiting)
-        self._waiting = still
-        self._look_at = now + LOOK_EVERY if still else float("inf")
-
-    def wake(self, now: float) -> None:
-        """Something ended: look in this round."""
-        if self._waiting:
-            self._look_at = now
+                self._look_later(held, now)
 
     def next_deadline(self) -> float:
-        return self._look_at
+        return self._looks[0][0] if self._looks else float("inf")
+
+    # --- waiting ---
+
+    def _try(self, held: _Held, now: float) -> None:
+        if held.is_answered:
+            return
+        answer = self.read(held.message)
+        if _is_news(answer) or now >= held.until:
+            self._drop(held)
+            self._reply(held.address, answer)
+        else:
+            held.pause = FIRST_LOOK
+            self._hold(held, now)
+
+    def _hold(self, held: _Held, now: float) -> None:
+        """Wait for a change. What came between reading and watching shows in the state of the file."""
+        if self._watch is not None and held.watch is None:
+            held.watch = self._watch.add(held.path)
+            if held.watch is not None:
+                self._watched.setdefault(held.watch, set()).add(held)
+        held.state = self._state(held)
+        answer = self.read(held.message)
+        if _is_news(answer):
+            self._drop(held)
+            self._reply(held.address, answer)
+        else:
+            self._look_later(held, now)
+
+    def _look_later(self, held: _Held, now: float) -> None:
+        pause = WATCHED_LOOK if held.watch is not None else held.pause
+        held.pause = min(2 * held.pause, RARE_LOOK)
+        heapq.heappush(self._looks, (min(held.until, now + pause), next(self._order), held))
+        if len(self._looks) > 2 * self._held_count + 100:  # most are of questions that are answered
+            self._looks = [look for look in self._looks if not look[2].is_answered]
+            heapq.heapify(self._looks)
+
+    def _state(self, held: _Held) -> tuple[object, ...]:
+        is_over = self._is_over(held.message.id, held.message.executor_id)
+        try:
+            status = held.path.stat(follow_symlinks=False)
+        except OSError:
+            return (is_over,)
+        return is_over, status.st_ino, status.st_size
+
+    def _drop(self, held: _Held) -> None:
+        held.is_answered = True
+        self._held_count -= 1
+        job = _job_of(held.message)
+        self._held[job].discard(held)
+        if not self._held[job]:
+            del self._held[job]
+        if held.watch is not None and self._watch is not None:
+            watching = self._watched.get(held.watch, set())
+            watching.discard(held)
+            if not watching:
+                self._watched.pop(held.watch, None)
+                self._watch.remove(held.watch)
+
+    # --- reading ---
 
     def path(self, job_id: str, executor_id: int, stream: str) -> Path | None:
-        """Where that output is; None for names that are not of this program's making."""
+        """Where that output is; None for an invalid name."""
         if not _STREAMS.fullmatch(stream):
             return None
         if DRIVER_ID.fullmatch(job_id):
@@ -85,53 +203,74 @@ class LogReader:
         return None
 
     def read(self, message: ReadLog) -> LogData:
-        """What there is now; ``message.wait`` is the business of ``ask``."""
+        """What there is now; it does not wait."""
         path = self.path(message.id, message.executor_id, message.stream)
         if path is None:
             return LogData(request=message.request, error="that is not the name of an output")
         over = self._is_over(message.id, message.executor_id)  # before reading: what is written after it is not lost
         try:
-            # O_NONBLOCK: a job may have put a pipe there, whose opening would wait for a writer.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with self._outputs.open(path, may_be_rolled=not DRIVER_ID.fullmatch(message.id)) as output:
+                return self._read_open(output, message, over=over)
         except FileNotFoundError:
             if over:
                 return LogData(request=message.request, error="there is no output (any more)", ended=True)
             return LogData(request=message.request, waiting=True)
         except OSError as error:
             return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
-        try:
-            return self._read_open(descriptor, message, over=over)
-        finally:
-            os.close(descriptor)
 
-    def _read_open(self, descriptor: int, message: ReadLog, *, over: bool) -> LogData:
-        status = os.fstat(descriptor)
-        size = status.st_size
-        if not stat.S_ISREG(status.st_mode):
-            return LogData(request=message.request, error="the output is not a file (any more)")
+    def _read_open(self, output: OutputFile, message: ReadLog, *, over: bool) -> LogData:
         if message.find:
-            return _search(descriptor, size, message)
-        offset = _offset(size, message)
+            return _search(output, message)
+        offset, size = _offset(output, message), output.size
         if offset > size:
-            offset = 0  # it was rolled: what follows is in a new file
-        data = os.pread(descriptor, max(0, min(message.limit, MAX_READ)), offset)
-        ended = over and offset + len(data) >= size
-        file = f"{self._machine}.{status.st_dev:x}.{status.st_ino:x}"
-        return LogData(request=message.request, offset=offset, size=size, data=data, ended=ended, file=file)
+            offset = output.first  # a job has truncated it: what follows is new
+        at, data = output.read(offset, max(0, min(message.limit, MAX_READ)))
+        ended = over and at + len(data) >= size
+        file = f"{self._machine}.{output.file_id}"
+        return LogData(
+            request=message.request, offset=at, size=size, data=data, ended=ended, file=file, first=output.first
+        )
 
 
-def _offset(size: int, message: ReadLog) -> int:
-    return max(0, size + message.offset) if message.offset < 0 else message.offset
+def has_ended(jobs: Mapping[str, AnyJob], job_id: str, executor_id: int) -> bool:
+    """Whether no process of that driver or executor will write any more."""
+    if executor_id >= 0:
+        executor = jobs.get(executor_job_key(job_id, executor_id))
+        return executor is None or executor.phase is Phase.ENDED
+    return not any(
+        isinstance(job, DriverJob) and job.driver_id == job_id and job.phase is not Phase.ENDED for job in jobs.values()
+    )
 
 
-def _search(descriptor: int, size: int, message: ReadLog) -> LogData:
-    """Matches *begin* in the part that is looked through, so parts neither overlap nor leave gaps."""
+def _open_watch() -> FileWatch | None:
+    try:
+        return FileWatch()
+    except OSError as error:
+        LOG.info("no inotify (%s): followed outputs are looked at %g times a second", error, 1 / RARE_LOOK)
+        return None
+
+
+def _job_of(message: ReadLog) -> tuple[str, int]:
+    return message.id, -1 if DRIVER_ID.fullmatch(message.id) else message.executor_id
+
+
+def _is_news(answer: LogData) -> bool:
+    return bool(answer.data or answer.ended or answer.error)
+
+
+def _offset(output: OutputFile, message: ReadLog) -> int:
+    return max(output.first, output.size + message.offset) if message.offset < 0 else message.offset
+
+
+def _search(output: OutputFile, message: ReadLog) -> LogData:
+    """Matches *begin* in the part that is searched, so parts neither overlap nor leave gaps."""
     wanted = message.find[:MAX_FIND].encode(errors="replace").lower()
-    offset = min(_offset(size, message), size)
-    room = offset if message.backwards else size - offset
+    size = output.size
+    offset = min(_offset(output, message), size)
+    room = max(offset - output.first, 0) if message.backwards else size - offset
     part = min(max(message.limit, 1), MAX_SEARCH, room)
     start = offset - part if message.backwards else offset
-    text = os.pread(descriptor, part + len(wanted) - 1, start).lower()
+    text = output.read_filled(start, part + len(wanted) - 1).lower()
     at = text.rfind(wanted) if message.backwards else text.find(wanted)
     found = -1 if at < 0 else start + at
-    return LogData(request=message.request, offset=offset, size=size, found=found, searched=part)
+    return LogData(request=message.request, offset=offset, size=size, found=found, searched=part, first=output.first)

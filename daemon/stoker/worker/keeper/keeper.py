@@ -43,7 +43,7 @@ sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.
 from stoker.worker.keeper.job import KeptJob
 from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
-from stoker.worker.keeper.rolling import RollingLog
+from stoker.worker.keeper.rolling import RollingLog, RollingLogs
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between looks while something is being ended
@@ -63,7 +63,7 @@ class Keeper:
         self._jobs: dict[str, KeptJob] = {}
         self._by_pid: dict[int, KeptJob] = {}
         self._seen: Orphans | None = None
-        self._logs: dict[int, RollingLog] = {}
+        self._logs = RollingLogs()
         self._heard = time.monotonic()
         self._closing = False
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -80,6 +80,7 @@ class Keeper:
         while True:
             for descriptor in self._wait():
                 self._serve(descriptor)
+            self._logs.compress()
             self._reap()
             self._end_leftovers()
             self._check_daemon()
@@ -93,20 +94,19 @@ class Keeper:
         poller.register(self._listener, select.POLLIN)
         if self._connection is not None:
             poller.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox else 0))
-        for descriptor in self._logs:
+        for descriptor in self._logs.descriptors:
             poller.register(descriptor, select.POLLIN)
         busy = any(job.kill_at is not None or (job.exit and not job.is_clean) for job in self._jobs.values())
         timeout = CHECK if busy or self._closing else min(1.0, self._away / 10)
-        return [descriptor for descriptor, _ in poller.poll(timeout * 1000)]
+        return [descriptor for descriptor, _ in poller.poll(0 if self._logs.is_behind else timeout * 1000)]
 
     def _serve(self, descriptor: int) -> None:
         if descriptor == self._wake_read:
             os.read(self._wake_read, 4096)
         elif descriptor == self._listener.fileno():
             self._accept()
-        elif descriptor in self._logs:
-            if not self._logs[descriptor].pump():
-                del self._logs[descriptor]
+        elif descriptor in self._logs.descriptors:
+            self._logs.pump(descriptor)
         elif self._connection is not None and descriptor == self._connection.fileno():
             self._flush()
             self._receive()
@@ -234,9 +234,9 @@ class Keeper:
                 if rolling:
                     os.close(opened.pop())
                     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-                    os.set_blocking(read_fd, False)
-                    logs.append(RollingLog(read_fd, path, rolling))
                     opened.append(write_fd)
+                    os.set_blocking(read_fd, False)
+                    logs.append(RollingLog(message["key"], read_fd, path, rolling))
             process = subprocess.Popen(
                 message["argv"],
                 cwd=message["cwd"],
@@ -253,8 +253,7 @@ class Keeper:
         finally:
             for descriptor in opened:
                 os.close(descriptor)
-        for log in logs:
-            self._logs[log.read_fd] = log
+        self._logs.add(logs)
         process.returncode = 0  # reaped here, by waitpid: Popen must not do it again
         return process.pid
 
@@ -266,6 +265,7 @@ class Keeper:
             job = self._by_pid.pop(pid, None)
             if job is None:
                 continue  # an adopted descendant of some job
+            self._logs.drain(job.key)
             job.exit = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
             self._say({"op": "exited", "key": job.key, **job.exit})
             ended.append(job)
