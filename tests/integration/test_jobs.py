@@ -187,8 +187,8 @@ def test_rolling_executor_logs(tmp_path: Path) -> None:
         done = cluster.cli("run", "--total-executor-cores", "1", "--", "sh", "-c", code)
         assert done.returncode == 0
         folder = next(cluster.work.glob("app-*/0"))
-        rolled = list(folder.glob("stdout--*.gz"))
-        assert len(rolled) == 3 and (folder / "stdout").stat().st_size < 40000
+        wait_until(lambda: len(list(folder.glob("stdout--*.gz"))) == len(list(folder.glob("stdout--*"))) == 3)
+        assert (folder / "stdout").stat().st_size < 40000
 
 
 def test_old_work_directories_are_removed(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def _matches(text: str, find: str) -> list[Piece]:
 def _bytes_answer(logs: LogReaders, output: Output, *, as_file: bool) -> Response:
     last = logs.window(output, length=1)
     size = last.size
-    start, stop, asked = _range(size)
+    start, stop, asked = _range(last.first, size)
     if start >= stop and asked:
         raise RequestedRangeNotSatisfiable(size, description="There is nothing there (yet).")
     response = Response(
@@ -154,15 +154,16 @@ def _bytes_answer(logs: LogReaders, output: Output, *, as_file: bool) -> Respons
     return response
 
 
-def _range(size: int) -> tuple[int, int, bool]:
-    """First byte, end, and whether a range was asked for; of several, or what cannot be read, none was."""
+def _range(oldest: int, size: int) -> tuple[int, int, bool]:
+    """First byte, end, and whether a range was asked for; several ranges, or an unreadable one, count as none. Bytes before
+    ``oldest`` do not exist any more."""
     wanted = parse_range_header(request.headers.get("Range"))
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
-        return max(size - MAX_FILE, 0), size, False
+        return max(size - MAX_FILE, oldest), size, False
     first, stop = wanted.ranges[0]
     if first < 0:
         first, stop = max(size + first, 0), size
-    first = min(first, size)
+    first = min(max(first, oldest), size)
     stop = min(size if stop is None else stop, size, first + MAX_FILE)
     return first, stop, True
 

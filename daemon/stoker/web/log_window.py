@@ -66,7 +66,8 @@ class Output:
 
 
 class Window(NamedTuple):
-    """Bytes ``start`` to ``end`` of ``size``. ``ended``: nothing will follow them; ``waiting``: it has not started yet."""
+    """Bytes ``start`` to ``end`` of ``size``; those before ``first`` were removed. ``ended``: nothing will follow them;
+    ``waiting``: it has not started yet."""
 
     start: int
     end: int
@@ -75,6 +76,7 @@ class Window(NamedTuple):
     length: int
     ended: bool = False
     waiting: bool = False
+    first: int = 0
 
     @property
     def text(self) -> str:
@@ -83,7 +85,7 @@ class Window(NamedTuple):
     @property
     def before(self) -> int:
         """Where the window before this one starts."""
-        return max(self.start - self.length, 0)
+        return max(self.start - self.length, self.first)
 
     @property
     def newest(self) -> int:
@@ -107,15 +109,15 @@ class LogReaders:
         self._places = threading.BoundedSemaphore(READERS)
 
     def window(self, output: Output, *, start: int | None = None, length: int = WINDOW) -> Window:
-        """``start`` None: the last ``length`` bytes. What lies outside of the file is moved into it. Raises NotFound,
+        """``start`` None: the last ``length`` bytes. A window outside of the output is moved into it. Raises NotFound,
         ServiceUnavailable, and what reading raises."""
         length = min(max(length, 0), MAX_WINDOW)
         offset = -length if start is None else min(max(start, 0), _END)
         data = self._ask(output, offset or _END, length) if start is None else self._ask(output, offset, length)
-        if start is not None and data.offset != offset and not data.waiting:  # it is beyond the end
+        if start is not None and offset > data.size and not data.waiting:
             data = self._ask(output, data.size, 0)
         at = data.size if length == 0 and start is None else data.offset
-        return Window(at, at + len(data.data), data.size, data.data, length, data.ended, data.waiting)
+        return Window(at, at + len(data.data), data.size, data.data, length, data.ended, data.waiting, data.first)
 
     def find(self, output: Output, text: str, start: int, *, backwards: bool) -> Found:
         """The first place at ``start`` or later, or the last one before it. Raises as ``window`` does."""
@@ -125,7 +127,7 @@ class LogReaders:
             question = self._question(output, at, _SEARCH_STEP, find=text, backwards=backwards)
             data = self._answer(output, question)
             at = data.offset - data.searched if backwards else data.offset + data.searched
-            is_all = data.waiting or (at <= 0 if backwards else at >= data.size)
+            is_all = data.waiting or (at <= data.first if backwards else at >= data.size)
             if data.found >= 0:
                 return Found(data.found, at, is_all)
             if data.searched == 0 and not is_all:

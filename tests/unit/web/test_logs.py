@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,10 +15,13 @@ from stoker.errors import Unreachable
 from stoker.web import log_pages, log_window
 from stoker.web.master import make_app
 from stoker.worker.jobs.logs import MAX_SEARCH, LogReader
+from stoker.worker.keeper.parts import member, part_name
 from tests.support.web import Control, Page, cluster_view, driver_view
 
 DRIVER = driver_view().id
 OUTPUT = f"driverId={DRIVER}&logType=stdout"
+APP = "app-20260101000000-0001"
+EXECUTOR = f"appId={APP}&executorId=0&logType=stdout"
 
 
 class Master:
@@ -107,6 +112,61 @@ def test_what_has_not_started_is_waited_for(master: Master) -> None:
     master.path.unlink()
     assert tail(master, -4)[2] == "waiting"
     assert "It has not started yet" in master.browser.get(f"/logPage/?{OUTPUT}").text
+
+
+# --- rolled outputs ---
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[tuple[FlaskClient, bytes]]:
+    """An executor's output whose first 3,000 bytes were removed; the next parts are compressed, plain, and written to."""
+    text = b"".join(b"line %d\n" % number for number in range(1000))
+    folder = tmp_path / APP / "0"
+    folder.mkdir(parents=True)
+    path = str(folder / "stdout")
+    for start, end, compressed in ((3000, 5000, True), (5000, 6000, False)):
+        name = part_name(path, "2026-01-31--12-00-00", start, end)
+        Path(name + ".gz" * compressed).write_bytes(member(text[start:end]) if compressed else text[start:end])
+    Path(path).write_bytes(text[6000:])
+    control = Control()
+    reader = LogReader(tmp_path, is_over=lambda *_: False, reply=lambda *_: None)
+    control.read_log = reader.read  # type: ignore[method-assign]
+    yield make_app(cluster_view, control).test_client(), text
+
+
+def test_a_rolled_output_is_one(executor: tuple[FlaskClient, bytes]) -> None:
+    browser, text = executor
+    size = len(text)
+    page = browser.get(f"/logPage/?{EXECUTOR}&offset=4900&byteLength=200").text
+    assert f"Bytes: 4900 - 5100 of {size}" in page
+    assert "offset=4700" in page
+    plain = browser.get(f"/log/?{EXECUTOR}&offset=4990&byteLength=20").text
+    assert plain.endswith(text[4990:5010].decode())
+    tail = browser.get(f"/logTail/?{EXECUTOR}&offset=5990&byteLength=100")
+    assert (tail.headers["Log-Start"], tail.headers["Log-Size"], tail.data) == ("5990", str(size), text[5990:6090])
+
+
+def test_removed_parts_are_named_and_skipped(executor: tuple[FlaskClient, bytes]) -> None:
+    browser, text = executor
+    page = browser.get(f"/logPage/?{EXECUTOR}&offset=0&byteLength=100").text
+    assert "Bytes: 3000 - 3100" in page
+    assert "removed: the first" in page
+    assert "Load More" not in page
+    assert "offset=3000" in browser.get(f"/logPage/?{EXECUTOR}&offset=3050&byteLength=100").text
+    whole = browser.get(f"/logFile/?{EXECUTOR}")
+    assert whole.data == text[3000:]
+    part = browser.get(f"/logFile/?{EXECUTOR}", headers={"Range": "bytes=100-3004"})
+    assert (part.headers["Content-Range"], part.data) == (f"bytes 3000-3004/{len(text)}", text[3000:3005])
+
+
+def test_searching_a_rolled_output(executor: tuple[FlaskClient, bytes]) -> None:
+    browser, text = executor
+    for number, found in ((555, True), (600, True), (999, True), (5, False)):
+        word = f"line {number}\n" if number != 5 else "line 5\n"
+        page = Page(browser.get(f"/logPage/?{EXECUTOR}&{urlencode({'find': word})}").text).text
+        at = text.find(word.encode())
+        assert (f"Found at byte {at}." in page) is found
+        assert ("is not there" in page) is not found
 
 
 # --- searching ---

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stoker.core.model.messages import LogData, ReadLog
-from stoker.core.model.values import DriverDescription
+from stoker.core.model.values import Artifact, DriverDescription
 from stoker.core.worker.jobs import DriverJob
 from stoker.io.inotify import FileWatch
 from stoker.io.loop import Loop
@@ -154,7 +154,8 @@ def test_the_time_of_a_question_ends(reader: Reader) -> None:
 
 
 def job() -> DriverJob:
-    return DriverJob(key="k", driver_id=DRIVER, attempt=1, driver=DriverDescription(kind="program", main="x"))
+    driver = DriverDescription(kind="program", main="x", artifacts=(Artifact(name="x", url="file:///x"),))
+    return DriverJob(key="k", cores=1, memory_mib=1, driver_id=DRIVER, attempt=1, driver=driver)
 
 
 def test_processes_that_start_and_end(reader: Reader) -> None:

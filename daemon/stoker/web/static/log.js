@@ -44,6 +44,7 @@
         this.gap("... the file has begun anew");
         return 0;
       }
+      if (this.end !== null && start > this.end) this.gap(`... ${start - this.end} bytes were removed`);
       this.end = start + data.byteLength;
       if (data.byteLength) this.add(this.decoder.decode(data, { stream: true }));
       const left = size - this.end;
@@ -138,13 +139,14 @@
     const start = Math.max(0, before - MOST);
     const answer = await read(pre.dataset.tail, start, before - start);
     if (!answer) return;
-    const text = new TextDecoder().decode(answer.data);
+    const text = new TextDecoder().decode(answer.data.slice(0, Math.max(0, before - answer.start)));
     const height = pre.scrollHeight;
     pre.prepend(text.replaceAll("\r\n", "\n").replace(ESCAPES, ""));
     pre.scrollTop += pre.scrollHeight - height;
-    link.dataset.before = String(start);
-    bytes.textContent = bytes.textContent.replace(/Bytes: \d+/, `Bytes: ${start}`);
-    if (start === 0) link.parentElement.remove();
+    const first = Math.min(answer.start, before);
+    link.dataset.before = String(first);
+    bytes.textContent = bytes.textContent.replace(/Bytes: \d+/, `Bytes: ${first}`);
+    if (start === 0 || first > start) link.parentElement.remove();
   }
 
   document.addEventListener("visibilitychange", () => {
