@@ -130,7 +130,7 @@ def executor(tmp_path: Path) -> Iterator[tuple[FlaskClient, bytes]]:
     Path(path).write_bytes(text[6000:])
     control = Control()
     reader = LogReader(tmp_path, is_over=lambda *_: False, reply=lambda *_: None)
-    control.read_log = reader.read  # type: ignore[method-assign]
+    control.read_log = reader.read  # type: ignore[method-assign, assignment]
     yield make_app(cluster_view, control).test_client(), text
 
 

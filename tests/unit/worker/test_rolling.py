@@ -119,7 +119,7 @@ def test_a_keeper_that_starts_again_goes_on_counting(writer: Callable[..., Write
 
 def test_rolling_by_time_makes_no_empty_parts(writer: Callable[..., Writer], monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    monkeypatch.setattr(rolling.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     log = writer(strategy="time", interval=60)
     now += 61
     log.write(b"first\n")
@@ -138,7 +138,7 @@ def test_a_full_disk_loses_output_and_nothing_else(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rolling.os, "rename", full)
+    monkeypatch.setattr(os, "rename", full)
     log.write(b"b" * 50)  # it cannot be rolled, and is written all the same
     monkeypatch.undo()
     assert read(log.path) == (0, log.everything)
@@ -217,7 +217,8 @@ def test_every_existing_byte_is_found_at_its_place(
             assert at == expected
             assert data
         # Going on from there everything is found, once and in order.
-        found, place = [], 0
+        found: list[int] = []
+        place = 0
         while place < output.size:
             place, data = output.read(place, 7)
             found.extend(range(place, place + len(data)))
