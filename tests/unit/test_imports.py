@@ -75,7 +75,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "show": set(),
         "commands": {"api", "application", "logs", "notices", "session", "show", "submit"},
     },
-    "worker": {"keeper": set(), "spark": {"keeper"}, "jobs": {"spark"}},
+    "worker": {"keeper": set(), "spark": {"keeper"}, "jobs": {"keeper", "spark"}},
     "web": {
         "access": {"csrf"},
         "api": {"access", "changes", "common", "log_window", "spark_json"},
