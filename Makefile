@@ -17,7 +17,7 @@ $(error this checkout was moved or renamed since .venv was made: run 'make clean
 endif
 endif
 
-.PHONY: help start stop test molecule lint bench simulate spark-matrix vendor lock clean
+.PHONY: help start stop test molecule lint bench simulate spark-matrix diagrams vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -62,6 +62,9 @@ simulate: SEEDS ?= 10000
 simulate: FIRST ?= 0
 simulate: $(VENV)/.tests ## a whole cluster under faults, SEEDS=10000 times; see docs/simulation.md
 	@python -m tests.simulation --first $(FIRST) --seeds $(SEEDS)
+
+diagrams: $(VENV)/.controller ## write the diagrams of docs/protocol.md from the tables of states
+	@python scripts/diagrams
 
 vendor: ## fetch the dashboards' libraries again, as their manifest pins them
 	@scripts/vendor

@@ -34,8 +34,7 @@ from stoker.core.model.messages import (
     Submitted,
 )
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
-from stoker.core.model.states import DriverState
-from stoker.core.worker.jobs import Phase
+from stoker.core.model.states import DriverState, JobPhase
 from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
 from tests.simulation.checks_order import check_order
@@ -74,7 +73,7 @@ class Checks:
         self.heard_of: dict[tuple[int, str], int] = {}  # (epoch, application) -> highest number of its executors
         self.running: dict[str, list[Program]] = {}  # driver id or application/executor -> processes
         self._seen_epoch: dict[tuple[str, int], int] = {}
-        self._stale: tuple[Message, dict[str, tuple[Phase, bool]]] | None = None
+        self._stale: tuple[Message, dict[str, tuple[JobPhase, bool]]] | None = None
 
     def fail(self, checker: str, text: str) -> None:
         raise Violation(checker, text)
@@ -285,7 +284,7 @@ class Checks:
         """Nothing yet to be said of a single end."""
 
 
-def _phases(core: WorkerCore) -> dict[str, tuple[Phase, bool]]:
+def _phases(core: WorkerCore) -> dict[str, tuple[JobPhase, bool]]:
     return {key: (job.phase, job.killed) for key, job in core.jobs.items()}
 
 

@@ -10,8 +10,7 @@ import msgspec
 from stoker.core.application.machine import Phase
 from stoker.core.model.messages import WatchDriver
 from stoker.core.model.records import AppRecord, DriverRecord
-from stoker.core.model.states import ApplicationState, DriverState, WorkerState
-from stoker.core.worker.jobs import Phase as JobPhase
+from stoker.core.model.states import ApplicationState, DriverState, JobPhase, WorkerState
 from stoker.recovery.records import decode_record
 from tests.simulation.master import Master
 from tests.simulation.scenario import Cluster

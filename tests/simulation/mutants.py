@@ -15,8 +15,8 @@ from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Batch, Effect, Persist, Send, batch_of
 from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
-from stoker.core.model.states import DriverState
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
 from tests.simulation import master
@@ -160,7 +160,7 @@ def kill_without_report() -> Iterator[None]:
         driver = ctx.books.drivers.get(driver_id)
         if driver is not None and driver.record.kill_requested:
             ctx.books.release_driver(driver)
-            drivers.finish(ctx, driver, DriverState.KILLED, "killed on request")
+            drivers.finish(ctx, driver, DriverEvent.KILLED, "killed on request")
 
     with patch.object(drivers, "kill", at_once):
         yield
@@ -323,9 +323,9 @@ def no_replacement() -> Iterator[None]:
     """After an executor has ended nobody looks whether there is work for its cores."""
     ended = executor_reports.ended
 
-    def idle(ctx: Context, app: Any, executor: Any, state: Any, exit: Any) -> None:
+    def idle(ctx: Context, app: Any, executor: Any, event: Any, exit: Any) -> None:
         before = ctx.schedule_wanted
-        ended(ctx, app, executor, state, exit)
+        ended(ctx, app, executor, event, exit)
         ctx.schedule_wanted = before
 
     with patch.object(executor_reports, "ended", idle):
@@ -340,6 +340,21 @@ def own_sleep() -> Iterator[None]:
         ctx.send(peer, Reconnect(epoch=ctx.epoch))
 
     with patch.object(OwnTime, "at", lambda self, now, due: now), patch.object(workers, "ask_to_register", ask):
+        yield
+
+
+@contextmanager
+def second_end() -> Iterator[None]:
+    """A driver that is killed while its worker is unreachable ends, and queues again as a supervised one would."""
+    lost = drivers.lost
+
+    def again(ctx: Context, driver: Any, why: str) -> None:
+        lost(ctx, driver, why)
+        if driver.record.kill_requested:
+            ctx.move(DRIVER, driver.record, DriverEvent.REQUEUED)
+            drivers.enqueue(ctx, driver)
+
+    with patch.object(drivers, "lost", again):
         yield
 
 
@@ -368,5 +383,6 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     forgotten_kill: (),
     orphaned_executors: (),
     no_replacement: (),
+    second_end: ("kill_worker",),
     own_sleep: ("hang_new_master", "reset"),
 }

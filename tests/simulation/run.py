@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stoker.core.model.moves import IllegalMove
 from tests.simulation.checks_end import bound, unsettled
 from tests.simulation.faults import Faults
 from tests.simulation.scenario import build
@@ -24,7 +25,7 @@ class Result:
 
 def run(seed: int, tell: Callable[[str], None] | None = None, faults: tuple[str, ...] = ()) -> Result:
     """``tell`` gets the story. ``faults`` names kinds of faults, instead of the seed's own. Whatever a core raises is a
-    finding too."""
+    finding too: an illegal move of a state under the name ``lifecycle``, everything else as ``raised``."""
     world = World(seed, tell)
     try:
         _run(world, faults)
@@ -34,7 +35,8 @@ def run(seed: int, tell: Callable[[str], None] | None = None, faults: tuple[str,
     except Exception as error:
         if tell is not None:
             raise
-        return Result(seed, "raised", f"{type(error).__name__}: {error}", world.lines, world.now)
+        checker = "lifecycle" if isinstance(error, IllegalMove) else "raised"
+        return Result(seed, checker, f"{type(error).__name__}: {error}", world.lines, world.now)
     return Result(seed, "", "", world.lines, world.now)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from stoker.core.model.states import JobPhase
 from stoker.core.model.worker_views import DriverPage, ExecutorPage, WorkerPage
-from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.machine import WorkerCore
 
 FINISHED_SHOWN = 1000  # spark.worker.ui.retainedExecutors and retainedDrivers
@@ -27,7 +28,7 @@ class PageMaker:
 
     def page(self) -> WorkerPage:
         identity, core = self._core.identity, self._core
-        running = [job for job in core.jobs.values() if job.phase is not Phase.ENDED]
+        running = [job for job in core.jobs.values() if job.phase is not JobPhase.ENDED]
         return WorkerPage(
             id=identity.id,
             master_url=core.master_url,

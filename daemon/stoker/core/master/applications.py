@@ -8,6 +8,7 @@ from stoker.core.master import executors
 from stoker.core.master.books import App
 from stoker.core.master.context import Context
 from stoker.core.master.retention import trim_apps
+from stoker.core.model.lifecycles import APPLICATION, APPLICATION_END, ApplicationEvent
 from stoker.core.model.messages import (
     Accepted,
     ApplicationFinished,
@@ -119,7 +120,8 @@ def _bind(ctx: Context, app: App, peer: bytes, owner: str, message: RegisterAppl
     record.owner = owner
     record.token = message.token
     record.next_executor_id = max(record.next_executor_id, message.highest_executor_id + 1)
-    record.state = ApplicationState.RUNNING if app.executors else ApplicationState.WAITING
+    has_executors = ApplicationEvent.REGISTERED_WITH_EXECUTORS if app.executors else ApplicationEvent.REGISTERED
+    ctx.move(APPLICATION, record, has_executors)
     app.peer, app.last_seen, app.away_until, app.view = peer, ctx.now.mono, None, None
     ctx.books.app_of_peer.setdefault(peer, set()).add(record.id)
     ctx.save_app(record)
@@ -188,11 +190,11 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App
         id=app_id,
         description=description,
         submitted=ctx.now.wall,
-        state=ApplicationState.UNKNOWN,
         executor_limit=description.executor_limit,
         cores_max=_cores_max(ctx, description),
         next_executor_id=ctx.books.next_executor_ids.pop(app_id, 0),
     )
+    ctx.move(APPLICATION, record, ApplicationEvent.ADOPTED)
     app = App(record, taken_over=True)
     ctx.books.apps[app_id] = app
     ctx.books.reserve_id(app_id)
@@ -213,16 +215,15 @@ def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
 def away_due(ctx: Context, app_id: str) -> None:
     app = ctx.books.apps.get(app_id)
     if app is not None and app.peer is None and app.away_until is not None and app.away_until <= ctx.now.mono:
-        finish(ctx, app, ApplicationState.FAILED, "its process did not come back to this master")
+        finish(ctx, app, ApplicationEvent.FAILED, "its process did not come back to this master")
 
 
 def unregister(ctx: Context, peer: bytes, message: UnregisterApplication) -> None:
     app = _owned(ctx, peer, message.request, message.app_id)
     if app is None:
         return
-    state = message.state if message.state.is_final else ApplicationState.FINISHED
-    finish(ctx, app, state, message.reason, tell=False)
-    ctx.send(peer, Accepted(request=message.request, text=f"{message.app_id} is {state.value}"))
+    finish(ctx, app, APPLICATION_END.get(message.state, ApplicationEvent.FINISHED), message.reason, tell=False)
+    ctx.send(peer, Accepted(request=message.request, text=f"{message.app_id} is {app.record.state.value}"))
 
 
 def heartbeat(ctx: Context, peer: bytes, app_id: str) -> None:
@@ -278,14 +279,14 @@ def peer_gone(ctx: Context, peer: bytes) -> None:
     for app_id in sorted(ctx.books.app_of_peer.get(peer, ())):
         app = ctx.books.apps[app_id]
         _unbind(ctx, app)
-        finish(ctx, app, ApplicationState.FAILED, "its process is gone (connection lost)")
+        finish(ctx, app, ApplicationEvent.FAILED, "its process is gone (connection lost)")
 
 
 def silent(ctx: Context) -> None:
     """Applications that are connected but have not been heard of for ``worker_timeout``."""
     limit = ctx.now.mono - ctx.policy.worker_timeout
     for app in [app for app in ctx.books.apps.values() if app.peer is not None and app.last_seen < limit]:
-        finish(ctx, app, ApplicationState.FAILED, f"not heard of for {ctx.policy.worker_timeout:g} seconds")
+        finish(ctx, app, ApplicationEvent.FAILED, f"not heard of for {ctx.policy.worker_timeout:g} seconds")
 
 
 def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: str | None) -> None:
@@ -298,7 +299,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: 
         reason = f"{app_id} was registered with another key; use that one or an admin key"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
     else:
-        finish(ctx, app, ApplicationState.KILLED, "killed on request")
+        finish(ctx, app, ApplicationEvent.KILLED, "killed on request")
         ctx.send(peer, Accepted(request=request, text=f"{app_id} is killed"))
 
 
@@ -310,26 +311,27 @@ def finish_if_done(ctx: Context, app: App) -> None:
     if app.executors or (executors.cores_left(app) >= need and not limit_reached):
         return
     if record.failures:
-        finish(ctx, app, ApplicationState.FAILED, f"{record.failures} of its executors failed")
+        finish(ctx, app, ApplicationEvent.FAILED, f"{record.failures} of its executors failed")
     else:
-        finish(ctx, app, ApplicationState.FINISHED, "")
+        finish(ctx, app, ApplicationEvent.FINISHED, "")
 
 
-def finish(ctx: Context, app: App, state: ApplicationState, reason: str, *, tell: bool = True) -> None:
+def finish(ctx: Context, app: App, event: ApplicationEvent, reason: str, *, tell: bool = True) -> None:
     """The application is over: its executors are killed, their workers may remove its local directories."""
     books, record = ctx.books, app.record
-    record.state, record.reason, record.ended = state, reason, ctx.now.wall
+    ctx.move(APPLICATION, record, event)
+    record.reason, record.ended = reason, ctx.now.wall
     app.view = None
     _end_executors(ctx, app)
     if tell:
-        ctx.send(app.peer, ApplicationRemoved(app_id=record.id, state=state, reason=reason))
+        ctx.send(app.peer, ApplicationRemoved(app_id=record.id, state=record.state, reason=reason))
     _unbind(ctx, app)
     books.apps.pop(record.id, None)
     books.completed_apps[record.id] = app
     ctx.save_app(record)
     ctx.schedule_wanted = True
-    level = logging.INFO if state is ApplicationState.FINISHED else logging.WARNING
-    ctx.log(f"{record.id} is {state.value}{': ' + reason if reason else ''}", level)
+    level = logging.INFO if event is ApplicationEvent.FINISHED else logging.WARNING
+    ctx.log(f"{record.id} is {record.state.value}{': ' + reason if reason else ''}", level)
     trim_apps(ctx, ctx.policy.retained_apps)
 
 

@@ -10,6 +10,7 @@ from stoker.core.master.books import Books
 from stoker.core.master.effects import Effect, Forget, Invite, Log, Persist, Send
 from stoker.core.master.policy import Policy
 from stoker.core.model.messages import Message
+from stoker.core.model.moves import E, Lifecycle, Recent, S, move
 from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, worker_key
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, Now
@@ -33,6 +34,7 @@ class Context:
         self.webui_url = webui_url
         self.rng = rng
         self.state = MasterState.ALIVE
+        self._recent = Recent()
         self.masters: tuple[str, ...] = ()  # addresses of all, this one's first; empty: there is only this one
         self.rival = ""  # what was heard of another master that leads; for the operator
         self.books = Books()
@@ -41,6 +43,10 @@ class Context:
         self.schedule_wanted = False
         self._effects: list[Effect] = []
         self._timers: list[tuple[float, str]] = []
+
+    def move(self, lifecycle: Lifecycle[S, E], record: Any, event: E) -> None:
+        """Change the state of a record. Raises IllegalMove: the master stops."""
+        move(lifecycle, record, event, self._recent)
 
     # --- effects ---
 

@@ -12,6 +12,7 @@ from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.retention import trim_drivers
 from stoker.core.master.show import driver_view
+from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
 from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
@@ -24,6 +25,7 @@ from stoker.core.model.messages import (
     Submitted,
     WatchDriver,
 )
+from stoker.core.model.moves import may
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverReport, Exit
@@ -63,8 +65,8 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
 
 
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
+    """Put a driver that is SUBMITTED into the queue; ``first``: at its head."""
     record = driver.record
-    record.state = DriverState.SUBMITTED
     driver.relaunch_at = None
     ctx.books.relaunching.discard(record.id)
     ctx.books.queue.push(record.id, record.description.cores, record.description.memory_mib, first=first)
@@ -83,7 +85,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     )
     record.attempts.append(attempt)
     del record.attempts[:-ATTEMPTS_KEPT]
-    record.state = DriverState.RUNNING
+    ctx.move(DRIVER, record, DriverEvent.PLACED)
     record.reason = ""
     driver.launched_via = worker.peer
     ctx.books.place_driver(driver, worker)
@@ -101,14 +103,18 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
     if driver is None or not is_current:
         _answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
         return
-    attempt = driver.record.attempts[-1]
-    if not message.state.is_final:
-        attempt.pid = message.pid
-        attempt.started = ctx.now.wall
-        driver.record.state = DriverState.RUNNING
+    event = DRIVER_END.get(message.state, DriverEvent.STARTED)
+    if not may(DRIVER, driver.record, event):
+        state = f"{driver.record.state.value} and cannot be {message.state.value}"
+        ctx.log(f"dropped a report of {worker.record.id}: {message.driver_id} is {state}", logging.WARNING)
+        return
+    if event is DriverEvent.STARTED:
+        ctx.move(DRIVER, driver.record, event)
+        attempt = driver.record.attempts[-1]
+        attempt.pid, attempt.started = message.pid, ctx.now.wall
         changed(ctx, driver)
         return
-    ended(ctx, driver, message.state, message.exit, worker_leaving=worker.leaving)
+    ended(ctx, driver, event, message.exit, worker_leaving=worker.leaving)
     ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
 
 
@@ -125,23 +131,24 @@ def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, st
     ctx.send(worker.peer, DriverStateAck(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
 
 
-def ended(ctx: Context, driver: Driver, state: DriverState, exit: Exit, *, worker_leaving: bool = False) -> None:
+def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worker_leaving: bool = False) -> None:
     """The latest attempt is over by itself or by a kill: book it, and restart, finish or fail the driver."""
     record = driver.record
     attempt = record.attempts[-1]
-    attempt.state, attempt.exit, attempt.ended = state, exit, ctx.now.wall
+    ctx.move(ATTEMPT, attempt, event)
+    attempt.exit, attempt.ended = exit, ctx.now.wall
     ctx.books.release_driver(driver)
     ctx.schedule_wanted = True
     if record.kill_requested:
-        finish(ctx, driver, DriverState.KILLED, exit.reason or "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, exit.reason or "killed on request")
     elif exit.is_success:
-        finish(ctx, driver, DriverState.FINISHED, "")
+        finish(ctx, driver, DriverEvent.FINISHED, "")
     elif worker_leaving:
         lost(ctx, driver, "its worker was stopped")
-    elif record.description.supervise and state in (DriverState.FAILED, DriverState.ERROR):
+    elif record.description.supervise and event in (DriverEvent.FAILED, DriverEvent.ERROR):
         _restart(ctx, driver, attempt, exit)
     else:
-        finish(ctx, driver, state, exit.reason)
+        finish(ctx, driver, event, exit.reason)
 
 
 def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None:
@@ -149,14 +156,14 @@ def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None
     record, policy = driver.record, ctx.policy
     limit = record.description.max_restarts
     if 0 <= limit <= record.restarts:
-        finish(ctx, driver, DriverState.FAILED, f"{exit.reason}; gave up after {limit} restarts")
+        finish(ctx, driver, DriverEvent.FAILED, f"{exit.reason}; gave up after {limit} restarts")
         return
     if attempt.ended - attempt.started > policy.supervise_healthy_run or record.backoff <= 0:
         record.backoff = policy.supervise_backoff_first
     wait = min(record.backoff, policy.supervise_backoff_cap)
     record.backoff = min(2 * wait, policy.supervise_backoff_cap)
     record.restarts += 1
-    record.state = DriverState.RELAUNCHING
+    ctx.move(DRIVER, record, DriverEvent.RESTART_LATER)
     record.reason = f"{exit.reason}; restart {record.restarts} in {wait:g} s"
     ctx.books.relaunching.add(record.id)
     driver.relaunch_at = ctx.now.mono + wait
@@ -167,13 +174,14 @@ def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None
 def relaunch_due(ctx: Context, driver_id: str) -> None:
     driver = ctx.books.drivers.get(driver_id)
     if driver is not None and driver.relaunch_at is not None and driver.relaunch_at <= ctx.now.mono:
+        ctx.move(DRIVER, driver.record, DriverEvent.BACKOFF_ENDED)
         enqueue(ctx, driver)
         changed(ctx, driver)
 
 
 def worker_absent(ctx: Context, driver: Driver) -> None:
     """Its worker is away: the driver may be alive there, so nothing is started until it surely is not."""
-    driver.record.state = DriverState.UNKNOWN
+    ctx.move(DRIVER, driver.record, DriverEvent.WORKER_UNREACHABLE)
     driver.record.reason = "its worker is away"
     changed(ctx, driver)
 
@@ -183,16 +191,18 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
     record = driver.record
     attempt = record.attempts[-1]
     if not attempt.state.is_final:
-        attempt.state, attempt.exit, attempt.ended = DriverState.ERROR, Exit(reason=why), ctx.now.wall
+        ctx.move(ATTEMPT, attempt, DriverEvent.ERROR)
+        attempt.exit, attempt.ended = Exit(reason=why), ctx.now.wall
     ctx.books.release_driver(driver)
     if record.kill_requested:
-        finish(ctx, driver, DriverState.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
     elif record.description.supervise:
+        ctx.move(DRIVER, record, DriverEvent.REQUEUED)
         enqueue(ctx, driver)
         record.reason = why
         changed(ctx, driver)
     else:
-        finish(ctx, driver, DriverState.ERROR, why)
+        finish(ctx, driver, DriverEvent.ERROR, why)
 
 
 def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
@@ -205,11 +215,13 @@ def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
     if surely:
         record.attempts.pop()
     else:
-        attempt.state, attempt.ended = DriverState.ERROR, ctx.now.wall
+        ctx.move(ATTEMPT, attempt, DriverEvent.ERROR)
+        attempt.ended = ctx.now.wall
         attempt.exit = Exit(reason="its worker was restarted before it reported the start")
     if record.kill_requested:
-        finish(ctx, driver, DriverState.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
     else:
+        ctx.move(DRIVER, record, DriverEvent.NEVER_STARTED)
         enqueue(ctx, driver, first=True)
         changed(ctx, driver)
 
@@ -230,7 +242,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owne
     if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
         ctx.books.queue.remove(driver_id)
         ctx.books.relaunching.discard(driver_id)
-        finish(ctx, driver, DriverState.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
         text = f"{driver_id} was not running and is killed"
     else:
         ctx.save_driver(record)
@@ -241,9 +253,11 @@ def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owne
     ctx.send(peer, Accepted(request=request, text=text))
 
 
-def finish(ctx: Context, driver: Driver, state: DriverState, reason: str) -> None:
+def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> None:
+    """The driver is over, by one of the four events that end it."""
     books, record = ctx.books, driver.record
-    record.state, record.reason, record.ended = state, reason, ctx.now.wall
+    ctx.move(DRIVER, record, event)
+    record.reason, record.ended = reason, ctx.now.wall
     books.drivers.pop(record.id, None)
     books.completed_drivers[record.id] = driver
     driver.relaunch_at = None
@@ -252,8 +266,8 @@ def finish(ctx: Context, driver: Driver, state: DriverState, reason: str) -> Non
     for peer, _ in driver.watchers:
         ctx.books.watching.get(peer, set()).discard(record.id)
     driver.watchers = []
-    if state is not DriverState.FINISHED:
-        ctx.log(f"{record.id} is {state.value}: {reason}")
+    if event is not DriverEvent.FINISHED:
+        ctx.log(f"{record.id} is {record.state.value}: {reason}")
     trim_drivers(ctx, ctx.policy.retained_drivers)
 
 
@@ -309,10 +323,9 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
         return
     _bind(ctx, driver, worker, report)
     if report.state.is_final:
-        ended(ctx, driver, report.state, report.exit)
+        ended(ctx, driver, DRIVER_END[report.state], report.exit)
         ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
         return
-    driver.record.state = DriverState.RUNNING
     driver.record.reason = ""
     changed(ctx, driver)
     if driver.record.kill_requested:
@@ -346,7 +359,9 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
         record.attempts.append(Attempt(number=report.attempt, worker_id="", worker_host=""))
     attempt = record.attempts[-1]
     attempt.worker_id, attempt.worker_host = worker.record.id, worker.record.host
-    attempt.pid, attempt.state = report.pid, DriverState.RUNNING
+    ctx.move(DRIVER, record, DriverEvent.REPORTED)
+    ctx.move(ATTEMPT, attempt, DriverEvent.REPORTED)
+    attempt.pid = report.pid
     attempt.started = report.started or attempt.started
     assert worker.peer is not None
     driver.launched_via = worker.peer

@@ -3,28 +3,43 @@ their application: replaced with back-off, given up, or done (spec 10.5)."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+
 from stoker.core.master import applications, executors
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
+from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, EXECUTOR_REPORT, ApplicationEvent, ExecutorEvent
 from stoker.core.model.messages import ExecutorStateAck, ExecutorStateChanged, KillExecutor
+from stoker.core.model.moves import may
 from stoker.core.model.records import ExecutorRecord
-from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import ExecutorReport, Exit
 
 
 def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorStateChanged) -> None:
+    """A worker reports on an executor. Final states are acknowledged after the durable write, stale ones at once."""
     app = ctx.books.apps.get(message.app_id)
     executor = app.executors.get(message.executor_id) if app is not None else None
     if app is None or executor is None or (message.app_id, message.executor_id) not in worker.executors:
         _answer_stale(ctx, worker, message.app_id, message.executor_id, message.state)
         return
-    if not message.state.is_final:
-        executor.state, executor.pid, app.view = message.state, message.pid, None
+    event = EXECUTOR_REPORT.get(message.state)
+    if event is None or not may(EXECUTOR, executor, event):
+        _drop(ctx, worker, message.app_id, message.executor_id, message.state)
+        return
+    if event is ExecutorEvent.STARTED:
+        ctx.move(EXECUTOR, executor, event)
+        executor.pid, app.view = message.pid, None
         ctx.save_executor(executor)
         executors.tell(ctx, app, executor)
         return
-    ended(ctx, app, executor, message.state, message.exit)
+    ended(ctx, app, executor, event, message.exit)
     _acknowledge(ctx, peer, message.app_id, message.executor_id)
+
+
+def _drop(ctx: Context, worker: Worker, app_id: str, executor_id: int, state: ExecutorState) -> None:
+    ctx.log(f"dropped a report of {worker.record.id}: {app_id}/{executor_id} cannot be {state.value}", logging.WARNING)
 
 
 def _acknowledge(ctx: Context, peer: bytes | None, app_id: str, executor_id: int) -> None:
@@ -41,19 +56,19 @@ def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, s
     _acknowledge(ctx, worker.peer, app_id, executor_id)
 
 
-def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:
+def ended(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
     """The executor ended by itself: book it, count its failure, and give up the application or replace it later."""
     ran = ctx.now.wall - executor.started
-    executors.close(ctx, app, executor, state, exit)
+    executors.close(ctx, app, executor, event, exit)
     record = app.record
     if record.description.finite:
-        if state is not ExecutorState.KILLED:
+        if event is not ExecutorEvent.KILLED:
             record.cores_done += executor.cores
             record.failures += not exit.is_success
         ctx.save_app(record)
         applications.finish_if_done(ctx, app)
         return
-    if exit.is_success or state is ExecutorState.KILLED:
+    if exit.is_success or event is ExecutorEvent.KILLED:
         return
     if ran > ctx.policy.supervise_healthy_run:
         # Not at RUNNING as Spark does: a command that crashes right after its start would never be given up.
@@ -63,7 +78,7 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState
     running = any(other.state is ExecutorState.RUNNING for other in app.executors.values())
     if 0 <= limit <= app.retries and not running:
         reason = f"{app.retries} executors failed in a row, the last: {exit.reason or exit.status}"
-        applications.finish(ctx, app, ApplicationState.FAILED, reason)
+        applications.finish(ctx, app, ApplicationEvent.FAILED, reason)
         return
     delay = min(ctx.policy.executor_backoff_first * 2.0 ** min(app.retries - 1, 30), ctx.policy.executor_backoff_cap)
     app.not_before = ctx.now.mono + delay * (0.75 + 0.5 * ctx.rng.random())
@@ -73,7 +88,19 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState
 # --- what a registering worker reports -------------------------------------------------------------------------------
 
 
+def possible(ctx: Context, worker: Worker, reports: Iterable[ExecutorReport]) -> list[ExecutorReport]:
+    """The reports without those of states that no worker can know of; these count as missing."""
+    found = []
+    for report in reports:
+        if report.state is ExecutorState.LAUNCHING or report.state in EXECUTOR_REPORT:
+            found.append(report)
+        else:
+            _drop(ctx, worker, report.app_id, report.executor_id, report.state)
+    return found
+
+
 def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
+    """Bring the books in line with an executor that a (re-)registering worker has."""
     books = ctx.books
     books.reserve_executor_id(report.app_id, report.executor_id)
     app = books.apps.get(report.app_id)
@@ -93,7 +120,7 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
         return
     executor = _bind(ctx, app, executor, worker, report)
     if report.state.is_final:
-        ended(ctx, app, executor, report.state, report.exit)
+        ended(ctx, app, executor, EXECUTOR_REPORT[report.state], report.exit)
         _acknowledge(ctx, worker.peer, report.app_id, report.executor_id)
         return
     ctx.save_executor(executor)
@@ -143,12 +170,12 @@ def _bind(
         worker_host=worker.record.host,
         cores=report.cores,
         memory_mib=report.memory_mib,
-        state=ExecutorState.RUNNING if report.state.is_final else report.state,
         started=report.started,
         pid=report.pid,
     )
-    if app.record.state is ApplicationState.WAITING:
-        app.record.state = ApplicationState.RUNNING
+    if report.state is not ExecutorState.LAUNCHING:
+        ctx.move(EXECUTOR, record, ExecutorEvent.STARTED)
+    ctx.move(APPLICATION, app.record, ApplicationEvent.GRANTED)
     assert worker.peer is not None
     app.launched_via[record.id] = worker.peer
     ctx.books.place_executor(app, record, worker)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
+from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, ApplicationEvent, ExecutorEvent
 from stoker.core.model.messages import ExecutorAdded, ExecutorUpdated, KillExecutor, LaunchExecutor
 from stoker.core.model.records import ExecutorRecord, executor_key
-from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import UNLIMITED, Exit
 
 
@@ -29,7 +30,7 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         started=ctx.now.wall,
     )
     record.next_executor_id += 1
-    record.state = ApplicationState.RUNNING
+    ctx.move(APPLICATION, record, ApplicationEvent.GRANTED)
     app.launched_via[executor.id] = worker.peer
     ctx.books.place_executor(app, executor, worker)
     ctx.save_executor(executor)
@@ -82,7 +83,7 @@ def fix_share(ctx: Context, app: App) -> None:
 
 def lost(ctx: Context, app: App, executor: ExecutorRecord, why: str) -> None:
     """Its worker is gone; the next scheduling replaces it."""
-    close(ctx, app, executor, ExecutorState.LOST, Exit(reason=why))
+    close(ctx, app, executor, ExecutorEvent.LOST, Exit(reason=why))
 
 
 def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
@@ -91,7 +92,7 @@ def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
     if worker is not None and worker.peer is not None:
         ctx.send(worker.peer, KillExecutor(epoch=ctx.epoch, app_id=app.record.id, executor_id=executor.id))
     else:
-        close(ctx, app, executor, ExecutorState.KILLED, Exit(reason="killed while its worker was away"))
+        close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="killed while its worker was away"))
 
 
 def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
@@ -100,21 +101,22 @@ def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
     kill(ctx, app, executor)
     if executor.id not in app.executors:
         return
-    close(ctx, app, executor, ExecutorState.KILLED, Exit(reason="its application is over"))
+    close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="its application is over"))
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None:
         ctx.books.mark_dying(worker, (app.record.id, executor.id), executor.cores, executor.memory_mib)
 
 
-def close(ctx: Context, app: App, executor: ExecutorRecord, state: ExecutorState, exit: Exit) -> None:
+def close(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
     """Take a live executor out of the books, with its final state, and tell its application."""
-    executor.state, executor.exit, executor.ended = state, exit, ctx.now.wall
+    ctx.move(EXECUTOR, executor, event)
+    executor.exit, executor.ended = exit, ctx.now.wall
     if len(app.removed) == app.removed.maxlen:  # the oldest makes room
         ctx.forget(executor_key(app.record.id, app.removed[0].id))
     ctx.books.release_executor(app, executor)
     app.removed.append(executor)
-    if not app.executors and app.record.state is ApplicationState.RUNNING:
-        app.record.state = ApplicationState.WAITING
+    if not app.executors and not app.record.state.is_final:
+        ctx.move(APPLICATION, app.record, ApplicationEvent.WITHOUT_EXECUTORS)
     ctx.save_executor(executor)
     tell(ctx, app, executor)
     ctx.schedule_wanted = True

@@ -12,6 +12,16 @@ from stoker.core.master import drivers, workers
 from stoker.core.master.applications import wait_for_return
 from stoker.core.master.books import App, Books, Driver, Worker
 from stoker.core.master.context import Context
+from stoker.core.model.lifecycles import (
+    APPLICATION,
+    DRIVER,
+    MASTER,
+    WORKER,
+    ApplicationEvent,
+    DriverEvent,
+    MasterEvent,
+    WorkerEvent,
+)
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.values import number_of
@@ -39,7 +49,7 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
         assert isinstance(record, DriverRecord)
         _load_driver(ctx, record)
     _sort_history(ctx.books)
-    ctx.state = MasterState.RECOVERING
+    ctx.move(MASTER, ctx, MasterEvent.RECORDS_FOUND)
     # Who was away when the last master wrote may have been so for no time at all.
     ctx.keepers_end = ctx.now.mono + ctx.policy.reconnect_timeout
     for worker in ctx.books.workers.values():
@@ -64,8 +74,7 @@ def _order(key: str) -> tuple[str, int, str]:
 
 def _load_worker(ctx: Context, record: WorkerRecord) -> None:
     worker = Worker(record)
-    if record.state is not WorkerState.DEAD:
-        record.state = WorkerState.UNKNOWN
+    ctx.move(WORKER, record, WorkerEvent.MASTER_STARTED)
     ctx.books.add_worker(worker)
 
 
@@ -76,7 +85,7 @@ def _load_app(ctx: Context, record: AppRecord) -> None:
     if record.state.is_final:
         ctx.books.completed_apps[record.id] = app
         return
-    record.state = ApplicationState.UNKNOWN
+    ctx.move(APPLICATION, record, ApplicationEvent.MASTER_STARTED)
     ctx.books.apps[record.id] = app
     wait_for_return(ctx, app, ctx.policy.recovery_timeout)
 
@@ -100,10 +109,10 @@ def _load_driver(ctx: Context, record: DriverRecord) -> None:
         ctx.books.completed_drivers[record.id] = driver
         return
     ctx.books.drivers[record.id] = driver
-    if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
+    ctx.move(DRIVER, record, DriverEvent.MASTER_STARTED)
+    if record.state is DriverState.SUBMITTED:
         drivers.enqueue(ctx, driver)
         return
-    record.state = DriverState.UNKNOWN
     worker = ctx.books.workers.get(record.attempts[-1].worker_id)
     if worker is not None:
         ctx.books.place_driver(driver, worker)
@@ -128,7 +137,7 @@ def complete(ctx: Context) -> None:
     """Give up on the silent and go on. Never raises half-way: each step leaves the books whole (quirk 12)."""
     if ctx.state is not MasterState.RECOVERING:
         return
-    ctx.state = MasterState.ALIVE
+    ctx.move(MASTER, ctx, MasterEvent.RECOVERED)
     for worker in list(ctx.books.workers.values()):
         if worker.record.state is WorkerState.UNKNOWN:
             _wait_for_keeper(ctx, worker)

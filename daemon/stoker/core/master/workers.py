@@ -13,7 +13,9 @@ import logging
 from stoker.core.master import draining, drivers, executor_reports, executors
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
+from stoker.core.model.lifecycles import WORKER, WorkerEvent
 from stoker.core.model.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
+from stoker.core.model.moves import may
 from stoker.core.model.records import WorkerRecord, worker_key
 from stoker.core.model.states import WorkerState
 from stoker.core.model.values import UNLIMITED, WORKER_ID, number_of
@@ -47,6 +49,8 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     before = books.worker_at.get((record.host, record.port))
     predecessor = books.workers.get(before) if before is not None and before != record.id else None
     record.drain = draining.carried_over(worker, predecessor, message)
+    record.state = worker.record.state
+    ctx.move(WORKER, record, WorkerEvent.REGISTERED)
     worker.record, worker.view = record, None
     worker.last_seen, worker.away_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
@@ -121,10 +125,11 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
         books.release_dying(worker, key)
     for driver_report in message.drivers:
         drivers.reported(ctx, worker, driver_report)
-    for executor_report in message.executors:
+    running = executor_reports.possible(ctx, worker, message.executors)
+    for executor_report in running:
         executor_reports.reported(ctx, worker, executor_report)
     reported_drivers = {report.driver_id for report in message.drivers}
-    reported_executors = {(report.app_id, report.executor_id) for report in message.executors}
+    reported_executors = {(report.app_id, report.executor_id) for report in running}
     for holder in (worker, predecessor):
         if holder is not None:
             _close_missing(ctx, holder, worker, reported_drivers, reported_executors)
@@ -163,9 +168,15 @@ def heartbeat(ctx: Context, peer: bytes, worker_id: str) -> None:
 
 
 def leaving(ctx: Context, worker: Worker, message: WorkerLeaving) -> None:
+    """The worker says that its connection will end, and whether it will be back."""
+    event = WorkerEvent.RESTARTING if message.keeping else WorkerEvent.STOPPING
+    if not may(WORKER, worker.record, event):
+        state = worker.record.state.value
+        ctx.log(f"dropped a message of {worker.record.id}: it cannot restart when it is {state}", logging.WARNING)
+        return
     worker.leaving, worker.keeping = True, message.keeping
+    ctx.move(WORKER, worker.record, event)
     if not message.keeping:
-        worker.record.state = WorkerState.DECOMMISSIONED
         ctx.save_worker(worker.record)
 
 
@@ -182,7 +193,7 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
     """The worker cannot be reached any more."""
     books, record = ctx.books, worker.record
     books.unbind_worker(worker)
-    record.state = WorkerState.UNKNOWN if worker.keeping else WorkerState.DEAD
+    ctx.move(WORKER, record, WorkerEvent.LEFT_TO_RESTART if worker.keeping else WorkerEvent.CONNECTION_LOST)
     ctx.log(f"{record.id} is {record.state.value}: {why}", logging.INFO if worker.leaving else logging.WARNING)
     if not worker.keeping:
         _lose_executors(ctx, worker, why)
@@ -211,7 +222,7 @@ def away_due(ctx: Context, worker_id: str) -> None:
         wait_for_return(ctx, worker, registers_until)
         return
     worker.away_until = None
-    worker.record.state = WorkerState.DEAD
+    ctx.move(WORKER, worker.record, WorkerEvent.GIVEN_UP)
     ctx.save_worker(worker.record)
     why = f"worker lost: {worker_id} did not come back"
     _lose_executors(ctx, worker, why)

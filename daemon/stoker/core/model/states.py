@@ -73,6 +73,15 @@ class ExecutorState(str, Enum):
         return self in _FINAL_EXECUTOR
 
 
+class JobPhase(Enum):
+    """Where a worker is with a driver or executor. Not on the wire: a master knows the states above."""
+
+    PREPARING = "preparing"
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
 class Role(str, Enum):
     """What a public key may do (docs/security.md). An admin may do all that a client may, to everybody's jobs."""
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
+from stoker.core.model.lifecycles import ATTEMPT, EXECUTOR, JOB, DriverEvent, ExecutorEvent, JobEvent
 from stoker.core.model.messages import DriverStateChanged, ExecutorStateChanged
-from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.moves import Recent, move
+from stoker.core.model.states import DriverState, ExecutorState, JobPhase
 from stoker.core.model.values import ApplicationDescription, DriverDescription, DriverReport, ExecutorReport, Exit
-
-
-class Phase(Enum):
-    PREPARING = "preparing"  # directories and files
-    STARTING = "starting"  # the keeper has been told
-    RUNNING = "running"
-    ENDED = "ended"  # reported, not acknowledged yet
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,7 +18,7 @@ class Job:
     key: str
     cores: int
     memory_mib: int
-    phase: Phase = Phase.PREPARING
+    phase: JobPhase = JobPhase.PREPARING
     pid: int = 0
     started: float = 0.0  # seconds since the Unix epoch
     killed: bool = False
@@ -60,14 +54,21 @@ class DriverJob(Job):
             exit=self.exit,
         )
 
-    def end(self, exit: Exit, *, could_not_run: bool) -> None:
-        self.phase, self.exit = Phase.ENDED, exit
+    def run(self, event: JobEvent, recent: Recent | None = None) -> None:
+        """The keeper runs it: just started, or kept since an earlier daemon. Raises IllegalMove."""
+        move(JOB, self, event, recent)
+
+    def end(self, exit: Exit, *, could_not_run: bool, recent: Recent | None = None) -> None:
+        """Raises IllegalMove when it has ended already."""
+        move(JOB, self, JobEvent.ENDED, recent)
+        self.exit = exit
         if self.killed:
-            self.state = DriverState.KILLED
+            event = DriverEvent.KILLED
         elif could_not_run:
-            self.state = DriverState.ERROR
+            event = DriverEvent.ERROR
         else:
-            self.state = DriverState.FINISHED if exit.is_success else DriverState.FAILED
+            event = DriverEvent.FINISHED if exit.is_success else DriverEvent.FAILED
+        move(ATTEMPT, self, event, recent)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,12 +101,17 @@ class ExecutorJob(Job):
             exit=self.exit,
         )
 
-    def end(self, exit: Exit, *, could_not_run: bool) -> None:
-        self.phase, self.exit = Phase.ENDED, exit
-        if self.killed:
-            self.state = ExecutorState.KILLED
-        else:
-            self.state = ExecutorState.FAILED if could_not_run else ExecutorState.EXITED
+    def run(self, event: JobEvent, recent: Recent | None = None) -> None:
+        """As of a driver."""
+        move(JOB, self, event, recent)
+        move(EXECUTOR, self, ExecutorEvent.STARTED, recent)
+
+    def end(self, exit: Exit, *, could_not_run: bool, recent: Recent | None = None) -> None:
+        """As of a driver."""
+        move(JOB, self, JobEvent.ENDED, recent)
+        self.exit = exit
+        by_itself = ExecutorEvent.FAILED if could_not_run else ExecutorEvent.EXITED
+        move(EXECUTOR, self, ExecutorEvent.KILLED if self.killed else by_itself, recent)
 
 
 AnyJob = DriverJob | ExecutorJob

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from stoker.core.model.lifecycles import JOB, JobEvent
 from stoker.core.model.messages import (
     ApplicationFinished,
     DriverStateAck,
@@ -26,7 +27,8 @@ from stoker.core.model.messages import (
     SetDrain,
     WorkerLeaving,
 )
-from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.moves import Recent, move
+from stoker.core.model.states import DriverState, ExecutorState, JobPhase
 from stoker.core.model.values import DrainMark, Exit, Now
 from stoker.core.peer.masters import Rng
 from stoker.core.worker.effects import (
@@ -40,7 +42,7 @@ from stoker.core.worker.effects import (
     StopJob,
     WorkerEffect,
 )
-from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase, driver_job_key, executor_job_key
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, driver_job_key, executor_job_key
 from stoker.core.worker.registration import Registration, WorkerIdentity
 
 REPORT_AGAIN = 5.0  # seconds without an acknowledgement
@@ -63,6 +65,7 @@ class WorkerCore:
         self._grace = grace
         self._orphaned: set[str] = set()  # keys of jobs whose keeper died
         self._effects: list[WorkerEffect] = []
+        self._recent = Recent()
         self._registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
         self._now = Now(0.0, 0.0)
 
@@ -83,18 +86,18 @@ class WorkerCore:
 
     @property
     def cores_used(self) -> int:
-        return sum(job.cores for job in self.jobs.values() if job.phase is not Phase.ENDED)
+        return sum(job.cores for job in self.jobs.values() if job.phase is not JobPhase.ENDED)
 
     @property
     def memory_used(self) -> int:
-        return sum(job.memory_mib for job in self.jobs.values() if job.phase is not Phase.ENDED)
+        return sum(job.memory_mib for job in self.jobs.values() if job.phase is not JobPhase.ENDED)
 
     def take_effects(self) -> list[WorkerEffect]:
         effects, self._effects = self._effects, []
         return effects
 
     def next_deadline(self) -> float:
-        unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is Phase.ENDED]
+        unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is JobPhase.ENDED]
         return min([self._registration.next_deadline(), *unacknowledged])
 
     def _emit(self, effect: WorkerEffect) -> None:
@@ -131,7 +134,7 @@ class WorkerCore:
         self._now = now
         self._registration.tick(now.mono)
         for job in self.jobs.values():
-            if job.phase is Phase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
+            if job.phase is JobPhase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
                 self._report(job)
 
     def link_opened(self, address: str, now: Now) -> None:
@@ -158,7 +161,7 @@ class WorkerCore:
     def _registered(self, address: str, message: RegisteredWorker) -> None:
         self._registration.registered(address, message, self._now.mono)
         for job in self.jobs.values():
-            if job.phase is Phase.ENDED:
+            if job.phase is JobPhase.ENDED:
                 job.reported_at = self._now.mono
         if self.stopping:
             self._send(WorkerLeaving(worker_id=self.identity.id, keeping=False))
@@ -188,7 +191,9 @@ class WorkerCore:
         others = [
             other
             for other in self.jobs.values()
-            if isinstance(other, DriverJob) and other.driver_id == message.driver_id and other.phase is not Phase.ENDED
+            if isinstance(other, DriverJob)
+            and other.driver_id == message.driver_id
+            and other.phase is not JobPhase.ENDED
         ]
         newest = max((other.attempt for other in others), default=0)
         if newest > message.attempt:
@@ -272,26 +277,25 @@ class WorkerCore:
     def prepared(self, key: str, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
-        if job is not None and job.phase is Phase.PREPARING:
-            job.phase = Phase.STARTING
+        if job is not None and job.phase is JobPhase.PREPARING:
+            move(JOB, job, JobEvent.PREPARED, self._recent)
             self._emit(Spawn(job, self.master_url))
 
     def could_not_prepare(self, key: str, exit: Exit, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
-        if job is not None and job.phase is Phase.PREPARING:
+        if job is not None and job.phase is JobPhase.PREPARING:
             self._end(job, exit, could_not_run=True)
 
     def started(self, key: str, pid: int, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
-        if job is None or job.phase is Phase.ENDED:  # given up meanwhile: nothing may run that is not in the books
+        if job is None or job.phase is JobPhase.ENDED:  # given up meanwhile: nothing may run that is not in the books
             self._emit(StopJob(key, self._grace))
-        if job is None or job.phase is not Phase.STARTING:
+        if job is None or job.phase is not JobPhase.STARTING:
             return
-        job.phase, job.pid, job.started = Phase.RUNNING, pid, now.wall
-        if isinstance(job, ExecutorJob):
-            job.state = ExecutorState.RUNNING
+        job.run(JobEvent.STARTED, self._recent)
+        job.pid, job.started = pid, now.wall
         self._report(job)
         if job.killed:
             self._emit(StopJob(key, self._grace))
@@ -299,7 +303,7 @@ class WorkerCore:
     def could_not_start(self, key: str, exit: Exit, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
-        if job is not None and job.phase is Phase.STARTING:
+        if job is not None and job.phase is JobPhase.STARTING:
             self._end(job, exit, could_not_run=True)
 
     def exited(self, key: str, exit: Exit, now: Now) -> None:
@@ -307,7 +311,7 @@ class WorkerCore:
         job = self.jobs.get(key)
         if job is None:
             self._emit(ForgetJob(key))
-        elif job.phase is not Phase.ENDED:
+        elif job.phase is not JobPhase.ENDED:
             self._end(job, exit, could_not_run=False)
 
     def adopt(self, job: AnyJob, now: Now) -> None:
@@ -320,7 +324,7 @@ class WorkerCore:
         (``keeper_back``) nothing is said, or a driver would be started elsewhere while it still runs here."""
         self._now = now
         unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
-        at_keeper = {job.key for job in self.jobs.values() if job.phase in (Phase.STARTING, Phase.RUNNING)}
+        at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
         self._orphaned |= at_keeper - unsaid
 
     def keeper_back(self, now: Now) -> None:
@@ -329,40 +333,40 @@ class WorkerCore:
         orphaned, self._orphaned = self._orphaned, set()
         for key in sorted(orphaned):
             job = self.jobs.get(key)
-            if job is not None and job.phase is not Phase.ENDED:
+            if job is not None and job.phase is not JobPhase.ENDED:
                 self._end(job, Exit(reason="the worker's process keeper died"), could_not_run=False)
 
     def _kill_or_answer(self, key: str, never_had: Message) -> None:
         job = self.jobs.get(key)
         if job is None:
             self._send(never_had)
-        elif job.phase is Phase.ENDED:
+        elif job.phase is JobPhase.ENDED:
             self._report(job)
         else:
             self._kill(job)
 
     def _kill(self, job: AnyJob) -> None:
         job.killed = True
-        if job.phase is Phase.PREPARING:
+        if job.phase is JobPhase.PREPARING:
             self._emit(CancelPrepare(job.key))
             self._end(job, Exit(reason="killed before it started"), could_not_run=True)
-        elif job.phase is Phase.RUNNING:
+        elif job.phase is JobPhase.RUNNING:
             self._emit(StopJob(job.key, self._grace))
 
     def _end(self, job: AnyJob, exit: Exit, *, could_not_run: bool) -> None:
-        job.end(exit, could_not_run=could_not_run)
+        job.end(exit, could_not_run=could_not_run, recent=self._recent)
         self._report(job)
 
     def _report(self, job: AnyJob) -> None:
-        if job.phase is Phase.ENDED:
+        if job.phase is JobPhase.ENDED:
             job.reported_at = self._now.mono
-        elif job.phase is not Phase.RUNNING:
+        elif job.phase is not JobPhase.RUNNING:
             return  # nothing to say yet
         self._send(job.state_changed(self.identity.id))
 
     def _acknowledged(self, key: str) -> None:
         job = self.jobs.get(key)
-        if job is not None and job.phase is Phase.ENDED:
+        if job is not None and job.phase is JobPhase.ENDED:
             del self.jobs[key]
             self._emit(ForgetJob(key))
 
@@ -375,13 +379,13 @@ class WorkerCore:
         self._send(WorkerLeaving(worker_id=self.identity.id, keeping=keeping))
         if not keeping:
             for job in list(self.jobs.values()):
-                if job.phase is not Phase.ENDED:
+                if job.phase is not JobPhase.ENDED:
                     self._kill(job)
 
     @property
     def is_idle(self) -> bool:
         """Nothing runs any more, and what ended has been acknowledged or cannot be."""
-        if any(job.phase is not Phase.ENDED for job in self.jobs.values()):
+        if any(job.phase is not JobPhase.ENDED for job in self.jobs.values()):
             return False
         return self.leader is None or not self.jobs
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.states import JobPhase
 from stoker.core.model.values import APP_ID, DRIVER_ID
-from stoker.core.worker.jobs import AnyJob, DriverJob, Phase, executor_job_key
+from stoker.core.worker.jobs import AnyJob, DriverJob, executor_job_key
 from stoker.io.inotify import FileWatch
 from stoker.io.loop import Loop
 from stoker.worker.jobs.output import OutputFile, Outputs
@@ -236,9 +237,10 @@ def has_ended(jobs: Mapping[str, AnyJob], job_id: str, executor_id: int) -> bool
     """Whether no process of that driver or executor will write any more."""
     if executor_id >= 0:
         executor = jobs.get(executor_job_key(job_id, executor_id))
-        return executor is None or executor.phase is Phase.ENDED
+        return executor is None or executor.phase is JobPhase.ENDED
     return not any(
-        isinstance(job, DriverJob) and job.driver_id == job_id and job.phase is not Phase.ENDED for job in jobs.values()
+        isinstance(job, DriverJob) and job.driver_id == job_id and job.phase is not JobPhase.ENDED
+        for job in jobs.values()
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from stoker.core.model.lifecycles import JobEvent
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.values import DriverReport, ExecutorReport, Exit
-from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, Phase, driver_job_key, executor_job_key
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, driver_job_key, executor_job_key
 
 
 def encode(job: AnyJob) -> str:
@@ -29,7 +30,8 @@ def decode(entry: dict[str, Any]) -> AnyJob | None:
             job = _executor(msgspec.msgpack.decode(note[1:], type=ExecutorReport))
     except (ValueError, msgspec.DecodeError):
         return None
-    job.pid, job.started, job.phase = entry["pid"], entry["started"], Phase.RUNNING
+    job.run(JobEvent.FOUND)
+    job.pid, job.started = entry["pid"], entry["started"]
     if entry["exit"] is not None:
         job.end(exit_of(entry["exit"]), could_not_run=False)
     return job

@@ -7,13 +7,16 @@ from enum import Enum
 from typing import Any, get_args
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.core.master.machine import Received
+from stoker.core.model import lifecycles
 from stoker.core.model.messages import (
     GetStatus,
     LaunchDriver,
+    LaunchExecutor,
     Message,
     RegisterApplication,
     RegisteredApplication,
@@ -22,9 +25,11 @@ from stoker.core.model.messages import (
     SubmitDriver,
     Submitted,
     ToMaster,
+    WorkerLeaving,
     roles_allowed,
 )
-from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
+from stoker.core.model.moves import IllegalMove
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role, WorkerState
 from stoker.core.model.values import (
     APP_ID,
     ApplicationDescription,
@@ -247,3 +252,70 @@ def test_reports_of_impossible_things_are_refused_by_the_codec() -> None:
         assert not besieged().attack("w1", register | {"drivers": [report | fault]})
     for fault in ({"cores": 0}, {"cores": 2**62}, {"app_id": "x"}, {"executor_id": -1}):
         assert not besieged().attack("w1", register | {"executors": [executor | fault]})
+
+
+# --- messages that ask for an illegal move ---------------------------------------------------------------------------
+
+
+def one_executor() -> tuple[Bench, LaunchExecutor]:
+    bench = Bench()
+    bench.worker("w1")
+    bench.application("c1", max_cores=1, cores_per_executor=1)
+    launch = bench.take_all("w1", LaunchExecutor)[0]
+    bench.executor_is("w1", launch, ExecutorState.RUNNING)
+    bench.inbox.clear()
+    bench.log.clear()
+    return bench, launch
+
+
+@pytest.mark.parametrize("state", [ExecutorState.LAUNCHING, ExecutorState.LOST, ExecutorState.DECOMMISSIONED])
+def test_a_report_that_no_worker_can_make_is_dropped_with_a_line(state: ExecutorState) -> None:
+    bench, launch = one_executor()
+    bench.executor_is("w1", launch, state)
+    assert len(bench.log) == 1 and "dropped" in bench.log[0] and state.value in bench.log[0]
+    bench.nothing_else()
+    executor = bench.core.ctx.books.apps[launch.app_id].executors[launch.executor_id]
+    assert executor.state is ExecutorState.RUNNING
+
+
+def test_an_executor_that_registers_as_lost_counts_as_missing() -> None:
+    bench, launch = one_executor()
+    report = ExecutorReport(
+        app_id=launch.app_id,
+        executor_id=launch.executor_id,
+        cores=1,
+        memory_mib=1024,
+        state=ExecutorState.LOST,
+        app=launch.app,
+    )
+    bench.worker("w1'", executors=(report,))
+    assert any("dropped" in line for line in bench.log)
+    app = bench.core.ctx.books.apps[launch.app_id]
+    assert [executor.state for executor in app.removed] == [ExecutorState.LOST]
+    assert list(app.executors) == [launch.executor_id + 1], "it is replaced"
+
+
+def test_a_worker_that_stops_cannot_restart() -> None:
+    bench = Bench()
+    worker_id = bench.worker("w1")
+    bench.send("w1", WorkerLeaving(worker_id=worker_id, keeping=False))
+    bench.log.clear()
+    bench.send("w1", WorkerLeaving(worker_id=worker_id, keeping=True))
+    worker = bench.core.ctx.books.workers[worker_id]
+    assert len(bench.log) == 1 and "dropped" in bench.log[0]
+    assert (worker.record.state, worker.keeping) == (WorkerState.DECOMMISSIONED, False)
+    bench.gone("w1")
+    assert worker.record.state is WorkerState.DEAD
+
+
+def test_our_own_illegal_move_stops_the_master_and_tells_the_story() -> None:
+    bench = Bench()
+    bench.worker("w1")
+    driver_id = bench.submit()
+    ctx = bench.core.ctx
+    record = ctx.books.drivers[driver_id].record
+    before = plain(record)
+    with pytest.raises(IllegalMove) as raised:
+        ctx.move(lifecycles.DRIVER, record, lifecycles.DriverEvent.PLACED)
+    assert driver_id in str(raised.value) and "SUBMITTED -PLACED-> RUNNING" in str(raised.value)
+    assert plain(record) == before

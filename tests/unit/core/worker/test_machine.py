@@ -26,10 +26,10 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
     WorkerLeaving,
 )
-from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.states import DriverState, ExecutorState, JobPhase
 from stoker.core.model.values import Exit, Now
 from stoker.core.worker import effects
-from stoker.core.worker.jobs import DriverJob, Phase
+from stoker.core.worker.jobs import DriverJob
 from stoker.core.worker.machine import REPORT_AGAIN, WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
@@ -308,7 +308,7 @@ def test_failures_to_prepare_and_to_start_are_errors(bench: Bench) -> None:
 def test_adopted_process_is_reported_and_ends_normally() -> None:
     bench = Bench()
     job = DriverJob(
-        key=f"{D1}:1", cores=1, memory_mib=1, driver_id=D1, attempt=1, driver=driver(), phase=Phase.RUNNING, pid=7
+        key=f"{D1}:1", cores=1, memory_mib=1, driver_id=D1, attempt=1, driver=driver(), phase=JobPhase.RUNNING, pid=7
     )
     bench.core.adopt(job, bench.now)
     bench.tick()
