@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from stoker.config import types
 from stoker.config.common import keys_dir
@@ -28,13 +28,12 @@ _DEFAULTS_FROM_ENVIRONMENT = {
 _HOW_TO = "give --master spark://HOST:PORT, or set MASTER, or start a cluster here with playbooks/start-all.yml"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClientConfig:
+class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
     masters: tuple[str, ...]  # HOST:PORT each
     keys_dir: Path
     authenticate: bool
-    properties: dict[str, str] = field(default_factory=dict)  # spark-defaults and --conf
-    forwarded_env: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = msgspec.field(default_factory=dict)  # spark-defaults and --conf
+    forwarded_env: dict[str, str] = msgspec.field(default_factory=dict)
     waits: bool = False  # a submission waits for the driver's end
     warnings: tuple[str, ...] = ()
 
@@ -110,7 +109,12 @@ def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:
 
 def user_name() -> str:
     """Return the name of the user who runs this; the number where the user has no name, as in a container."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    import pwd  # noqa: PLC0415 - not on every system
+
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stoker.config import types
 from stoker.core.model.values import UNLIMITED
@@ -16,8 +15,7 @@ from stoker.security.roles import ROLES
 MOST_BODY_BYTES = 64 * 2**20  # of a submission over HTTP: a body is held in memory, once for each request
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """``parse`` raises UsageError; ``example`` is shown when it does."""
 
     name: str

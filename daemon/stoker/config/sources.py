@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from stoker.config import types
+from stoker.config.properties_file import parse_properties
 from stoker.config.registry import (
     INEFFECTIVE,
     INEFFECTIVE_PREFIXES,
@@ -37,23 +39,21 @@ _JVM_FLAGS_WITH_ARGUMENT = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     value: str
     source: str  # for messages: where it was set
 
 
-@dataclass
-class Settings:
+class Settings(msgspec.Struct):
     """The merged view. ``get`` gives a property's typed value; ``ignored`` are JVM flags without effect here."""
 
     environ: Mapping[str, str]
     conf_dir: Path
-    properties: dict[str, Setting] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    properties: dict[str, Setting] = msgspec.field(default_factory=dict)
+    ignored: list[str] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
     heap_mib: int | None = None
-    origins: dict[str, str] = field(default_factory=dict)  # of variables that only spark-env sets, for messages
+    origins: dict[str, str] = msgspec.field(default_factory=dict)  # of variables that only spark-env sets, for messages
     exports: frozenset[str] = frozenset()  # the variables that spark-env names
 
     def get(self, name: str) -> Any:
@@ -150,10 +150,8 @@ def home(environ: Mapping[str, str]) -> Path:
 
 def read_properties(path: Path) -> dict[str, str]:
     """``spark-defaults.conf``: name, white space or = or :, value. Raises ConfigError."""
-    import javaproperties  # noqa: PLC0415 - only where there is such a file
-
     try:
-        loaded: dict[str, str] = javaproperties.loads(read_text(path))
+        loaded = parse_properties(read_text(path))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
     return {name: value.strip() for name, value in loaded.items()}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import zmq
 
 from stoker.core.model.messages import Message
@@ -23,13 +23,11 @@ T = TypeVar("T", bound=Message)
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The handshake is done: messages may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """The link is over. ``denied``: refused for who we are or how we talk; trying again changes nothing by itself."""
 
     reason: str

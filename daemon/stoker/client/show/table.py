@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
 
 MOST_ROWS = 50
 _WIDEST = 60  # characters of a cell
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _COLOURS = {
     "ALIVE": "32", "RUNNING": "32", "FINISHED": "2", "LAUNCHING": "33", "WAITING": "33", "SUBMITTED": "33",
     "RELAUNCHING": "33", "RECOVERING": "33", "UNKNOWN": "33", "STANDBY": "33", "DECOMMISSIONED": "33",
@@ -32,17 +34,31 @@ def state(name: str) -> str:
 
 def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, total: int | None = None) -> str:
     """Aligned columns under a title; says how many rows are left out when there are ``total``."""
-    from tabulate import tabulate  # noqa: PLC0415 - only what prints tables needs it
-
-    body = tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
-    lines = [
-        f"{title} ({len(rows) if total is None else total})",
-        *("  " + line.rstrip() for line in body.splitlines()),
-    ]
+    lines = [headers, *rows]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    body = ["  ".join(map(_padded, line, widths)).rstrip() for line in lines]
+    shown = [f"{title} ({len(rows) if total is None else total})", *("  " + line for line in body)]
     left = (total or 0) - len(rows)
     if left > 0:
-        lines.append(f"  ... and {left} more (--all)")
-    return "\n".join(lines)
+        shown.append(f"  ... and {left} more (--all)")
+    return "\n".join(shown)
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - _width(cell))
+
+
+def _width(cell: str) -> int:
+    """Columns of a terminal that a cell takes: without colours, wide characters twice, combining ones not at all."""
+    plain = _COLOUR.sub("", cell)
+    if plain.isascii():
+        return len(plain)
+    import unicodedata  # noqa: PLC0415 - large, and most clusters' names are ASCII
+
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in plain
+    )
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> str:

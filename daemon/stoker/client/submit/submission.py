@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypedDict
+
+import msgspec
 
 from stoker.client.submit.sources import (
     PY_FILES,
@@ -30,8 +31,7 @@ _DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.")
 _AUTHENTICATE = "spark.authenticate"  # the daemons' as well, and a secret: only with programs that connect by it
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a submitter may say; empty or None: what the properties or the defaults say. ``cores``, ``memory_mib`` and the
     like win over ``conf``."""
 
