@@ -1,5 +1,9 @@
-"""Scala's collections and options as they come in Java streams, in both of their ways (Scala 2.12 and 2.13), as plain
-lists and dictionaries."""
+"""Scala's and Java's collections and options as they come in Java streams, in the ways of Scala 2.12 and 2.13, as plain
+lists and dictionaries.
+
+Each class writes itself in its own way. One that is not listed here is an error: reading it as empty would drop what the
+client asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,24 @@ import re
 from stoker.gateway.java_stream import JavaClass, JavaObject, JavaStreamError, Value
 
 _END = ("SerializeEnd$",)  # the mark behind the elements of a collection of unknown length
-_ELEMENTS = ("unsafeArray", "array", "underlying", "prefix1")  # the field of a collection that holds its elements
+_DEEPEST = 8  # wrappers within wrappers
+_WRAPPED = re.compile(r"(?:.*\$)?underlying|m|list")  # the field of a wrapper that holds another collection
+_ELEMENTS = ("unsafeArray", "array", "prefix1", "a")  # the field of a sequence that holds its elements
 _MAP_FIELD = re.compile(r"(?:.*\$)?(key|value)([1-4])")
+_TREE = re.compile(r"(?:.*\$)?tree")
+_EMPTY = frozenset({"scala.collection.immutable.Map$EmptyMap$", "scala.collection.immutable.Nil$"})
+_PROXY = "scala.collection.generic.DefaultSerializationProxy"
+# Classes that write their entries behind their fields.
+_MAPS = frozenset({
+    _PROXY, "scala.collection.immutable.HashMap$SerializationProxy", "scala.collection.immutable.HashMap",
+    "scala.collection.mutable.HashMap", "scala.collection.mutable.LinkedHashMap", "java.util.HashMap",
+    "java.util.LinkedHashMap", "java.util.TreeMap", "java.util.Hashtable", "java.util.Properties",
+    "java.util.concurrent.ConcurrentHashMap",
+})  # fmt: skip
+_SEQUENCES = frozenset({
+    _PROXY, "scala.collection.immutable.List$SerializationProxy", "java.util.ArrayList", "java.util.LinkedList",
+})  # fmt: skip
+_PAIRS = ("scala.Tuple2",)  # and its specialised forms, such as Tuple2$mcII$sp
 
 
 def option(value: Value) -> Value:
@@ -38,19 +58,45 @@ def texts(value: Value) -> list[str]:
 
 def sequence(value: Value) -> list[Value]:
     """The elements of an array, Seq, List, Buffer or Java list. Raises JavaStreamError for anything else."""
-    for _ in range(8):  # wrappers within wrappers
+    whole = value = _unwrapped(value)
+    for _ in range(_DEEPEST):
         if isinstance(value, list):
             return value
         if not isinstance(value, JavaObject):
             break
-        inner = next((value.fields[name] for name in _ELEMENTS if name in value.fields), None)
-        if inner is None:
+        if _is_empty(value):
+            return []
+        if value.name in _SEQUENCES:
             return _elements(value)
+        if "display0" in value.fields:
+            return _vector(value)
+        inner = next((value.fields[name] for name in _ELEMENTS if name in value.fields), None)
         size = value.fields.get("size0")
         if isinstance(inner, list) and isinstance(size, int):
             return inner[:size]
         value = inner
-    raise JavaStreamError("a list is written in a way that is not known")
+    raise _unknown("list", whole)
+
+
+def _unwrapped(value: Value) -> Value:
+    for _ in range(_DEEPEST):
+        if not isinstance(value, JavaObject):
+            break
+        name = next((name for name in value.fields if _WRAPPED.fullmatch(name)), None)
+        if name is None:
+            break
+        value = value.fields[name]
+    return value
+
+
+def _is_empty(value: JavaObject) -> bool:
+    module = value.fields.get("moduleClass")
+    return (module.name if isinstance(module, JavaClass) else value.name) in _EMPTY
+
+
+def _unknown(what: str, value: Value) -> JavaStreamError:
+    name = value.name if isinstance(value, JavaObject) else type(value).__name__
+    return JavaStreamError(f"a {what} is written as {name[:120]}, which this master cannot read")
 
 
 def _elements(value: JavaObject) -> list[Value]:
@@ -65,10 +111,25 @@ def _is_end(item: Value) -> bool:
     return False
 
 
+def _vector(value: JavaObject) -> list[Value]:
+    """Scala 2.12's: arrays of arrays, as deep as ``depth``."""
+    depth, start, end = (value.fields.get(name) for name in ("depth", "startIndex", "endIndex"))
+    if not (isinstance(depth, int) and isinstance(start, int) and isinstance(end, int) and depth <= _DEEPEST):
+        raise _unknown("list", value)
+    items: list[Value] = [value.fields.get(f"display{depth - 1}")] if depth else []
+    for _ in range(depth):
+        items = [item for inner in items if isinstance(inner, list) for item in inner]
+    found: list[Value] = [item for item in items if item is not None]
+    if len(found) != end - start:
+        raise _unknown("list", value)
+    return found
+
+
 def mapping(value: Value) -> list[tuple[Value, Value]]:
     """The entries of a Map. Raises JavaStreamError for anything else."""
+    value = _unwrapped(value)
     if not isinstance(value, JavaObject):
-        raise JavaStreamError("a map is written in a way that is not known")
+        raise _unknown("map", value)
     slots: dict[tuple[str, str], Value] = {}
     for name, content in value.fields.items():
         match = _MAP_FIELD.fullmatch(name)
@@ -76,8 +137,23 @@ def mapping(value: Value) -> list[tuple[Value, Value]]:
             slots[match[2], match[1]] = content
     if slots:
         return [(slots.get((number, "key")), slots.get((number, "value"))) for number in sorted({n for n, _ in slots})]
+    if value.name in _MAPS:
+        return _entries(value)
+    if _is_empty(value):
+        return []
+    tree = next((content for name, content in value.fields.items() if _TREE.fullmatch(name)), value)
+    if isinstance(tree, JavaObject) and "root" in tree.fields:
+        tree = tree.fields["root"]
+    if tree is value:
+        raise _unknown("map", value)
+    return _nodes(tree)
+
+
+def _entries(value: JavaObject) -> list[tuple[Value, Value]]:
     items = _elements(value)
-    pairs = [item for item in items if isinstance(item, JavaObject) and item.name.startswith("scala.Tuple2")]
+    if value.name.endswith("ConcurrentHashMap"):  # which ends its entries with two nulls
+        items = items[:-2]
+    pairs = [item for item in items if isinstance(item, JavaObject) and item.name.startswith(_PAIRS)]
     if len(pairs) == len(items):
         return [(_part(pair, "_1"), _part(pair, "_2")) for pair in pairs]
     if len(items) % 2:
@@ -85,8 +161,27 @@ def mapping(value: Value) -> list[tuple[Value, Value]]:
     return list(zip(items[::2], items[1::2], strict=True))
 
 
+def _nodes(tree: Value) -> list[tuple[Value, Value]]:
+    """The entries of a red-black tree, each once: a stream may lead round in a circle."""
+    found: list[tuple[Value, Value]] = []
+    seen: set[int] = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            continue
+        if not isinstance(node, JavaObject) or "key" not in node.fields or id(node) in seen:
+            raise _unknown("map", node)
+        seen.add(id(node))
+        found.append((node.fields["key"], node.fields.get("value")))
+        waiting += [node.fields.get("left"), node.fields.get("right")]
+    return found
+
+
 def _part(pair: JavaObject, name: str) -> Value:
-    return next((content for field, content in pair.fields.items() if field.startswith(name) and content), None)
+    """Of a specialised pair the part is in a field of its own, such as ``_1$mcI$sp``, and ``_1`` is null."""
+    parts = (content for field, content in pair.fields.items() if field.startswith(name))
+    return next((content for content in parts if content is not None), None)
 
 
 def text_map(value: Value) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stoker.gateway import java_stream as js
 from stoker.gateway import scala
 from stoker.gateway.java_writer import ClassSpec, Constant, New, Writable, encode_text, write
-from tests.support.spark import VERSIONS, registration
+from tests.support.spark import FOLDER, VERSIONS, registration
 
 STRING = "Ljava/lang/String;"
 
@@ -32,6 +32,49 @@ def test_a_real_registration_is_read_whole(version: str) -> None:
     assert "{{EXECUTOR_ID}}" in scala.texts(command.fields["arguments"])
     assert scala.texts(command.fields["classPathEntries"]) == []
     assert any(option.startswith("-Dspark.driver.port=") for option in scala.texts(command.fields["javaOpts"]))
+
+
+def collections(scala_version: str) -> list[tuple[str, int, str, bytes]]:
+    """(map or seq, its size, how Scala calls it, its bytes), as tests/data/spark/Collections.scala writes them."""
+    lines = (FOLDER / f"collections-{scala_version}.txt").read_text().splitlines()
+    found = []
+    for line in lines:
+        kind, name, hexadecimal = line.split()
+        what, _, size = kind.partition("-")
+        found.append((what, int(size), name, bytes.fromhex(hexadecimal)))
+    return found
+
+
+# Which no Spark sends, and which write themselves in ways of their own: an error, and never an empty collection.
+UNREADABLE = {"2.12": {"ListMap", "ListBuffer", "Queue", "Stream"}, "2.13": {"Stream"}}
+
+
+@pytest.mark.parametrize("version", UNREADABLE)
+def test_every_collection_of_scala_is_read_whole_or_is_an_error(version: str) -> None:
+    assert len(collections(version)) > 50
+    for what, size, name, written in collections(version):
+        expected: dict[str, str] | list[str] = [f"s{number}" for number in range(1, size + 1)]
+        if what == "map":
+            expected = {f"k{number}": f"v{number}" for number in range(1, size + 1)}
+        if name in UNREADABLE[version]:
+            with pytest.raises(js.JavaStreamError):
+                scala.texts(js.parse(written)) if what == "seq" else scala.text_map(js.parse(written))
+        else:
+            value = js.parse(written)
+            assert (scala.text_map(value) if what == "map" else scala.texts(value)) == expected, name
+
+
+def test_an_unknown_class_is_named() -> None:
+    unknown = js.JavaObject(js.JavaClass("my.Map", 1))
+    for read in (scala.text_map, scala.texts):
+        with pytest.raises(js.JavaStreamError, match=r"is written as my\.Map, which this master cannot read"):
+            read(unknown)
+
+
+def test_an_empty_value_is_a_value() -> None:
+    pair = js.JavaObject(js.JavaClass("scala.Tuple2", 1), {"_1": "K", "_2": ""})
+    proxy = js.JavaObject(js.JavaClass("scala.collection.generic.DefaultSerializationProxy", 1), {}, [pair])
+    assert scala.text_map(proxy) == {"K": ""}
 
 
 def test_what_is_written_is_read() -> None:
