@@ -14,8 +14,9 @@ from stoker.gateway.guard import Caller, Guard
 from stoker.gateway.sasl import AuthError
 from stoker.gateway.session import Returning, Session
 from stoker.gateway.spark_rpc import Address, Frame, FrameReader, Kind, RpcError, failure, frame
+from stoker.io.peer_log import PeerLog
 
-LOG = logging.getLogger("stoker.gateway")
+PEERS = PeerLog(logging.getLogger("stoker.gateway"))
 PEER_PREFIX = b"spark/"  # of the routing ids of all connections here; ZeroMQ peers' begin with their role
 _MOST_WAITING = 100  # messages of one client that wait for the master, above which it is not read
 _MOST_UNREAD = 8 << 20  # bytes a client may leave unread before it is given up
@@ -41,6 +42,7 @@ class SparkConnection(asyncio.Protocol):
         nonce = secrets.token_hex(8)
         self.peer = PEER_PREFIX + nonce.encode()
         self.where = ""
+        self._host = ""
         self.proven: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hub = hub
         self._transport: asyncio.Transport | None = None
@@ -59,7 +61,7 @@ class SparkConnection(asyncio.Protocol):
             master=master,
             send=self._send,
             post=self._post,
-            log=lambda text: LOG.warning("%s: %s", self.where, text),
+            log=lambda kind, text: PEERS.warning(self._host, kind, f"{self.where}: {text}"),
             close=self.close,
         )
 
@@ -69,6 +71,7 @@ class SparkConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+        self._host = str(host)
         self.where = f"Spark client at {host}:{port}"
         self._hub.opened(self)
         if self._guard is not None or self._caller is not None:
@@ -90,7 +93,7 @@ class SparkConnection(asyncio.Protocol):
                 elif self._caller is not None:
                     self._convince(self._caller, incoming)
         except (RpcError, AuthError) as error:
-            LOG.warning("%s: %s: connection closed", self.where, error)
+            PEERS.warning(self._host, "closed", f"{self.where}: {error}: connection closed")
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -112,7 +115,7 @@ class SparkConnection(asyncio.Protocol):
         except AuthError as error:
             if incoming.kind is not Kind.RPC_REQUEST:
                 raise
-            LOG.warning("%s is not let in: %s", self.where, error)
+            PEERS.warning(self._host, "secret", f"{self.where} is not let in: {error}")
             self._refusal = f"the master does not let this client in: {error}"
             self._refuse(incoming)
             self._restart_timer(_REFUSED, self.close)
@@ -189,7 +192,7 @@ class SparkConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() + len(data) > _MOST_UNREAD:
-            LOG.warning("%s does not read what it is sent: given up", self.where)
+            PEERS.warning(self._host, "slow", f"{self.where} does not read what it is sent: given up")
             self.abort()
         else:
             self._transport.write(data if self._stream is None else self._stream.encrypt(data))

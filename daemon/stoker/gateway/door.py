@@ -12,8 +12,10 @@ import socket
 from collections.abc import Callable, MutableSet
 
 from stoker.gateway.splice import Half
+from stoker.io.peer_log import PeerLog
 
 LOG = logging.getLogger("stoker.gateway")
+PEERS = PeerLog(LOG)
 SILENCE = 15.0  # seconds a connection may say nothing at first
 BACKLOG = 4096
 _ZMTP, _SPARK, _TLS = 0xFF, 0x00, 0x16
@@ -80,7 +82,8 @@ class Doorkeeper(asyncio.Protocol):
             self._pass_on(self._spark(), data)
         else:
             what = "TLS, which the master does not speak" if data[0] == _TLS else "neither ZeroMQ nor Spark"
-            LOG.warning("closed a connection from %s: it is %s", self._transport.get_extra_info("peername"), what)
+            host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
+            PEERS.warning(host, what, f"closed a connection from {host}:{port}: it is {what}")
             self._transport.abort()
 
     def _pass_on(self, protocol: asyncio.Protocol, data: bytes) -> None:

@@ -42,7 +42,8 @@ class Returning:
 
 
 class Session:
-    """``send`` takes bytes for the client, ``post`` a message for the master, ``log`` a line, ``close`` ends it all.
+    """``send`` takes bytes for the client, ``post`` a message for the master, ``log`` the kind of a
+    warning and its text, ``close`` ends it all.
 
     ``token`` names the application before it has an id, so that a repeated registration makes no second one.
     """
@@ -54,7 +55,7 @@ class Session:
         master: Address,
         send: Callable[[bytes], None],
         post: Callable[[m.Message], None],
-        log: Callable[[str], None],
+        log: Callable[[str, str], None],
         close: Callable[[], None],
     ) -> None:
         self.app_id = ""
@@ -91,14 +92,15 @@ class Session:
         try:
             self._handle(incoming, envelope.endpoint, message)
         except (JavaStreamError, ValueError) as error:
-            self._log(f"refused {message_name(message) or message.name[:80]}: {error}")
+            name = message_name(message) or message.name[:80]
+            self._log(f"refused {name}", f"refused {name}: {error}")
             if incoming.kind is Kind.RPC_REQUEST:
                 self._send(failure(incoming.request, str(error)))
             elif message_name(message) == "RegisterApplication":
                 self._remove(str(error))
         except UnknownRelease as error:
             self._refusal = str(error)  # said again when it asks whether we are there: that reaches its log
-            self._log(self._refusal)
+            self._log("release", self._refusal)
             if incoming.kind is Kind.RPC_REQUEST:
                 self._send(failure(incoming.request, self._refusal))
 

@@ -36,6 +36,7 @@ from stoker.core.model.views import ClusterView
 from stoker.errors import ProtocolError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
+from stoker.io.peer_log import PeerLog
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.io.transport import bracketed
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
@@ -49,6 +50,7 @@ from stoker.recovery.records import encode_writes, read_records
 from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
+PEERS = PeerLog(LOG)
 BATCH = 1000  # messages handled before one durable write
 PRUNE_INTERVAL = 600.0  # seconds between looks for unused uploads
 WRITE_AGAIN = 0.25  # seconds until a batch that could not be recorded is tried again
@@ -141,7 +143,8 @@ class MasterDaemon:
                 self._blobs.peer_gone(event.peer)
                 self._relay.peer_gone(event.peer)
             elif isinstance(event, Garbage):
-                LOG.warning("ignored a message of %r: %s", event.peer, event.reason)
+                name = event.peer.rpartition(b"/")[0].decode(errors="replace")
+                PEERS.warning(name, "garbage", f"ignored a message of {event.peer!r}: {event.reason}")
         self._release(self._core.finish_batch(now))
         if now.mono >= self._prune_at:
             self._prune_at = now.mono + PRUNE_INTERVAL

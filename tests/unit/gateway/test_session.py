@@ -37,7 +37,7 @@ class Client:
             master=Address("m", 1),
             send=lambda data: self._sent.extend(self._reader.feed(data)),
             post=self.posted.append,
-            log=self.logged.append,
+            log=lambda kind, text: self.logged.append(text),
             close=self._close,
         )
 

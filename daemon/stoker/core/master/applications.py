@@ -84,7 +84,7 @@ def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | N
 def _registered_again(ctx: Context, app: App) -> None:
     """It goes on under its id when it acknowledges this master; until then it is asked to (again: this connection may be
     the only one to it)."""
-    ctx.log(f"{app.record.id}: its driver registers again, and is not taken for another application")
+    ctx.log(f"{app.record.id}: its driver registers again, and is not taken for another application", logging.DEBUG)
     if app.peer is None and app.away_until is not None:
         ctx.invite(app.record.id, app.record.description, max(0.0, app.away_until - ctx.now.mono))
 
