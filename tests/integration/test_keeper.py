@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 from stoker.io.loop import Loop
 from stoker.worker.keeper.link import KeeperLink
 from stoker.worker.keeper.processes import end_survivors, start_time
+from tests.support.cgroups import control_group
 from tests.support.processes import alive
 from tests.support.wait import wait_until
 
@@ -256,6 +259,150 @@ ctypes.CDLL(None).pthread_exit(0)
     daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})
     daemon.expect("exited", "a")
     wait_until(lambda: daemon.pump() or not state.exists(), what="it ends")
+
+
+# It tells a file when it is up, when it gets TERM, and when its clean-up of ``seconds`` is done.
+CLEANER = """
+import signal, sys, time
+log, seconds = open(sys.argv[1], "a", buffering=1), float(sys.argv[2])
+def clean_up(*_):
+    print("TERM", file=log)
+    time.sleep(seconds)
+    print("cleaned up", file=log)
+    sys.exit(3)
+signal.signal(signal.SIGTERM, clean_up)
+print("up", file=log)
+time.sleep(600)
+"""
+
+
+def cleaner(folder: Path, seconds: float) -> tuple[str, Path]:
+    """A shell command that runs it, and its log."""
+    script, log = folder / "cleaner.py", folder / "cleaner.log"
+    script.write_text(CLEANER)
+    return f"{sys.executable} {script} {log} {seconds}", log
+
+
+@pytest.mark.parametrize("wrapper", ["{0}; echo after", "{0} | cat", "(setsid {0} &); sleep 600", "{0} & wait"])
+def test_everything_of_a_stopped_job_has_the_whole_grace(daemon: Daemon, tmp_path: Path, wrapper: str) -> None:
+    """The shell dies of TERM at once; what it ran cleans up. Then the job has ended, as the shell did."""
+    command, log = cleaner(tmp_path, 0.7)
+    daemon.spawn("a", "/bin/sh", "-c", wrapper.format(command))
+    daemon.expect("started", "a")
+    wait_until(lambda: log.exists() and log.read_text() == "up\n", what="it runs")
+    daemon.link.say({"op": "stop", "key": "a", "grace": 30})
+    assert daemon.expect("exited", "a")["signal"] == signal.SIGTERM
+    assert log.read_text() == "up\nTERM\ncleaned up\n"
+
+
+def test_a_second_stop_does_not_cut_a_clean_up_short(daemon: Daemon, tmp_path: Path) -> None:
+    command, log = cleaner(tmp_path, 0.7)
+    daemon.spawn("a", "/bin/sh", "-c", f"exec {command}")
+    daemon.expect("started", "a")
+    wait_until(lambda: log.exists() and log.read_text() == "up\n", what="it runs")
+    for _ in range(2):
+        daemon.link.say({"op": "stop", "key": "a", "grace": 30})
+        wait_until(lambda: daemon.pump() or "TERM" in log.read_text(), what="TERM")
+    assert daemon.expect("exited", "a")["code"] == 3
+    assert log.read_text() == "up\nTERM\ncleaned up\n"
+
+
+def test_what_a_main_process_leaves_has_the_grace_and_counts_until_it_has_gone(slot: Path, tmp_path: Path) -> None:
+    command, log = cleaner(tmp_path, 0.7)
+    daemon = Daemon(slot)
+    daemon.open(grace=30)
+    program = f"setsid {command} & while ! grep -q up {log}; do sleep 0.05; done; exit 4"
+    daemon.spawn("a", "/bin/sh", "-c", program)
+    daemon.expect("started", "a")
+    wait_until(lambda: log.exists() and "TERM" in log.read_text(), what="what is left gets TERM")
+    daemon.link.say({"op": "hello"})
+    assert daemon.expect("jobs")["jobs"][0]["exit"] is None
+    assert daemon.expect("exited", "a")["code"] == 4
+    assert log.read_text().endswith("cleaned up\n")
+    daemon.link.say({"op": "shutdown", "grace": 0.1})
+    daemon.expect("bye")
+
+
+def test_what_ignores_term_is_killed_after_the_grace(daemon: Daemon) -> None:
+    daemon.spawn("a", "/bin/sh", "-c", "sh -c \"trap '' TERM; while :; do sleep 0.05; done\"; echo after")
+    daemon.expect("started", "a")
+    began = time.monotonic()
+    daemon.link.say({"op": "stop", "key": "a", "grace": 0.8})
+    assert daemon.expect("exited", "a")["signal"] == signal.SIGTERM
+    assert time.monotonic() - began >= 0.8
+
+
+def test_nul_in_a_command_is_an_answer_and_not_the_keepers_end(daemon: Daemon) -> None:
+    daemon.spawn("a", "/bin/echo", "x\0y")
+    assert "null" in daemon.expect("failed", "a")["reason"]
+    daemon.spawn("b", "/bin/true")
+    assert daemon.expect("exited", "b")["code"] == 0
+
+
+def test_garbage_from_a_daemon_is_dropped(daemon: Daemon) -> None:
+    for line in (b"{", b"[]", b'{"op": 7}', b'{"op": "stop", "key": "a"}', b'{"op": "of a later release"}'):
+        daemon.link._outbox += line + b"\n"
+    daemon.link._outbox += b'{"op": "spawn", "key": "a", "argv": ["/bin/true"]}\n'
+    assert "lacks cwd" in daemon.expect("failed", "a")["reason"]
+    daemon.spawn("b", "/bin/true", kind="class-data")
+    exited = daemon.expect("exited", "b")
+    assert (exited["code"], exited["kind"]) == (0, "class-data")
+
+
+HOG = """
+import json, sys
+from pathlib import Path
+from tests.integration.test_keeper import Daemon
+daemon = Daemon(Path(sys.argv[1]))
+daemon.open()
+for key, words in {"own": sys.argv[2:], "shell": ["/bin/sh", "-c", '"$@"; exit $?', "sh", *sys.argv[2:]]}.items():
+    daemon.spawn(key, *words)
+    daemon.expect("started", key)
+    print(json.dumps(daemon.expect("exited", key)))
+daemon.spawn("killed", "/bin/sh", "-c", "kill -9 $$")
+print(json.dumps(daemon.expect("exited", "killed")))
+daemon.link.say({"op": "shutdown", "grace": 0.1})
+daemon.expect("bye")
+"""
+
+
+def test_an_end_for_lack_of_memory_is_named(tmp_path: Path) -> None:
+    limits = {"memory.limit_in_bytes": "150M"}, {"memory.max": "150M", "memory.swap.max": "0"}
+    with control_group("memory", *limits) as inside:
+        hog = [sys.executable, "-c", "x = b'x' * (400 << 20)"]
+        words = [*inside, sys.executable, "-c", HOG, str(tmp_path), *hog]
+        done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    own, shell, killed = (json.loads(line) for line in done.stdout.splitlines())
+    assert (own["signal"], own["oom"]) == (signal.SIGKILL, True)
+    assert (shell["code"], shell["oom"]) == (128 + signal.SIGKILL, True)
+    assert killed["signal"] == signal.SIGKILL and "oom" not in killed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a file system of its own")
+def test_a_full_disk_does_not_end_the_keeper(tmp_path: Path) -> None:
+    """Its journal is on that disk, and so is the output of its jobs."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        daemon = Daemon(disk)
+        daemon.open(away=2.0)
+        rolling = {"strategy": "size", "interval": 60, "max_bytes": 10000, "max_files": -1, "compress": True}
+        daemon.spawn("a", "/bin/sh", "-c", "while :; do echo 0123456789; done", rolling=rolling)
+        daemon.expect("started", "a")
+        wait_until(lambda: os.statvfs(disk).f_bavail == 0, what="the disk is full")
+        (disk / "jobs" / "b.out").unlink(missing_ok=True)
+        daemon.spawn("b", "/bin/true")
+        failed = daemon.expect("failed", "b")
+        assert (failed["errno"], failed["stage"]) == (errno.ENOSPC, "output"), failed
+        daemon.link.say({"op": "stop", "key": "a", "grace": 5})
+        daemon.expect("exited", "a")
+        daemon.link.say({"op": "shutdown", "grace": 0.1})
+        daemon.expect("bye")
+    finally:
+        wait_until(lambda: subprocess.run(["umount", disk], check=False).returncode == 0, what="unmounted")
 
 
 def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:

@@ -117,6 +117,9 @@ class _Os:
     def waitpid(self, pid: int, flags: int) -> tuple[int, int]:
         return self.keeper.ended.pop(0) if self.keeper.ended else (0, 0)
 
+    def ftruncate(self, descriptor: int, size: int) -> None:
+        """The journal is not simulated."""
+
     def killpg(self, group: int, number: int) -> None:
         self.keeper.machine.signal(group, number)
 
@@ -153,20 +156,54 @@ def _load() -> ModuleType:
 KEEPER = _load()
 
 
+class DaemonConnection:
+    """What ``stoker.worker.keeper.connection`` is to the real keeper; ``socket`` is the daemon itself."""
+
+    def __init__(self, machine: Machine, silence: float) -> None:
+        self._machine, self._silence = machine, silence
+        self.socket: Daemon | None = None
+        self.heard = machine.host.mono()
+
+    def connect(self, daemon: Daemon | None) -> None:
+        self.socket, self.heard = daemon, self._machine.host.mono()
+
+    @property
+    def silent_in(self) -> float:
+        """Seconds until a connected daemon that stays silent counts as absent."""
+        return self._silence + self.heard - self._machine.host.mono() if self.socket is not None else 0.0
+
+    @property
+    def absence(self) -> float:
+        quiet = self._machine.host.mono() - self.heard
+        return quiet if self.socket is None else max(0.0, quiet - self._silence)
+
+    def say(self, message: dict[str, Any]) -> None:
+        daemon = self.socket
+        if daemon is not None:
+            line = json.dumps(message)
+            self._machine.world.after(0.0001, lambda: daemon.from_keeper(json.loads(line)))
+
+
+class _NeverOutOfMemory:
+    def has_grown(self) -> bool:
+        return False
+
+
 class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
     """Decides as the real one, by its code. Only spawning, its journal and its socket are replaced."""
 
     def __init__(self, machine: Machine, *, away: float, silence: float, grace: float) -> None:
         self.machine = machine
         self.ended: list[tuple[int, int]] = []  # (pid, wait status), not reaped yet
-        self._away, self._silence, self._grace = away, silence, grace
-        self._connection: Daemon | None = None
+        self._away, self._grace = away, grace
+        self._daemon = DaemonConnection(machine, silence)
         self._jobs: dict[str, Any] = {}
         self._by_pid: dict[int, Any] = {}
         self._logs = KEEPER.RollingLogs()
         self._seen: Any = None
         self._closing = False
-        self._heard = machine.host.mono()
+        self._journal = -1
+        self._oom = _NeverOutOfMemory()
         self._ready_at = 0.0  # true time: it serves nobody before
         self._timer: Timer | None = None
         self._is_alive = True
@@ -175,15 +212,12 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
     # --- its socket ---
 
     def connect(self, daemon: Daemon) -> None:
-        self._connection = daemon
-        self._heard = self.machine.host.mono()
+        self._daemon.connect(daemon)
 
     def disconnect(self, daemon: Daemon) -> None:
-        if self._connection is not daemon:
-            return
-        self._connection = None
-        self._heard = self.machine.host.mono()
-        self.turn_soon()
+        if self._daemon.socket is daemon:
+            self._daemon.connect(None)
+            self.turn_soon()
 
     def say(self, message: dict[str, Any], sender: Daemon) -> None:
         """From a daemon; what it wrote is read also when it has died since."""
@@ -192,18 +226,12 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         world.at(max(world.now + 0.0001, self._ready_at), lambda: self._hear(line, sender))
 
     def _hear(self, line: str, sender: Daemon) -> None:
-        if not self._is_alive or self._connection is not sender:
+        if not self._is_alive or self._daemon.socket is not sender:
             return
         self._take_turn()
-        self._heard = self.machine.host.mono()
+        self._daemon.heard = self.machine.host.mono()
         self._handle(json.loads(line))
         self.turn()
-
-    def _say(self, message: dict[str, Any]) -> None:
-        connection = self._connection
-        if connection is not None:
-            line = json.dumps(message)
-            self.machine.world.after(0.0001, lambda: connection.from_keeper(json.loads(line)))
 
     # --- its loop ---
 
@@ -215,16 +243,16 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
             return
         self._take_turn()
         self._reap()
-        self._end_leftovers()
-        self._check_daemon()
+        self._finish_stops()
+        self._stop_all_without_daemon()
         if self._is_done():
-            self._say({"op": "bye"})
+            self._daemon.say({"op": "bye"})
             self.die()
             return
         busy = any(job.kill_at is not None or (job.exit and not job.is_clean) for job in self._jobs.values())
         if self._timer is not None:
             self._timer.cancel()
-        quiet = self._silence + self._heard - self.machine.host.mono() if self._connection is not None else 0.0
+        quiet = self._daemon.silent_in
         delay = 0.1 if busy or self._closing else max(min(1.0, self._away / 10), quiet)
         self._timer = self.machine.world.after(delay, self.turn)
 
@@ -235,7 +263,8 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._is_alive = False
         if self.machine.keeper is self:
             self.machine.keeper = None
-        daemon, self._connection = self._connection, None
+        daemon = self._daemon.socket
+        self._daemon.connect(None)
         if daemon is not None:
             self.machine.world.after(0.0002, daemon.keeper_lost)
 
@@ -259,10 +288,12 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
 
     # --- what touches the machine ---
 
-    def _start(self, message: dict[str, Any]) -> int:
+    def _start(self, message: dict[str, Any]) -> Any:
         if message["argv"][0] == "missing":
             raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
-        return self.machine.run(message["key"], message["argv"], message["cores"])
+        pid = self.machine.run(message["key"], message["argv"], message["cores"])
+        started = self.machine.host.wall()
+        return KEEPER.KeptJob(message["key"], pid, message["note"], kind="job", started=started, start_time=0)
 
     def _write_journal(self, line: str) -> None:
         """The machine knows what runs."""

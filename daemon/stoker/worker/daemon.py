@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
-from typing import Any
 
 from stoker.config.worker import WorkerConfig
 from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWorker
@@ -13,7 +12,7 @@ from stoker.core.model.states import Role
 from stoker.core.model.values import Exit, Now
 from stoker.core.model.worker_views import WorkerPage
 from stoker.core.worker import effects
-from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
+from stoker.core.worker.jobs import AnyJob, DriverJob, Phase
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import StokerError
@@ -29,10 +28,8 @@ from stoker.worker.jobs.housekeeping import Housekeeping
 from stoker.worker.jobs.launch import Launcher
 from stoker.worker.jobs.logs import LogReader, has_ended
 from stoker.worker.jobs.prepare import Preparer
-from stoker.worker.keeper import notes
-from stoker.worker.keeper.link import KeeperLink
+from stoker.worker.processes import Processes
 from stoker.worker.slot import Slot
-from stoker.worker.spark.class_data import PREFIX as CLASS_DATA
 from stoker.worker.spark.class_data import ClassData
 from stoker.worker.spark.python_views import PythonViews
 from stoker.worker.view import PageMaker
@@ -67,14 +64,21 @@ class WorkerDaemon:
         )
         self._links: dict[str, Link[ToWorker]] = {}
         self._asked: str | None = None  # address of the master that is asked for uploads
-        self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
-        self._jobs_known = False  # the keeper has told what it keeps
+        self._processes = Processes(
+            config,
+            self._core,
+            loop,
+            slot,
+            on_change=self._job_changed,
+            on_lost=lambda: self._logs.all_changed(),  # made below
+            on_stopped=loop.stop,
+        )
         self._class_data = ClassData(
             config.work_dir / ".stoker" / "class-data",
             slot.folder.name,
             is_on=config.class_data_sharing,
             environ=environ,
-            say=self._keeper.say,
+            say=self._processes.say,
             in_loop=loop.call_soon_threadsafe,
         )
         self._python_views = PythonViews(
@@ -83,7 +87,7 @@ class WorkerDaemon:
             is_on=config.unpack_python,
             in_loop=loop.call_soon_threadsafe,
         )
-        self._launcher = Launcher(
+        launcher = Launcher(
             config,
             identity,
             environ=environ,
@@ -100,6 +104,7 @@ class WorkerDaemon:
             failed=self._could_not_prepare,
             in_loop=loop.call_soon_threadsafe,
         )
+        self._processes.attach(self._preparer, launcher, self._class_data)
         self._logs = LogReader(
             config.work_dir,
             is_over=lambda job_id, executor_id: has_ended(self._core.jobs, job_id, executor_id),
@@ -112,13 +117,12 @@ class WorkerDaemon:
         self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)
         self._ping_at = 0.0
         self._stop: str | None = None  # 'keep' or 'end'
-        self._said_goodbye = False
         self._is_ready = False
 
     # --- life ---
 
     def run(self) -> None:
-        self._open_keeper()
+        self._processes.open()
         self._loop.run(self._round)
 
     def stop(self, *, keeping: bool) -> None:
@@ -130,19 +134,11 @@ class WorkerDaemon:
     def close(self) -> None:
         for link in self._links.values():
             link.close(0.5)
-        self._keeper.close()
+        self._processes.close()
         self._preparer.close()
         self._class_data.close()
         self._python_views.close()
         self._logs.close()
-
-    def _open_keeper(self) -> None:
-        config = self._config
-        self._keeper.open(
-            away=config.reconnect_timeout, silence=config.worker_timeout, grace=config.driver_terminate_timeout
-        )
-        self._jobs_known = False
-        self._keeper.say({"op": "hello"})
 
     def _round(self) -> float:
         now = read_clock()
@@ -154,7 +150,7 @@ class WorkerDaemon:
         if self._asked != self._core.leader:  # other masters come and go as they like
             self._asked = self._core.leader
             self._cache.master_changed()
-        if self._jobs_known:  # not before: the first registration must name everything that runs here
+        if self._processes.are_known:  # not before: the first registration must name everything that runs here
             self._core.tick(now)
         self._do_effects()
         self._say_when_ready()
@@ -163,11 +159,13 @@ class WorkerDaemon:
         self._python_views.look(now.mono)
         if now.mono >= self._ping_at:
             self._ping_at = now.mono + self._ping_every
-            self._keeper.say({"op": "ping"})
-        written = self._keeper.flush()
+            self._processes.ping()
+        written = self._processes.flush()
         self._house.look(now.mono)
         self._end_if_done()
-        deadline = min(self._core.next_deadline() if self._jobs_known else now.mono + 1, self._logs.next_deadline())
+        deadline = min(
+            self._core.next_deadline() if self._processes.are_known else now.mono + 1, self._logs.next_deadline()
+        )
         parts = (self._house, self._class_data, self._python_views)
         deadline = min(deadline, self._ping_at, *(part.next_deadline() for part in parts))
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
@@ -180,9 +178,8 @@ class WorkerDaemon:
     def _end_if_done(self) -> None:
         if self._stop == "keep":
             self._loop.stop()
-        elif self._stop == "end" and self._core.is_idle and not self._said_goodbye:
-            self._said_goodbye = True
-            self._keeper.say({"op": "shutdown", "grace": self._config.driver_terminate_timeout})
+        elif self._stop == "end" and self._core.is_idle:
+            self._processes.shut_down()
 
     # --- masters ---
 
@@ -250,11 +247,11 @@ class WorkerDaemon:
         elif isinstance(effect, effects.Prepare):
             self._preparer.prepare(effect.job)
         elif isinstance(effect, effects.Spawn):
-            self._spawn(effect.job, effect.master_url)
+            self._processes.spawn(effect.job, effect.master_url)
         elif isinstance(effect, effects.ForgetJob):
-            self._keeper.say({"op": "forget", "key": effect.key})
+            self._processes.forget(effect.key)
         elif isinstance(effect, effects.StopJob):
-            self._keeper.say({"op": "stop", "key": effect.key, "grace": effect.grace})
+            self._processes.stop(effect.key, effect.grace)
         elif isinstance(effect, effects.Connect):
             self._connect(effect.address)
         elif isinstance(effect, effects.Disconnect):
@@ -268,103 +265,18 @@ class WorkerDaemon:
         elif isinstance(effect, effects.Log):
             LOG.log(effect.level, "%s", effect.text)
 
-    # --- processes ---
-
-    def _spawn(self, job: AnyJob, master_url: str) -> None:
-        folder = self._preparer.folder(job)
-        try:
-            local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
-            launch = self._launcher.launch(job, folder, master_url, local_dirs)
-            launch.write_files(folder)
-        except (StokerError, OSError) as error:
-            self._core.could_not_start(job.key, Exit(reason=str(error)), read_clock())
-            self._logs.job_changed(job)
-            return
-        is_executor = isinstance(job, ExecutorJob)
-        title = "Spark Executor Command" if is_executor else "Launch Command"
-        quoted = " ".join(f'"{word}"' for word in launch.argv)
-        rolling = self._config.log_rolling
-        request = {
-            "op": "spawn",
-            "key": job.key,
-            "argv": launch.argv,
-            "env": launch.env,
-            "cwd": str(folder),
-            "stdout": str(folder / "stdout"),
-            "stderr": str(folder / "stderr"),
-            "header": f"{title}: {quoted}\n{'=' * 40}\n\n",
-            "note": notes.encode(job),
-        }
-        if is_executor and rolling.strategy:
-            request["rolling"] = {
-                "strategy": rolling.strategy,
-                "interval": rolling.interval,
-                "max_bytes": rolling.max_bytes,
-                "max_files": rolling.max_files,
-                "compress": rolling.compress,
-            }
-        self._keeper.say(request)
-
-    def _from_keeper(self, message: dict[str, Any]) -> None:
-        op, now = message["op"], read_clock()
-        if message.get("key", "").startswith(CLASS_DATA):
-            self._class_data.told(message)
-        elif op == "started":
-            self._core.started(message["key"], message["pid"], now)
-            self._logs.job_changed(self._core.jobs.get(message["key"]))
-        elif op == "failed":
-            self._could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
-        elif op == "exited":
-            self._exited(message["key"], notes.exit_of(message), now)
-        elif op == "jobs":
-            self._core.keeper_back(now)
-            self._adopt(message["jobs"], now)
-        elif op == "bye":
-            self._loop.stop()
-
-    def _exited(self, key: str, exit: Exit, now: Now) -> None:
-        self._core.exited(key, exit, now)
-        job = self._core.jobs.get(key)
-        if job is not None:
-            self._view.finished(job)
-            self._logs.job_changed(job)
+    # --- jobs ---
 
     def _could_not_prepare(self, key: str, exit: Exit) -> None:
         job = self._core.jobs.get(key)
         self._core.could_not_prepare(key, exit, read_clock())
+        self._job_changed(job)
+
+    def _job_changed(self, job: AnyJob | None) -> None:
+        """It has started or ended; None: not known any more."""
+        if job is not None and job.phase is Phase.ENDED:
+            self._view.finished(job)
         self._logs.job_changed(job)
-
-    def _could_not_start(self, key: str, exit: Exit, now: Now) -> None:
-        job = self._core.jobs.get(key)
-        self._core.could_not_start(key, exit, now)
-        self._logs.job_changed(job)
-
-    def _adopt(self, kept: list[dict[str, Any]], now: Now) -> None:
-        """What the keeper has from before this daemon started."""
-        for key in [entry["key"] for entry in kept if entry["key"].startswith(CLASS_DATA)]:
-            self._class_data.left_over(key)
-        kept = [entry for entry in kept if not entry["key"].startswith(CLASS_DATA)]
-        for entry in kept:
-            job = notes.decode(entry)
-            if job is None:
-                LOG.warning("the keeper has %s, which this version does not understand: ending it", entry["key"])
-                self._keeper.say({"op": "stop", "key": entry["key"], "grace": self._config.driver_terminate_timeout})
-                self._keeper.say({"op": "forget", "key": entry["key"]})
-                continue
-            self._core.adopt(job, now)
-        if kept:
-            LOG.info("took over %d processes of the daemon before", len(kept))
-        self._jobs_known = True
-
-    def _keeper_lost(self) -> None:
-        if self._said_goodbye:
-            self._loop.stop()
-            return
-        LOG.error("the process keeper died: its processes are lost, starting another")
-        self._core.keeper_lost(read_clock())
-        self._logs.all_changed()
-        self._class_data.keeper_lost()
-        self._open_keeper()
 
     # --- what others ask ---
 

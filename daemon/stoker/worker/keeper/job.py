@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from stoker.worker.keeper.messages import Exit, Kept, Kind
 
 
 class KeptJob:
-    """One main process and what belongs to it."""
+    """One main process and everything that descends from it."""
 
-    def __init__(self, key: str, pid: int, note: str, *, started: float, start_time: int) -> None:
+    def __init__(self, key: str, pid: int, note: str, *, kind: Kind, started: float, start_time: int) -> None:
         self.key = key
         self.pid = pid  # also its session and process group
         self.note = note
+        self.kind = kind
         self.started = started  # seconds since the Unix epoch
         self.start_time = start_time  # clock ticks since boot
         self.known: dict[int, int] = {}  # descendants when it was stopped: pid -> start time
-        self.exit: dict[str, int] | None = None
+        self.exit: Exit | None = None  # of the main process
         self.kill_at: float | None = None  # monotonic; TERM was sent
-        self.is_clean = False  # ended, and nothing of it is left
+        self.is_clean = False  # the main process has ended, and nothing of the job is left
         self.forgotten = False
 
-    def describe(self) -> dict[str, Any]:
-        return {"key": self.key, "pid": self.pid, "note": self.note, "started": self.started, "exit": self.exit}
+    def describe(self) -> Kept:
+        exit = self.exit if self.is_clean else None
+        return {
+            "key": self.key,
+            "pid": self.pid,
+            "note": self.note,
+            "started": self.started,
+            "exit": exit,
+            "kind": self.kind,
+        }

@@ -1,75 +1,68 @@
 """The keeper: spawns, reaps, signals and outlives. It keeps a worker's processes across restarts of the worker daemon.
 
 Started by the daemon as ``python -I -S keeper.py``; standard library only, one thread, about 10 MiB. It serves one daemon
-at a time on a unix socket (file descriptor ``--listen``), in lines of JSON:
+at a time on a unix socket (file descriptor ``--listen``); ``messages`` has what the two send each other.
 
-    daemon -> keeper   {"op": "hello"}          -> {"op": "jobs", "jobs": [...]}  all it keeps, ended ones included
-                       {"op": "spawn", "key", "argv", "env", "cwd", "stdout", "stderr", "header", "rolling", "note"}
-                                -> {"op": "started", "key", "pid"} | {"op": "failed", "key", "errno", "reason"}
-                       {"op": "stop", "key", "grace"}   TERM to all of the job now, KILL after ``grace`` seconds
-                       {"op": "forget", "key"}          the daemon has booked its end
-                       {"op": "ping"}                   the daemon is alive
-                       {"op": "shutdown", "grace"}      end everything, then the keeper -> {"op": "bye"}
-    keeper -> daemon   {"op": "exited", "key", "code" | "signal"}
+**A job has ended when all of it has ended.** What counts is its main process's exit code; it is reported when the main
+process has ended and nothing of the job is left, so nothing is placed on cores in use and no clean-up is cut short. A job is
+stopped by one TERM to everything of it; what still runs after the grace gets KILL. What is left when a main process
+ends by itself is stopped in the same way.
 
-``note`` is the daemon's own description of the job, given back with ``jobs``.
-
-No process is left unmanaged: what is left of a job when its main process ends is ended too, and whatever of it had been
-daemonised: the keeper is a subreaper, and knows whose a process is by STOKER_JOB in its environment, or because it saw it
-below the job when that was stopped, or because no other job that runs is old enough to have started it. A keeper without a
-daemon for half of ``--away`` seconds ends all jobs, and is done before ``--away`` is over. A new keeper first ends
-whatever the journal of a killed one still names.
+No process is left unmanaged, a daemonised one neither: the keeper is a subreaper, and finds the job of a process by
+STOKER_JOB in its environment, or because it saw it below the job when that was stopped, or because no other running job
+is old enough to have started it. A keeper without a daemon for half of ``--away`` seconds stops all jobs, and is done
+before ``--away`` is over. A new keeper first stops whatever the journal of a killed one still names.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import errno
-import json
 import os
 import select
 import signal
 import socket
-import struct
-import subprocess
 import sys
 import time
-from typing import Any
 
 sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)))  # noqa: PTH100, PTH118, PTH120
 
 # Standard library only, as this file.
+from stoker.worker.keeper.connection import DaemonConnection
 from stoker.worker.keeper.job import KeptJob
+from stoker.worker.keeper.messages import Exit, Spawn, ToKeeper
+from stoker.worker.keeper.oom import OomCounter
 from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
-from stoker.worker.keeper.rolling import RollingLog, RollingLogs
+from stoker.worker.keeper.rolling import RollingLogs
+from stoker.worker.keeper.spawn import OutputFailed, start
 
 PR_SET_CHILD_SUBREAPER = 36
-CHECK = 0.1  # seconds between looks while something is being ended
+CHECK = 0.1  # seconds between looks while something is being stopped
+KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL ended
 
 
 class Keeper:
+    """``away``, ``silence`` and ``grace`` in seconds."""
+
     def __init__(self, listener: socket.socket, journal: str, *, away: float, silence: float, grace: float) -> None:
-        self._listener = listener
+        self._daemon = DaemonConnection(listener, silence)
         self._away = away
-        self._silence = silence
         self._grace = grace
         self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._marks = {KEEPER: os.path.realpath(journal)}
-        self._connection: socket.socket | None = None
-        self._inbox = b""
-        self._outbox = b""
         self._jobs: dict[str, KeptJob] = {}
         self._by_pid: dict[int, KeptJob] = {}
         self._seen: Orphans | None = None
         self._logs = RollingLogs()
-        self._heard = time.monotonic()
+        self._oom = OomCounter()
         self._closing = False
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         # Handlers, not SIG_IGN: an ignored signal would stay ignored in every job.
-        for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT):
+        for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGPWR):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._close_down(self._grace))
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -82,18 +75,19 @@ class Keeper:
                 self._serve(descriptor)
             self._logs.compress()
             self._reap()
-            self._end_leftovers()
-            self._check_daemon()
+            self._finish_stops()
+            self._stop_all_without_daemon()
             if self._is_done():
-                self._say({"op": "bye"})
+                self._daemon.say({"op": "bye"})
                 return
 
     def _wait(self) -> list[int]:
         poller = select.poll()
         poller.register(self._wake_read, select.POLLIN)
-        poller.register(self._listener, select.POLLIN)
-        if self._connection is not None:
-            poller.register(self._connection, select.POLLIN | (select.POLLOUT if self._outbox else 0))
+        poller.register(self._daemon.listener, select.POLLIN)
+        if self._daemon.socket is not None:
+            more = select.POLLOUT if self._daemon.has_more_to_send else 0
+            poller.register(self._daemon.socket, select.POLLIN | more)
         for descriptor in self._logs.descriptors:
             poller.register(descriptor, select.POLLIN)
         busy = any(job.kill_at is not None or (job.exit and not job.is_clean) for job in self._jobs.values())
@@ -101,101 +95,48 @@ class Keeper:
         return [descriptor for descriptor, _ in poller.poll(0 if self._logs.is_behind else timeout * 1000)]
 
     def _serve(self, descriptor: int) -> None:
+        daemon = self._daemon
         if descriptor == self._wake_read:
             os.read(self._wake_read, 4096)
-        elif descriptor == self._listener.fileno():
-            self._accept()
+        elif descriptor == daemon.listener.fileno():
+            daemon.accept()
         elif descriptor in self._logs.descriptors:
             self._logs.pump(descriptor)
-        elif self._connection is not None and descriptor == self._connection.fileno():
-            self._flush()
-            self._receive()
+        elif daemon.socket is not None and descriptor == daemon.socket.fileno():
+            daemon.flush()
+            for message in daemon.receive():
+                self._handle(message)
 
     def _is_done(self) -> bool:
         running = any(not job.is_clean for job in self._jobs.values())
         if self._closing:
             return not running
         kept = any(not job.forgotten for job in self._jobs.values())
-        return self._connection is None and not running and (not kept or self._absence() > self._away)
+        return self._daemon.socket is None and not running and (not kept or self._daemon.absence > self._away)
 
     # --- the daemon ---
 
-    def _accept(self) -> None:
-        connection, _ = self._listener.accept()
-        _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid != os.getuid():
-            connection.close()
-            return
-        if self._connection is not None:
-            self._connection.close()  # the newest daemon is the one; it holds the slot's lock
-        connection.setblocking(False)
-        self._connection, self._inbox, self._outbox = connection, b"", b""
-        self._heard = time.monotonic()
+    def _handle(self, message: ToKeeper) -> None:
+        if message["op"] == "spawn":
+            self._spawn(message)
+        elif message["op"] == "hello":
+            jobs = [job.describe() for job in self._jobs.values() if not job.forgotten]
+            self._daemon.say({"op": "jobs", "jobs": jobs})
+        elif message["op"] == "shutdown":
+            self._close_down(message["grace"])
+        elif message["op"] == "stop" and message["key"] in self._jobs:
+            self._stop(self._jobs[message["key"]], message["grace"])
+        elif message["op"] == "forget" and message["key"] in self._jobs:
+            self._jobs[message["key"]].forgotten = True
+            self._drop_if_over(self._jobs[message["key"]])
 
-    def _receive(self) -> None:
-        assert self._connection is not None
-        try:
-            data = self._connection.recv(1 << 20)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._connection.close()
-            self._connection = None
-            self._heard = time.monotonic()
-            return
-        self._heard = time.monotonic()
-        *lines, self._inbox = (self._inbox + data).split(b"\n")
-        for line in lines:
-            self._handle(json.loads(line))
-            if self._connection is None:
-                return
-
-    def _say(self, message: dict[str, Any]) -> None:
-        if self._connection is not None:
-            self._outbox += json.dumps(message).encode() + b"\n"
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._connection is None or not self._outbox:
-            return
-        try:
-            sent = self._connection.send(self._outbox)
-        except BlockingIOError:
-            return
-        except OSError:
-            return  # the reading side will see that it is gone
-        self._outbox = self._outbox[sent:]
-
-    def _absence(self) -> float:
-        """Seconds the daemon has been away: disconnected, or connected and silent for longer than ``silence``."""
-        quiet = time.monotonic() - self._heard
-        return quiet if self._connection is None else max(0.0, quiet - self._silence)
-
-    def _check_daemon(self) -> None:
-        absence = self._absence()
+    def _stop_all_without_daemon(self) -> None:
+        absence = self._daemon.absence
         if absence < self._away / 2 or self._closing:
             return
         for job in list(self._jobs.values()):
             if not job.is_clean and job.kill_at is None:
                 self._stop(job, max(0.0, self._away * 0.9 - absence))
-
-    def _handle(self, message: dict[str, Any]) -> None:
-        op = message["op"]
-        job = self._jobs.get(message.get("key", ""))
-        if op == "spawn":
-            self._spawn(message)
-        elif op == "hello":
-            jobs = [kept.describe() for kept in self._jobs.values() if not kept.forgotten]
-            self._say({"op": "jobs", "jobs": jobs})
-        elif op == "stop" and job is not None:
-            self._stop(job, message["grace"])
-        elif op == "forget" and job is not None:
-            job.forgotten = True
-            self._drop_if_over(job)
-        elif op == "shutdown":
-            self._close_down(message["grace"])
 
     def _close_down(self, grace: float) -> None:
         self._closing = True
@@ -205,57 +146,37 @@ class Keeper:
 
     # --- jobs ---
 
-    def _spawn(self, message: dict[str, Any]) -> None:
-        key = message["key"]
+    def _spawn(self, message: Spawn) -> None:
+        key, kind = message["key"], message.get("kind", "job")
         try:
             if key in self._jobs or self._closing:
                 raise OSError(errno.EBUSY, "it is already there, or the worker is stopping")
-            pid = self._start(message)
+            job = self._start(message)
         except OSError as error:
             where = error.filename if isinstance(error.filename, str) else ""
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
-            self._say({"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason})
-            return
-        job = KeptJob(key, pid, message["note"], started=time.time(), start_time=start_time(pid))
-        self._jobs[key] = self._by_pid[pid] = job
-        self._write_journal(f"+ {key} {pid} {job.start_time}")
-        self._say({"op": "started", "key": key, "pid": pid})
-
-    def _start(self, message: dict[str, Any]) -> int:
-        """Popen without preexec_fn goes through vfork: it costs half of a fork, whatever the keeper's size."""
-        rolling, opened, logs = message.get("rolling"), [], []
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        try:
-            for path, header in ((message["stdout"], ""), (message["stderr"], message["header"])):
-                descriptor = os.open(path, flags, 0o644)
-                opened.append(descriptor)
-                if header:
-                    os.write(descriptor, header.encode())
-                if rolling:
-                    os.close(opened.pop())
-                    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-                    opened.append(write_fd)
-                    os.set_blocking(read_fd, False)
-                    logs.append(RollingLog(message["key"], read_fd, path, rolling))
-            process = subprocess.Popen(
-                message["argv"],
-                cwd=message["cwd"],
-                env={**message["env"], **self._marks, MARK.decode()[:-1]: message["key"]},
-                stdin=subprocess.DEVNULL,
-                stdout=opened[0],
-                stderr=opened[1],
-                start_new_session=True,
+            stage = "output" if isinstance(error, OutputFailed) else "process"
+            self._daemon.say(
+                {"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason, "stage": stage, "kind": kind}
             )
-        except OSError:
+            return
+        self._jobs[key] = self._by_pid[job.pid] = job
+        self._daemon.say({"op": "started", "key": key, "pid": job.pid, "kind": kind})
+
+    def _start(self, message: Spawn) -> KeptJob:
+        """Start the process and journal it, or neither. Raises OSError."""
+        key, kind = message["key"], message.get("kind", "job")
+        pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
+        job = KeptJob(key, pid, message["note"], kind=kind, started=time.time(), start_time=start_time(pid))
+        try:
+            self._write_journal(f"+ {key} {pid} {job.start_time}\n")
+        except OSError as error:  # unjournaled, it would outlive a keeper that is killed
+            os.killpg(pid, signal.SIGKILL)
             for log in logs:
                 log.close()
-            raise
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
+            raise OutputFailed(error.errno, error.strerror, "the keeper's journal") from error
         self._logs.add(logs)
-        process.returncode = 0  # reaped here, by waitpid: Popen must not do it again
-        return process.pid
+        return job
 
     def _reap(self) -> None:
         ended = []
@@ -265,13 +186,11 @@ class Keeper:
             job = self._by_pid.pop(pid, None)
             if job is None:
                 continue  # an adopted descendant of some job
-            self._logs.drain(job.key)
-            job.exit = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
-            self._say({"op": "exited", "key": job.key, **job.exit})
+            job.exit = self._exit_of(status, by_us=job.kill_at is not None)
             ended.append(job)
         for job in ended:
             if self._is_all_gone(job):
-                self._book_clean(job)
+                self._book_end(job)
             elif job.kill_at is None:
                 self._stop(job, self._grace)
 
@@ -282,10 +201,25 @@ class Keeper:
             return None
         return (pid, status) if pid else None
 
+    def _exit_of(self, status: int, *, by_us: bool) -> Exit:
+        if os.WIFSIGNALED(status):
+            found: Exit = {"signal": os.WTERMSIG(status)}
+            is_killed = found["signal"] == signal.SIGKILL
+        else:
+            found = {"code": os.WEXITSTATUS(status)}
+            is_killed = found["code"] == KILLED_STATUS
+        if is_killed and not by_us and self._oom.has_grown():
+            found["oom"] = True
+        return found
+
     def _stop(self, job: KeptJob, grace: float) -> None:
-        """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job."""
+        """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job. Asked again, the time is only
+        shortened: a second TERM could cut a clean-up short."""
         kill_at = time.monotonic() + grace
-        job.kill_at = kill_at if job.kill_at is None else min(job.kill_at, kill_at)
+        if job.kill_at is not None:
+            job.kill_at = min(job.kill_at, kill_at)
+            return
+        job.kill_at = kill_at
         job.known.update(tree([job.pid, *self._orphans().of(job)]))
         self._signal(job, signal.SIGTERM)
 
@@ -299,13 +233,13 @@ class Keeper:
             except PermissionError:
                 pass  # it became another user's: not ours to end
 
-    def _end_leftovers(self) -> None:
+    def _finish_stops(self) -> None:
         now = time.monotonic()
         for job in list(self._jobs.values()):
             if job.is_clean or (job.kill_at is None and job.exit is None):
                 continue
             if job.exit is not None and self._is_all_gone(job):
-                self._book_clean(job)
+                self._book_end(job)
             elif job.kill_at is not None and now >= job.kill_at:
                 self._signal(job, signal.SIGKILL)
 
@@ -315,9 +249,17 @@ class Keeper:
         orphans = self._orphans()
         return orphans.is_whole and not orphans.of(job)
 
-    def _book_clean(self, job: KeptJob) -> None:
-        self._write_journal(f"- {job.key}")
+    def _book_end(self, job: KeptJob) -> None:
+        assert job.exit is not None
         job.is_clean, job.kill_at = True, None
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk: its start time tells that a later process of its pid is another
+            self._write_journal(f"- {job.key}\n")
+            if all(other.is_clean for other in self._jobs.values()):
+                os.ftruncate(self._journal, 0)
+        self._logs.drain(job.key)
+        self._daemon.say({"op": "exited", "key": job.key, "kind": job.kind, **job.exit})
         self._drop_if_over(job)
 
     def _drop_if_over(self, job: KeptJob) -> None:
@@ -333,9 +275,15 @@ class Keeper:
     # --- the journal ---
 
     def _write_journal(self, line: str) -> None:
-        os.write(self._journal, line.encode() + b"\n")
-        if line.startswith("-") and all(job.is_clean for job in self._jobs.values()):
-            os.ftruncate(self._journal, 0)
+        """All of the line or nothing of it. Raises OSError."""
+        end = os.lseek(self._journal, 0, os.SEEK_END)
+        data = line.encode()
+        try:
+            if os.write(self._journal, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._journal, end)
+            raise
 
 
 def main() -> None:

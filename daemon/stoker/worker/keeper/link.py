@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import errno
-import json
+import logging
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from stoker.errors import StokerError
 from stoker.io.loop import Loop
+from stoker.worker.keeper.messages import FromKeeper, ToKeeper, encode, read_by_daemon
 
 RECEIVE = 1 << 20  # bytes read at once
+LOG = logging.getLogger("stoker.worker")
 
 
 class KeeperLink:
-    """Messages both ways are those of ``keeper``'s docstring. ``on_lost`` is called once, when the keeper is gone."""
+    """Messages both ways are those of ``messages``. ``on_lost`` is called once, when the keeper has gone."""
 
     def __init__(
-        self, loop: Loop, slot: Path, *, on_message: Callable[[dict[str, Any]], None], on_lost: Callable[[], None]
+        self, loop: Loop, slot: Path, *, on_message: Callable[[FromKeeper], None], on_lost: Callable[[], None]
     ) -> None:
         self._loop = loop
         self._slot = slot
@@ -96,11 +97,11 @@ class KeeperLink:
             raise StokerError(f"the keeper did not start: see {self._slot / 'keeper.log'}")
         return connection
 
-    def say(self, message: dict[str, Any]) -> None:
+    def say(self, message: ToKeeper) -> None:
         """Queue a message; never blocks."""
         if self._socket is None:
             return
-        self._outbox += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self._outbox += encode(message)
         self.flush()
 
     def flush(self) -> bool:
@@ -131,7 +132,13 @@ class KeeperLink:
             return
         *lines, self._inbox = (self._inbox + data).split(b"\n")
         for line in lines:
-            self._on_message(json.loads(line))
+            try:
+                message = read_by_daemon(line)
+            except ValueError as error:
+                LOG.error("dropped a malformed message of the keeper: %s", error)
+                continue
+            if message is not None:
+                self._on_message(message)
 
     def close(self) -> None:
         if self._socket is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import errno
 import signal
-from typing import Any
 
 import msgspec
 
@@ -13,6 +12,12 @@ from stoker.core.model.lifecycles import JobEvent
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.values import DriverReport, ExecutorReport, Exit
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, driver_job_key, executor_job_key
+from stoker.worker.keeper import messages
+
+OUT_OF_MEMORY = (
+    "the kernel killed it because memory ran out on its worker (OOM killer): let it use less, or ask for more with"
+    " --driver-memory or --executor-memory, so that less runs beside it"
+)
 
 
 def encode(job: AnyJob) -> str:
@@ -20,7 +25,7 @@ def encode(job: AnyJob) -> str:
     return base64.b64encode(kind + msgspec.msgpack.encode(job.report())).decode()
 
 
-def decode(entry: dict[str, Any]) -> AnyJob | None:
+def decode(entry: messages.Kept) -> AnyJob | None:
     """The job of an entry of the keeper's list; None when its note is not of this version."""
     try:
         note = base64.b64decode(entry["note"])
@@ -61,8 +66,10 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
     )
 
 
-def exit_of(message: dict[str, Any]) -> Exit:
-    """From the keeper's ``code`` or ``signal``."""
+def exit_of(message: messages.Exit | messages.Exited) -> Exit:
+    """Return how a process ended, in words too; an end by the kernel for lack of memory is named."""
+    if message.get("oom"):
+        return Exit(code=message.get("code"), signal=message.get("signal"), reason=OUT_OF_MEMORY)
     if "signal" in message:
         number = message["signal"]
         try:

@@ -8,8 +8,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from stoker.worker.keeper.messages import Rolling
 from stoker.worker.keeper.parts import MEMBER, member, part_name, rolled_parts
 
 CHUNK = 65536  # bytes read at once
@@ -20,7 +21,7 @@ class RollingLog:
     """One output of one job. ``settings``: strategy ('time' or 'size'), interval (s), max_bytes, max_files (-1: all),
     compress."""
 
-    def __init__(self, key: str, read_fd: int, path: str, settings: dict[str, Any]) -> None:
+    def __init__(self, key: str, read_fd: int, path: str, settings: Rolling) -> None:
         self.key = key
         self.read_fd = read_fd
         self._path = path

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stoker.engines.spark_archive import Runtime, maker_argv, maker_environment
+from stoker.worker.keeper.messages import CLASS_DATA_KEY, Exited, Failed, Started, ToKeeper
 from stoker.worker.spark.archives import Archive, Archives
 from stoker.worker.spark.background import BackgroundWorker
 
 LOG = logging.getLogger("stoker.worker")
-PREFIX = "class-data/"  # of the keys by which the keeper knows our processes
 QUIET = 10.0  # seconds without a start of an executor before an archive is made
 LONGEST = 600.0  # seconds that making one may take; 20 are usual
 PRUNE_EVERY = 3600.0  # seconds
@@ -41,7 +41,7 @@ class ClassData:
         *,
         is_on: bool,
         environ: Mapping[str, str],
-        say: Callable[[dict[str, Any]], None],
+        say: Callable[[ToKeeper], None],
         in_loop: Callable[[Callable[[], None]], None],
     ) -> None:
         self._archives = Archives(folder)
@@ -153,7 +153,7 @@ class ClassData:
         self._say(
             {
                 "op": "spawn",
-                "key": PREFIX + request.key,
+                "key": CLASS_DATA_KEY + request.key,
                 "argv": maker_argv(request.runtime, request.java_options, self._workshop / "made.jsa"),
                 "env": maker_environment(request.runtime, self._environ, self._workshop),
                 "cwd": str(self._workshop),
@@ -161,16 +161,17 @@ class ClassData:
                 "stderr": str(self._workshop / "stderr"),
                 "header": "",
                 "note": "",
+                "kind": "class-data",
             }
         )
 
     def _end(self) -> None:
         if self._making is not None:
             self._give_up_at = float("inf")
-            self._say({"op": "stop", "key": PREFIX + self._making.key, "grace": 0})
+            self._say({"op": "stop", "key": CLASS_DATA_KEY + self._making.key, "grace": 0})
 
-    def told(self, message: dict[str, Any]) -> None:
-        """By the keeper, about a process of ours: one with ``PREFIX`` before its key."""
+    def on_keeper(self, message: Started | Failed | Exited) -> None:
+        """Handle what the keeper says about a process that makes an archive."""
         if message["op"] == "started":
             with contextlib.suppress(OSError):  # where memory runs out, this goes before any executor
                 Path(f"/proc/{message['pid']}/oom_score_adj").write_text("1000")

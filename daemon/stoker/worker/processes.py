@@ -1,0 +1,185 @@
+"""The worker's processes: what the core wants started or stopped goes to the keeper, what the keeper reports to the core."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from stoker.config import WorkerConfig
+from stoker.config.worker import LogRolling
+from stoker.core.model.values import Exit
+from stoker.core.worker.jobs import AnyJob, ExecutorJob, Phase
+from stoker.core.worker.machine import WorkerCore
+from stoker.errors import StokerError
+from stoker.io.clock import read_clock
+from stoker.io.loop import Loop
+from stoker.worker.jobs.launch import Launcher
+from stoker.worker.jobs.prepare import Preparer
+from stoker.worker.keeper import notes
+from stoker.worker.keeper.link import KeeperLink
+from stoker.worker.keeper.messages import Exited, FromKeeper, Kept, Rolling, Spawn, kind_of
+from stoker.worker.slot import Slot
+from stoker.worker.spark.class_data import ClassData
+
+LOG = logging.getLogger("stoker.worker")
+
+
+class Processes:
+    """``attach`` first, then ``open``. ``on_change`` is called with each job that has started or ended, ``on_lost`` when the
+    keeper died with all of them, ``on_stopped`` when it has stopped everything and itself. All is done in the loop's thread.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        core: WorkerCore,
+        loop: Loop,
+        slot: Slot,
+        *,
+        on_change: Callable[[AnyJob | None], None],
+        on_lost: Callable[[], None],
+        on_stopped: Callable[[], None],
+    ) -> None:
+        self.are_known = False  # the keeper has reported what it keeps
+        self._config = config
+        self._core = core
+        self._on_change = on_change
+        self._on_lost = on_lost
+        self._on_stopped = on_stopped
+        self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
+        self.say = self._keeper.say
+        self._is_shutting_down = False
+
+    def attach(self, preparer: Preparer, launcher: Launcher, class_data: ClassData) -> None:
+        self._preparer, self._launcher, self._class_data = preparer, launcher, class_data
+
+    def open(self) -> None:
+        """Connect to the slot's keeper, or start one. Raises StokerError."""
+        config = self._config
+        self._keeper.open(
+            away=config.reconnect_timeout, silence=config.worker_timeout, grace=config.driver_terminate_timeout
+        )
+        self.are_known = False
+        self.say({"op": "hello"})
+
+    def ping(self) -> None:
+        self.say({"op": "ping"})
+
+    def flush(self) -> bool:
+        """Write what fits; True when nothing is left."""
+        return self._keeper.flush()
+
+    def shut_down(self) -> None:
+        """Stop every process, then the keeper (``on_stopped``). A second call does nothing."""
+        if not self._is_shutting_down:
+            self._is_shutting_down = True
+            self.say({"op": "shutdown", "grace": self._config.driver_terminate_timeout})
+
+    def close(self) -> None:
+        self._keeper.close()
+
+    # --- what the core wants ---
+
+    def spawn(self, job: AnyJob, master_url: str) -> None:
+        folder = self._preparer.folder(job)
+        try:
+            local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
+            launch = self._launcher.launch(job, folder, master_url, local_dirs)
+            launch.write_files(folder)
+        except (StokerError, OSError) as error:
+            self._could_not_start(job.key, Exit(reason=str(error)))
+            return
+        is_executor = isinstance(job, ExecutorJob)
+        title = "Spark Executor Command" if is_executor else "Launch Command"
+        quoted = " ".join(f'"{word}"' for word in launch.argv)
+        request: Spawn = {
+            "op": "spawn",
+            "key": job.key,
+            "argv": list(launch.argv),
+            "env": launch.env,
+            "cwd": str(folder),
+            "stdout": str(folder / "stdout"),
+            "stderr": str(folder / "stderr"),
+            "header": f"{title}: {quoted}\n{'=' * 40}\n\n",
+            "note": notes.encode(job),
+            "kind": "job",
+        }
+        if is_executor and self._config.log_rolling.strategy:
+            request["rolling"] = _rolling(self._config.log_rolling)
+        self.say(request)
+
+    def stop(self, key: str, grace: float) -> None:
+        self.say({"op": "stop", "key": key, "grace": grace})
+
+    def forget(self, key: str) -> None:
+        self.say({"op": "forget", "key": key})
+
+    # --- what the keeper reports ---
+
+    def _from_keeper(self, message: FromKeeper) -> None:
+        now = read_clock()
+        if message["op"] == "jobs":
+            self._core.keeper_back(now)
+            self._adopt(message["jobs"])
+        elif message["op"] == "bye":
+            self._on_stopped()
+        elif kind_of(message) == "class-data":
+            self._class_data.on_keeper(message)
+        elif message["op"] == "started":
+            self._core.started(message["key"], message["pid"], now)
+            self._on_change(self._core.jobs.get(message["key"]))
+        elif message["op"] == "failed":
+            self._could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]))
+        else:
+            self._exited(message)
+
+    def _exited(self, message: Exited) -> None:
+        job = self._core.jobs.get(message["key"])
+        is_news = job is not None and job.phase is not Phase.ENDED
+        self._core.exited(message["key"], notes.exit_of(message), read_clock())
+        if is_news:
+            self._on_change(job)
+
+    def _could_not_start(self, key: str, exit: Exit) -> None:
+        job = self._core.jobs.get(key)
+        self._core.could_not_start(key, exit, read_clock())
+        self._on_change(job)
+
+    def _adopt(self, kept: list[Kept]) -> None:
+        """Take over what the keeper has from before this daemon started."""
+        adopted = 0
+        for entry in kept:
+            if kind_of(entry) == "class-data":
+                self._class_data.left_over(entry["key"])
+                continue
+            adopted += 1
+            job = notes.decode(entry)
+            if job is None:
+                LOG.warning("the keeper has %s, which this version does not understand: stopping it", entry["key"])
+                self.stop(entry["key"], self._config.driver_terminate_timeout)
+                self.forget(entry["key"])
+            else:
+                self._core.adopt(job, read_clock())
+        if adopted:
+            LOG.info("took over %d processes of the daemon before", adopted)
+        self.are_known = True
+
+    def _keeper_lost(self) -> None:
+        if self._is_shutting_down:
+            self._on_stopped()
+            return
+        LOG.error("the process keeper died: its processes are lost, starting another")
+        self._core.keeper_lost(read_clock())
+        self._on_lost()
+        self._class_data.keeper_lost()
+        self.open()
+
+
+def _rolling(settings: LogRolling) -> Rolling:
+    return {
+        "strategy": settings.strategy,
+        "interval": settings.interval,
+        "max_bytes": settings.max_bytes,
+        "max_files": settings.max_files,
+        "compress": settings.compress,
+    }
