@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from stoker.io.loop import Loop
 from stoker.worker.keeper.link import KeeperLink
+from stoker.worker.keeper.messages import FromKeeper, Spawn
 from stoker.worker.keeper.processes import end_survivors, start_time
 from tests.support.cgroups import control_group
 from tests.support.processes import alive
@@ -33,7 +34,10 @@ class Daemon:
         self.heard: list[dict[str, Any]] = []
         self.lost = False
         self.loop = Loop()
-        self.link = KeeperLink(self.loop, slot, on_message=self.heard.append, on_lost=self._lost)
+        self.link = KeeperLink(self.loop, slot, on_message=self._hear, on_lost=self._lost)
+
+    def _hear(self, message: FromKeeper) -> None:
+        self.heard.append({**message})
 
     def _lost(self) -> None:
         self.lost = True
@@ -79,7 +83,7 @@ class Daemon:
             "header": "header\n",
             "note": f"note of {key}",
         }
-        self.link.say({**request, **more})
+        self.link.say(cast("Spawn", {**request, **more}))
 
     def close(self) -> None:
         self.link.close()

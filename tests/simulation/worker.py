@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
+from typing import Any, cast
 
 from stoker.core.model.messages import Message
 from stoker.core.model.values import DrainMark, Exit, Now
@@ -15,6 +15,7 @@ from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
 from stoker.worker.daemon import PINGS_PER_SILENCE
 from stoker.worker.keeper import notes
+from stoker.worker.keeper.messages import Exited, Kept
 from tests.simulation.checks import Checks
 from tests.simulation.keeper import Machine, SimulatedKeeper
 from tests.simulation.links import Links
@@ -232,11 +233,11 @@ class Worker(Node):
         elif op == "failed":
             core.could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
         elif op == "exited":
-            core.exited(message["key"], notes.exit_of(message), now)
+            core.exited(message["key"], notes.exit_of(cast("Exited", message)), now)
         elif op == "jobs":
             core.keeper_back(now)
             for entry in message["jobs"]:
-                job = notes.decode(entry)
+                job = notes.decode(cast("Kept", entry))
                 assert job is not None
                 core.adopt(job, now)
             self._jobs_known = True

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from stoker.config import WorkerConfig
-from stoker.config.worker import LogRolling
+from stoker.config.worker import LogRolling, WorkerConfig
 from stoker.core.model.values import Exit
 from stoker.core.worker.jobs import AnyJob, ExecutorJob, Phase
 from stoker.core.worker.machine import WorkerCore

@@ -8,15 +8,16 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from stoker.core.model.values import ApplicationDescription, Command, SparkProgram
 from stoker.engines.spark import spark_executor
 from stoker.engines.spark_archive import Runtime, maker_argv, may_share, shared
+from stoker.worker.keeper.messages import CLASS_DATA_KEY, Exited, ToKeeper
 from stoker.worker.spark.archives import Archives
-from stoker.worker.spark.class_data import PREFIX, QUIET, ClassData
+from stoker.worker.spark.class_data import QUIET, ClassData
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ class Bench:
     """``ClassData``, what it tells the keeper, and the calls that its thread hands in."""
 
     def __init__(self, folder: Path, *, is_on: bool = True) -> None:
-        self.said: list[dict[str, Any]] = []
+        self.said: list[ToKeeper] = []
         self._calls: queue.Queue[Callable[[], None]] = queue.Queue()
         self.data = ClassData(
             folder, "worker-1", is_on=is_on, environ={}, say=self.said.append, in_loop=self._calls.put
@@ -178,13 +179,13 @@ class Bench:
         self.data.look(time.monotonic() + QUIET + 1)
         self.thread_is_done()
         assert self.said[-1]["op"] == "spawn"
-        return self.said[-1]
+        return {**self.said[-1]}
 
     def end(self, spawned: dict[str, Any], content: bytes = b"classes", **exit: int) -> None:
         """The process has ended, having written ``content``."""
         if content:
             (Path(spawned["cwd"]) / "made.jsa").write_bytes(content)
-        self.data.told({"op": "exited", "key": spawned["key"], **exit})
+        self.data.on_keeper(cast("Exited", {"op": "exited", "key": spawned["key"], "kind": spawned["kind"], **exit}))
 
 
 def test_it_is_made_once_when_nothing_starts(runtime: Runtime, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_it_is_made_once_when_nothing_starts(runtime: Runtime, tmp_path: Path) -
     bench.data.look(time.monotonic())
     assert bench.said == [] and bench.data.next_deadline() > time.monotonic() + QUIET / 2
     spawned = bench.begin(runtime)
-    assert spawned["key"] == PREFIX + runtime.key() and spawned["argv"][-3].startswith("org.apache.spark.")
+    assert spawned["key"] == CLASS_DATA_KEY + runtime.key() and spawned["argv"][-3].startswith("org.apache.spark.")
     assert bench.data.archive_for(runtime, ()) is None, "it is being made"
     bench.end(spawned, code=0)
     bench.thread_is_done()
@@ -230,7 +231,7 @@ def test_one_that_takes_too_long_is_ended(runtime: Runtime, tmp_path: Path) -> N
     bench = Bench(tmp_path / "class-data")
     bench.begin(runtime)
     bench.data.look(bench.data.next_deadline())
-    assert bench.said[-1] == {"op": "stop", "key": PREFIX + runtime.key(), "grace": 0}
+    assert bench.said[-1] == {"op": "stop", "key": CLASS_DATA_KEY + runtime.key(), "grace": 0}
 
 
 def test_a_lost_keeper_takes_it_along(runtime: Runtime, tmp_path: Path) -> None:
