@@ -327,9 +327,10 @@ def test_what_a_main_process_leaves_has_the_grace_and_counts_until_it_has_gone(s
     daemon.expect("bye")
 
 
-def test_what_ignores_term_is_killed_after_the_grace(daemon: Daemon) -> None:
-    daemon.spawn("a", "/bin/sh", "-c", "sh -c \"trap '' TERM; while :; do sleep 0.05; done\"; echo after")
+def test_what_ignores_term_is_killed_after_the_grace(daemon: Daemon, slot: Path) -> None:
+    daemon.spawn("a", "/bin/sh", "-c", "sh -c \"trap '' TERM; echo up; while :; do sleep 0.05; done\"; echo after")
     daemon.expect("started", "a")
+    wait_until(lambda: (slot / "jobs/a.out").read_text() == "up\n", what="TERM is ignored")
     began = time.monotonic()
     daemon.link.say({"op": "stop", "key": "a", "grace": 0.8})
     assert daemon.expect("exited", "a")["signal"] == signal.SIGTERM

@@ -70,7 +70,7 @@ class WorkerDaemon:
             loop,
             slot,
             on_change=self._job_changed,
-            on_lost=lambda: self._logs.all_changed(),  # made below
+            on_lost=self._all_lost,
             on_stopped=loop.stop,
         )
         self._class_data = ClassData(
@@ -271,6 +271,9 @@ class WorkerDaemon:
         job = self._core.jobs.get(key)
         self._core.could_not_prepare(key, exit, read_clock())
         self._job_changed(job)
+
+    def _all_lost(self) -> None:
+        self._logs.all_changed()
 
     def _job_changed(self, job: AnyJob | None) -> None:
         """It has started or ended; None: not known any more."""

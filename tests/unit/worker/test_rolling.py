@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from stoker.worker.jobs import output as output_module
 from stoker.worker.jobs.output import NotAFile, Outputs
 from stoker.worker.keeper import parts as parts_module
 from stoker.worker.keeper import rolling
+from stoker.worker.keeper.messages import Rolling
 from stoker.worker.keeper.parts import member, part_name, rolled_parts
 from stoker.worker.keeper.rolling import RollingLog, RollingLogs
 
@@ -32,7 +33,7 @@ class Writer:
         self.logs = RollingLogs()
         read_fd, self.pipe = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read_fd, False)
-        self.logs.add([RollingLog("job", read_fd, str(self.path), {**BY_SIZE, **more})])
+        self.logs.add([RollingLog("job", read_fd, str(self.path), cast("Rolling", {**BY_SIZE, **more}))])
         self.everything = b""
 
     def write(self, data: bytes) -> None:
