@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from stoker.config.worker import WorkerConfig
 from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWorker
-from stoker.core.model.states import Role
+from stoker.core.model.states import JobPhase, Role
 from stoker.core.model.values import Exit, Now
 from stoker.core.model.worker_views import WorkerPage
 from stoker.core.worker import effects
-from stoker.core.worker.jobs import AnyJob, DriverJob, Phase
+from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import StokerError
@@ -277,7 +277,7 @@ class WorkerDaemon:
 
     def _job_changed(self, job: AnyJob | None) -> None:
         """It has started or ended; None: not known any more."""
-        if job is not None and job.phase is Phase.ENDED:
+        if job is not None and job.phase is JobPhase.ENDED:
             self._view.finished(job)
         self._logs.job_changed(job)
 

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 
 from stoker.config.worker import LogRolling, WorkerConfig
+from stoker.core.model.states import JobPhase
 from stoker.core.model.values import Exit
-from stoker.core.worker.jobs import AnyJob, ExecutorJob, Phase
+from stoker.core.worker.jobs import AnyJob, ExecutorJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.errors import StokerError
 from stoker.io.clock import read_clock
@@ -134,7 +135,7 @@ class Processes:
 
     def _exited(self, message: Exited) -> None:
         job = self._core.jobs.get(message["key"])
-        is_news = job is not None and job.phase is not Phase.ENDED
+        is_news = job is not None and job.phase is not JobPhase.ENDED
         self._core.exited(message["key"], notes.exit_of(message), read_clock())
         if is_news:
             self._on_change(job)
