@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
-from stoker.errors import StokerError
+from stoker.errors import StokerError, UsageError
 from stoker.version import RELEASE
 
 # command -> (module, what it does)
@@ -34,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("stoker.client.commands.keys", "make and show this machine's keys"),
     "config": ("stoker.config.check", "check configuration files"),
 }
+
+
+_LINUX_ONLY = frozenset({"master", "worker", "relay"})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,6 +117,8 @@ def _dispatch(words: list[str], environ: Mapping[str, str]) -> int:
         print(f"stoker: there is no command {name!r}: {hint}", file=sys.stderr)
         return 2
     module_name, summary = COMMANDS[name]
+    if name in _LINUX_ONLY and not hasattr(os, "sched_getaffinity"):
+        raise UsageError(f"'stoker {name}' needs Linux; on Windows, WSL (docs/platforms.md)")
     module = importlib.import_module(module_name)
     parser = _Parser(name, summary)
     module.add_arguments(parser)

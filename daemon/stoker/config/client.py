@@ -112,9 +112,11 @@ def user_name() -> str:
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         if os.environ.get(variable):
             return os.environ[variable]
-    import pwd  # noqa: PLC0415 - not on every system
-
     try:
+        import pwd  # noqa: PLC0415 - Unix only
+
         return pwd.getpwuid(os.getuid()).pw_name
+    except ImportError:
+        return "unknown"
     except KeyError:
         return str(os.getuid())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # clients run on Windows, too
+
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex. Raises OSError."""
@@ -19,7 +21,9 @@ def sha256_of(path: Path) -> str:
 
 def to_disk(path: Path) -> None:
     """Flush a file's content, or the names in a folder, to the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows: the system looks after the names in a folder
+        return
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     try:
         os.fsync(descriptor)
     finally:
@@ -34,7 +38,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)  # of a process that had the same id, and was killed
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -5,7 +5,6 @@ who sent it (by CURVE key, never by what it says) and who is gone (see io.presen
 from __future__ import annotations
 
 import logging
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -252,6 +251,8 @@ class Server:
 
 def _allow_many_connections() -> None:
     """Every connection is a descriptor, and the usual soft limit of 1024 is smaller than a cluster with its clients."""
+    import resource  # noqa: PLC0415 - Unix only, and clients import this module
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, MAX_CONNECTIONS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

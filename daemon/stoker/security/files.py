@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,12 +37,21 @@ def numbered_words(path: Path) -> Iterator[tuple[str, list[str]]]:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """One process at a time; the lock ends with its holder. Raises OSError."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Wait for the lock on an open file. Where the system has none, clients that make keys at the same time may collide."""
+    try:
+        import fcntl  # noqa: PLC0415 - Unix
+    except ImportError:
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def check_private(path: Path, mode: int) -> None:
@@ -52,6 +60,8 @@ def check_private(path: Path, mode: int) -> None:
         status = path.stat()
     except OSError as error:
         raise ConfigError(f"no key: {path} ({error.strerror}); copy it there, or set STOKER_KEYS_DIR") from None
+    if not hasattr(os, "geteuid"):  # Windows: the folder's access list says who reads it
+        return
     if status.st_uid != os.geteuid() != 0:  # root reads it anyway
         raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
     if status.st_mode & 0o077:

@@ -6,7 +6,7 @@ Keys are CURVE keys in Z85: 40 printable characters. ``authorizer`` decides whom
 from __future__ import annotations
 
 import contextlib
-import os
+import platform
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -183,4 +183,4 @@ def _new_pair() -> tuple[str, str]:
 
 def host_name() -> str:
     """This machine's name, as a word for ``authorized``."""
-    return "".join(os.uname().nodename.split()) or "localhost"
+    return "".join(platform.node().split()) or "localhost"

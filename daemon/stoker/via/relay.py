@@ -28,6 +28,7 @@ from stoker.core.model.messages import Failed, Message, ToClient
 from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
 from stoker.io.loop import Loop
+from stoker.io.signals import END_SIGNALS
 from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
@@ -85,7 +86,7 @@ class _Relay:
         self._said = ""
 
     def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in END_SIGNALS:
             signal.signal(number, lambda *_: sys.exit(0))
         while not self._over:
             loop = Loop()

@@ -36,6 +36,7 @@ from stoker.core.model.messages import GetStatus, LogData, Message, Status
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import ApplicationDescription
 from stoker.errors import StokerError
+from stoker.io.signals import END_SIGNALS
 
 PATIENCE = 2.0  # seconds without a master or an executor before we say what we wait for
 REPEAT = 60.0  # seconds until we say it again
@@ -285,8 +286,7 @@ def _signals_to(handle: Callable[[int], None]) -> Iterator[None]:
     def handler(number: int, _frame: FrameType | None) -> None:
         handle(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous: dict[int, Any] = {number: signal.signal(number, handler) for number in numbers}
+    previous: dict[int, Any] = {number: signal.signal(number, handler) for number in END_SIGNALS}
     try:
         yield
     finally:

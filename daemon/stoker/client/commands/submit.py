@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = configured(args, environ)
     options = _options(args, words, config)
     if args.deploy_mode == "client":
+        if not hasattr(signal, "sigwaitinfo"):
+            raise UsageError("--deploy-mode client needs Linux: leave it out, and the program runs in the cluster")
         from stoker.client.commands.here import run_here  # noqa: PLC0415 - the rarer way
 
         return run_here(options, config, environ)

@@ -18,6 +18,7 @@ from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import DriverView
 from stoker.errors import StokerError
+from stoker.io.signals import END_SIGNALS
 
 PATIENCE = 120.0  # seconds a submitted driver is waited for without a master; a fail-over may take two minutes
 SAY_WAITING_AFTER = 2.0  # seconds until we say what a driver waits for
@@ -38,7 +39,7 @@ def submit_and_wait(client: Client, driver: DriverDescription, *, kill_on_interr
     watched = client.submit_watched(driver)
     say(f"submitted {watched.id}")
     client.session.timeout = max(client.session.timeout, PATIENCE)
-    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if kill_on_interrupt else (signal.SIGINT,)
+    handled = END_SIGNALS if kill_on_interrupt else (signal.SIGINT,)
     before = {number: signal.signal(number, _interrupt) for number in handled}
     try:
         _stream(client, watched)
