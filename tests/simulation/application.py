@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from stoker.core.application.events import (
+from stoker.core.application.events import ApplicationEffect, Registered, Removed, Stopped
+from stoker.core.application.machine import ApplicationCore
+from stoker.core.model.messages import KillExecutors, RequestExecutors
+from stoker.core.model.states import ApplicationState
+from stoker.core.model.values import ApplicationDescription
+from stoker.core.peer.events import (
     Answered,
-    ApplicationEffect,
     Connect,
     Disconnect,
     GaveUp,
@@ -15,15 +19,8 @@ from stoker.core.application.events import (
     LinkMessage,
     LinkOpened,
     Note,
-    Registered,
-    Removed,
     Send,
-    Stopped,
 )
-from stoker.core.application.machine import ApplicationCore
-from stoker.core.model.messages import KillExecutors, RequestExecutors
-from stoker.core.model.states import ApplicationState
-from stoker.core.model.values import ApplicationDescription
 from stoker.wire import codec
 from tests.simulation.checks import Checks
 from tests.simulation.links import Links
@@ -129,8 +126,12 @@ class Application(Node):
         elif isinstance(effect, (Removed, Stopped, GaveUp)):
             self.world.note(self.name, "is over:", effect)
             self._over(effect)
-        elif isinstance(effect, (Answered, Note)):
-            self.world.note(self.name, "hears:", effect)
+        elif isinstance(effect, Answered):
+            self.world.note(self.name, "is answered:", effect.message)
+            if self.core is not None:
+                self.core.forget(effect.request)
+        elif isinstance(effect, Note):
+            self.world.note(self.name, "notes:", effect.text)
 
     def _over(self, effect: Removed | Stopped | GaveUp) -> None:
         self.is_over = True

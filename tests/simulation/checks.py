@@ -67,7 +67,7 @@ class Checks:
         self.kills: set[str] = set()  # acknowledged
         self.dropped: set[str] = set()  # ids whose records went with the retention limit
         self.final: dict[str, tuple[DriverState, int]] = {}  # and under which epoch
-        self.asked_by: dict[tuple[str, int], Any] = {}
+        self.asked_by: dict[tuple[str, int, int], Any] = {}  # client, incarnation, request
         self.ran: set[str] = set()  # keys of all processes ever
         self.granted_by: dict[str, int] = {}  # executor -> epoch
         self.heard_of: dict[tuple[int, str], int] = {}  # (epoch, application) -> highest number of its executors
@@ -201,7 +201,8 @@ class Checks:
                         "record", f"{record.id} is told to be {message.driver.state.value}, on record is {record}"
                     )
         elif isinstance(message, Accepted):
-            self._kill_recorded(self.asked_by.get((connection.client.name, message.request)))
+            asked = (connection.client.name, connection.incarnation, message.request)
+            self._kill_recorded(self.asked_by.get(asked))
 
     def _kill_recorded(self, question: Any) -> None:
         if not isinstance(question, KillJob):
@@ -267,8 +268,8 @@ class Checks:
 
     # --- clients and applications ---
 
-    def asked(self, client: Client, message: Any) -> None:
-        self.asked_by[client.name, message.request] = message
+    def asked(self, client: Client, number: int, message: Any) -> None:
+        self.asked_by[client.name, client.incarnation, number] = message
 
     def answered(self, client: Client, question: Any, answer: Any) -> None:
         if isinstance(answer, Submitted):

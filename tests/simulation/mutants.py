@@ -190,10 +190,10 @@ def obey_anybody() -> Iterator[None]:
     """A worker carries out commands of a lower epoch than it has seen."""
     believes = Registration.believes
 
-    def obey(self: Registration, address: str, message: Any) -> bool:
+    def obey(self: Registration, address: str, message: Any, now: float) -> bool:
         seen = self.epoch
         self.epoch = min(seen, getattr(message, "epoch", seen))
-        believed = believes(self, address, message)
+        believed = believes(self, address, message, now)
         self.epoch = max(seen, self.epoch)
         return believed
 

@@ -89,6 +89,7 @@ class Connection:
 
     def __init__(self, network: Network, client: Process, server: Process, peer: bytes) -> None:
         self.network, self.client, self.server, self.peer = network, client, server, peer
+        self.incarnation = client.incarnation  # the client's, when it connected
         self.is_open = False  # the handshake is done
         self.to_server = Pipe(self, client, server)
         self.to_client = Pipe(self, server, client)

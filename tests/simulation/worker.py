@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from stoker.core.model.messages import Message
 from stoker.core.model.values import DrainMark, Exit, Now
+from stoker.core.peer.events import Connect, Disconnect, Send
 from stoker.core.worker import effects
 from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.core.worker.machine import WorkerCore
@@ -177,7 +178,7 @@ class Worker(Node):
                 self._do(effect)
 
     def _do(self, effect: effects.WorkerEffect) -> None:
-        if isinstance(effect, effects.SendMaster):
+        if isinstance(effect, Send):
             self._send(effect.address, effect.message)
         elif isinstance(effect, effects.Prepare):
             self._prepare(effect.job)
@@ -187,9 +188,9 @@ class Worker(Node):
             self._say({"op": "forget", "key": effect.key})
         elif isinstance(effect, effects.StopJob):
             self._say({"op": "stop", "key": effect.key, "grace": effect.grace})
-        elif isinstance(effect, effects.Connect):
+        elif isinstance(effect, Connect):
             self._links.connect(effect.address)
-        elif isinstance(effect, effects.Disconnect):
+        elif isinstance(effect, Disconnect):
             self._links.disconnect(effect.address)
         elif isinstance(effect, effects.RememberDrain):
             self.drain = effect.drain

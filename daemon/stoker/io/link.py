@@ -57,6 +57,7 @@ class Link(Generic[T]):
         self.address = address
         self._decoder = decoder
         self._keys = keys
+        self._key_file = f"{keys.folder}/private/{role.value}.key" if keys is not None else ""
         self._open = False
         self._closed = False  # Closed was told, or close() called
         self._failure: Closed | None = None  # why the handshake failed
@@ -138,7 +139,7 @@ class Link(Generic[T]):
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._open = opened = True
             elif event in _HANDSHAKE_FAILED:
-                self._failure = _explain_failure(self.address, event, value)
+                self._failure = _explain_failure(self.address, event, value, self._key_file)
                 if self._keys is not None and event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                     self._keys.try_next_key(self.address)
             elif event == zmq.EVENT_CONNECT_DELAYED:
@@ -162,9 +163,10 @@ _HANDSHAKE_FAILED = frozenset(
 )
 
 
-def _explain_failure(address: str, event: int, value: int) -> Closed:
+def _explain_failure(address: str, event: int, value: int, key_file: str) -> Closed:
     if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-        return Closed(f"master {address} does not admit our key: add it to the master's `authorized`", denied=True)
+        text = f"master {address} does not admit our key ({key_file}): add it to the master's `authorized`"
+        return Closed(text, denied=True)
     if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL and value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
         return Closed(f"master {address} and we differ in spark.authenticate: set it alike on both sides", denied=True)
     if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:

@@ -11,6 +11,7 @@ from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWo
 from stoker.core.model.states import JobPhase, Role
 from stoker.core.model.values import Exit, Now
 from stoker.core.model.worker_views import WorkerPage
+from stoker.core.peer.events import Connect, Disconnect, Send
 from stoker.core.worker import effects
 from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.core.worker.machine import WorkerCore
@@ -241,7 +242,7 @@ class WorkerDaemon:
                 self._do(effect)
 
     def _do(self, effect: effects.WorkerEffect) -> None:
-        if isinstance(effect, effects.SendMaster):
+        if isinstance(effect, Send):
             if effect.address in self._links:
                 self._links[effect.address].send(effect.message)
         elif isinstance(effect, effects.Prepare):
@@ -252,9 +253,9 @@ class WorkerDaemon:
             self._processes.forget(effect.key)
         elif isinstance(effect, effects.StopJob):
             self._processes.stop(effect.key, effect.grace)
-        elif isinstance(effect, effects.Connect):
+        elif isinstance(effect, Connect):
             self._connect(effect.address)
-        elif isinstance(effect, effects.Disconnect):
+        elif isinstance(effect, Disconnect):
             self._drop_link(effect.address)
         elif isinstance(effect, effects.CancelPrepare):
             self._preparer.cancel(effect.key)

@@ -17,6 +17,7 @@ from stoker.core.master.policy import Policy
 from stoker.core.model import messages as m
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import ApplicationDescription, Command, ExecutorReport, Exit
+from stoker.core.peer import events as peer
 from stoker.wire import codec
 from tests.support.core import Bench
 
@@ -81,24 +82,24 @@ class Cluster:
     def _from_application(self) -> bool:
         effects = self.app.take_effects()
         for effect in effects:
-            if isinstance(effect, ev.Connect):
+            if isinstance(effect, peer.Connect):
                 self._connect()
-            elif isinstance(effect, ev.Disconnect):
+            elif isinstance(effect, peer.Disconnect):
                 self._hang_up()
-            elif isinstance(effect, ev.Send):
+            elif isinstance(effect, peer.Send):
                 if self.client and self.master_is_up:
                     self.bench.send(self.client, codec.to_master.decode(codec.encode(effect.message)))
-            elif not isinstance(effect, (ev.Note, ev.Answered)):
+            elif not isinstance(effect, (peer.Note, peer.Answered, peer.Lost)):
                 self.events.append(effect)
         return bool(effects)
 
     def _connect(self) -> None:
         if not self.master_is_up:
-            self.app.handle(ev.LinkClosed(MASTER, "cannot connect"), self.bench.mono)
+            self.app.handle(peer.LinkClosed(MASTER, "cannot connect"), self.bench.mono)
             return
         self.connections += 1
         self.client = f"c{self.connections}"
-        self.app.handle(ev.LinkOpened(MASTER), self.bench.mono)
+        self.app.handle(peer.LinkOpened(MASTER), self.bench.mono)
 
     def _hang_up(self) -> None:
         if self.client and self.master_is_up:
@@ -108,7 +109,7 @@ class Cluster:
     def _to_application(self) -> bool:
         messages = self.bench.inbox.pop(self.client, [])
         for message in messages:
-            self.app.handle(ev.LinkMessage(MASTER, message), self.bench.mono)
+            self.app.handle(peer.LinkMessage(MASTER, message), self.bench.mono)
         return bool(messages)
 
     def _to_workers(self) -> bool:
@@ -168,7 +169,7 @@ class Cluster:
         if self.master_is_up:
             self.master_is_up = False
             self.client = ""
-            self.app.handle(ev.LinkClosed(MASTER, "connection closed"), self.bench.mono)
+            self.app.handle(peer.LinkClosed(MASTER, "connection closed"), self.bench.mono)
             self.settle()
 
     def master_returns(self, *, keep: bool) -> None:

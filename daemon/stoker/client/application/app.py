@@ -23,31 +23,20 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
 
-from stoker.client.application.links import AppLinks
 from stoker.client.session.asker import Exchange, Then
 from stoker.config.types import parse_master_url
-from stoker.core.application.events import (
-    Answered,
-    ApplicationEffect,
-    ApplicationEvent,
-    Connect,
-    Disconnect,
-    Executor,
-    GaveUp,
-    Note,
-    Registered,
-    Removed,
-    Send,
-    Stopped,
-)
+from stoker.core.application.events import ApplicationEffect, ApplicationEvent, Executor, Registered, Removed, Stopped
 from stoker.core.application.machine import REGISTRATION_TIMEOUT, STOP_TIMEOUT, ApplicationCore, Phase
-from stoker.core.model.messages import Failed, KillExecutors, Message, RequestExecutors
-from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.messages import Failed, KillExecutors, Message, RequestExecutors, ToClient
+from stoker.core.model.states import ApplicationState, ExecutorState, Role
 from stoker.core.model.values import ApplicationDescription
+from stoker.core.peer.events import Answered, Connect, Disconnect, GaveUp, Lost, Note, Send
 from stoker.core.peer.masters import NEVER
 from stoker.errors import InvariantBroken, NotAuthorized, Refused, StokerError, Unreachable
 from stoker.io.loop import Loop
+from stoker.io.master_links import MasterLinks
 from stoker.security.keys import Keys
+from stoker.wire import codec
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +89,14 @@ class Application:
         if self._thread is not None:
             raise RuntimeError("an application can be started once")
         self._loop = Loop()
-        self._links = AppLinks(self._loop, keys=self._keys, name=self._description.user or "app")
+        self._links: MasterLinks[ToClient] = MasterLinks(
+            self._loop.context,
+            self._loop,
+            keys=self._keys,
+            role=Role.CLIENT,
+            name=self._description.user or "app",
+            decoder=codec.to_client,
+        )
         self._core = ApplicationCore(
             app=self._description,
             masters=self._masters,
@@ -243,14 +239,14 @@ class Application:
     def ask(
         self, question: Message, then: Then, *, on_lost: Callable[[], None] | None = None, prompt: bool = True
     ) -> Exchange:
-        """Ask without waiting: ``then`` gets the answer in the background thread, and must not block. Raises Refused when
+        """Ask without waiting: ``then`` gets each answer in the background thread, and must not block. Raises Refused when
         the application does not run."""
         if self._thread is None or self._over:
             raise Refused("the application is not running")
         exchange = Exchange(question, then, on_lost, prompt)
 
         def begin() -> None:
-            exchange.number = self._core.call(question, time.monotonic())
+            exchange.number = self._core.call(question, time.monotonic(), repeat=on_lost is None, prompt=prompt)
             self._exchanges[exchange.number] = exchange
 
         self._in_loop(begin)
@@ -258,12 +254,11 @@ class Application:
 
     def forget(self, exchange: Exchange) -> None:
         """Ignore further answers."""
+        self._in_loop(lambda: self._end_exchange(exchange.number))
 
-        def end() -> None:
-            self._core.forget(exchange.number)
-            self._exchanges.pop(exchange.number, None)
-
-        self._in_loop(end)
+    def _end_exchange(self, number: int) -> None:
+        self._core.forget(number)
+        self._exchanges.pop(number, None)
 
     # --- the background thread ---------------------------------------------------------------------------------------
 
@@ -282,11 +277,11 @@ class Application:
                 self._error = InvariantBroken(f"internal error in the application's connection: {error!r}")
             self._tell(Stopped())
         finally:
-            self._end()
+            self._answer_the_rest()
             self._links.close()
             self._loop.close()
 
-    def _end(self) -> None:
+    def _answer_the_rest(self) -> None:
         with self._changed:
             self._over = True
             exchanges, self._exchanges = self._exchanges, {}
@@ -316,13 +311,24 @@ class Application:
         elif isinstance(effect, Disconnect):
             self._links.disconnect(effect.address)
         elif isinstance(effect, Answered):
+            self._pass_on(effect)
+        elif isinstance(effect, Lost):
             exchange = self._exchanges.pop(effect.request, None)
-            if exchange is not None:
-                exchange.then(effect.message)
+            if exchange is not None and exchange.on_lost is not None:
+                exchange.on_lost()
         elif isinstance(effect, Note):
             log.info("%s", effect.text)
         else:
             self._tell(effect)
+
+    def _pass_on(self, effect: Answered) -> None:
+        exchange = self._exchanges.get(effect.request)
+        if exchange is None:
+            return
+        if exchange.then(effect.message):
+            self._end_exchange(exchange.number)
+        else:
+            self._core.replace(exchange.number, exchange.message)
 
     def _publish(self) -> None:
         """Before anybody is told: who asks because of an event must find its result."""

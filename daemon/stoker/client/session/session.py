@@ -1,35 +1,34 @@
-"""A client's connection to whichever master leads: requests, answers, fail-over. One thread, no sleeps.
+"""A client's connection to whichever master leads: the shell around ``core.peer.asking``, pumped by the caller.
 
-Requests are sent at once and answered in any order; those without an answer are sent again to the next leader, which is
-safe because all of them are repeatable (a submission carries a token). Work happens in ``pump``, in the caller's thread.
+One thread: all work happens in ``pump``. What leads to which master, and what is asked again, the core decides.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-import msgspec
 import zmq
 
 from stoker.client.session.asker import Exchange, Then
-from stoker.client.session.dial import Complaint, Dialer
 from stoker.config.types import parse_master_url
 from stoker.core.model.messages import Failed, Message, ToClient
 from stoker.core.model.states import Role
-from stoker.errors import NotAuthorized, NotFound, Refused, StokerError, Unreachable
-from stoker.io.link import Closed, Link, Opened
+from stoker.core.peer.asking import ANSWER_WITHIN, SAY_AFTER, Asking, AskingEffect
+from stoker.core.peer.events import Answered, Connect, Disconnect, GaveUp, Lost, Note, Notice, Send
+from stoker.errors import NotAuthorized, NotFound, Refused, Unreachable
+from stoker.io.loop import Source
+from stoker.io.master_links import MasterLinks
 from stoker.security.keys import Keys
+from stoker.wire import codec
 
 TIMEOUT = 20.0  # seconds without a leading master until we give up (spec 9.4)
-ANSWER_WITHIN = 10.0  # seconds of silence after a question until a connected master counts as not responding
-SAY_AFTER = 2.0  # seconds without a master until the user is told what we wait for
 
 log = logging.getLogger(__name__)
 
@@ -53,19 +52,16 @@ class Session:
         notice: Callable[[str], None] | None = None,
     ) -> None:
         addresses = parse_master_url(masters) if isinstance(masters, str) else tuple(masters)
-        self.timeout = timeout
         self._notice = notice
-        self._context: zmq.Context[Any] = zmq.Context(io_threads=1)
         rng = random.Random()  # noqa: S311 - spreads reconnections, guards nothing
-        self._dialer = Dialer(self._context, addresses, keys=keys, role=role, name=name, rng=rng)
-        self._link: Link[ToClient] | None = None
-        self._poller = zmq.Poller()
-        self._numbers = itertools.count(1)
+        self._core = Asking(addresses, rng, timeout=timeout, answer_within=ANSWER_WITHIN, say_after=SAY_AFTER)
+        self._context: zmq.Context[Any] = zmq.Context(io_threads=1)
+        self._sources = _Sources()
+        self._links: MasterLinks[ToClient] = MasterLinks(
+            self._context, self._sources, keys=keys, role=role, name=name, decoder=codec.to_client
+        )
         self._exchanges: dict[int, Exchange] = {}
-        self._owed: set[int] = set()  # prompt questions that the master in use has not answered yet
-        self._heard = 0.0  # when it last answered, or was asked after owing nothing
-        self._down_since: float | None = None  # since when no master has served us
-        self._said = False
+        self._pending: deque[AskingEffect] = deque()
 
     def __enter__(self) -> Session:
         return self
@@ -78,16 +74,21 @@ class Session:
     def close(self) -> None:
         """Drop the connection and what is under way. A second call does nothing."""
         self._exchanges.clear()
-        self._dialer.close()
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        self._links.close()
         self._context.term()
+
+    @property
+    def timeout(self) -> float:
+        return self._core.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self._core.timeout = seconds
 
     @property
     def master(self) -> str:
         """HOST:PORT of the master in use; empty when there is none at the moment."""
-        return self._link.address if self._link is not None else ""
+        return self._core.master
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -98,11 +99,11 @@ class Session:
         """
         answers: list[Message] = []
 
-        def handle(answer: Message) -> bool:
+        def then(answer: Message) -> bool:
             answers.append(answer)
             return True
 
-        exchange = self.ask(message, handle)
+        exchange = self.ask(message, then)
         try:
             while not answers:
                 self.pump()
@@ -113,23 +114,24 @@ class Session:
     def ask(
         self, question: Message, then: Then, *, on_lost: Callable[[], None] | None = None, prompt: bool = True
     ) -> Exchange:
-        """Ask without waiting: the answers come to ``then`` from within ``pump``. Raises ProtocolError if oversized."""
-        exchange = Exchange(question, then, on_lost, prompt, next(self._numbers))
+        """Ask without waiting: the answers come to ``then`` from within ``pump``. An oversized question is answered with
+        ``Failed``."""
+        request = self._core.ask(question, time.monotonic(), repeat=on_lost is None, prompt=prompt)
+        exchange = Exchange(question, then, on_lost, prompt, request.number)
         self._exchanges[exchange.number] = exchange
-        if self._link is not None:
-            try:
-                self._send(exchange)
-            except StokerError:
-                self.forget(exchange)
-                raise
+        for effect in self._core.take_effects():  # at once: the caller may not pump for a while
+            if isinstance(effect, Send):
+                self._links.send(effect.address, effect.message)
+            else:
+                self._pending.append(effect)
         return exchange
 
     start = ask
 
     def forget(self, exchange: Exchange) -> None:
         """Its further answers are of no interest."""
+        self._core.forget(exchange.number)
         self._exchanges.pop(exchange.number, None)
-        self._owed.discard(exchange.number)
 
     def checked(self, answer: Message) -> Message:
         """The answer, unless it is a refusal. Raises NotAuthorized, NotFound or Refused."""
@@ -142,23 +144,16 @@ class Session:
     # --- the work ----------------------------------------------------------------------------------------------------
 
     def pump(self, timeout: float | None = None) -> None:
-        """Wait until something comes, at most ``timeout`` seconds, and hand it on. Reconnects by itself.
+        """Wait until something happens, at most ``timeout`` seconds, and pass it on. Reconnects by itself.
 
         Raises Unreachable when there has been no leading master for ``self.timeout`` seconds, and NotAuthorized as soon as
         all masters have refused our key.
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
-        if self._link is None and not self._connect(end):
+        if self._work():
             return
-        assert self._link is not None
-        link = self._link
-        if self._poller.poll(_milliseconds(min(end, self._answer_due()))):
-            for item in link.drain():
-                if self._link is not link:  # given up: what it did not get to say is asked again elsewhere
-                    break
-                self._take(item)
-        elif time.monotonic() >= self._answer_due():
-            self._lose(Complaint(f"master {self.master} is connected but does not answer"), last=self.master)
+        self._sources.wait(0.0 if self._links.has_news else min(end, self._core.next_deadline()))
+        self._work()
 
     def wait(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
         """Pump until ``done()``; False when it is not after ``timeout`` seconds."""
@@ -172,115 +167,81 @@ class Session:
 
     def connect(self) -> None:
         """Be connected (to a master, not necessarily the leader). Raises as ``pump`` does."""
-        while self._link is None:
-            self._connect(math.inf)
+        while not self.master:
+            self.pump()
 
-    def _connect(self, end: float) -> bool:
+    def _work(self) -> bool:
+        """One round: events into the core, effects out of it. Returns whether a caller's function was called."""
         now = time.monotonic()
-        if self._down_since is None:
-            self._down_since, self._said = now, False
-        while self._link is None:
-            give_up = self._down_since + self.timeout
-            say_at = math.inf if self._said or self._notice is None else self._down_since + SAY_AFTER
-            link = self._dialer.dial(min(end, give_up, say_at))
-            now = time.monotonic()
-            if link is not None:
-                self._use(link)
-            elif self._dialer.is_denied or now >= give_up:
-                raise self._failure()
-            elif now >= end:
-                return False
-            elif now >= say_at:
-                self._say(f"looking for a master: {self._tried()}; giving up in {give_up - now:.0f} s")
+        for event in self._links.drain():
+            self._core.handle(event, now)
+        self._core.tick(now)
+        called = False
+        while True:
+            self._pending.extend(self._core.take_effects())
+            if not self._pending:
+                return called
+            called |= self._perform(self._pending.popleft())
+
+    def _perform(self, effect: AskingEffect) -> bool:
+        """Returns whether a caller's function was called."""
+        if isinstance(effect, Send):
+            self._links.send(effect.address, effect.message)
+        elif isinstance(effect, Connect):
+            self._links.connect(effect.address)
+        elif isinstance(effect, Disconnect):
+            self._links.disconnect(effect.address)
+        elif isinstance(effect, Answered):
+            return self._pass_on(effect)
+        elif isinstance(effect, Lost):
+            return self._end(effect.request)
+        elif isinstance(effect, GaveUp):
+            if effect.kind == "not-authorized":
+                raise NotAuthorized(effect.reason)
+            tried = f"tried for {self.timeout:g} s; see --master, --timeout"
+            raise Unreachable(f"no master answers: {effect.reason} ({tried})")
+        elif isinstance(effect, Notice):
+            if self._notice is not None:
+                self._notice(effect.text)
+        elif isinstance(effect, Note):
+            log.debug("%s", effect.text)
+        return False
+
+    def _pass_on(self, effect: Answered) -> bool:
+        exchange = self._exchanges.get(effect.request)
+        if exchange is None:
+            return False
+        if exchange.then(effect.message):
+            self.forget(exchange)
+        else:
+            self._core.replace(exchange.number, exchange.message)
         return True
 
-    def _use(self, link: Link[ToClient]) -> None:
-        self._link = link
+    def _end(self, number: int) -> bool:
+        exchange = self._exchanges.pop(number, None)
+        if exchange is None or exchange.on_lost is None:
+            return False
+        exchange.on_lost()
+        return True
+
+
+class _Sources:
+    """The sockets of the session's links."""
+
+    def __init__(self) -> None:
         self._poller = zmq.Poller()
-        for source in link.sources():
-            self._poller.register(source, zmq.POLLIN)
-        self._heard = time.monotonic()
-        for exchange in list(self._exchanges.values()):
-            if self._link is None:  # lost while sending
-                return
-            self._send(exchange)
 
-    def _send(self, exchange: Exchange) -> None:
-        assert self._link is not None
-        if exchange.prompt:
-            if not self._owed:
-                self._heard = time.monotonic()
-            self._owed.add(exchange.number)
-        if not self._link.send(msgspec.structs.replace(exchange.message, request=exchange.number)):
-            self._lose(Complaint(f"master {self.master} does not take our messages"), last=self.master)
+    def add_reader(self, source: Source, callback: Callable[[], None]) -> None:
+        self._poller.register(source, zmq.POLLIN)
 
-    def _take(self, item: Opened | Closed | ToClient) -> None:
-        if isinstance(item, Opened):
-            return
-        if isinstance(item, Closed):
-            self._lose(Complaint(item.reason, item.denied), first=self.master)
-            return
-        number = getattr(item, "request", None)
-        exchange = self._exchanges.get(number) if isinstance(number, int) else None
-        if exchange is None:
-            log.debug("an answer nobody waits for: %s", type(item).__name__)
-            return
-        self._heard = time.monotonic()
-        if isinstance(item, Failed) and item.code == "not-leader":
-            self._lose(Complaint(item.reason), first=item.leader, last=self.master)
-            return
-        self._owed.discard(exchange.number)
-        if self._down_since is not None:
-            self._back()
-        if exchange.then(item):
-            self.forget(exchange)
+    def remove_reader(self, source: Source) -> None:
+        self._poller.unregister(source)
 
-    def _back(self) -> None:
-        self._down_since = None
-        self._dialer.succeeded()
-        if self._said:
-            self._say(f"connected to master {self.master}")
-
-    def _lose(self, complaint: Complaint, *, first: str = "", last: str = "") -> None:
-        """This link is over; unanswered questions wait for the next one."""
-        assert self._link is not None
-        self._dialer.complaints[self._link.address] = complaint
-        self._link.close()
-        self._link = None
-        self._owed.clear()
-        self._dialer.restart(first=first, last=last)
-        if self._down_since is None:
-            self._down_since, self._said = time.monotonic(), False
-        for exchange in [known for known in self._exchanges.values() if known.on_lost is not None]:
-            self.forget(exchange)
-            assert exchange.on_lost is not None
-            exchange.on_lost()
-
-    def _answer_due(self) -> float:
-        """When the master in use counts as not responding (``time.monotonic()`` seconds)."""
-        return self._heard + ANSWER_WITHIN if self._owed else math.inf
-
-    # --- words -------------------------------------------------------------------------------------------------------
-
-    def _say(self, line: str) -> None:
-        self._said = True
-        if self._notice is not None:
-            self._notice(line)
-
-    def _tried(self) -> str:
-        reasons = [complaint.reason for complaint in self._dialer.complaints.values()]
-        return "; ".join(dict.fromkeys(reasons)) or "no answer yet"
-
-    def _failure(self) -> StokerError:
-        if any(complaint.denied for complaint in self._dialer.complaints.values()):
-            return NotAuthorized(self._tried())
-        return Unreachable(
-            f"no master answers: {self._tried()} (tried for {self.timeout:g} s; see --master, --timeout)"
-        )
-
-
-def _milliseconds(deadline: float) -> int | None:
-    if math.isinf(deadline):
-        return None
-    # Rounded up: waking a fraction of a millisecond early would spin until the deadline.
-    return max(0, math.ceil((deadline - time.monotonic()) * 1000))
+    def wait(self, until: float) -> None:
+        """Until one is readable, or ``until`` (``time.monotonic()`` seconds), or a minute has passed."""
+        seconds = max(0.0, min(60.0, until - time.monotonic()))
+        if self._poller.sockets:
+            # Rounded up: waking a fraction of a millisecond early would spin until the deadline.
+            self._poller.poll(math.ceil(seconds * 1000))
+        else:
+            time.sleep(seconds)  # without sockets, poll() returns at once

@@ -1,82 +1,30 @@
-"""What goes into and comes out of an application's state machine (``core.application``)."""
+"""What comes out of an application's state machine (``core.application``), beside what comes out of every peer's
+(``core.peer.events``)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from stoker.core.model.messages import Message
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import Exit
+from stoker.core.peer.events import Answered, GaveUp, Note, PeerEffect
+
+__all__ = [  # ``GaveUp`` is an event of an application like the others
+    "ApplicationEffect",
+    "ApplicationEvent",
+    "Disconnected",
+    "Executor",
+    "ExecutorChanged",
+    "ExecutorGranted",
+    "GaveUp",
+    "Registered",
+    "Removed",
+    "Stopped",
+]
 
 _NOT_ENDED = Exit()
 
-# --- in: what happens to an application's connections ----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOpened:
-    """The connection asked for by ``Connect`` is up and both sides know each other's keys."""
-
-    address: str  # HOST:PORT
-
-
-@dataclass(frozen=True, slots=True)
-class LinkClosed:
-    """It could not be made, or is gone. ``denied``: the master refused our key."""
-
-    address: str
-    reason: str
-    denied: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LinkMessage:
-    address: str
-    message: Message
-
-
-LinkEvent = LinkOpened | LinkClosed | LinkMessage
-
-# --- out: what the shell must do -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Make a fresh connection; answered by ``LinkOpened`` or ``LinkClosed``."""
-
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """Close it; nothing of it may be delivered any more."""
-
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    address: str
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The answer to the ``call`` of this number."""
-
-    request: int
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A line for whoever debugs: a peer's misbehaviour that was survived."""
-
-    text: str
-
-
-# --- out: what the user of an application hears ----------------------------------------------------------------------
+# --- what the user of an application learns ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +77,9 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class GaveUp:
-    """It could not be registered. Nothing follows."""
-
-    kind: Literal["unreachable", "not-authorized", "refused"]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Stopped:
     """It was unregistered on request. Nothing follows."""
 
 
 ApplicationEvent = Registered | Disconnected | ExecutorGranted | ExecutorChanged | Removed | GaveUp | Stopped
-ApplicationEffect = Connect | Disconnect | Send | Answered | Note | ApplicationEvent
+ApplicationEffect = PeerEffect | Answered | Note | ApplicationEvent

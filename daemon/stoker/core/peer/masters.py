@@ -1,6 +1,6 @@
-"""The masters an application may talk to: who is connected, who is tried again when (spec 9.4).
+"""The masters that a peer may talk to: their addresses in order of preference, and when each is tried again.
 
-A connection that fails is tried again for ever, after a jittered back-off of 50 ms doubling up to 2 s. Times are
+A link that fails is tried again indefinitely, after a jittered pause of 10 ms that doubles up to a cap. Times are
 ``time.monotonic`` seconds.
 """
 
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Protocol
 
-BACKOFF_FIRST = 0.05
+BACKOFF_FIRST = 0.01  # short: a dying master resets its links before it closes the port, and a standby leads soon after
 BACKOFF_CAP = 2.0
 CONNECT_TIMEOUT = 5.0
-MAX_MASTERS = 16  # given ones, and leaders that standbys named
+MAX_MASTERS = 16  # those given at the start, and leaders that standbys named
 NEVER = float("inf")
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):\d{1,5}")
@@ -32,23 +32,26 @@ class LinkState(Enum):
 
 
 class Master:
-    """One address. ``due`` is when something is to be done about it."""
+    """One address. ``due`` is when its link needs attention."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.link = LinkState.WAITING
         self.due = 0.0
-        self.failures = 0  # in a row, without a registration in between
-        self.why = "no answer"
+        self.failures = 0  # in a row, since this master last served us
+        self.why = "no answer"  # it cannot be used
         self.denied = False
-        self.requests: set[int] = set()  # registrations sent on this connection, unanswered
+        self.registrations: set[int] = set()  # request numbers; sent on this link, not answered
 
 
 class Masters:
-    def __init__(self, addresses: tuple[str, ...], rng: Rng) -> None:
+    """The first in order is tried first. ``cap`` is the longest pause, in seconds."""
+
+    def __init__(self, addresses: tuple[str, ...], rng: Rng, *, cap: float = BACKOFF_CAP) -> None:
         self._given = frozenset(addresses)
         self._table = {address: Master(address) for address in addresses}
         self._rng = rng
+        self._cap = cap
 
     def __iter__(self) -> Iterator[Master]:
         return iter(tuple(self._table.values()))
@@ -56,16 +59,21 @@ class Masters:
     def get(self, address: str) -> Master | None:
         return self._table.get(address)
 
-    def learn(self, address: str, now: float) -> None:
-        """A standby named the leader: try that one too, at once."""
-        if len(self._table) < MAX_MASTERS and _ADDRESS.fullmatch(address):
-            master = self._table.setdefault(address, Master(address))
-            if master.link is LinkState.WAITING:
-                master.due = min(master.due, now)
+    # --- who there is, and who is tried first -------------------------------------------------------------------------
 
-    def tell(self, addresses: tuple[str, ...], now: float) -> None:
-        """The leader said which masters there are: try new ones, and forget those that were only heard of, are not
-        listed any more and cannot be reached."""
+    def learn(self, address: str, now: float, *, named_by: Master | None = None) -> Master | None:
+        """A standby named the leader: try it at once. With ``named_by`` only if that one has failed more often, or two
+        masters that name each other would be asked in turn without a pause. None for an invalid address."""
+        if address not in self._table and (len(self._table) >= MAX_MASTERS or not _ADDRESS.fullmatch(address)):
+            return None
+        master = self._table.setdefault(address, Master(address))
+        if master.link is LinkState.WAITING and (named_by is None or master.failures < named_by.failures):
+            master.due = min(master.due, now)
+        return master
+
+    def update(self, addresses: tuple[str, ...], now: float) -> None:
+        """The leader sent its list of masters: try new ones. Forget those that were not given at the start, are no longer
+        listed, and cannot be reached."""
         if not addresses:
             return
         for address, master in list(self._table.items()):
@@ -75,25 +83,39 @@ class Masters:
             if address not in self._table:
                 self.learn(address, now)
 
+    def prefer(self, master: Master) -> None:
+        self._table = {master.address: master} | self._table
+
+    def defer(self, master: Master) -> None:
+        del self._table[master.address]
+        self._table[master.address] = master
+
+    # --- failures -----------------------------------------------------------------------------------------------------
+
     def next_try(self, master: Master, now: float) -> float:
         """When to try again after one more failure."""
         master.failures += 1
-        delay = min(BACKOFF_FIRST * 2.0 ** min(master.failures - 1, 10), BACKOFF_CAP)
+        delay = min(BACKOFF_FIRST * 2.0 ** min(master.failures - 1, 10), self._cap)
         if master.denied:
-            delay = BACKOFF_CAP
+            delay = self._cap
         return now + delay * (0.5 + 0.5 * self._rng.random())
 
     def failed(self, master: Master, now: float, why: str, *, denied: bool = False) -> None:
+        """There is no link to it."""
         master.why, master.denied = why, denied
         master.link, master.due = LinkState.WAITING, self.next_try(master, now)
-        master.requests.clear()
+        master.registrations.clear()
 
     @property
     def all_denied(self) -> bool:
         return all(master.denied and master.link is LinkState.WAITING for master in self)
 
+    @property
+    def any_denied(self) -> bool:
+        return any(master.denied for master in self)
+
     def complaints(self) -> str:
-        """Each master and why it is of no use, on one line."""
+        """Each master and why it cannot be used, on one line."""
         return "; ".join(
             master.why if master.address in master.why else f"{master.address}: {master.why}" for master in self
         )

@@ -1,30 +1,12 @@
-"""What the worker's core asks its shell to do."""
+"""What the worker's core asks its shell to do, beside what every peer does (``core.peer.events``)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stoker.core.model.messages import Message
 from stoker.core.model.values import DrainMark
+from stoker.core.peer.events import PeerEffect
 from stoker.core.worker.jobs import AnyJob
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Open a link to a master (HOST:PORT)."""
-
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class SendMaster:
-    address: str
-    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +61,5 @@ class Log:
 
 
 WorkerEffect = (
-    Connect
-    | Disconnect
-    | SendMaster
-    | Prepare
-    | CancelPrepare
-    | Spawn
-    | StopJob
-    | ForgetJob
-    | ApplicationOver
-    | RememberDrain
-    | Log
+    PeerEffect | Prepare | CancelPrepare | Spawn | StopJob | ForgetJob | ApplicationOver | RememberDrain | Log
 )

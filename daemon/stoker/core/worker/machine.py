@@ -139,7 +139,7 @@ class WorkerCore:
 
     def link_opened(self, address: str, now: Now) -> None:
         self._now = now
-        self._registration.link_opened(address)
+        self._registration.link_opened(address, now.mono)
 
     def link_closed(self, address: str, reason: str, *, denied: bool, now: Now) -> None:
         self._now = now
@@ -150,7 +150,7 @@ class WorkerCore:
     def handle(self, address: str, message: Message, now: Now) -> None:
         """A message from the master at ``address``; one that does not lead any more is not believed."""
         self._now = now
-        if not self._registration.believes(address, message):
+        if not self._registration.believes(address, message, now.mono):
             return
         handler = _HANDLERS.get(type(message))
         if handler is not None:
