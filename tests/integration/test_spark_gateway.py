@@ -159,6 +159,24 @@ def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
     assert cluster.status(job.app_id)["state"] == "KILLED"
 
 
+def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: Cluster) -> None:
+    """Spark would ask for it for ever: executors of a second profile, an external shuffle service, a GPU."""
+    dynamic = {**LET_IN, "spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.maxExecutors": "1"}
+    said = len(cluster.master.text())
+    with SparkJob(cluster, {**dynamic, "spark.executor.cores": "1"}) as job:
+        job.say("profile")
+        job.wait_for("take out withResources")
+        cluster.wait_for(job.app_id, "FAILED", within=20)
+    with SparkJob(cluster, {**dynamic, "spark.shuffle.service.enabled": "true"}) as job:
+        job.say("numbers")
+        job.wait_for("set spark.shuffle.service.enabled false")
+        cluster.wait_for(job.app_id, "FAILED", within=20)
+    gpu = {"spark.executor.resource.gpu.amount": "1", "spark.task.resource.gpu.amount": "1"}
+    with SparkJob(cluster, {**LET_IN, **gpu}, wait=False) as job:
+        job.wait_for("asks for the resource 'gpu', which workers do not hand out")
+    assert cluster.master.text()[said:].count("WARNING") < 15
+
+
 def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:
     """The executor is refused in words, and those reach the driver's log."""
     with SparkJob(cluster, {**LET_IN, "spark.executorEnv.SPARK_HOME": str(tmp_path)}, wait=False) as job:

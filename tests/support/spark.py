@@ -48,6 +48,10 @@ for line in sys.stdin:
     elif line.strip() == "files":  # of the executors' Python
         where = lambda _: __import__("pyspark").__file__
         print("> " + spark.sparkContext.parallelize([1], 1).map(where).first(), flush=True)
+    elif line.strip() == "profile":  # of executors other than the application's
+        from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder
+        wanted = ResourceProfileBuilder().require(ExecutorResourceRequests().cores(1).memory("600m")).build
+        print("> " + str(spark.sparkContext.parallelize(range(10), 2).withResources(wanted).map(int).sum()), flush=True)
     else:
         break
 spark.stop()

@@ -1,7 +1,7 @@
 """A Spark client's messages as ours: what its Java objects say, checked and in our own values. No I/O here.
 
 Whatever does not fit raises ``JavaStreamError`` (the message is not what it claims to be) or ``ValueError`` (it asks for
-what cannot be).
+something invalid).
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from stoker.gateway import scala
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, Value
 from stoker.gateway.releases import Release
 
+
+class CannotRun(Exception):
+    """The application wants what this cluster does not have, so that it could not go on; one line says what."""
+
+
 T = TypeVar("T", bool, int, str, JavaObject)
 
+_BUILT_IN = frozenset({"cores", "memory", "memoryOverhead", "offHeap", "pyspark.memory"})  # of Spark's own resources
 _WATCHES = "--worker-url"  # an executor would end itself when no worker of Spark's own listens there
 
 
@@ -73,9 +79,11 @@ def _without_worker(arguments: list[str]) -> list[str]:
 
 
 def _resources(profile: JavaObject) -> dict[str, int]:
-    """Amounts by name; memory in MiB."""
+    """Amounts by name; memory in MiB. Raises ValueError for a resource that workers do not hand out."""
     found: dict[str, int] = {}
     for name, request in scala.mapping(profile.fields.get("executorResources")):
+        if name not in _BUILT_IN:
+            raise ValueError(f"the application asks for the resource {str(name)[:80]!r}, which workers do not hand out")
         amount = request.fields.get("amount") if isinstance(request, JavaObject) else None
         if isinstance(name, str) and isinstance(amount, int):
             found[name] = amount
@@ -98,8 +106,8 @@ def driver_id(message: JavaObject) -> str:
 
 
 def executors_wanted(message: JavaObject) -> int:
-    """The target of a ``RequestExecutors``. Raises ValueError for executors of another resource profile than the
-    application's own, which a master of ours does not grant."""
+    """The target of a ``RequestExecutors``. Raises CannotRun for executors of another resource profile than the
+    application's own: Spark would ask for them ten times a second, and wait."""
     wanted = 0
     for profile, count in scala.mapping(message.fields.get("resourceProfileToTotalExecs")):
         number = scala.unboxed(count)
@@ -108,7 +116,10 @@ def executors_wanted(message: JavaObject) -> int:
         if profile.fields.get("_id") == 0:
             wanted = number
         elif number:
-            raise ValueError("only executors of the application's default resource profile are granted")
+            raise CannotRun(
+                "the application asks for executors of a second resource profile, and this master grants those of the"
+                " default profile only: take out withResources"
+            )
     return min(max(wanted, 0), UNLIMITED)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stoker.core.model import messages as m
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
-from stoker.core.model.values import ApplicationDescription, SparkAuth
+from stoker.core.model.values import NO_SHUFFLE_SERVICE, ApplicationDescription, SparkAuth
 from stoker.gateway import replies, requests
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, parse
 from stoker.gateway.releases import Release, UnknownRelease, by_name, message_name, recognise
@@ -167,9 +167,23 @@ class Session:
         self._post(m.UnregisterApplication(request=next(self._numbers), app_id=requests.app_id(message)))
 
     def _request_executors(self, incoming: Frame, message: JavaObject) -> None:
-        wanted, app_id = requests.executors_wanted(message), requests.app_id(message)
+        app_id = requests.app_id(message)
+        try:
+            wanted = requests.executors_wanted(message)
+        except requests.CannotRun as error:
+            self._answer(incoming.request, replies.boolean(False))
+            self._give_up(app_id, str(error))
+            return
         number = self._ask(incoming, "executors")
         self._post(m.RequestExecutors(request=number, app_id=app_id, executor_limit=wanted))
+
+    def _give_up(self, app_id: str, reason: str) -> None:
+        """End an application that cannot go on here; its driver gets the reason, and stops."""
+        if app_id == self.app_id:
+            number = next(self._numbers)
+            end = m.UnregisterApplication(request=number, app_id=app_id, state=ApplicationState.FAILED, reason=reason)
+            self._post(end)
+            self._remove(reason)
 
     def _kill_executors(self, incoming: Frame, message: JavaObject) -> None:
         ids, app_id = requests.executor_ids(message), requests.app_id(message)
@@ -259,6 +273,8 @@ class Session:
         )
         if message.state.is_final:
             self._host_of.pop(message.executor_id, None)
+        if message.exit.reason == NO_SHUFFLE_SERVICE:  # its executors run longer than those that crash at their start
+            self._give_up(message.app_id, message.exit.reason)
 
     def _remove(self, reason: str) -> None:
         if self._release is not None:

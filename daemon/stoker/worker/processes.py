@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from stoker.config.worker import LogRolling, WorkerConfig
 from stoker.core.model.states import JobPhase
 from stoker.core.model.values import Exit
 from stoker.core.worker.jobs import AnyJob, ExecutorJob
 from stoker.core.worker.machine import WorkerCore
+from stoker.engines.spark_reason import reason_in
 from stoker.errors import StokerError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
@@ -136,7 +139,11 @@ class Processes:
     def _exited(self, message: Exited) -> None:
         job = self._core.jobs.get(message["key"])
         is_news = job is not None and job.phase is not JobPhase.ENDED
-        self._core.exited(message["key"], notes.exit_of(message), read_clock())
+        exit = notes.exit_of(message)
+        if isinstance(job, ExecutorJob) and job.app.spark is not None and exit.code:
+            reason = reason_in(self._preparer.folder(job) / "stderr")
+            exit = msgspec.structs.replace(exit, reason=reason or exit.reason)
+        self._core.exited(message["key"], exit, read_clock())
         if is_news:
             self._on_change(job)
 

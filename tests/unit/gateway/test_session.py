@@ -9,7 +9,7 @@ import pytest
 
 from stoker.core.model import messages as m
 from stoker.core.model.states import ApplicationState, ExecutorState
-from stoker.core.model.values import UNLIMITED, Exit
+from stoker.core.model.values import NO_SHUFFLE_SERVICE, UNLIMITED, Exit
 from stoker.gateway import java_stream as js
 from stoker.gateway import scala
 from stoker.gateway.java_writer import ClassSpec, New, write
@@ -264,6 +264,21 @@ def test_impossible_demands_are_refused_in_the_drivers_log() -> None:
     body = register.body.replace((512).to_bytes(8, "big"), (-1).to_bytes(8, "big", signed=True))
     client.session.received(Frame(register.kind, 0, body))
     assert "memory_mib" in str(client.told().fields["message"]) and client.closed and not client.posted
+
+
+def test_an_application_that_could_not_go_on_is_ended_with_the_reason() -> None:
+    client = Client()
+    request = client.register().request
+    client.frame()
+    client.session.deliver(m.RegisteredApplication(request=request, app_id="app-1", master_url="", epoch=1))
+    client.told()
+    failed = m.ExecutorUpdated(
+        app_id="app-1", executor_id=0, state=ExecutorState.FAILED, exit=Exit(code=1, reason=NO_SHUFFLE_SERVICE)
+    )
+    client.session.deliver(failed)
+    end = client.take()
+    assert (end.app_id, end.state, end.reason) == ("app-1", ApplicationState.FAILED, NO_SHUFFLE_SERVICE)
+    assert client.closed
 
 
 def test_a_record_of_an_unknown_release_is_refused() -> None:

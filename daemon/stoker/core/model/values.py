@@ -76,6 +76,11 @@ class Artifact(Value, frozen=True):
 
 
 RELEASE_PROPERTY = "spark.stoker.spark.release"  # in a driver's conf: of the Spark its jar was made for, as ``4.3.0``
+# Why an executor ended, and with it its application: it would fail again and again.
+NO_SHUFFLE_SERVICE = (
+    "the application wants an external shuffle service, which workers do not have: set spark.shuffle.service.enabled"
+    " false, and for dynamic allocation spark.dynamicAllocation.shuffleTracking.enabled true"
+)
 
 
 class SparkProgram(Value, frozen=True):
