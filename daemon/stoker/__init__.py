@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stoker.client.api import Client
     from stoker.client.application.app import Application
     from stoker.client.application.connect import App, connect
-    from stoker.client.logs.follow import WatchedDriver
+    from stoker.client.logs.jobs import WatchedDriver
     from stoker.client.submit.submission import DriverOptions
     from stoker.core.application.events import (
         ApplicationEvent,
@@ -100,7 +100,7 @@ _MODULES = {
     "client.api": ("Client",),
     "client.application.app": ("Application",),
     "client.application.connect": ("App", "connect"),
-    "client.logs.follow": ("WatchedDriver",),
+    "client.logs.jobs": ("WatchedDriver",),
     "client.submit.submission": ("DriverOptions",),
     "core.application.events": (
         *("ApplicationEvent", "Disconnected", "Executor", "ExecutorChanged", "ExecutorGranted", "GaveUp", "Registered"),

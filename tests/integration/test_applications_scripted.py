@@ -29,7 +29,7 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.states import ApplicationState, ExecutorState, MasterState, Role
 from stoker.core.model.values import ApplicationDescription, Command, Exit
-from stoker.core.model.views import ClusterView
+from stoker.core.model.views import AppView, ClusterView
 from stoker.errors import NotAuthorized, Refused, Unreachable
 from stoker.security.keys import Keys
 from tests.support.scripted_master import (
@@ -191,7 +191,13 @@ def test_the_worst_end_is_the_exit_code(keys_dir: Path, messages: list[Message],
 def test_without_resources_it_says_what_it_waits_for(keys_dir: Path) -> None:
     def script(master: ScriptedMaster, peer: bytes, message: Message) -> None:
         if isinstance(message, GetStatus):
-            cluster = ClusterView(url="spark://x:7077", state=MasterState.ALIVE, epoch=1, version="1")
+            app = AppView(
+                id=APP_ID, name="prog", user="u", state=ApplicationState.WAITING, submitted=1.0,
+                cores_per_executor=3, memory_mib=1024,
+            )  # fmt: skip
+            cluster = ClusterView(
+                url="spark://x:7077", state=MasterState.ALIVE, epoch=1, version="1", active_apps=(app,)
+            )
             master.send(peer, Status(request=message.request, cluster=cluster), removed(ApplicationState.KILLED))
         else:
             polite(master, peer, message)
@@ -200,7 +206,7 @@ def test_without_resources_it_says_what_it_waits_for(keys_dir: Path) -> None:
         result = stoker_run(keys_dir, master.address, "--executor-cores", "3", "prog")
     assert result.returncode == 1
     first = result.stderr.splitlines()[0]
-    assert "waits for resources: it asks for executors of 3 cores and 1024 MiB; no worker is registered" in first
+    assert "waits for resources: the cluster has no live worker" in first
 
 
 @pytest.mark.parametrize(

@@ -19,23 +19,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
-from stoker.client.logs.follow import PolledExecutor, WatchedDriver, follow, stream_of
+from stoker.client.logs.follower import Agenda, follow, stream_of
+from stoker.client.logs.jobs import PolledExecutor, WatchedDriver
 from stoker.client.logs.read import Target, parse_target, read_all
 from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
-from stoker.client.submit.submitting import UPLOAD_ROUNDS, BulkSubmission, WatchedSubmission
-from stoker.client.submit.upload import upload
+from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission
 from stoker.config.client import ClientConfig, client_config
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
-    FindMissingBlobs,
     ForgetWorkers,
     GetStatus,
     KillJob,
-    Message,
-    MissingBlobs,
     Status,
     Stream,
     SubmitDriver,
@@ -45,7 +42,7 @@ from stoker.core.model.messages import (
 from stoker.core.model.states import Role
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
-from stoker.errors import ProtocolError, Refused
+from stoker.errors import ProtocolError
 from stoker.security.keys import Keys
 
 if TYPE_CHECKING:
@@ -54,7 +51,8 @@ if TYPE_CHECKING:
 
 class Client:
     """A connection to a cluster. ``masters`` is a ``spark://`` URL (None: what the environment names, as for the commands),
-    ``timeout`` how long (seconds) there may be no leading master, ``notice`` is told when that takes long.
+    ``timeout`` how long (seconds) there may be no leading master, ``notice`` is given a line when that takes long
+    or output was lost.
 
     All methods raise Unreachable, NotAuthorized, and Refused or NotFound in the cluster's words. Not thread-safe.
     """
@@ -70,6 +68,7 @@ class Client:
     ) -> None:
         self.config = config or client_config(argparse.Namespace(master=masters), os.environ)
         keys = Keys.open(self.config.keys_dir, create=None) if self.config.authenticate else None
+        self._notice = notice
         self.session = Session(self.config.masters, keys=keys, role=role, timeout=timeout, notice=notice)
         self.book = FileIndex()
 
@@ -114,41 +113,27 @@ class Client:
             raise TypeError("a DriverDescription is complete: give arguments and options to describe()")
         driver = app
         message = SubmitDriver(request=0, token=os.urandom(16).hex(), driver=driver)
-        for _ in range(UPLOAD_ROUNDS):
-            answer = self.session.call(message)
-            if isinstance(answer, Submitted):
-                return answer.driver_id
-            self._upload_for(answer)
-        raise Refused("the master does not keep the files uploaded to it: look into its log")
+        uploads = Uploads(self.session, self.book)
+        while not isinstance(answer := self.session.call(message), Submitted):
+            uploads.send([answer])
+        return answer.driver_id
 
     def submit_watched(self, driver: DriverDescription) -> WatchedDriver:
         """Submit, and be told of every change from then on: the quickest way to the driver's output and end, with
         ``follow`` and ``wait``."""
         message = SubmitDriver(request=0, token=os.urandom(16).hex(), driver=driver, watch=True)
-        for _ in range(UPLOAD_ROUNDS):
+        uploads = Uploads(self.session, self.book)
+        while True:
             submission = WatchedSubmission(self.session, message)
             self.session.wait(submission.is_answered)
             if submission.driver is not None:
                 return submission.driver
             assert submission.refusal is not None
-            self._upload_for(self.session.checked(submission.refusal))
-        raise Refused("the master does not keep the files uploaded to it: look into its log")
+            uploads.send([self.session.checked(submission.refusal)])
 
     def submit_many(self, drivers: Iterable[DriverDescription]) -> list[str]:
         """Submit all, many at a time; the ids in the same order. When one is refused, those before it are submitted."""
-        everything = list(drivers)
-        self._upload_all(everything)
-        return BulkSubmission(self.session, everything, self._upload_for).run()
-
-    def _upload_all(self, drivers: Sequence[DriverDescription]) -> None:
-        names = dict.fromkeys(artifact.sha256 for driver in drivers for artifact in driver.artifacts if artifact.sha256)
-        if names:
-            self._upload_for(self.session.call(FindMissingBlobs(request=0, sha256s=tuple(names))))
-
-    def _upload_for(self, answer: Message) -> None:
-        if not isinstance(answer, MissingBlobs):
-            raise ProtocolError(f"the master answered a submission with {type(answer).__name__}")
-        upload(self.session, self.book, answer.sha256s)
+        return BulkSubmission(self.session, list(drivers), Uploads(self.session, self.book)).run()
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -208,7 +193,7 @@ class Client:
         """Until the driver is over; its last view. Raises TimeoutError after ``timeout`` seconds."""
         driver = self._watched(driver)
         end = math.inf if timeout is None else time.monotonic() + timeout
-        follow(self.session, driver, (), lambda: driver.is_over or time.monotonic() >= end, look_at=end)
+        follow(self.session, Agenda(driver), lambda: driver.is_over or time.monotonic() >= end, look_at=end)
         if driver.failure is not None:
             raise driver.failure
         if driver.view is None or not driver.view.state.is_final:
@@ -218,18 +203,23 @@ class Client:
     # --- output ------------------------------------------------------------------------------------------------------
 
     def read_log(self, target: str, stream: Stream = "stdout", *, offset: int = 0) -> bytes:
-        """What ``driver-...`` or ``app-.../EXECUTOR`` has written by now, from ``offset`` (bytes; negative: from the end)."""
-        return b"".join(window.data for window in read_all(self.session, _one(target), stream, offset=offset))
+        """What ``driver-...`` or ``app-.../EXECUTOR`` has written by now, from ``offset`` (bytes; negative: from the end).
+
+        Offsets count from the first byte that was ever written; ``notice`` is given a line when some were removed.
+        """
+        windows = read_all(self.session, _one(target), stream, offset=offset, notice=self._notice)
+        return b"".join(window.data for window in windows)
 
     def follow(self, target: str | WatchedDriver, stream: Stream = "stdout") -> Iterator[bytes]:
         """The same as it is written, to the very end: also of a driver that has not started yet, over all its attempts."""
         if isinstance(target, WatchedDriver):
-            return stream_of(self.session, target, stream)
+            return stream_of(self.session, target, stream, notice=self._notice)
         wanted = _one(target)
         if wanted.executor_id == -1:
-            return stream_of(self.session, self._watched(wanted.id), stream)
+            return stream_of(self.session, self._watched(wanted.id), stream, notice=self._notice)
         assert wanted.executor_id is not None
-        return stream_of(self.session, PolledExecutor(self.session, wanted.id, wanted.executor_id), stream)
+        executor = PolledExecutor(self.session, wanted.id, wanted.executor_id)
+        return stream_of(self.session, executor, stream, notice=self._notice)
 
     def _watched(self, driver: str | WatchedDriver) -> WatchedDriver:
         if isinstance(driver, str):

@@ -147,7 +147,7 @@ class App:
             application.start()
             engine.attach(application)
             if self._resources.executor_limit:
-                watch.wait(application, engine, description, timeout)
+                watch.wait(application, engine, timeout)
         except BaseException as error:
             self._end(ApplicationState.FAILED, f"{type(error).__name__} while it started")
             raise

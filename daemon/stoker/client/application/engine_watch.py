@@ -21,7 +21,7 @@ from stoker.core.application.events import (
 )
 from stoker.core.model.messages import GetStatus, LogData, ReadLog, Status
 from stoker.core.model.states import ApplicationState, ExecutorState
-from stoker.core.model.values import ApplicationDescription, Exit
+from stoker.core.model.values import Exit
 from stoker.engines.base import Engine
 from stoker.engines.python import UNFIT
 from stoker.errors import Refused, StokerError, Unreachable
@@ -55,16 +55,14 @@ class EngineWatch:
 
     # --- until the first worker is there -----------------------------------------------------------------------------
 
-    def wait(
-        self, app: Application, engine: Engine, description: ApplicationDescription, timeout: float | None
-    ) -> None:
+    def wait(self, app: Application, engine: Engine, timeout: float | None) -> None:
         """``timeout`` in seconds. Raises Refused when no host can run the engine's workers or the application was ended,
         Unreachable when the time is over or no master answers."""
         end = float("inf") if timeout is None else time.monotonic() + timeout
         speak_at = time.monotonic() + PATIENCE
         while (now := time.monotonic()) < end:
             if now >= speak_at:
-                speak_at = now + self._speak(app, engine, description)
+                speak_at = now + self._speak(app, engine)
             try:
                 news = self._news.get(timeout=max(0.0, min(speak_at, end) - now))
             except queue.Empty:
@@ -92,10 +90,10 @@ class EngineWatch:
             self._unfit.add(executor.host)
         return True
 
-    def _speak(self, app: Application, engine: Engine, description: ApplicationDescription) -> float:
+    def _speak(self, app: Application, engine: Engine) -> float:
         """Say what is missing; how many seconds until the next time."""
         if not self._executors:
-            self._notice(self._waiting(app, description))
+            self._notice(self._waiting(app))
             return REPEAT
         self._patience -= 1
         if self._patience > 0:
@@ -103,12 +101,12 @@ class EngineWatch:
         self._notice(f"{app.app_id}: {self._missing(engine)}")
         return REPEAT
 
-    def _waiting(self, app: Application, description: ApplicationDescription) -> str:
+    def _waiting(self, app: Application) -> str:
         try:
             answer = app.call(GetStatus(request=0), timeout=5.0)
         except StokerError:
             return f"{app.app_id} waits for its master"
-        return waiting_for(app.app_id, description, answer.cluster if isinstance(answer, Status) else None)
+        return waiting_for(app.app_id, answer.cluster if isinstance(answer, Status) else None)
 
     def _missing(self, engine: Engine) -> str:
         running = {executor.host for executor in self._executors.values() if executor.state is ExecutorState.RUNNING}

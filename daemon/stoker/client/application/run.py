@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from stoker.client.application.app import Application
 from stoker.client.application.run_report import exit_status, failures, waiting_for
-from stoker.client.logs.output import POLL, STREAMS, LogStream, Output
-from stoker.client.session.asker import Exchange
+from stoker.client.logs.follower import STREAMS, Agenda, Follower, Job
+from stoker.client.logs.output import Output
+from stoker.client.session.asker import Asker, Exchange, Then
 from stoker.core.application.events import (
     Disconnected,
     Executor,
@@ -32,47 +33,71 @@ from stoker.core.application.events import (
     Removed,
     Stopped,
 )
-from stoker.core.model.messages import GetStatus, LogData, Message, Status
+from stoker.core.model.messages import GetStatus, Message, Status
 from stoker.core.model.states import ApplicationState, ExecutorState
-from stoker.core.model.values import ApplicationDescription
 from stoker.errors import StokerError
 from stoker.io.signals import END_SIGNALS
 
 PATIENCE = 2.0  # seconds without a master or an executor before we say what we wait for
 REPEAT = 60.0  # seconds until we say it again
-ANSWER_WITHIN = POLL + 20.0  # seconds until a question about output is asked again
-SWEEP = 5.0  # seconds between two looks for such questions
 DRAIN_TIMEOUT = 15.0  # seconds without news after the end until the rest of the output is given up
 
-Task = Callable[[], None]  # what comes to the main thread
+Task = Callable[[], None]  # for the main thread
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A question about output that is under way."""
+class _OwnExecutor(Job):
+    """An executor of this application: its master reports each change of its state."""
 
-    serial: int
-    expires: float
-    exchange: Exchange
+    def __init__(self, app_id: str, executor: Executor) -> None:
+        super().__init__(app_id, executor.id, f"executor {executor.id}")
+        self.executor = executor
+        self.app_is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.app_is_over or self.executor.state.is_final
+
+
+class _MainThread:
+    """Asks for the main thread: what comes in the application's own thread is put into the queue of tasks."""
+
+    def __init__(self, app: Application, tasks: queue.SimpleQueue[Task]) -> None:
+        self._app = app
+        self._tasks = tasks
+
+    def ask(
+        self, question: Message, then: Then, *, on_lost: Callable[[], None] | None = None, prompt: bool = True
+    ) -> Exchange:
+        """For questions with one answer."""
+
+        def answered(answer: Message) -> bool:
+            self._tasks.put(lambda: _ignore(then(answer)))
+            return True
+
+        lost = None if on_lost is None else lambda: self._tasks.put(on_lost)
+        return self._app.ask(question, answered, on_lost=lost, prompt=prompt)
+
+    def forget(self, exchange: Exchange) -> None:
+        self._app.forget(exchange)
 
 
 class Run:
     """One run. ``on_event`` is given to the Application; ``follow`` returns the exit code."""
 
-    def __init__(self, output: Output, description: ApplicationDescription) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self._description = description
         self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._timers: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
         self._executors: dict[int, Executor] = {}
-        self._streams: dict[tuple[int, str], LogStream] = {}
-        self._asked: dict[LogStream, _Asked] = {}
+        self._jobs: dict[int, _OwnExecutor] = {}
+        self._agenda = Agenda()
         self._app: Application
+        self._asker: Asker
         self._removed: Removed | None = None
         self._error: StokerError | None = None
         self._signal = 0
-        self._latest_news = time.monotonic()
+        self._events = 0
 
     def on_event(self, event: object) -> None:
         """From any thread."""
@@ -87,9 +112,8 @@ class Run:
 
         Raises Unreachable, NotAuthorized or Refused when it could not be registered.
         """
-        self._app = app
+        self._app, self._asker = app, _MainThread(app, self._tasks)
         self._later(PATIENCE, self._say_what_is_missing)
-        self._later(SWEEP, self._ask_again)
         while not self._is_done():
             self._turn()
         if self._error is not None:
@@ -102,10 +126,13 @@ class Run:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        timeout = self._timers[0][0] - time.monotonic() if self._timers else None
+        due = min(self._agenda.work(), self._timers[0][0] if self._timers else math.inf)
+        timeout = due - time.monotonic()
         try:
-            if timeout is None or timeout > 0:
-                self._tasks.get(timeout=timeout)()
+            if timeout > 0:
+                self._tasks.get(timeout=None if math.isinf(timeout) else timeout)()
+            while True:
+                self._tasks.get_nowait()()
         except queue.Empty:
             pass
         while self._timers and self._timers[0][0] <= time.monotonic():
@@ -117,12 +144,15 @@ class Run:
     def _is_done(self) -> bool:
         if self._error is not None or self._signal:
             return True
-        return self._removed is not None and all(stream.done for stream in self._streams.values())
+        return self._removed is not None and all(follower.done for follower in self._followers())
+
+    def _followers(self) -> Iterator[Follower]:
+        return (follower for job in self._jobs.values() for follower in job.followers)
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
     def _on_event(self, event: object) -> None:
-        self._latest_news = time.monotonic()
+        self._events += 1
         if isinstance(event, (ExecutorGranted, ExecutorChanged)):
             self._on_executor(event.executor)
         elif isinstance(event, Registered) and event.again:
@@ -131,7 +161,10 @@ class Run:
             self._output.say(f"lost the master ({event.reason}); the executors go on, looking for it")
         elif isinstance(event, Removed):
             self._removed = event
-            self._later(DRAIN_TIMEOUT, self._give_up_output)
+            for job in self._jobs.values():
+                job.app_is_over = True
+                job.changed()
+            self._later(DRAIN_TIMEOUT, self._give_up_quiet_output(self._progress()))
         elif isinstance(event, (GaveUp, Stopped)):
             self._error = self._app.error or StokerError("the application was stopped")
 
@@ -145,66 +178,35 @@ class Run:
             self._output.say(f"executor {executor.id} on host {executor.host}: back with its worker")
         if executor.state is ExecutorState.LAUNCHING:
             return  # there is nothing to read yet
-        for name in STREAMS:
-            stream = self._streams.get((executor.id, name))
-            if stream is None:
-                stream = self._streams[executor.id, name] = LogStream(executor.id, name)
-                self._ask(stream)
-            elif stream.done and stream.error and not executor.state.is_final:
-                stream.done, stream.error = False, ""  # it came back with its worker
-                self._ask(stream)
+        self._follow_output(executor)
 
     # --- output ------------------------------------------------------------------------------------------------------
 
-    def _ask(self, stream: LogStream) -> None:
-        if stream.done:
+    def _follow_output(self, executor: Executor) -> None:
+        job = self._jobs.get(executor.id)
+        if job is not None:
+            job.executor = executor
+            job.changed()
             return
-        serial = next(self._order)
+        job = self._jobs[executor.id] = _OwnExecutor(self._app.app_id, executor)
+        job.app_is_over = self._removed is not None
+        for name in STREAMS:
+            self._agenda.add(Follower(self._asker, job, name, self._output.lines(executor.id, name)))
 
-        def answered(answer: Message) -> bool:
-            self._tasks.put(lambda: self._on_output(stream, serial, answer))
-            return True
+    def _progress(self) -> tuple[int, ...]:
+        followers = list(self._followers())
+        return self._events, sum(follower.received for follower in followers), sum(map(_is_done, followers))
 
-        try:
-            exchange = self._app.ask(stream.question(self._app.app_id), answered)
-        except StokerError:
-            stream.finish()  # it is over: the reason comes as an event
-            return
-        self._asked[stream] = _Asked(serial, time.monotonic() + ANSWER_WITHIN, exchange)
+    def _give_up_quiet_output(self, before: tuple[int, ...]) -> Task:
+        def look() -> None:
+            now = self._progress()
+            if now != before:
+                self._later(DRAIN_TIMEOUT, self._give_up_quiet_output(now))
+                return
+            for follower in self._followers():
+                follower.give_up(f"no answer in {DRAIN_TIMEOUT:g} s")
 
-    def _ask_again(self) -> None:
-        self._later(SWEEP, self._ask_again)
-        for stream, asked in list(self._asked.items()):
-            if asked.expires <= time.monotonic():
-                self._app.forget(asked.exchange)
-                self._ask(stream)
-
-    def _on_output(self, stream: LogStream, serial: int, message: Message) -> None:
-        asked = self._asked.get(stream)
-        if stream.done or asked is None or asked.serial != serial:
-            return
-        del self._asked[stream]
-        if not isinstance(message, LogData):
-            message = LogData(request=0, error=getattr(message, "reason", "the master answers something else"))
-        over = self._removed is not None or self._executors[stream.executor_id].state.is_final
-        data, pause = stream.take(message, executor_is_over=over)
-        if data or stream.done:
-            self._latest_news = time.monotonic()
-        self._output.write(stream, data)
-        if pause:
-            self._later(pause, lambda: self._ask(stream))
-        else:
-            self._ask(stream)
-
-    def _give_up_output(self) -> None:
-        quiet = time.monotonic() - self._latest_news
-        if quiet < DRAIN_TIMEOUT:
-            self._later(DRAIN_TIMEOUT - quiet, self._give_up_output)
-            return
-        for stream in self._streams.values():
-            if not stream.done:
-                self._output.write(stream, stream.finish())
-                stream.error = f"no answer in {DRAIN_TIMEOUT:g} s"
+        return look
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
@@ -216,19 +218,16 @@ class Run:
             self._output.say(f"waiting for a master ({self._app.complaints})")
             return
 
-        def answered(answer: Message) -> bool:
-            self._tasks.put(lambda: self._say_waiting(answer))
-            return True
-
         try:
-            self._app.ask(GetStatus(request=0), answered)
+            self._asker.ask(GetStatus(request=0), self._say_waiting)
         except StokerError:
             return  # it is over: the reason comes as an event
 
-    def _say_waiting(self, answer: Message) -> None:
+    def _say_waiting(self, answer: Message) -> bool:
         if not self._executors and self._removed is None:
             cluster = answer.cluster if isinstance(answer, Status) else None
-            self._output.say(waiting_for(self._app.app_id, self._description, cluster))
+            self._output.say(waiting_for(self._app.app_id, cluster))
+        return True
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -251,10 +250,11 @@ class Run:
 
     def _conclude(self) -> int:
         assert self._removed is not None
-        for stream in self._streams.values():
-            executor = self._executors[stream.executor_id]
-            if stream.error and (stream.offset or executor.exit.is_success):
-                self._output.say(f"the {stream.stream} of executor {executor.id} is incomplete: {stream.error}")
+        for job in self._jobs.values():
+            succeeded = self._executors[job.executor_id].exit.is_success
+            for follower in job.followers:
+                if follower.problem and (follower.received or succeeded):
+                    self._output.say(f"the {follower.stream} of {job.name} is incomplete: {follower.problem}")
         executors = sorted(self._executors.values(), key=lambda executor: executor.id)
         for line in failures(self._app.app_id, self._removed, executors):
             self._output.say(line)
@@ -265,6 +265,14 @@ class Run:
         self._app.stop(ApplicationState.KILLED, f"interrupted by {name}")
         self._output.say(f"interrupted: {self._app.app_id or 'the application'} is unregistered, its executors end")
         return 128 + self._signal
+
+
+def _is_done(follower: Follower) -> bool:
+    return follower.done
+
+
+def _ignore(_: object) -> None:
+    """Of what a task returns."""
 
 
 def run_application(app: Application, run: Run) -> int:

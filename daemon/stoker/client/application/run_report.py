@@ -6,8 +6,9 @@ import signal
 from collections.abc import Sequence
 
 from stoker.core.application.events import Executor, Removed
-from stoker.core.model.states import ApplicationState, ExecutorState, WorkerState
-from stoker.core.model.values import ApplicationDescription, Exit
+from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.values import Exit
 from stoker.core.model.views import ClusterView
 
 MOST_LINES = 20  # of failures shown one by one
@@ -69,28 +70,8 @@ def _signal_name(number: int) -> str:
         return ""
 
 
-def waiting_for(app_id: str, app: ApplicationDescription, cluster: ClusterView | None) -> str:
+def waiting_for(app_id: str, cluster: ClusterView | None) -> str:
     """Why no executor has been granted yet, as far as the cluster's books tell."""
-    asked = _cores(app.cores_per_executor) if app.cores_per_executor else "1 or more cores"
-    text = f"{app_id} waits for resources: it asks for executors of {asked} and {app.memory_mib} MiB"
-    if cluster is None:
-        return text
-    alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
-    if not alive:
-        return f"{text}; no worker is registered: check that workers run and reach {cluster.url}"
-    free = sum(worker.cores - worker.cores_used for worker in alive)
-    total = sum(worker.cores for worker in alive)
-    memory = max(worker.memory_mib - worker.memory_used_mib for worker in alive)
-    text += f"; {free} of {_cores(total)} are free on {len(alive)} worker{'s' if len(alive) > 1 else ''}"
-    text += f", at most {memory} MiB on one"
-    if not any(_could_ever(app, worker.cores, worker.memory_mib) for worker in alive):
-        text += "; no worker is large enough: lower --executor-cores or --executor-memory"
-    return text
-
-
-def _could_ever(app: ApplicationDescription, cores: int, memory_mib: int) -> bool:
-    return cores >= (app.cores_per_executor or 1) and memory_mib >= app.memory_mib
-
-
-def _cores(count: int) -> str:
-    return f"{count} core{'' if count == 1 else 's'}"
+    app = next((app for app in cluster.active_apps if app.id == app_id), None) if cluster is not None else None
+    why = Waiting(cluster).app(app) if cluster is not None and app is not None else ""
+    return f"{app_id} waits for resources" + (f": {why}" if why else "")

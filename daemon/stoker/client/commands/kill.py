@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from stoker.client.api import Client
 from stoker.client.commands.common import add_connection_arguments, configured, connected
-from stoker.client.logs.follow import WatchedDriver
+from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.notices import say
 from stoker.core.model.messages import Accepted, Failed, GetStatus, KillJob, Message, Status
 from stoker.core.model.states import Role

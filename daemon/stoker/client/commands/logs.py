@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from stoker.client.api import Client
 from stoker.client.commands.common import add_connection_arguments, configured, connected, whole
 from stoker.client.commands.wait import PATIENCE
-from stoker.client.logs.follow import PolledExecutor, WatchedDriver, follow, stream_of
+from stoker.client.logs.follower import Agenda, follow, stream_of
+from stoker.client.logs.jobs import PolledExecutor, WatchedDriver
+from stoker.client.logs.output import write_all
 from stoker.client.logs.read import Target, offset_of_last_lines, parse_target, read_all
 from stoker.client.notices import say
 from stoker.core.model.messages import Stream
@@ -45,8 +47,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         else:
             pieces = _read(client, target, stream, lines, last_bytes)
         for piece in pieces:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            write_all(sys.stdout.buffer, piece)
     return 0
 
 
@@ -68,14 +69,14 @@ def _first_offset(client: Client, target: Target, stream: Stream, lines: int | N
     if lines is not None:
         return offset_of_last_lines(client.session, target, stream, lines)
     if last_bytes is not None:
-        size = next(read_all(client.session, target, stream, offset=-1)).size
-        return max(0, size - last_bytes)
+        window = next(read_all(client.session, target, stream, offset=-1))
+        return max(window.first, window.size - last_bytes)
     return 0
 
 
 def _read(client: Client, target: Target, stream: Stream, lines: int | None, last_bytes: int | None) -> Iterator[bytes]:
     offset = _first_offset(client, target, stream, lines, last_bytes)
-    for window in read_all(client.session, target, stream, offset=offset):
+    for window in read_all(client.session, target, stream, offset=offset, notice=say):
         if window.waiting:
             say(f"{target.id} has not started yet: follow it with 'stoker logs -f {target.id}'")
         yield window.data
@@ -87,9 +88,10 @@ def _follow(
     session = client.session
     if target.executor_id is not None and target.executor_id >= 0:
         offset = _first_offset(client, target, stream, lines, last_bytes)
-        return stream_of(session, PolledExecutor(session, target.id, target.executor_id), stream, offset=offset)
+        executor = PolledExecutor(session, target.id, target.executor_id)
+        return stream_of(session, executor, stream, offset=offset, notice=say)
     driver = WatchedDriver(session, target.id)
     driver.watch()
-    follow(session, driver, (), lambda: driver.view is not None or driver.is_over)
+    follow(session, Agenda(driver), lambda: driver.view is not None or driver.is_over)
     offset = _first_offset(client, target, stream, lines, last_bytes) if driver.run else 0
-    return stream_of(session, driver, stream, offset=offset)
+    return stream_of(session, driver, stream, offset=offset, notice=say)

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for warning in config.warnings:
         output.say(f"warning: {warning}")
     _configure_logging(environ)
-    watcher = Run(output, description)
+    watcher = Run(output)
     app = Application(
         config.masters,
         description,

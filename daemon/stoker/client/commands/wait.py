@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable
 from types import FrameType
-from typing import BinaryIO
 
 from stoker.client.api import Client
-from stoker.client.logs.follow import LogFollower, WatchedDriver, follow
+from stoker.client.logs.follower import STREAMS, Agenda, Follower, follow
 from stoker.client.logs.header import HeaderFilter
+from stoker.client.logs.jobs import WatchedDriver
+from stoker.client.logs.output import Raw
 from stoker.client.notices import say
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.states import DriverState
@@ -71,26 +71,22 @@ def outcome(view: DriverView) -> str:
 
 
 def _stream(client: Client, watched: WatchedDriver) -> None:
-    stderr, header = _writer(sys.stderr.buffer), HeaderFilter()
-    followers = [
-        LogFollower(client.session, watched, "stdout", _writer(sys.stdout.buffer)),
-        LogFollower(client.session, watched, "stderr", lambda data: stderr(header.feed(data))),
-    ]
+    sinks = Raw(sys.stdout.buffer, say), Raw(sys.stderr.buffer, say, header=HeaderFilter())
+    followers = [Follower(client.session, watched, name, sink) for name, sink in zip(STREAMS, sinks, strict=True)]
+    agenda = Agenda(watched, *followers)
     waiting = _Waiting(client, watched)
     while not all(follower.done for follower in followers):
         follow(
             client.session,
-            watched,
-            followers,
+            agenda,
             lambda: waiting.is_due() or all(follower.done for follower in followers),
             look_at=waiting.say_at,
         )
         waiting.look()
-    stderr(header.finish())
     if watched.view is not None and watched.view.attempts:
-        for name, follower in zip(("stdout", "stderr"), followers, strict=True):
+        for follower in followers:
             if follower.problem:
-                say(f"the {name} of {watched.id} is incomplete: {follower.problem}")
+                say(f"the {follower.stream} of {watched.id} is incomplete: {follower.problem}")
 
 
 class _Waiting:
@@ -116,15 +112,6 @@ class _Waiting:
                     say(f"{status.id} waits: {Waiting(self._client.cluster()).driver(status)}")
             except StokerError as error:
                 say(f"{self._watched.id} waits: {error}")
-
-
-def _writer(file: BinaryIO) -> Callable[[bytes], None]:
-    def write(data: bytes) -> None:
-        if data:
-            file.write(data)
-            file.flush()
-
-    return write
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

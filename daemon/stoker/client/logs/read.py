@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from stoker.client.logs.follower import lost
 from stoker.client.session.session import Session
 from stoker.core.model.messages import LogData, ReadLog, Stream
 from stoker.core.model.values import APP_ID, DRIVER_ID
@@ -33,13 +34,19 @@ def parse_target(text: str) -> Target:
     raise UsageError(f"{text!r} is not an id: write driver-20260131120000-0000 or app-20260131120000-0000/0")
 
 
+def name_of(target: Target) -> str:
+    return target.id if target.executor_id in (None, -1) else f"{target.id}/{target.executor_id}"
+
+
 class Window(NamedTuple):
-    """A part of an output as it is now. ``waiting``: its process has not started yet."""
+    """A part of an output as it is now. ``waiting``: its process has not started yet. ``offset`` is beyond the one that was
+    asked for when the bytes there do not exist any more."""
 
     offset: int
     data: bytes
     size: int
     waiting: bool = False
+    first: int = 0  # byte that still exists
 
 
 def read_window(session: Session, target: Target, stream: Stream, *, offset: int = 0, limit: int = PIECE) -> Window:
@@ -51,15 +58,24 @@ def read_window(session: Session, target: Target, stream: Stream, *, offset: int
     if not isinstance(answer, LogData):
         raise ProtocolError(f"the master answered a question about output with {type(answer).__name__}")
     if answer.error:
-        name = target.id if executor_id < 0 else f"{target.id}/{executor_id}"
-        raise Refused(f"{stream} of {name}: {answer.error}")
-    return Window(answer.offset, answer.data, answer.size, answer.waiting)
+        raise Refused(f"{stream} of {name_of(target)}: {answer.error}")
+    return Window(answer.offset, answer.data, answer.size, answer.waiting, answer.first)
 
 
-def read_all(session: Session, target: Target, stream: Stream, *, offset: int = 0) -> Iterator[Window]:
-    """From ``offset`` (negative: from the end) to what was the end when we got there, in pieces; at least one window."""
+def read_all(
+    session: Session,
+    target: Target,
+    stream: Stream,
+    *,
+    offset: int = 0,
+    notice: Callable[[str], None] | None = None,
+) -> Iterator[Window]:
+    """From ``offset`` (negative: from the end) to what was the end when we got there, in pieces; at least one window.
+    ``notice`` is given a line about bytes that do not exist any more."""
     while True:
         window = read_window(session, target, stream, offset=offset)
+        if window.offset > offset >= 0 and notice is not None:
+            notice(lost(offset, window.offset, f"{stream} of {name_of(target)}"))
         yield window
         offset = window.offset + len(window.data)
         if not window.data or offset >= window.size:
@@ -79,8 +95,8 @@ def offset_of_last_lines(session: Session, target: Target, stream: Stream, lines
             wanted -= 1
             if wanted == 0:
                 return window.offset + at + 1
-        if window.offset == 0:
-            return 0
-        start = max(0, window.offset - PIECE)
+        if window.offset <= window.first:
+            return window.offset
+        start = max(window.first, window.offset - PIECE)
         window = read_window(session, target, stream, offset=start, limit=window.offset - start)
         skip_last = False

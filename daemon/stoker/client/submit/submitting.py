@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 
-from stoker.client.logs.follow import WatchedDriver
+from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.session.session import Session
+from stoker.client.submit.sources import FileIndex
+from stoker.client.submit.upload import upload
 from stoker.core.model.messages import Failed, Message, MissingBlobs, SubmitDriver, Submitted
 from stoker.core.model.values import DriverDescription
 from stoker.errors import ProtocolError, Refused, StokerError
 
 WINDOW = 1000  # submissions of a bulk without an answer
-UPLOAD_ROUNDS = 3  # times a master may ask for files of the same submissions
+UPLOADS_OF_A_FILE = 3  # times a master may ask for the same file
+
+
+class Uploads:
+    """The files of submissions. Submissions are sent first, and files only when the master says that it lacks them."""
+
+    def __init__(self, session: Session, book: FileIndex) -> None:
+        self._session = session
+        self._book = book
+        self._times: Counter[str] = Counter()
+
+    def send(self, answers: Iterable[Message]) -> None:
+        """Upload the files that these answers to submissions ask for.
+
+        Raises ProtocolError for another answer, Refused when the master asks for a file again and again, and as ``upload``.
+        """
+        missing: dict[str, None] = {}
+        for answer in answers:
+            if not isinstance(answer, MissingBlobs):
+                raise ProtocolError(f"the master answered a submission with {type(answer).__name__}")
+            missing.update(dict.fromkeys(answer.sha256s))
+        self._times.update(list(missing))
+        if not missing or any(self._times[sha256] > UPLOADS_OF_A_FILE for sha256 in missing):
+            raise Refused("the master does not keep the files uploaded to it: look into its log")
+        upload(self._session, self._book, missing)
 
 
 class WatchedSubmission:
@@ -41,30 +67,26 @@ class WatchedSubmission:
 
 
 class BulkSubmission:
-    """Many submissions over one connection, ``WINDOW`` of them without an answer at any time."""
+    """Many submissions over one connection: the first alone, which shows whether its files are missing, then up to ``WINDOW``
+    without an answer at any time."""
 
-    def __init__(
-        self, session: Session, drivers: Sequence[DriverDescription], upload_for: Callable[[Message], None]
-    ) -> None:
+    def __init__(self, session: Session, drivers: Sequence[DriverDescription], uploads: Uploads) -> None:
         self._session = session
         self._drivers = drivers
-        self._upload_for = upload_for
+        self._uploads = uploads
         self._todo = deque((index, os.urandom(16).hex()) for index in range(len(drivers)))
         self._ids = [""] * len(drivers)
         self._under_way = 0
-        self._missing: MissingBlobs | None = None
+        self._missing: list[Message] = []
+        self._window = 1
         self._refusal: Failed | None = None
 
     def run(self) -> list[str]:
-        uploads = 0
         while (self._todo and self._refusal is None) or self._under_way:
-            if self._missing is not None and not self._under_way:
-                uploads += 1
-                if uploads > UPLOAD_ROUNDS:
-                    raise Refused("the master does not keep the files uploaded to it: look into its log")
-                missing, self._missing = self._missing, None
-                self._upload_for(missing)
-            while self._todo and self._under_way < WINDOW and self._missing is None and self._refusal is None:
+            if self._missing and not self._under_way:
+                missing, self._missing = self._missing, []
+                self._uploads.send(missing)
+            while self._todo and self._under_way < self._window and not self._missing and self._refusal is None:
                 self._send(*self._todo.popleft())
             if self._under_way:
                 self._session.pump()
@@ -83,8 +105,9 @@ class BulkSubmission:
             self._under_way -= 1
             if isinstance(answer, Submitted):
                 self._ids[index] = answer.driver_id
+                self._window = WINDOW
             elif isinstance(answer, MissingBlobs):
-                self._missing = answer
+                self._missing.append(answer)
                 self._todo.appendleft((index, token))
             elif isinstance(answer, Failed):
                 self._refusal = self._refusal or answer

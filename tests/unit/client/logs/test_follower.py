@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stoker.client.logs import follow as follow_module
-from stoker.client.logs.follow import PolledExecutor, WatchedDriver, stream_of
+from stoker.client.logs import follower as follower_module
+from stoker.client.logs import jobs as jobs_module
+from stoker.client.logs.follower import stream_of
+from stoker.client.logs.jobs import PolledExecutor, WatchedDriver
 from stoker.client.session.session import Session
 from stoker.core.model.messages import DriverUpdate, Failed, GetStatus, LogData, Message, ReadLog, Status, WatchDriver
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
@@ -162,7 +164,7 @@ def test_nothing_is_asked_of_what_never_ran(play: Play) -> None:
 
 
 def test_a_worker_that_is_away_is_asked_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow_module, "RETRY_ERROR", 0.01)
+    monkeypatch.setattr(follower_module, "RETRY_ERROR", 0.01)
     story = Story(
         driver(DriverState.RUNNING, A),
         steps(
@@ -175,7 +177,7 @@ def test_a_worker_that_is_away_is_asked_again(play: Play, monkeypatch: pytest.Mo
 
 
 def test_what_is_lost_with_its_worker_is_said(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow_module, "RETRY_ERROR", 0.01)
+    monkeypatch.setattr(follower_module, "RETRY_ERROR", 0.01)
     gone = set_to(error="its output is on a, which is not connected", view=driver(DriverState.ERROR, A))
     story = Story(driver(DriverState.RUNNING, A), steps(gone))
     with pytest.raises(StokerError, match="which is not connected"):
@@ -189,7 +191,7 @@ def test_a_run_that_never_wrote_is_at_its_end(play: Play) -> None:
 
 
 def test_a_launch_under_way_is_asked_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow_module, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(follower_module, "LOOK_AGAIN", 0.01)
     finish = set_to(waiting=False, text=b"x", ended=True, view=driver(DriverState.FINISHED, A))
     story = Story(driver(DriverState.RUNNING, A), steps(set_to(waiting=True), set_to(waiting=True), finish))
     assert play(story)[0] == b"x"
@@ -199,7 +201,7 @@ def test_a_launch_under_way_is_asked_again(play: Play, monkeypatch: pytest.Monke
 def test_unknown_drivers_fail_at_once_and_known_ones_are_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_module, "RETRY_ERROR", 0.01)
+    monkeypatch.setattr(jobs_module, "RETRY_ERROR", 0.01)
 
     def script(master: ScriptedMaster, peer: bytes, message: Message) -> None:
         assert isinstance(message, WatchDriver)
@@ -246,7 +248,7 @@ def test_a_master_that_is_replaced_costs_nothing_of_the_output(tmp_path: Path) -
 
 
 def test_an_executor_whose_worker_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow_module, "RETRY_ERROR", 0.01)
+    monkeypatch.setattr(follower_module, "RETRY_ERROR", 0.01)
     executor = ExecutorView(id=2, worker_id=A, host="a", cores=1, memory_mib=1, state=ExecutorState.RUNNING)
 
     def script(master: ScriptedMaster, peer: bytes, message: Message) -> None:
