@@ -19,7 +19,7 @@ LINES = "import time\nfor _ in range({count}): print(repr(time.time()), flush=Tr
 def following(settings: Settings) -> Iterator[Measure]:
     with folder() as home, Cluster(home, workers=WORKERS, cores=50, memory="100g") as cluster:
         yield from _latency(cluster, settings.size(200))
-        yield from _idle(cluster, settings.size(200), seconds=20)
+        yield from _idle(cluster, settings.size(200), seconds=40)
 
 
 def _latency(cluster: Cluster, lines: int) -> Iterator[Measure]:
