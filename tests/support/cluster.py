@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stoker.core.model.addresses import address_of
 from tests.support.wait import wait_until
 
 STOKER = [sys.executable, "-m", "stoker"]
@@ -71,10 +72,11 @@ class Cluster:
     properties: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     worker_options: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self.port, self.webui_port = free_port(), free_port()
-        self.url = f"spark://127.0.0.1:{self.port}"
+        self.url = f"spark://{address_of(self.host, self.port)}"
         self.state = self.home / "state"
         self.work = self.home / "work"
         conf = self.home / "conf"
@@ -93,13 +95,13 @@ class Cluster:
             "STOKER_DEBUG": "1",
             **self.env,
         }
-        words = ["master", "-h", "127.0.0.1", "-p", str(self.port), "--webui-port", str(self.webui_port)]
+        words = ["master", "-h", self.host, "-p", str(self.port), "--webui-port", str(self.webui_port)]
         self.master = Daemon(words, self.environ, self.home / "master.log")
         self.worker = [self._worker(number) for number in range(1, self.workers + 1)]
 
     def _worker(self, number: int) -> Daemon:
         size = ["-c", str(self.cores), "-m", self.memory]
-        words = ["worker", "-h", "127.0.0.1", "--webui-port", "0", *size, *self.worker_options, self.url]
+        words = ["worker", "-h", self.host, "--webui-port", "0", *size, *self.worker_options, self.url]
         return Daemon(words, self.environ, self.home / f"worker-{number}.log")
 
     def __enter__(self) -> Cluster:

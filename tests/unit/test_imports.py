@@ -97,6 +97,7 @@ PURE = {
         "enum",
         "functools",
         "heapq",
+        "ipaddress",
     ),
     *("itertools", "logging", "math", "operator", "re", "string", "typing", "msgspec"),
 }

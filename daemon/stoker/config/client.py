@@ -12,6 +12,7 @@ import msgspec
 from stoker.config import types
 from stoker.config.common import keys_dir
 from stoker.config.sources import Setting, Settings, load_settings, unknown_properties
+from stoker.core.model.addresses import address_of
 from stoker.errors import UsageError
 
 # The submitter's SPARK_* variables go with the driver (all, if not filtered), except what describes the submitter's own
@@ -95,8 +96,7 @@ def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:
     host = settings.variable("SPARK_MASTER_HOST", "SPARK_MASTER_IP")
     port = settings.parsed(types.parse_port, "SPARK_MASTER_PORT")
     if host:
-        bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        return types.parse_master_url(f"spark://{bracketed}:{port or types.DEFAULT_PORT}")
+        return types.parse_master_url(f"spark://{address_of(host, port or types.DEFAULT_PORT)}")
     profile = settings.conf_dir / "client"
     try:
         lines = profile.read_text().split()

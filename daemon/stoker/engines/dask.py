@@ -24,6 +24,7 @@ from distributed.diagnostics.plugin import UploadFile
 from distributed.security import Security
 from distributed.utils import silence_logging_cmgr
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import UNLIMITED, Command
 from stoker.engines.base import Grants, Resources
@@ -82,7 +83,7 @@ class StokerCluster(Cluster):  # type: ignore[misc]
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: Dask's, with the true one as its cause
             self.close()
             cause = error.__cause__ or error
-            where = f"{resources.host}:{resources.port}" + (f", its pages on {dashboard}" if dashboard else "")
+            where = address_of(resources.host, resources.port) + (f", its pages on {dashboard}" if dashboard else "")
             raise Refused(
                 f"Dask's scheduler cannot listen on {where} ({cause}): see spark.driver.host and .port"
             ) from None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from stoker.core.model import messages as m
+from stoker.core.model.addresses import address_of
 from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import Caller, Guard
 from stoker.gateway.sasl import AuthError
@@ -72,7 +73,7 @@ class SparkConnection(asyncio.Protocol):
         self._transport = transport
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
         self._host = str(host)
-        self.where = f"Spark client at {host}:{port}"
+        self.where = f"Spark client at {address_of(host, port)}"
         self._hub.opened(self)
         if self._guard is not None or self._caller is not None:
             self._restart_timer(_UNPROVEN, self.abort)

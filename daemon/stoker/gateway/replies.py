@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.gateway.java_writer import ClassOf, ClassSpec, Constant, New, Writable, write
 from stoker.gateway.releases import Release
@@ -159,7 +160,7 @@ class Replies:
         where: dict[str, Writable] = {
             "name": "Master",
             "rpcAddress": New(rpc_address, {"port": port, "host": host}),
-            "toString": f"spark://Master@{host}:{port}",
+            "toString": f"spark://Master@{address_of(host, port)}",
         }
         values: dict[str, Writable] = {
             "defaultAskTimeout": New(timeout, {"duration": seconds, "timeoutProp": "spark.rpc.askTimeout"}),

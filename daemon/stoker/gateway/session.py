@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stoker.core.model import messages as m
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
 from stoker.core.model.values import NO_SHUFFLE_SERVICE, ApplicationDescription, SparkAuth
 from stoker.gateway import replies, requests
@@ -256,7 +257,7 @@ class Session:
 
     def _executor_added(self, message: m.ExecutorAdded) -> None:
         self._host_of[message.executor_id] = message.host
-        host_port = f"{message.host}:{message.worker_id.rpartition('-')[2]}"
+        host_port = address_of(message.host, message.worker_id.rpartition("-")[2])
         self._tell(
             self._replies.executor_added(
                 message.executor_id, message.worker_id, host_port, message.cores, message.memory_mib
@@ -309,7 +310,7 @@ class Session:
         driver = message.driver if isinstance(message, m.Status) else None
         state = None if driver is None else DriverState(driver.state)
         worker = "" if driver is None else driver.worker_id
-        host_port = f"{driver.worker_host}:{worker.rpartition('-')[2]}" if driver is not None and worker else ""
+        host_port = address_of(driver.worker_host, worker.rpartition("-")[2]) if driver is not None and worker else ""
         self._answer(request, self._replies.driver_status_response(state, worker, host_port))
 
     # --- bytes ---

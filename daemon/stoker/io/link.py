@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import zmq
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.messages import Message
 from stoker.core.model.states import Role
 from stoker.errors import ProtocolError
@@ -16,6 +18,7 @@ from stoker.io import transport
 from stoker.security.keys import Keys
 from stoker.wire import codec
 
+QUICK = 0.5  # seconds in which a host refuses a connection
 NEVER_MS = 3_600_000  # links are single-use: libzmq must not reconnect by itself, only say that it would
 CONNECT_TIMEOUT_MS = 10_000
 
@@ -63,6 +66,8 @@ class Link(Generic[T]):
         self._failure: Closed | None = None  # why the handshake failed
         self._end: Closed | None = None  # to be told after the messages before it
         self._socket_opened = False
+        self._tries_ipv6 = ":" in host or host.replace(".", "").isdigit()  # there is nothing to look up
+        self._connects_since = time.monotonic()
         self._dealer: zmq.Socket[bytes] = context.socket(zmq.DEALER)
         self._monitor: zmq.Socket[bytes] | None = None
         try:
@@ -78,7 +83,8 @@ class Link(Generic[T]):
                 self._dealer.set(zmq.CURVE_SECRETKEY, secret.encode())
                 self._dealer.set(zmq.CURVE_SERVERKEY, keys.master_key(address).encode())
             self._monitor = transport.open_monitor(self._dealer, zmq.EVENT_ALL)
-            self._dealer.connect(f"tcp://{transport.bracketed(host)}:{port}")
+            self._endpoint = f"tcp://{address_of(host, port)}"
+            self._dealer.connect(self._endpoint)
         except BaseException:
             self.close()
             raise
@@ -144,9 +150,23 @@ class Link(Generic[T]):
                     self._keys.try_next_key(self.address)
             elif event == zmq.EVENT_CONNECT_DELAYED:
                 self._socket_opened = True
+            elif event == zmq.EVENT_CONNECT_RETRIED and self._may_try_ipv6():
+                self._try_ipv6()
             elif event in {zmq.EVENT_DISCONNECTED, zmq.EVENT_CONNECT_RETRIED} and self._end is None:
                 self._end = self._failure or self._explain_end(connected=event == zmq.EVENT_DISCONNECTED)
         return opened
+
+    def _may_try_ipv6(self) -> bool:
+        """After a quick refusal. One that took long is a host that does not answer, by whatever address."""
+        return not self._tries_ipv6 and self._end is None and time.monotonic() < self._connects_since + QUICK
+
+    def _try_ipv6(self) -> None:
+        """libzmq looks for addresses of one family only. The name may have none of IPv4, or one of another machine's: for
+        a name that /etc/hosts gives as ::1, glibc says 127.0.0.1."""
+        self._tries_ipv6 = True
+        self._dealer.disconnect(self._endpoint)
+        self._dealer.set(zmq.IPV6, 1)
+        self._dealer.connect(self._endpoint)
 
     def _explain_end(self, *, connected: bool) -> Closed:
         if self._open:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import zmq
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError, UsageError
 from stoker.wire import codec
@@ -100,9 +101,10 @@ def candidate_ports(port: int, max_retries: int) -> Iterator[int]:
 
 def bind(sock: zmq.Socket[bytes], host: str, port: int, max_retries: int) -> int:
     numeric = numeric_host(host)
+    sock.set(zmq.IPV6, int(":" in numeric))
     for candidate in candidate_ports(port, max_retries):
         try:
-            sock.bind(f"tcp://{bracketed(numeric)}:{candidate or '*'}")
+            sock.bind(f"tcp://{address_of(numeric, candidate or '*')}")
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE:
                 continue
@@ -125,10 +127,10 @@ def explain_bind(host: str, port: int, error: OSError | zmq.ZMQError) -> ConfigE
 
 def _bind_problem(host: str, port: int, error: OSError | zmq.ZMQError) -> str:
     if error.errno in {errno.EADDRNOTAVAIL, errno.ENODEV}:
-        return f"{host} is no address of this machine: choose another with --host"
+        return f"{host} is not an address of this machine: choose another with --host"
     if error.errno == errno.EACCES:
         return f"port {port} needs more rights than we have: choose one over 1023 with --port"
-    return f"cannot listen at {host}:{port} ({error.strerror}): choose another with --host and --port"
+    return f"cannot listen at {address_of(host, port)} ({error.strerror}): choose another with --host and --port"
 
 
 def numeric_host(host: str) -> str:
@@ -150,7 +152,3 @@ def split_address(address: str) -> tuple[str, int]:
     if not 0 < int(port) <= LAST_PORT:
         raise UsageError(f"{address!r}: the port must be between 1 and {LAST_PORT}")
     return host, int(port)
-
-
-def bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

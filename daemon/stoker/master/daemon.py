@@ -18,6 +18,7 @@ import msgspec
 from stoker.config.master import MasterConfig
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
+from stoker.core.model.addresses import address_of
 from stoker.core.model.messages import (
     FetchBlob,
     FindMissingBlobs,
@@ -38,7 +39,6 @@ from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog
 from stoker.io.sockets import Garbage, Gone, Received, Server
-from stoker.io.transport import bracketed
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.blobs import BlobStore
 from stoker.master.dashboard import LeaderDashboard
@@ -81,7 +81,7 @@ class MasterDaemon:
         self._core = core.MasterCore(
             policy=config.policy,
             epoch=epoch,
-            url=f"spark://{bracketed(config.host)}:{server.port}",
+            url=f"spark://{address_of(config.host, server.port)}",
             rng=random.Random(),  # noqa: S311 - spreads load, guards nothing
             webui_url=webui_url,
             version=RELEASE,

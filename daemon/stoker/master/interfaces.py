@@ -7,8 +7,8 @@ import os
 
 from stoker.config.master import MasterConfig, RestConfig
 from stoker.config.web import is_loopback
+from stoker.core.model.addresses import address_of
 from stoker.errors import ConfigError
-from stoker.io.transport import bracketed
 from stoker.master.control import Control
 from stoker.web.serve import LazyWebServer
 
@@ -23,8 +23,8 @@ class Interfaces:
         self._control = control
         tls = config.web.certificate.context() if config.web.certificate is not None else None
         self._dashboard = LazyWebServer(config.webui_host, config.webui_port, self._dashboard_app, tls=tls)
-        host = bracketed(config.public_dns or config.webui_host)
-        self.webui_url = f"{config.web.scheme}://{host}:{self._dashboard.port}"
+        address = address_of(config.public_dns or config.webui_host, self._dashboard.port)
+        self.webui_url = f"{config.web.scheme}://{address}"
         self._rest = self._listen_rest(config.rest) if config.rest is not None else None
 
     def start(self) -> None:
@@ -52,7 +52,7 @@ class Interfaces:
                 raise
             LOG.warning("no submissions over HTTP: %s", error)
             return None
-        LOG.info("submissions over HTTP at %s:%d", bracketed(config.host), server.port)
+        LOG.info("submissions over HTTP at %s", address_of(config.host, server.port))
         return server
 
     def _dashboard_app(self) -> object:

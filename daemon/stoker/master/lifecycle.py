@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable
 
 from stoker.config.master import MasterConfig
+from stoker.core.model.addresses import address_of
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
-from stoker.io.transport import bracketed
 from stoker.leader.base import Candidate, Elected, LeadershipEvent
 from stoker.master.control import Control
 from stoker.master.daemon import MasterDaemon
@@ -93,7 +93,7 @@ class Lifecycle:
 
     @property
     def _url(self) -> str:
-        return f"spark://{bracketed(self._config.host)}:{self._port}"
+        return f"spark://{address_of(self._config.host, self._port)}"
 
     def _term(self, loop: Loop, server: Server) -> None:
         """From standing for election to the end of leading. Whatever ends it, nothing of it is left."""

@@ -61,7 +61,7 @@ def worker(worker_id: str, known: Mapping[str, WorkerView]) -> Markup:
     view = known.get(worker_id)
     if view is None:
         return Markup('<span class="id">{}</span>').format(worker_id) if worker_id else Markup("None")
-    where = escape(f"{view.host}:{view.port}")
+    where = escape(view.address)
     return Markup(f'<a href="/worker/?workerId={quote(worker_id)}" title="{escape(worker_id)}">{where}</a>')  # noqa: S704
 
 

@@ -164,7 +164,7 @@ def _add_details(app: Flask, live: LivePages, page: PageMaker) -> None:
                 "worker": found,
                 "drivers": drivers,
                 "executors": executors,
-                "title": f"Worker {found.host}:{found.port}",
+                "title": f"Worker {found.address}",
             }
 
         return page("worker_of_master.html", scene, values, also=found.last_heartbeat)

@@ -9,7 +9,7 @@ from stoker.web.spark_json import spark_state
 
 def _worker_text(worker: WorkerView) -> str:
     draining = "draining" if worker.draining else ""
-    return f"{worker.id} {worker.host}:{worker.port} {spark_state(worker).value} {draining} {worker.version}"
+    return f"{worker.id} {worker.address} {spark_state(worker).value} {draining} {worker.version}"
 
 
 def _app_text(app: AppView) -> str:

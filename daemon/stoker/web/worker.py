@@ -24,7 +24,7 @@ def make_app(snapshot: Callable[[], WorkerPage], read_log: ReadLogs, *, access: 
     @app.get("/")
     def index() -> Response:
         page = snapshot()
-        title = f"Stoker Worker at {page.host}:{page.port}"
+        title = f"Stoker Worker at {page.address}"
         response = Response(render_template("worker.html", page=page, title=title, live=True))
         response.add_etag()
         response.make_conditional(request)

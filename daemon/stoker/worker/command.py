@@ -13,12 +13,12 @@ from collections.abc import Mapping
 
 from stoker.config.common import is_own
 from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import Role
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
-from stoker.io.transport import bracketed
 from stoker.security.keys import Keys
 from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         port=port,
         cores=config.cores,
         memory_mib=config.memory_mib,
-        webui_url=f"{config.web.scheme}://{bracketed(config.public_dns or config.web.host)}:{web.port}",
+        webui_url=f"{config.web.scheme}://{address_of(config.public_dns or config.web.host, web.port)}",
         version=RELEASE,
     )
     # Programs that talk to the cluster themselves find the keys this worker uses.

@@ -11,7 +11,7 @@ import msgspec
 
 from stoker.client.api import Client
 from stoker.client.commands.common import configured
-from stoker.client.commands.workers import add_worker_names, address, show_workers
+from stoker.client.commands.workers import add_worker_names, show_workers
 from stoker.client.notices import say
 from stoker.config.types import parse_duration
 from stoker.core.model.states import Role
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         if left:
             cluster = client.cluster()
             for worker in left:
-                say(f"{address(worker)} is draining, but still runs {_what_runs(worker, cluster)} after {timeout:g} s")
+                say(f"{worker.address} is draining, but still runs {_what_runs(worker, cluster)} after {timeout:g} s")
     return 1 if left else 0
 
 
@@ -59,7 +59,7 @@ def _wait(client: Client, workers: Sequence[WorkerView], timeout: float) -> tupl
         for key, worker in seen.items():
             if worker.running and said.get(key) != worker.running:
                 said[key] = worker.running
-                say(f"{address(worker)}: {worker.running} still running")
+                say(f"{worker.address}: {worker.running} still running")
         busy = [key for key, worker in seen.items() if worker.running]
         if not busy or time.monotonic() >= end:
             return tuple(seen.values())

@@ -39,7 +39,3 @@ def show_workers(workers: Sequence[WorkerView], *, json: bool) -> None:
         from stoker.client.show import cluster as render  # noqa: PLC0415 - one of two ways
 
         print(render.workers(workers), flush=True)
-
-
-def address(worker: WorkerView) -> str:
-    return f"{worker.host}:{worker.port}"

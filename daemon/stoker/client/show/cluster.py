@@ -95,7 +95,7 @@ def worker(view: WorkerView) -> str:
 def _worker(worker: WorkerView) -> list[str]:
     return [
         text.clean(worker.id),
-        text.clean(f"{worker.host}:{worker.port}"),
+        text.clean(worker.address),
         text.state(worker.state.value) + (" draining" if worker.draining else ""),
         text.used(str(worker.cores), str(worker.cores_used)),
         text.used(text.memory(worker.memory_mib), text.memory(worker.memory_used_mib)),

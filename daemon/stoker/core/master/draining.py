@@ -12,20 +12,20 @@ import logging
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.show import worker_view
+from stoker.core.model.addresses import names_address
 from stoker.core.model.messages import DrainWorkers, Failed, ForgetWorkers, RegisterWorker, SetDrain, Workers
-from stoker.core.model.records import WorkerRecord, worker_key
+from stoker.core.model.records import worker_key
 from stoker.core.model.states import WorkerState
 from stoker.core.model.values import DrainMark
 
 
 def find_workers(ctx: Context, name: str) -> list[Worker]:
-    """By id (also that of a worker restarted since), HOST or HOST:PORT; by address, as they are listed."""
+    """Find workers by id (also that of a worker restarted since), or by address: HOST, HOST:PORT, [V6]:PORT or V6."""
     by_id = ctx.books.current_worker(name)
     if by_id is not None:
         return [by_id]
-    name = name.lower()
     workers = ctx.books.workers.values()
-    return [worker for worker in workers if name in (worker.record.host.lower(), _address(worker.record).lower())]
+    return [worker for worker in workers if names_address(name, worker.record.host, worker.record.port)]
 
 
 def drain(ctx: Context, peer: bytes | None, message: DrainWorkers) -> None:
@@ -41,7 +41,7 @@ def forget(ctx: Context, peer: bytes | None, message: ForgetWorkers) -> None:
     """Take them off the list, all or none. One that is connected, or may yet come back with its drivers, is refused."""
     chosen = _chosen(ctx, peer, message)
     for worker in chosen:
-        address = _address(worker.record)
+        address = worker.record.address
         if worker.peer is not None or worker.drivers or worker.record.state is not WorkerState.DEAD:
             reason = f"{address} is {worker.record.state.value}: stop the worker first"
             if worker.peer is None:
@@ -96,8 +96,3 @@ def _chosen(ctx: Context, peer: bytes | None, message: DrainWorkers | ForgetWork
         reason = "no worker is named: give an id, HOST or HOST:PORT"
         ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
     return list(chosen.values())
-
-
-def _address(record: WorkerRecord) -> str:
-    host = f"[{record.host}]" if ":" in record.host else record.host
-    return f"{host}:{record.port}"

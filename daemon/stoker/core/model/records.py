@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
 from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit
 
@@ -90,6 +91,11 @@ class WorkerRecord(Record):
     state: WorkerState = WorkerState.ALIVE
     last_heartbeat: float = 0.0
     drain: DrainMark = DrainMark()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, [HOST]:PORT for IPv6: what commands take for this worker."""
+        return address_of(self.host, self.port)
 
 
 class Counters(Record):

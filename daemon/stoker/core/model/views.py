@@ -5,6 +5,7 @@ The core makes them; nothing else reads its live state. Memory in MiB, times in 
 
 from __future__ import annotations
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import Exit, Value
 
@@ -25,6 +26,11 @@ class WorkerView(Value, frozen=True):
     version: str = ""
     draining: bool = False  # gets nothing new
     running: int = 0  # drivers and executors there, those being ended included
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, [HOST]:PORT for IPv6: what commands take for this worker."""
+        return address_of(self.host, self.port)
 
 
 class AttemptView(Value, frozen=True):

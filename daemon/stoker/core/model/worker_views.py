@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.values import Exit, Value
 
@@ -47,3 +48,8 @@ class WorkerPage(Value, frozen=True):
     finished_executors: tuple[ExecutorPage, ...] = ()
     drivers: tuple[DriverPage, ...] = ()
     finished_drivers: tuple[DriverPage, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, [HOST]:PORT for IPv6."""
+        return address_of(self.host, self.port)

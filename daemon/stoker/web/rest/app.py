@@ -9,6 +9,7 @@ from typing import Protocol
 from flask import Flask, Response, request
 from werkzeug.exceptions import Forbidden, HTTPException
 
+from stoker.core.model.addresses import address_of
 from stoker.core.model.states import DriverState, MasterState
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView
@@ -151,7 +152,7 @@ def _add_questions(app: Flask, snapshot: Callable[[], ClusterView], control: Sub
             return answer(
                 "SubmissionStatusResponse", submissionId=submission_id, success=False, message=refusal or None
             )
-        place = f"{found.worker_host}:{found.worker_id.rpartition('-')[2]}" if found.worker_id else None
+        place = address_of(found.worker_host, found.worker_id.rpartition("-")[2]) if found.worker_id else None
         return answer(
             "SubmissionStatusResponse",
             submissionId=submission_id,

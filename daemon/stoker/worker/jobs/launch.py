@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stoker.config.worker import WorkerConfig
+from stoker.core.model.addresses import address_of
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.registration import WorkerIdentity
@@ -17,7 +18,6 @@ from stoker.engines.executor import executor_launch
 from stoker.engines.launch import Launch
 from stoker.engines.spark import default_homes, spark_driver, spark_executor
 from stoker.engines.spark_archive import Runtime
-from stoker.io.transport import bracketed
 
 
 class Launcher:
@@ -37,7 +37,7 @@ class Launcher:
         self._view_for = view_for
         self._identity = identity
         self._environ = environ
-        self._worker_url = f"spark://{bracketed(identity.host)}:{identity.port}"
+        self._worker_url = f"spark://{address_of(identity.host, identity.port)}"
         self._logs = f"{identity.webui_url}/logPage/"
 
     def launch(self, job: AnyJob, folder: Path, master_url: str, local_dirs: list[Path]) -> Launch:

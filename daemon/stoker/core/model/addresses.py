@@ -1,0 +1,35 @@
+"""HOST:PORT, as it is shown, typed and compared. An IPv6 address is in brackets: ``[::1]:7077``."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before ``:PORT``, and in URLs."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def address_of(host: str, port: int | str) -> str:
+    """HOST:PORT."""
+    return f"{bracketed(host)}:{port}"
+
+
+def canonical_host(host: str) -> str:
+    """The same text for the same host: lower case, without brackets, and with the short form of an IPv6 address."""
+    host = host.lower().removeprefix("[").removesuffix("]")
+    if ":" not in host:
+        return host
+    try:
+        return str(IPv6Address(host))
+    except ValueError:
+        return host
+
+
+def names_address(name: str, host: str, port: int) -> bool:
+    """Does a user's ``name`` (HOST, HOST:PORT, [V6], [V6]:PORT or a bare V6) mean what listens at ``host`` and ``port``?"""
+    if canonical_host(name) == canonical_host(host):
+        return True
+    before, colon, after = name.rpartition(":")
+    is_bare = ":" in before and not before.endswith("]")  # an IPv6 address ends in something else than a port
+    return bool(colon) and not is_bare and after == str(port) and canonical_host(before) == canonical_host(host)
