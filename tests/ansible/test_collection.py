@@ -47,6 +47,7 @@ def test_only_what_is_needed_is_in_it(archive: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops <= {
         *("MANIFEST.json", "FILES.json", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml"),
+        *("CONTRIBUTING.md", "SECURITY.md"),
         *("daemon", "docs", "meta", "playbooks", "plugins", "requirements", "roles", "scripts"),
     }
     assert not [name for name in names if "__pycache__" in name or "/collections/" in name]
