@@ -17,7 +17,7 @@ $(error this checkout was moved or renamed since .venv was made: run 'make clean
 endif
 endif
 
-.PHONY: help start stop test molecule lint bench simulate spark-matrix diagrams vendor lock clean
+.PHONY: help start stop test molecule lint bench simulate mutants spark-matrix diagrams vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -57,6 +57,9 @@ molecule: $(VENV)/.tests ## roles and a cluster on hosts in containers; needs ro
 
 bench: $(VENV)/.engines ## measure; see tests/bench/README.md
 	@python -m tests.bench
+
+mutants: $(VENV)/.tests ## plant bugs in the shells, one after the other: tests must find each (ONLY=TEXT: some)
+	@python -m tests.mutants --only "$(ONLY)"
 
 simulate: SEEDS ?= 10000
 simulate: FIRST ?= 0

@@ -299,3 +299,14 @@ def test_sessions_are_bounded_and_end(door: Door, monkeypatch: pytest.MonkeyPatc
     assert all(sessions.find(other) == token for other in others)
     ended = Sessions(-1.0)
     assert ended.find(ended.start(token)) is None
+
+
+# --- a view that says nothing of roles ---
+
+
+def test_a_view_without_a_role_is_a_viewer_s_to_see_and_an_admin_s_to_change(door: Door) -> None:
+    door.app.add_url_rule("/unmarked", view_func=lambda: "done", methods=["GET", "POST"])
+    browser = door.browser()
+    assert browser.get("/unmarked", headers=door.bearer(AccessRole.VIEWER)).status_code == 200
+    assert browser.post("/unmarked", headers=door.bearer(AccessRole.OPERATOR)).status_code == 403
+    assert browser.post("/unmarked", headers=door.bearer(AccessRole.ADMIN)).status_code == 200

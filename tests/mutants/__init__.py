@@ -1,0 +1,6 @@
+"""Bugs planted in the shells, and the tests that must find them.
+
+The simulator's mutants (``tests/simulation/mutants.py``) cover the cores. Here are recovery engines, sockets, keys, web
+access, uploads, the worker's files, the keeper, the gateway, the client and Ansible's plugins. ``table`` lists file, change
+and tests; ``make mutants`` plants each bug in a copy of the tree and runs its tests, one of which has to fail.
+"""
