@@ -43,7 +43,7 @@ def test_what_is_built_has_the_version_of_the_program() -> None:
 def test_only_what_is_needed_is_in_it(archive: Path) -> None:
     with tarfile.open(archive) as tar:
         names = {name.rstrip("/") for name in tar.getnames()}
-    assert {"playbooks/start_all.yml", "plugins/modules/stoker_info.py", "daemon/stoker/cli.py"} <= names
+    assert {"playbooks/start_all.yml", "plugins/modules/stoker_info.py", "daemon/stoker/cli/entry.py"} <= names
     tops = {name.split("/")[0] for name in names}
     assert tops <= {
         *("MANIFEST.json", "FILES.json", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml"),

@@ -11,7 +11,8 @@ from typing import IO
 import pytest
 import yaml
 
-from stoker.cli import COMMANDS, main
+from stoker.cli import main
+from stoker.cli.commands import COMMANDS
 
 RUN = [sys.executable, "-m", "stoker"]
 
@@ -71,7 +72,7 @@ def run_writing_to(output: IO[str], home: Path) -> subprocess.CompletedProcess[s
 
 
 def test_unknown_command_names_the_nearest(tmp_path: Path) -> None:
-    assert "did you mean 'submit'?" in one_line(stoker("sumbit", home=tmp_path), 2)
+    assert "did you mean submit?" in one_line(stoker("sumbit", home=tmp_path), 2)
 
 
 @pytest.mark.parametrize(
@@ -210,10 +211,42 @@ def test_config_check_does_not_guess_what_a_file_is(tmp_path: Path) -> None:
     assert stoker("config", "check", "--as", "spark-defaults", str(path), home=tmp_path).returncode == 0
 
 
-def test_commands_for_people_in_a_hurry_import_little() -> None:
+# What each of these commands must not load, measured by tests/bench (group "commands"). Python 3.11's pathlib needs
+# urllib.parse; pyzmq and msgspec need pickle, json, random and datetime.
+_SLOW = {
+    *("flask", "werkzeug", "waitress", "kazoo", "tabulate", "wcwidth", "tqdm", "sqlite3", "asyncio", "javaproperties"),
+    *("dotenv", "urllib.request", "http.client", "email", "ssl", "hashlib", "hmac", "secrets", "shutil", "tempfile"),
+    *("zipfile", "difflib", "getpass", "socket", "subprocess", "concurrent.futures", "unicodedata"),
+    *("stoker.config.master", "stoker.config.worker", "stoker.config.web", "stoker.io.server"),
+    *("stoker.core.application.machine", "stoker.core.master.machine", "stoker.client.application.app"),
+}
+_NONE = {"argparse", "typing", "re", "logging", "pathlib", "zmq", "msgspec", "dataclasses", "inspect", "enum"}
+
+
+@pytest.mark.parametrize(
+    ("words", "forbidden"),
+    [
+        (["--help"], _SLOW | _NONE),
+        (["--version"], _SLOW | _NONE),
+        (["status", "--master", "spark://127.0.0.1:1", "--timeout", "100ms"], _SLOW),
+        (
+            ["submit", "--wait", "--master", "spark://127.0.0.1:1", "--timeout", "100ms", "/bin/true"],
+            _SLOW - {"hashlib"},
+        ),
+    ],
+    ids=["help", "version", "status", "submit"],
+)
+def test_a_command_loads_only_what_it_uses(tmp_path: Path, words: list[str], forbidden: set[str]) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.authenticate false\nspark.driver.cores 0\n")
     code = (
-        "import sys, stoker.client.commands.submit; "
-        "print([name for name in ('flask', 'kazoo', 'tabulate', 'tqdm', 'sqlite3', 'asyncio') if name in sys.modules])"
+        "import sys; from stoker.cli import main; code = main(sys.argv[1:]);"
+        " print(code, *sys.modules, sep='\\n', file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SPARK_CONF_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}", *words],
+        env=environ, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    loaded = set(done.stderr.split())
+    assert "stoker.cli.entry" in loaded
+    assert sorted(loaded & forbidden) == []

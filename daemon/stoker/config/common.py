@@ -12,6 +12,8 @@ from stoker.errors import ConfigError, UsageError
 
 T = TypeVar("T")
 
+LEAST_MEMORY = 64  # MiB that a daemon allocates while it starts
+
 
 def option(name: str, text: str | None, parse: Callable[[str], T]) -> T | None:
     """A command-line value, parsed; None when it was not given. Raises UsageError naming the option."""
@@ -42,9 +44,13 @@ def state_dir(settings: Settings) -> Path:
 
 
 def memory_limit(settings: Settings) -> int | None:
-    """MiB, when SPARK_DAEMON_MEMORY or -Xmx was written down."""
+    """MiB, when SPARK_DAEMON_MEMORY or -Xmx was written down. Raises ConfigError for a limit that no daemon starts with."""
     limit: int | None = settings.parsed(types.parse_memory, "SPARK_DAEMON_MEMORY")
-    return limit if limit is not None else settings.heap_mib
+    name = "-Xmx" if limit is None else settings.origins.get("SPARK_DAEMON_MEMORY", "SPARK_DAEMON_MEMORY")
+    limit = settings.heap_mib if limit is None else limit
+    if limit is not None and limit < LEAST_MEMORY:
+        raise ConfigError(f"{name} is {limit} MiB: a daemon needs at least {LEAST_MEMORY}m; Spark's default is 1g")
+    return limit
 
 
 def listen_host(settings: Settings, chosen: str | None) -> str:

@@ -145,7 +145,13 @@ def configuration_folder(environ: Mapping[str, str]) -> Path:
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    """The user's home folder. Raises ConfigError for a user who has none."""
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ConfigError("this user has no home folder: set HOME, or SPARK_CONF_DIR and STOKER_STATE_DIR") from None
 
 
 def read_properties(path: Path) -> dict[str, str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 
 from stoker.client.commands.common import add_connection_arguments, configured, connected, memory, program_words, whole
-from stoker.client.notices import say
+from stoker.client.notices import deliver, say
 from stoker.client.submit.sources import program_kind
 from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.errors import UsageError
@@ -73,6 +72,5 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         driver_id = client.submit(driver)
         if args.verbose:
             say(f"Driver successfully submitted as {driver_id} to {client.session.master}")
-    print(driver_id)
-    sys.stdout.flush()
+    deliver(driver_id, deed=f"{driver_id} is submitted")
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import Mapping
 
 from stoker.client.commands.common import (
@@ -16,7 +15,7 @@ from stoker.client.commands.common import (
     program_words,
     whole,
 )
-from stoker.client.notices import say
+from stoker.client.notices import deliver, say
 from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.config.client import ClientConfig
 from stoker.errors import UsageError
@@ -91,8 +90,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             from stoker.client.commands.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
 
             return submit_and_wait(client, driver, kill_on_interrupt=args.kill_on_interrupt)
-        print(client.submit(driver))
-        sys.stdout.flush()
+        driver_id = client.submit(driver)
+    deliver(driver_id, deed=f"{driver_id} is submitted")
     return 0
 
 

@@ -9,9 +9,8 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from typing import NoReturn
 
-from stoker.client.notices import say
+from stoker.client.notices import deliver, say
 from stoker.client.show import table
 from stoker.config.common import keys_dir
 from stoker.config.sources import load_settings
@@ -23,9 +22,7 @@ from stoker.security.tokens import Token, TokenFile
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker token create --name NAME [--role ROLE] [--expires 30d] | list [--json] | revoke NAME|ID..."
-    actions = parser.add_subparsers(
-        dest="action", required=True, metavar="create|list|revoke", parser_class=_Action, prog="stoker token"
-    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="create|list|revoke", prog="stoker token")
     create = actions.add_parser("create", description="make a token and print it, this once")
     create.add_argument("--name", required=True, help="who or what it is for; audit lines show it")
     create.add_argument("--role", choices=ROLES, default="viewer", help="what it may (default: viewer)")
@@ -36,17 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("tokens", nargs="+", metavar="NAME|ID")
 
 
-class _Action(argparse.ArgumentParser):
-    """As ``stoker.cli`` has them: errors are one line."""
-
-    def __init__(self, *, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, add_help=False, allow_abbrev=False)
-        self.add_argument("--help", action="help", help="show this and exit")
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see '{self.prog} --help')")
-
-
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     tokens = TokenFile(keys_dir(load_settings(environ)))
     if args.action == "create":
@@ -55,7 +41,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             raise UsageError(
                 "--expires 0: a token that has ended already; leave the option out for one that never ends"
             )
-        print(tokens.create(args.name, AccessRole[args.role.upper()], lifetime))
+        secret = tokens.create(args.name, AccessRole[args.role.upper()], lifetime)
+        deliver(secret, deed=f"the token {args.name} is made: revoke it with 'stoker token revoke {args.name}'")
         say(f"this is all that will ever be seen of it; only its hash is kept, in {tokens.path}")
     elif args.action == "revoke":
         for name in dict.fromkeys(args.tokens):

@@ -170,6 +170,10 @@ def _remote(url: str, *, executable: bool) -> Artifact:
 def _checked(name: str) -> str:
     if not name or name in (".", "..") or "\0" in name:
         raise UsageError(f"{name!r} is not the name of a file")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the file name {os.fsencode(name)!r} is not UTF-8 text: rename the file") from None
     if name in RESERVED:
         raise UsageError(f"a file of a submission must not be called {name!r}: its output is; rename it")
     return name

@@ -1,0 +1,103 @@
+"""``stoker``: find the command, run it, and turn whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from stoker.cli import streams
+from stoker.cli.commands import COMMANDS, DAEMONS, runnable, usage
+from stoker.errors import StokerError, UsageError, did_you_mean
+from stoker.version import RELEASE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0 done, 1 failed, 2 wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    had_output = streams.prepare()
+    try:
+        code = _dispatch(words, os.environ, had_output)
+        streams.flush()
+    except StokerError as error:
+        return _fail(str(error), error.exit_code)
+    except SystemExit as end:  # argparse ends this way after --help
+        if end.code is not None and not isinstance(end.code, int):
+            raise
+        return _flushed(end.code or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        streams.abandon_output()
+        return 1
+    except Exception as error:
+        return _unexpected(error)
+    return code
+
+
+def _dispatch(words: list[str], environ: Mapping[str, str], had_output: bool = True) -> int:
+    if not words:
+        print(usage(), file=sys.stderr)
+        return 2
+    name, *rest = words
+    if name in ("--help", "-h") or words == ["help", "--help"]:
+        print(usage())
+        return 0
+    if name == "--version":
+        print(f"stoker {RELEASE}")
+        return 0
+    if name == "--via":
+        from stoker.via.command import run_via  # noqa: PLC0415 - when it is asked for, as the commands
+
+        return run_via(rest, environ, lambda words, environ: _dispatch(words, environ, had_output))
+    if name not in COMMANDS:
+        hint = did_you_mean(name, (*COMMANDS, "--help", "--version", "--via")) or "see 'stoker --help'"
+        what = "option" if name.startswith("-") else "command"
+        raise UsageError(f"there is no {what} {name!r}: {hint}")
+    if name not in runnable():
+        raise UsageError(f"'stoker {name}' needs Linux; on Windows, WSL (docs/platforms.md)")
+    from stoker.cli.parser import parser_of  # noqa: PLC0415 - --help and --version do without argparse
+
+    parser, module = parser_of(name)
+    args = parser.parse_args(rest)
+    if name not in DAEMONS:
+        streams.check_output(had_output)
+    code: int = module.run(args, environ)
+    return code
+
+
+def _flushed(code: int) -> int:
+    try:
+        streams.flush()
+    except StokerError as error:
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        streams.abandon_output()
+        return 1
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    """What the system refuses is the user's to mend and named in his terms; all else is a mistake of ours."""
+    if os.environ.get("STOKER_DEBUG") == "1":
+        import traceback  # noqa: PLC0415 - for this only
+
+        traceback.print_exc()
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return _fail("the current directory does not exist any more: cd to another one", 1)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, (str, os.PathLike)) else ""
+        return _fail(f"{where}{error.strerror}", 1)
+    if isinstance(error, OSError):
+        return _fail(str(error), 1)
+    if isinstance(error, MemoryError):
+        return _fail("out of memory: raise SPARK_DAEMON_MEMORY, or the limit of this shell (ulimit -v)", 1)
+    name = type(error).__name__
+    return _fail(f"internal error: {name}: {error}; set STOKER_DEBUG=1 for the traceback", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"stoker: {' '.join(message.splitlines())}", file=sys.stderr)
+    return code
