@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
             width = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns) - 2
         except (OSError, ValueError):
             width = 78
-        return self.formatter_class(prog=self.prog, width=max(40, width))
+        return self.formatter_class(prog=self.prog, width=max(40, width))  # type: ignore[call-arg]
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-") or word == "-":
