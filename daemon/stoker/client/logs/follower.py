@@ -116,6 +116,7 @@ class Follower(Task):
         self._read_run = 0  # the run that is read to its end
         self._failures = 0
         self._lost = self._lost_told = 0  # bytes that do not exist any more
+        self._has_begun_anew = False
         job.followers.append(self)
 
     def work(self) -> float:
@@ -208,7 +209,7 @@ class Follower(Task):
         if answer.offset > asked:
             self._lose(asked, answer.offset)
         elif answer.offset < asked:
-            self._sink.notice(f"the {self.stream} of {self._job.name} was truncated: output may be missing here")
+            self._began_anew()
         if answer.data:
             self._failures, self.received = 0, self.received + len(answer.data)
             self._sink.write(answer.data)
@@ -224,6 +225,14 @@ class Follower(Task):
             self._sink.notice(lost(start, end, f"{self.stream} of {self._job.name}"))
             self._lost_told = end - start
         self._lost += end - start
+
+    def _began_anew(self) -> None:
+        if not self._has_begun_anew:
+            self._has_begun_anew = True
+            self._sink.notice(
+                f"{self.stream} of {self._job.name} began anew (truncated, or rolled by a worker of an earlier release): "
+                "output may be missing"
+            )
 
     def _run_is_read(self, run: int) -> None:
         self._read_run = run
@@ -244,7 +253,7 @@ class Follower(Task):
             return
         self.done, self.problem = True, problem
         if self._lost > self._lost_told:
-            self._sink.notice(f"in all, {self._lost} bytes of the {self.stream} of {self._job.name} are lost")
+            self._sink.notice(f"in all, {self._lost} bytes of {self.stream} of {self._job.name} are lost")
             self._lost_told = self._lost
         self._sink.finish()
 
