@@ -185,6 +185,26 @@ def test_many_at_once_keep_their_order(
     submitted = {message.token: message.driver.args[0] for message in client.scripted.got(SubmitDriver)}  # type: ignore[attr-defined]
     by_id = {storing.tokens[token]: args for token, args in submitted.items()}
     assert [by_id[driver_id] for driver_id in ids] == [str(number) for number in range(30)]
+    assert seen(client, FindMissingBlobs) == 0, "submissions come first, as with one"
+
+
+def test_the_first_of_many_shows_what_is_missing(client: Client, tmp_path: Path) -> None:
+    driver = client.describe(write(tmp_path / "job.py", b"the same for all"))
+    assert len(client.submit_many([driver] * 50)) == 50
+    assert (seen(client, SubmitDriver), seen(client, UploadChunk)) == (51, 1)
+
+
+def test_a_master_that_misses_nothing_in_particular(client: Client, storing: Storing, tmp_path: Path) -> None:
+    def nothing(master: ScriptedMaster, peer: bytes, message: Message) -> bool:
+        master.send(peer, MissingBlobs(request=message.request, sha256s=()))  # type: ignore[attr-defined]
+        return True
+
+    storing.hook = nothing
+    driver = client.describe("local:/bin/job")
+    with pytest.raises(Refused, match="does not keep the files"):
+        client.submit_many([driver])
+    with pytest.raises(Refused, match="does not keep the files"):
+        client.submit_watched(driver)
 
 
 def test_one_refusal_of_many_says_how_far_it_came(client: Client, storing: Storing) -> None:
