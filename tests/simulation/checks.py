@@ -10,6 +10,7 @@
 ``once``         an attempt is started once, and a driver never runs twice at once
 ``capacity``     no host runs more than it has, no launch is refused for want of room
 ``fifo``         nobody is served before who came first, and nothing waits that fits
+``refusal``      no driver ends because a worker could not start it for reasons of its own
 ``end``          what is booked as over does not run (checks_end.py: and all that is left when the faults have stopped)
 """
 
@@ -125,6 +126,8 @@ class Checks:
             self.fail("history", f"{record.id} was {was.value} and is now {record.state.value}")
         if record.state.is_final:
             self.final[record.id] = (record.state, epoch)
+        if record.state is DriverState.ERROR and record.attempts and record.attempts[-1].exit.refused:
+            self.fail("refusal", f"{record.id} ended because a worker refused it: {record.reason}")
         numbers = [attempt.number for attempt in record.attempts]
         if numbers != sorted(set(numbers)):
             self.fail("ids", f"{record.id} has attempts {numbers}")

@@ -34,6 +34,8 @@ class Faults:
         cluster.store.is_full, cluster.disk.slowest = False, 0.004
         for node in (*cluster.masters, *cluster.workers, *cluster.clients):
             node.crash_in = node.freeze_in = None
+        for worker in cluster.workers:
+            worker.is_full = False
         for master in cluster.masters:
             master.hangs_when_elected = 0.0
 
@@ -166,6 +168,12 @@ class Faults:
         self.world.note("faults", f"a write takes up to {self.cluster.disk.slowest} s")
         self.world.after(10.0, lambda: setattr(self.cluster.disk, "slowest", 0.004))
 
+    def full_worker(self) -> None:
+        worker = self.rng.choice(self.cluster.workers)
+        self.world.note("faults", f"the disk of {worker.name} is full")
+        worker.is_full = True
+        self.world.after(self._until_the_end(self.rng.choice((3.0, 20.0))), lambda: setattr(worker, "is_full", False))
+
     def full_disk(self) -> None:
         self.world.note("faults", "the disk is full")
         self.cluster.store.is_full = True
@@ -190,4 +198,5 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "clock_jump": Faults.clock_jump,
     "slow_disk": Faults.slow_disk,
     "full_disk": Faults.full_disk,
+    "full_worker": Faults.full_worker,
 }

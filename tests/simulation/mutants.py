@@ -17,6 +17,7 @@ from stoker.core.master.effects import Batch, Effect, Persist, Send, batch_of
 from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
+from stoker.core.model.values import Exit
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
 from tests.simulation import master
@@ -333,6 +334,17 @@ def no_replacement() -> Iterator[None]:
 
 
 @contextmanager
+def counted_refusal() -> Iterator[None]:
+    """A driver that a worker could not start for reasons of its own ends as ERROR."""
+
+    def end(ctx: Context, driver: Any, worker: Any, reason: str) -> None:
+        drivers.ended(ctx, driver, DriverEvent.ERROR, Exit(reason=reason, refused=True))
+
+    with patch.object(drivers, "refused", end):
+        yield
+
+
+@contextmanager
 def own_sleep() -> Iterator[None]:
     """A master takes the time in which it did not run for the silence of others, of workers about to register, too."""
 
@@ -383,6 +395,7 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     forgotten_kill: (),
     orphaned_executors: (),
     no_replacement: (),
+    counted_refusal: ("full_worker",),
     second_end: ("kill_worker",),
     own_sleep: ("hang_new_master", "reset"),
 }

@@ -65,6 +65,7 @@ class Worker(Node):
         self.core: WorkerCore | None = None
         self.link: KeeperLink | None = None
         self.drain = DrainMark()
+        self.is_full = False  # its disk: it cannot start jobs
         self._masters, self._grace = masters, grace
         self._reconnect_timeout, self._worker_timeout = reconnect_timeout, worker_timeout
         self._checks = checks
@@ -206,6 +207,9 @@ class Worker(Node):
         delay = 0.001 if rng.random() < 0.8 else 3.0 * rng.random()
         if job_script(job)[0] == "broken":
             self.later(delay, lambda: self._prepared(job.key, Exit(reason="its file is not there")))
+        elif self.is_full:
+            full = Exit(reason="No space left on device", refused=True)
+            self.later(delay, lambda: self._prepared(job.key, full))
         else:
             self.later(delay, lambda: self._prepared(job.key, None))
 
@@ -218,9 +222,8 @@ class Worker(Node):
         self.wake()
 
     def _spawn(self, job: AnyJob) -> None:
-        self._say(
-            {"op": "spawn", "key": job.key, "argv": job_script(job), "note": notes.encode(job), "cores": job.cores}
-        )
+        request = {"op": "spawn", "key": job.key, "argv": job_script(job), "cwd": "/", "note": notes.encode(job)}
+        self._say({**request, "cores": job.cores})
 
     # --- the keeper ---
 

@@ -5,6 +5,8 @@ A process, because remote file systems bring large libraries and may hang: a dae
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import shutil
@@ -28,6 +30,7 @@ _PACKAGES = {
     "http": "aiohttp",
     "https": "aiohttp",
 }
+NO_ROOM = 3  # exit status: this machine's disk is full or read-only
 _TRIES = 4  # of a NameNode, with growing pauses between them
 _RPC_ERROR = re.compile(r'RPCError\("[^"]*", "(.*)', re.DOTALL)  # how hdfs-native says what a NameNode said
 
@@ -50,9 +53,11 @@ def main() -> int:
         return 1
     except Exception as error:
         print(f"cannot fetch {url}: {_reason(error, url)}")
-        return 1
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        return NO_ROOM if is_full else 1
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return 0
 
 

@@ -18,6 +18,7 @@ from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
 from stoker.worker.jobs.launch import Launcher
 from stoker.worker.jobs.prepare import Preparer
+from stoker.worker.jobs.refusal import is_full, keeper_refusal
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
 from stoker.worker.keeper.messages import Exited, FromKeeper, Kept, Rolling, Spawn, kind_of
@@ -89,8 +90,13 @@ class Processes:
             local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
             launch = self._launcher.launch(job, folder, master_url, local_dirs)
             launch.write_files(folder)
-        except (StokerError, OSError) as error:
+        except StokerError as error:
             self._could_not_start(job.key, Exit(reason=str(error)))
+            return
+        except OSError as error:
+            # A file that is missing or closed is the job's affair, as long as the folder is there.
+            refused = is_full(error) or not folder.is_dir()
+            self._could_not_start(job.key, Exit(reason=f"cannot start it: {error}", refused=refused))
             return
         is_executor = isinstance(job, ExecutorJob)
         title = "Spark Executor Command" if is_executor else "Launch Command"
@@ -132,7 +138,8 @@ class Processes:
             self._core.started(message["key"], message["pid"], now)
             self._on_change(self._core.jobs.get(message["key"]))
         elif message["op"] == "failed":
-            self._could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]))
+            failure = keeper_refusal(message) or notes.start_failure(message["errno"], message["reason"])
+            self._could_not_start(message["key"], failure)
         else:
             self._exited(message)
 

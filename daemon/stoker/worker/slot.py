@@ -61,7 +61,13 @@ class Slot:
             return 0
 
     def remember_port(self, port: int) -> None:
-        (self.folder / "port").write_text(f"{port}\n")
+        """A port that cannot be kept is logged: the worker's next daemon then takes another one."""
+        try:
+            (self.folder / "port").write_text(f"{port}\n")
+        except OSError as error:
+            LOG.warning(
+                "cannot write %s: %s; a restart of this worker may change its port", self.folder / "port", error
+            )
 
     @property
     def drain(self) -> DrainMark:

@@ -89,6 +89,8 @@ def worker(view: WorkerView) -> str:
         ("Version", text.clean(view.version)),
         ("Dashboard", text.clean(view.webui_url)),
     ]
+    if view.refusal:
+        pairs.append(("Refused a job", text.clean(view.refusal, 400)))
     return f"{text.clean(view.id)}  {state}{note}\n{text.fields(pairs)}"
 
 
@@ -96,12 +98,16 @@ def _worker(worker: WorkerView) -> list[str]:
     return [
         text.clean(worker.id),
         text.clean(worker.address),
-        text.state(worker.state.value) + (" draining" if worker.draining else ""),
+        text.state(worker.state.value) + _remark(worker),
         text.used(str(worker.cores), str(worker.cores_used)),
         text.used(text.memory(worker.memory_mib), text.memory(worker.memory_used_mib)),
         str(worker.running),
         text.when(worker.last_heartbeat),
     ]
+
+
+def _remark(worker: WorkerView) -> str:
+    return (" draining" if worker.draining else "") + (" refuses work" if worker.refusal else "")
 
 
 def _app(app: AppView) -> list[str]:

@@ -36,6 +36,9 @@ class Worker:
     executors: set[ExecutorKey] = field(default_factory=set)
     # Killed but not yet reported as ended: (driver id, attempt) or (app id, executor id) -> (cores, memory) still held.
     dying: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    refusal: str = ""  # why it refused the latest job, until one has started there
+    refusals: int = 0  # in a row
+    avoided_until: float | None = None  # nothing is placed there before
     cores_used: int = 0
     memory_used: int = 0
     view: WorkerView | None = None
@@ -43,7 +46,7 @@ class Worker:
     @property
     def is_usable(self) -> bool:
         alive = self.record.state is WorkerState.ALIVE and self.peer is not None
-        return alive and not self.leaving and not self.record.drain.draining
+        return alive and not self.leaving and not self.record.drain.draining and self.avoided_until is None
 
     @property
     def cores_free(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from stoker.core.master import refusals
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.retention import trim_drivers
@@ -78,7 +79,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     assert worker.peer is not None
     record = driver.record
     attempt = Attempt(
-        number=record.attempt + 1,
+        number=max(record.attempt, record.refused_attempt) + 1,
         worker_id=worker.record.id,
         worker_host=worker.record.host,
         started=ctx.now.wall,
@@ -109,12 +110,16 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
         ctx.log(f"dropped a report of {worker.record.id}: {message.driver_id} is {state}", logging.WARNING)
         return
     if event is DriverEvent.STARTED:
+        refusals.started(worker)
         ctx.move(DRIVER, driver.record, event)
         attempt = driver.record.attempts[-1]
         attempt.pid, attempt.started = message.pid, ctx.now.wall
         changed(ctx, driver)
         return
-    ended(ctx, driver, event, message.exit, worker_leaving=worker.leaving)
+    if event is DriverEvent.ERROR and message.exit.refused:
+        refused(ctx, driver, worker, message.exit.reason)
+    else:
+        ended(ctx, driver, event, message.exit, worker_leaving=worker.leaving)
     ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
 
 
@@ -226,6 +231,22 @@ def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
         changed(ctx, driver)
 
 
+def refused(ctx: Context, driver: Driver, worker: Worker, reason: str) -> None:
+    """The worker could not start it for reasons of its own. The attempt does not count, and the driver goes back to the head
+    of the queue, unless it is to be killed. The number is not given out again: the report may come twice."""
+    record = driver.record
+    refusals.refused(ctx, worker, record.id, reason)
+    ctx.books.release_driver(driver)
+    record.refused_attempt = record.attempts.pop().number
+    if record.kill_requested:
+        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
+        return
+    ctx.move(DRIVER, record, DriverEvent.REFUSED)
+    enqueue(ctx, driver, first=True)
+    record.reason = f"{worker.record.id} refused it: {reason}"
+    changed(ctx, driver)
+
+
 def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
     """``owner`` is the asker's key, or None for one who may kill everybody's drivers."""
     driver = ctx.books.drivers.get(driver_id)
@@ -312,6 +333,9 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     """Bring the books in line with a driver that a (re-)registering worker has."""
     books, peer = ctx.books, worker.peer
     assert peer is not None
+    if report.state is DriverState.ERROR and report.exit.refused:
+        _refusal_reported(ctx, worker, report)
+        return
     driver = books.drivers.get(report.driver_id)
     if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
         driver = _adopt(ctx, report)
@@ -330,6 +354,24 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     changed(ctx, driver)
     if driver.record.kill_requested:
         ctx.send(peer, KillDriver(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
+
+
+def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
+    """The master did not hear of it, or its answer was lost."""
+    books = ctx.books
+    driver = books.drivers.get(report.driver_id)
+    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
+        driver = _adopt(ctx, report)
+        driver.record.refused_attempt = report.attempt
+        enqueue(ctx, driver)
+        changed(ctx, driver)
+    elif (
+        driver is not None
+        and report.attempt == driver.record.attempt
+        and may(DRIVER, driver.record, DriverEvent.REFUSED)
+    ):
+        refused(ctx, driver, worker, report.exit.reason)
+    _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
 
 
 def _may_run(driver: Driver, report: DriverReport) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from stoker.core.master import applications, executors
+from stoker.core.master import applications, executors, refusals
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, EXECUTOR_REPORT, ApplicationEvent, ExecutorEvent
@@ -29,12 +29,16 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorSt
         _drop(ctx, worker, message.app_id, message.executor_id, message.state)
         return
     if event is ExecutorEvent.STARTED:
+        refusals.started(worker)
         ctx.move(EXECUTOR, executor, event)
         executor.pid, app.view = message.pid, None
         ctx.save_executor(executor)
         executors.tell(ctx, app, executor)
         return
-    ended(ctx, app, executor, event, message.exit)
+    if event is ExecutorEvent.FAILED and message.exit.refused:
+        refused(ctx, app, executor, worker, message.exit)
+    else:
+        ended(ctx, app, executor, event, message.exit)
     _acknowledge(ctx, peer, message.app_id, message.executor_id)
 
 
@@ -54,6 +58,13 @@ def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, s
     if ctx.books.release_dying(worker, (app_id, executor_id)):
         ctx.schedule_wanted = True
     _acknowledge(ctx, worker.peer, app_id, executor_id)
+
+
+def refused(ctx: Context, app: App, executor: ExecutorRecord, worker: Worker, exit: Exit) -> None:
+    """The worker could not start it for reasons of its own: it is replaced at once, and counts neither as a failure nor, of
+    a finite application, as done."""
+    refusals.refused(ctx, worker, f"{app.record.id}/{executor.id}", exit.reason)
+    executors.close(ctx, app, executor, ExecutorEvent.LOST, exit)
 
 
 def ended(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
@@ -104,6 +115,9 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     books = ctx.books
     books.reserve_executor_id(report.app_id, report.executor_id)
     app = books.apps.get(report.app_id)
+    if report.state is ExecutorState.FAILED and report.exit.refused:
+        _refusal_reported(ctx, app, worker, report)
+        return
     if app is None:
         counts = not report.state.is_final or report.app.finite
         if report.app_id in books.completed_apps or report.app_id in books.forgotten or not counts:
@@ -126,6 +140,14 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     ctx.save_executor(executor)
     ctx.save_app(app.record)
     executors.announce(ctx, app, executor)
+
+
+def _refusal_reported(ctx: Context, app: App | None, worker: Worker, report: ExecutorReport) -> None:
+    """The master did not hear of it, or its answer was lost."""
+    executor = app.executors.get(report.executor_id) if app is not None else None
+    if app is not None and executor is not None:
+        refused(ctx, app, executor, worker, report.exit)
+    _answer_stale(ctx, worker, report.app_id, report.executor_id, report.state)
 
 
 def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:

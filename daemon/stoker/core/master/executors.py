@@ -67,7 +67,7 @@ def tell(ctx: Context, app: App, executor: ExecutorRecord) -> None:
         executor_id=executor.id,
         state=executor.state,
         exit=executor.exit,
-        worker_lost=executor.state is ExecutorState.LOST,
+        worker_lost=executor.state is ExecutorState.LOST and not executor.exit.refused,
     )
     ctx.send(app.peer, update)
 

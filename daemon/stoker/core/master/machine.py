@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stoker.core.master import applications, draining, drivers, executor_reports, recovery, workers
+from stoker.core.master import applications, draining, drivers, executor_reports, recovery, refusals, workers
 from stoker.core.master.books import Worker
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context, Rng
@@ -142,6 +142,8 @@ class MasterCore:
                 drivers.relaunch_due(ctx, subject)
             elif what == "worker-away":
                 workers.away_due(ctx, subject)
+            elif what == "worker-avoided":
+                refusals.avoided_due(ctx, subject)
             elif what == "app-away":
                 applications.away_due(ctx, subject)
             elif what == "recovered":

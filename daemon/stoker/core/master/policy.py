@@ -29,5 +29,7 @@ class Policy(Value, frozen=True):
     supervise_backoff_first: float = 1.0
     supervise_backoff_cap: float = 60.0  # spark.stoker.supervise.maxBackoff
     supervise_healthy_run: float = 5.0  # a run longer than this resets the back-off (spec 11)
+    avoid_first: float = 2.0  # a worker that refused a job gets nothing for so long, doubled with each refusal in a row
+    avoid_cap: float = 60.0
     executor_backoff_first: float = 0.1
     executor_backoff_cap: float = 5.0  # spark.stoker.executor.maxBackoff

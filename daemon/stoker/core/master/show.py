@@ -27,6 +27,8 @@ def worker_view(worker: Worker) -> WorkerView:
         version=record.version,
         draining=record.drain.draining,
         running=len(worker.drivers) + len(worker.executors) + len(worker.dying),
+        refusal=worker.refusal,
+        avoided=worker.avoided_until is not None,
     )
     if view != worker.view:
         worker.view = view

@@ -31,7 +31,8 @@ KILLED        Ended on request. A kill is booked when the worker reports the end
               driver is RUNNING with ``kill_requested``.
 ERROR         Could not be started, or was lost with its worker and is not supervised.
 
-An *attempt* is one run of a driver on one worker. It is RUNNING until it ends, and has the same final states.
+An *attempt* is one run of a driver on one worker. It is RUNNING until it ends, and has the same final states. A worker that
+cannot start it for reasons of its own (a full disk) *refuses* it: the attempt never was, and the driver is SUBMITTED again.
 
 Executors
 ---------
@@ -40,7 +41,7 @@ RUNNING         Its worker has reported the process.
 EXITED          The process ended, with whatever code.
 FAILED          The process could not be started.
 KILLED          Ended on request of its application, or with its application.
-LOST            Its worker was lost. The next scheduling replaces it.
+LOST            Its worker was lost, or refused to start it (``Exit.refused``). The next scheduling replaces it.
 DECOMMISSIONED  Spark's name, for its pages and monitors. No event leads here.
 
 *Dying* is not a state. When an application ends, its executors are booked as KILLED at once and belong to nobody; their
@@ -112,6 +113,7 @@ class DriverEvent(Enum):
     BACKOFF_ENDED = "its back-off has ended"
     REQUEUED = "lost with its worker and supervised"
     NEVER_STARTED = "its launch did not arrive"
+    REFUSED = "its worker refuses it"
     WORKER_UNREACHABLE = "its worker is unreachable"
     MASTER_STARTED = "a new master reads its record"
 
@@ -178,6 +180,7 @@ DRIVER = Lifecycle(
             DE.RESTART_LATER: D.RELAUNCHING,
             DE.REQUEUED: D.SUBMITTED,
             DE.NEVER_STARTED: D.SUBMITTED,
+            DE.REFUSED: D.SUBMITTED,
             DE.WORKER_UNREACHABLE: D.UNKNOWN,
             DE.MASTER_STARTED: D.UNKNOWN,
             **_DRIVER_ENDS,
@@ -192,6 +195,7 @@ DRIVER = Lifecycle(
             DE.REPORTED: D.RUNNING,
             DE.REQUEUED: D.SUBMITTED,
             DE.NEVER_STARTED: D.SUBMITTED,
+            DE.REFUSED: D.SUBMITTED,
             DE.KILLED: D.KILLED,
             DE.ERROR: D.ERROR,
             DE.MASTER_STARTED: D.UNKNOWN,

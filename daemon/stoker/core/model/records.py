@@ -43,6 +43,7 @@ class DriverRecord(Record):
     kill_requested: bool = False
     ended: float = 0.0
     reason: str = ""
+    refused_attempt: int = 0  # the latest number that a worker refused: not in ``attempts``, and never given out again
 
     @property
     def attempt(self) -> int:

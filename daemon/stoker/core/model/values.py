@@ -199,11 +199,13 @@ class ApplicationDescription(Value, frozen=True):
 
 class Exit(Value, frozen=True):
     """How a process ended: by ``code``, or by ``signal`` (then ``code`` is None), or not at all (both None) when it
-    could not be started or its end was not seen; ``reason`` is for people."""
+    could not be started or its end was not seen; ``reason`` is for people. ``refused``: its worker could not start it for
+    reasons of its own (a full disk, no more processes); it is no failure of the job, which is placed again."""
 
     code: int | None = None
     signal: int | None = None
     reason: str = ""
+    refused: bool = False
 
     def __post_init__(self) -> None:
         if self.code is not None and self.signal is not None:

@@ -26,6 +26,8 @@ class WorkerView(Value, frozen=True):
     version: str = ""
     draining: bool = False  # gets nothing new
     running: int = 0  # drivers and executors there, those being ended included
+    refusal: str = ""  # why it refused the latest job; empty once one has started there
+    avoided: bool = False  # nothing is placed there for a while, after a refusal
 
     @property
     def address(self) -> str:

@@ -197,7 +197,8 @@ class WorkerCore:
         ]
         newest = max((other.attempt for other in others), default=0)
         if newest > message.attempt:
-            self._refuse(job, f"attempt {newest} of it is here already")
+            self.jobs[job.key] = job  # an order from the past
+            self._end(job, Exit(reason=f"attempt {newest} of it is here already"), could_not_run=True)
             return
         for older in others:
             self._kill(older)
@@ -270,9 +271,8 @@ class WorkerCore:
         self._emit(Prepare(job))
 
     def _refuse(self, job: AnyJob, reason: str) -> None:
-        self._log(f"refused {job.key}: {reason}", logging.WARNING)
         self.jobs[job.key] = job
-        self._end(job, Exit(reason=reason), could_not_run=True)
+        self._end(job, Exit(reason=reason, refused=True), could_not_run=True)
 
     def prepared(self, key: str, now: Now) -> None:
         self._now = now
@@ -355,6 +355,8 @@ class WorkerCore:
 
     def _end(self, job: AnyJob, exit: Exit, *, could_not_run: bool) -> None:
         job.end(exit, could_not_run=could_not_run, recent=self._recent)
+        if exit.refused:
+            self._log(f"refused {job.key}: {exit.reason}", logging.WARNING)
         self._report(job)
 
     def _report(self, job: AnyJob) -> None:

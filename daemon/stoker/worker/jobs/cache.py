@@ -6,6 +6,7 @@ read-only and checked (size and time) each time it is used: a job that changed i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from stoker.core.model.messages import BlobData, FetchBlob, Message
+from stoker.core.model.values import Exit
 from stoker.io.disk import sha256_of
+from stoker.worker.jobs.refusal import folder_failure, is_own_fault
 
 CHUNK = 256 * 1024  # bytes
 IN_FLIGHT = 4  # chunks asked for ahead
 
-Done = Callable[[str], None]  # called with '' or why it failed
+Done = Callable[[Exit | None], None]  # called with None or how a job ends that needs the file
 
 
 @dataclass
@@ -75,9 +78,10 @@ class BlobCache:
             return
         path = self._folder / f"{sha256}.part-{os.getpid()}"
         try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # should somebody have removed it
             file = path.open("wb")
         except OSError as error:
-            done(f"cannot store files on this worker: {error.strerror}")
+            done(folder_failure(error))
             return
         self._downloads[sha256] = download = _Download(sha256, path, file, size, [done])
         self._ask_more(download)
@@ -99,7 +103,7 @@ class BlobCache:
         if download is None:
             return
         if message.error:
-            self._finish(download, message.error)
+            self._finish(download, Exit(reason=message.error))
             return
         download.size = message.size
         download.early[message.offset] = message.data
@@ -112,21 +116,21 @@ class BlobCache:
                 download.hash.update(data)
                 download.written += len(data)
         except OSError as error:
-            self._finish(download, f"cannot store files on this worker: {error.strerror}")
+            self._finish(download, _cannot_store(error))
             return
         if download.written >= download.size:
-            self._finish(download, "")
+            self._finish(download, None)
         else:
             self._ask_more(download)
 
-    def _finish(self, download: _Download, problem: str) -> None:
+    def _finish(self, download: _Download, problem: Exit | None) -> None:
         self._downloads.pop(download.sha256, None)
         self._requests = {number: name for number, name in self._requests.items() if name != download.sha256}
         try:
             download.file.close()
-            if not problem and download.hash.hexdigest() != download.sha256:
-                problem = "a file arrived damaged (its SHA-256 differs)"
-            if problem:
+            if problem is None and download.hash.hexdigest() != download.sha256:
+                problem = Exit(reason="a file arrived damaged (its SHA-256 differs)")
+            if problem is not None:
                 download.path.unlink(missing_ok=True)
             else:
                 download.path.chmod(0o555)
@@ -135,7 +139,7 @@ class BlobCache:
                 status = target.stat()
                 self._known[download.sha256] = (status.st_size, status.st_mtime_ns)
         except OSError as error:
-            problem = f"cannot store files on this worker: {error.strerror}"
+            problem = _cannot_store(error)
         for done in download.waiters:
             done(problem)
 
@@ -150,7 +154,12 @@ class BlobCache:
     def prune(self, older_than: float) -> None:
         """Remove files not linked anywhere and not used for so many seconds."""
         limit = time.time() - older_than
-        for path in self._folder.iterdir():
-            status = path.stat()
-            if status.st_nlink == 1 and max(status.st_atime, status.st_mtime) < limit:
-                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody removed the folder, or the disk is read-only
+            for path in self._folder.iterdir():
+                status = path.stat()
+                if status.st_nlink == 1 and max(status.st_atime, status.st_mtime) < limit:
+                    path.unlink(missing_ok=True)
+
+
+def _cannot_store(error: OSError) -> Exit:
+    return Exit(reason=f"cannot store files on this worker: {error.strerror}", refused=is_own_fault(error))

@@ -18,7 +18,7 @@ def clean(work_dir: Path, ttl: float, is_active: Callable[[str], bool]) -> list[
     """Remove what is older than ``ttl`` seconds and not active; returns the names removed. Runs in a thread."""
     limit = time.time() - ttl
     removed = []
-    for entry in list(os.scandir(work_dir)):
+    for entry in list(os.scandir(work_dir)) if work_dir.is_dir() else []:
         name = entry.name
         if not entry.is_dir(follow_symlinks=False) or not (APP_ID.fullmatch(name) or DRIVER_ID.fullmatch(name)):
             continue

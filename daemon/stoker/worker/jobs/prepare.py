@@ -13,9 +13,15 @@ from urllib.parse import unquote, urlsplit
 
 from stoker.core.model.values import REMOTE_SCHEMES, Artifact, DriverDescription, Exit
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
+from stoker.io.fetch import NO_ROOM
 from stoker.worker.jobs.cache import BlobCache
+from stoker.worker.jobs.refusal import folder_failure, is_full
 
 FETCHERS = 4  # downloads from URLs at once
+
+
+class UnknownScheme(Exception):
+    """The URL of a file is of no kind that a worker fetches."""
 
 
 class Preparer:
@@ -57,7 +63,11 @@ class Preparer:
                 self._driver_files(job)
         except OSError as error:
             self.cancel(job.key)
-            self._failed(job.key, Exit(reason=f"cannot make {error.filename}: {error.strerror}"))
+            self._failed(job.key, folder_failure(error))
+            return
+        except UnknownScheme as error:
+            self.cancel(job.key)
+            self._failed(job.key, Exit(reason=str(error)))
             return
         except ValueError as error:  # a URL that is none, or NUL in a path
             self.cancel(job.key)
@@ -74,7 +84,7 @@ class Preparer:
 
     def _executor_folders(self, job: ExecutorJob) -> None:
         folder = self.folder(job)
-        folder.parent.mkdir(exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)  # the work directory too, should somebody have removed it
         folder.mkdir()
         for path in self.local_dirs_of(job.app_id):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,7 +95,7 @@ class Preparer:
 
     def _driver_files(self, job: DriverJob) -> None:
         folder = self.folder(job)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         waiting = self._waiting[job.key] = {artifact.name for artifact in job.driver.artifacts}
         for artifact in job.driver.artifacts:
             target = folder / artifact.name
@@ -98,14 +108,14 @@ class Preparer:
             if job.key not in self._waiting:
                 return  # it has failed
 
-    def _arrived(self, key: str, name: str, problem: str) -> None:
+    def _arrived(self, key: str, name: str, problem: Exit | None) -> None:
         """One file is there, or cannot be had; in the loop's thread."""
         waiting = self._waiting.get(key)
         if waiting is None:
             return
-        if problem:
+        if problem is not None:
             self.cancel(key)
-            self._failed(key, Exit(reason=problem))
+            self._failed(key, problem)
             return
         waiting.discard(name)
         if not waiting:
@@ -122,16 +132,16 @@ class Preparer:
             self._waiting[key].discard(artifact.name)
             return
 
-        def fetched(problem: str) -> None:
-            if not problem and key in self._waiting:
-                cached = self._cache.path(artifact.sha256)
+        def fetched(problem: Exit | None) -> None:
+            if problem is None and key in self._waiting:
                 try:
+                    cached = self._cache.path(artifact.sha256)
                     if cached is None:
-                        problem = "the upload vanished from this worker's cache"
+                        problem = Exit(reason="the upload vanished from this worker's cache", refused=True)
                     else:
                         _link(cached, target)
                 except OSError as error:
-                    problem = f"cannot make {target}: {error.strerror}"
+                    problem = folder_failure(error)
             self._arrived(key, artifact.name, problem)
 
         self._cache.fetch(artifact.sha256, artifact.size, fetched)
@@ -145,7 +155,8 @@ class Preparer:
             self._waiting[key].discard(artifact.name)
             return
         if parts.scheme not in ("file", *REMOTE_SCHEMES):
-            raise OSError(0, f"its URL scheme is none of file, local, {', '.join(REMOTE_SCHEMES)}", artifact.url)
+            known = ", ".join(REMOTE_SCHEMES)
+            raise UnknownScheme(f"cannot fetch {artifact.url}: its URL scheme is none of file, local, {known}")
         if self._pool is None:
             self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
 
@@ -158,23 +169,29 @@ class Preparer:
 
         self._pool.submit(work)
 
-    def _fetch(self, key: str, artifact: Artifact, target: Path, credentials: Mapping[str, str]) -> str:
+    def _fetch(self, key: str, artifact: Artifact, target: Path, credentials: Mapping[str, str]) -> Exit | None:
         """In a thread: the fetching process is waited for here, and killed by ``cancel``."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)],
-            env={**os.environ, **self._environ, **credentials},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)],
+                env={**os.environ, **self._environ, **credentials},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            return Exit(
+                reason=f"cannot start a process to fetch {artifact.url}: {error.strerror}", refused=is_full(error)
+            )
         self._in_loop(lambda: self._fetch_started(key, process))
         output, _ = process.communicate()
         if process.returncode != 0:
             lines = output.decode(errors="replace").strip().splitlines()
-            return lines[-1] if lines else f"cannot fetch {artifact.url}: it was interrupted"
+            reason = lines[-1] if lines else f"cannot fetch {artifact.url}: it was interrupted"
+            return Exit(reason=reason, refused=process.returncode == NO_ROOM)
         if artifact.executable:
             target.chmod(0o755)
-        return ""
+        return None
 
     def _fetch_started(self, key: str, process: subprocess.Popen[bytes]) -> None:
         if key in self._waiting:
@@ -201,15 +218,16 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _copy(source: Path, target: Path, artifact: Artifact) -> str:
+def _copy(source: Path, target: Path, artifact: Artifact) -> Exit | None:
+    part = target.with_name(f".{target.name}.part")
     try:
-        part = target.with_name(f".{target.name}.part")
         shutil.copy2(source, part)
         if artifact.executable:
             part.chmod(part.stat().st_mode | 0o111)
         part.rename(target)
     except OSError as error:
-        return f"cannot copy {artifact.url} on this worker: {error.strerror}"
+        part.unlink(missing_ok=True)
+        return Exit(reason=f"cannot copy {artifact.url} on this worker: {error.strerror}", refused=is_full(error))
     except ValueError as error:  # NUL in the path
-        return f"cannot copy {artifact.url} on this worker: {error}"
-    return ""
+        return Exit(reason=f"cannot copy {artifact.url} on this worker: {error}")
+    return None

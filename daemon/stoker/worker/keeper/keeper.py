@@ -155,7 +155,7 @@ class Keeper:
         except OSError as error:
             where = error.filename if isinstance(error.filename, str) else ""
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
-            stage = "output" if isinstance(error, OutputFailed) else "process"
+            stage = "output" if isinstance(error, OutputFailed) or where == message["cwd"] else "process"
             self._daemon.say(
                 {"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason, "stage": stage, "kind": kind}
             )

@@ -128,7 +128,7 @@ class _Failed(TypedDict):
 
 
 class Failed(_Failed, total=False):
-    """The process could not be started. ``stage`` says where: its output files (``output``), or the process itself."""
+    """The process could not be started. ``stage`` says where: its files and folder (``output``), or the process itself."""
 
     kind: Kind
     stage: str

@@ -14,7 +14,8 @@ class Waiting:
     def __init__(self, cluster: ClusterView) -> None:
         self._master = cluster.state
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
-        self._usable = [worker for worker in self._alive if not worker.draining]
+        self._usable = [worker for worker in self._alive if not worker.draining and not worker.avoided]
+        self._avoided = [worker for worker in self._alive if worker.avoided and not worker.draining]
         self._queue = sorted(_place(driver) for driver in cluster.active_drivers if _is_queued(driver))
         self._most_cores = max((worker.cores for worker in self._usable), default=0)
         self._most_memory = max((worker.memory_mib for worker in self._usable), default=0)
@@ -43,20 +44,25 @@ class Waiting:
             return f"the master is {self._master.value} and places nothing yet"
         if not self._alive:
             return "the cluster has no live worker: start one with 'stoker worker' or playbooks/start-workers.yml"
+        if not self._usable and self._avoided:
+            first = self._avoided[0]
+            more = f", and {len(self._avoided) - 1} more like it" if len(self._avoided) > 1 else ""
+            return f"{first.id} refuses work and is tried again soon: {first.refusal}{more}"
         if not self._usable:
             return "every live worker is draining: 'stoker undrain HOST' lets one work again"
         lack = self._lack(cores, memory)
         return f"needs {_cores(cores)} and {memory} MiB on one worker, {lack}" if lack else ""
 
+    def _left_out(self) -> str:
+        draining = len(self._alive) - len(self._usable) - len(self._avoided)
+        words = [f"{draining} more draining"] if draining else []
+        words += [f"{worker.id} refuses work: {worker.refusal}" for worker in self._avoided[:1]]
+        return f" ({'; '.join(words)})" if words else ""
+
     def _lack(self, cores: int, memory: int) -> str:
-        left_out = len(self._alive) - len(self._usable)
-        besides = f" ({left_out} more draining)" if left_out else ""
+        besides = self._left_out()
         if not any(_is_as_large(worker, cores, memory) for worker in self._usable):
-            draining = sum(_is_as_large(worker, cores, memory) for worker in self._alive)
-            if draining:
-                return f"and the {draining} of that size are draining: 'stoker undrain' lets them work again"
-            has = f"{_cores(self._most_cores)}, and the most memory is {self._most_memory} MiB"
-            return f"and no worker is that large (the largest has {has}): submit it with less"
+            return self._none_that_large(cores, memory)
         if self._free_cores < cores:
             return f"the largest has {_cores(self._free_cores)} free{besides}"
         if self._free_memory < memory:
@@ -64,6 +70,16 @@ class Waiting:
         if not any(_cores_free(worker) >= cores and _memory_free(worker) >= memory for worker in self._usable):
             return f"and none has both free{besides}"
         return ""
+
+    def _none_that_large(self, cores: int, memory: int) -> str:
+        for worker in self._avoided:
+            if _is_as_large(worker, cores, memory):
+                return f"and {worker.id} refuses work and is tried again soon: {worker.refusal}"
+        draining = sum(_is_as_large(worker, cores, memory) for worker in self._alive)
+        if draining:
+            return f"and the {draining} of that size are draining: 'stoker undrain' lets them work again"
+        has = f"{_cores(self._most_cores)}, and the most memory is {self._most_memory} MiB"
+        return f"and no worker is that large (the largest has {has}): submit it with less"
 
 
 def _is_queued(driver: DriverView) -> bool:

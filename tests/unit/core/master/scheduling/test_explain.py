@@ -38,6 +38,12 @@ def workers(*changes: dict[str, Any]) -> tuple[WorkerView, ...]:
         (({"memory_used_mib": 4000},), "the largest has 96 MiB free"),
         (({"cores_used": 1}, {"memory_used_mib": 4000}), "none has both free"),
         (({},), "a worker has room"),
+        (({"avoided": True, "refusal": "disk full"},), "refuses work and is tried again soon: disk full"),
+        (
+            ({"cores": 4}, {"avoided": True, "refusal": "disk full"}),
+            "-host1-7001 refuses work and is tried again",
+        ),
+        (({"cores_used": 4}, {"avoided": True, "refusal": "disk full"}), "4 cores free (worker-"),
     ],
 )
 def test_why(cluster: tuple[dict[str, Any], ...], why: str) -> None:

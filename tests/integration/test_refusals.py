@@ -1,0 +1,112 @@
+"""A worker whose disk is full, read-only or removed does not swallow jobs: they run elsewhere, and it is named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.cluster
+
+
+@contextlib.contextmanager
+def disk_of_its_own(folder: Path, *options: str) -> Iterator[Path]:
+    """A file system of half a megabyte."""
+    folder.mkdir(exist_ok=True)
+    words = ["mount", "-t", "tmpfs", "-o", ",".join(("size=512k,mode=755", *options)), "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(words, check=False).returncode != 0:
+        pytest.skip("needs root and the right to mount a tmpfs")
+    try:
+        yield folder
+    finally:
+        wait_until(lambda: subprocess.run(["umount", folder], check=False).returncode == 0, what="unmounted")
+
+
+def with_work_dirs(cluster: Cluster, *folders: Path) -> Cluster:
+    for worker, folder in zip(cluster.worker, folders, strict=True):
+        worker.words[1:1] = ["-d", str(folder)]
+    return cluster
+
+
+def fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_jobs_go_to_the_worker_that_can_run_them(tmp_path: Path, how: str) -> None:
+    with contextlib.ExitStack() as stack:
+        small = stack.enter_context(disk_of_its_own(tmp_path / "small"))
+        cluster = Cluster(tmp_path / "c", workers=2, cores=8, memory="16g")
+        stack.enter_context(with_work_dirs(cluster, small, tmp_path / "large"))
+        if how == "full":
+            fill(small)
+        else:  # one cannot make a file system read-only in which the worker has files open: another in its place
+            stack.enter_context(disk_of_its_own(small, "ro"))
+        script = cluster.script("job.sh", "#!/bin/sh\necho done\n")
+        for job in [cluster.submit(script) for _ in range(6)]:
+            found = cluster.wait_for(job, "FINISHED", "ERROR", "FAILED")
+            assert found["state"] == "FINISHED", found
+            assert len(found["attempts"]) == 1
+        done = cluster.cli("run", "--total-executor-cores", "4", "--executor-cores", "1", "--", "echo", "executor")
+        assert (done.returncode, done.stdout) == (0, "executor\n" * 4), done
+        bad = next(worker for worker in cluster.status()["workers"] if worker.get("refusal"))
+        why = "No space left on device" if how == "full" else "Read-only file system"
+        assert why in bad["refusal"]
+        assert "refuses work" in cluster.cli("status").stdout
+        assert why in cluster.cli("status", bad["id"]).stdout
+        with urllib.request.urlopen(f"http://127.0.0.1:{cluster.webui_port}/", timeout=10) as page:
+            assert why in page.read().decode()
+        assert f"{bad['id']} refused" in cluster.master.text() and why in cluster.worker[0].text()
+
+
+def test_a_job_waits_with_the_reason_while_no_worker_can_start_it(tmp_path: Path) -> None:
+    with disk_of_its_own(tmp_path / "small") as small, with_work_dirs(Cluster(tmp_path / "c"), small) as cluster:
+        with contextlib.suppress(OSError), (small / "filler").open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        job = cluster.submit("/bin/echo", "at last")
+        wait_until(lambda: "No space left" in cluster.cli("status", job).stdout, what="it says why it waits")
+        assert cluster.status(job)["state"] in ("SUBMITTED", "RUNNING")
+        (small / "filler").unlink()
+        assert cluster.wait_for(job, "FINISHED", within=60)["state"] == "FINISHED"
+        assert cluster.cli("logs", job).stdout == "at last\n"
+        assert not cluster.status()["workers"][0].get("refusal")
+
+
+def test_a_removed_work_directory_is_made_again(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        script = cluster.script("job.sh", "#!/bin/sh\necho done\n")
+        cluster.wait_for(cluster.submit(script), "FINISHED")
+        for (
+            entry
+        ) in cluster.work.iterdir():  # its keeper's socket stays: an operator who removes that restarts the worker
+            if entry.name != ".stoker":
+                shutil.rmtree(entry)
+        shutil.rmtree(cluster.work / ".stoker" / "cache")
+        shutil.rmtree(cluster.state / "local", ignore_errors=True)
+        job = cluster.submit(script)
+        assert cluster.wait_for(job, "FINISHED", "ERROR")["state"] == "FINISHED"
+        shutil.rmtree(cluster.work)
+        job = cluster.submit(script)
+        assert cluster.wait_for(job, "FINISHED", "ERROR")["state"] == "FINISHED"
+        done = cluster.cli("run", "--", "echo", "x")
+        assert done.returncode == 0, done
+
+
+def test_a_missing_file_is_the_jobs_own_affair(tmp_path: Path) -> None:
+    with Cluster(tmp_path) as cluster:
+        for url in ("local:/no/such/program", "file:/no/such/program"):
+            job = cluster.submit(url)
+            assert cluster.wait_for(job, "ERROR", "FAILED")
+        assert not cluster.status()["workers"][0].get("refusal")
