@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant("a cached file that a job changed is used", "daemon/stoker/worker/jobs/cache.py",
            "if self._known[sha256] != stamp:", "if sha256 not in self._known:", ("tests/unit/worker",)),
     Mutant("a damaged download is stored", "daemon/stoker/worker/jobs/cache.py",
-           "if not problem and download.hash.hexdigest() != download.sha256:", "if not download.sha256:",
+           "if problem is None and download.hash.hexdigest() != download.sha256:", "if not download.sha256:",
            ("tests/unit/worker",)),
     Mutant("a cached file in use is pruned", "daemon/stoker/worker/jobs/cache.py",
            "if status.st_nlink == 1 and max(status.st_atime, status.st_mtime) < limit:",

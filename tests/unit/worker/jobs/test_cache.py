@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from stoker.core.model.messages import BlobData, FetchBlob, Message
+from stoker.core.model.values import Exit
 from stoker.worker.jobs.cache import CHUNK, BlobCache
 
 DATA = b"a program " * 60_000  # three chunks
@@ -57,11 +59,11 @@ def cache(tmp_path: Path, master: Master) -> BlobCache:
 
 
 def fetch(cache: BlobCache, master: Master, **answer: str) -> str:
-    ends: list[str] = []
+    ends: list[Exit | None] = []
     cache.fetch(SHA256, len(DATA), ends.append)
     master.answer_all(cache, **answer)
     assert len(ends) == 1
-    return ends[0]
+    return "" if ends[0] is None else ends[0].reason
 
 
 def test_a_fetched_file_is_there_read_only_and_used_again(cache: BlobCache, master: Master) -> None:
@@ -73,22 +75,22 @@ def test_a_fetched_file_is_there_read_only_and_used_again(cache: BlobCache, mast
 
 
 def test_one_download_serves_all_who_wait(cache: BlobCache, master: Master) -> None:
-    ends: list[str] = []
+    ends: list[Exit | None] = []
     cache.fetch(SHA256, len(DATA), ends.append)
     asked = len(master.asked)
     cache.fetch(SHA256, len(DATA), ends.append)
     assert len(master.asked) == asked
     master.answer_all(cache)
-    assert ends == ["", ""]
+    assert ends == [None, None]
 
 
 def test_answers_in_any_order_make_the_same_file(cache: BlobCache, master: Master) -> None:
-    ends: list[str] = []
+    ends: list[Exit | None] = []
     cache.fetch(SHA256, len(DATA), ends.append)
     assert len(master.asked) == -(-len(DATA) // CHUNK)
     master.asked.reverse()
     master.answer_all(cache)
-    assert ends == [""] and cache.path(SHA256) is not None
+    assert ends == [None] and cache.path(SHA256) is not None
 
 
 def test_a_damaged_download_is_not_stored(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_a_refusal_is_the_reason(cache: BlobCache, master: Master, tmp_path: Pat
 
 
 def test_a_download_goes_on_with_the_next_master(cache: BlobCache, master: Master) -> None:
-    ends: list[str] = []
+    ends: list[Exit | None] = []
     cache.fetch(SHA256, len(DATA), ends.append)
     first, *lost = master.asked
     master.asked = [first]
@@ -117,7 +119,7 @@ def test_a_download_goes_on_with_the_next_master(cache: BlobCache, master: Maste
     cache.master_changed()
     assert master.asked[0].offset == CHUNK
     master.answer_all(cache)
-    assert ends == [""]
+    assert ends == [None]
 
 
 def test_a_file_of_an_earlier_daemon_is_used_only_if_it_is_whole(tmp_path: Path, master: Master) -> None:
@@ -157,9 +159,20 @@ def test_pruning_keeps_what_is_linked_or_was_used_lately(cache: BlobCache, maste
     assert not path.exists()
 
 
-def test_a_full_disk_is_the_reason(tmp_path: Path, master: Master) -> None:
-    cache = BlobCache(tmp_path / "cache", master.ask)
-    (tmp_path / "cache").rmdir()
-    ends: list[str] = []
+def test_a_removed_folder_is_made_again(tmp_path: Path, master: Master) -> None:
+    cache = BlobCache(tmp_path / "work" / "cache", master.ask)
+    shutil.rmtree(tmp_path / "work")
+    assert fetch(cache, master) == ""
+    cache.prune(0.0)
+    shutil.rmtree(tmp_path / "work")
+    cache.prune(0.0)
+
+
+def test_a_disk_that_cannot_be_written_is_the_workers_fault(tmp_path: Path, master: Master) -> None:
+    cache = BlobCache(tmp_path / "work" / "cache", master.ask)
+    shutil.rmtree(tmp_path / "work")
+    (tmp_path / "work").touch()
+    ends: list[Exit | None] = []
     cache.fetch(SHA256, len(DATA), ends.append)
-    assert ends == ["cannot store files on this worker: No such file or directory"] and master.asked == []
+    assert ends[0] is not None and ends[0].refused and "cannot write" in ends[0].reason
+    assert master.asked == []
