@@ -89,6 +89,42 @@ for ask in (lambda: pool.submit(len, ""), lambda: pool.map(len, [""])):
     run_program(two, text)
 
 
+def test_a_module_that_executors_lack_is_the_exception_of_the_call(two: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "only_here.py").write_text("def double(number): return 2 * number\n")
+    text = f"""
+import sys, stoker
+sys.path.insert(0, {str(tmp_path)!r})
+import only_here
+with stoker.connect(conf={{"spark.cores.max": 1}}) as app, app.pool() as pool:
+    client = app.dask()
+    assert "processes=1" in repr(client), client
+    for ask in (lambda: pool.submit(only_here.double, 2).result(60), lambda: list(pool.map(only_here.double, [1]))):
+        try:
+            ask()
+        except ModuleNotFoundError as error:
+            print(error)
+    assert pool.submit(lambda number: 3 * number, 2).result(60) == 6
+    assert len(app.executors) == 1
+"""
+    assert run_program(two, text) == "No module named 'only_here'\n" * 2
+
+
+def test_results_after_the_application_are_one_line(two: Cluster) -> None:
+    text = """
+import stoker
+with stoker.connect(conf={"spark.cores.max": 1}) as app:
+    pool = app.pool()
+    results = pool.map(pow, range(3), [2] * 3)
+for ask in (lambda: list(results), lambda: pool.submit(len, ""), lambda: pool.map(len, [""])):
+    try:
+        ask()
+    except RuntimeError as error:
+        print(error)
+"""
+    lines = run_program(two, text).splitlines()
+    assert lines == ["the application is closed: use the pool, and read its results, inside its `with` block"] * 3
+
+
 def test_map_shows_its_progress_on_a_terminal(two: Cluster) -> None:
     text = """
 import stoker

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import contextlib
-import itertools
 import sys
 import time
 import weakref
@@ -14,10 +13,27 @@ from functools import partial
 from typing import Any, TypeVar
 
 import distributed
-from toolz import compose, partition_all
+from distributed.protocol.pickle import dumps
+from toolz import partition_all
 from tqdm import tqdm
 
 T = TypeVar("T")
+
+
+def _caller() -> Callable[..., Any]:
+    """What a worker runs: it unpacks a call inside the task, so that a module that is missing there is the call's own
+    exception. Dask unpacks calls before the task, and loses the worker, and then the next, when that fails.
+
+    A nested function travels by its code: the worker need not have Stoker.
+    """
+
+    def call(packed: bytes) -> Any:
+        from distributed.protocol.pickle import loads  # noqa: PLC0415 - it runs elsewhere
+
+        function, args = loads(packed)
+        return function(*args)
+
+    return call
 
 
 class Pool(concurrent.futures.Executor):
@@ -36,9 +52,13 @@ class Pool(concurrent.futures.Executor):
         self._is_shut_down = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
+        """Raises RuntimeError after ``shutdown``, or when the application is closed."""
+        if self._is_shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        self._check_open()
         # Dask would take some keywords for its own.
-        call = partial(fn, **kwargs) if kwargs else fn
-        future: concurrent.futures.Future[T] = self._executor.submit(call, *args)
+        packed = dumps((partial(fn, **kwargs) if kwargs else fn, args))
+        future: concurrent.futures.Future[T] = self._executor.submit(_caller(), packed)
         return future
 
     def map(
@@ -46,16 +66,19 @@ class Pool(concurrent.futures.Executor):
     ) -> Iterator[T]:
         """Results in order. ``timeout`` in seconds from now, for all; ``chunksize`` calls are sent as one.
 
-        Raises concurrent.futures.TimeoutError, and what a call raised.
+        Raises concurrent.futures.TimeoutError, and what a call raised; RuntimeError for results that are asked for after the
+        application was closed.
         """
         if self._is_shut_down:
             raise RuntimeError("cannot schedule new futures after shutdown")
+        self._check_open()
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         end = None if timeout is None else time.monotonic() + timeout
         chunks = list(partition_all(chunksize, zip(*iterables)))  # noqa: B905 - the shortest ends it, as of map
-        run = compose(list, partial(itertools.starmap, fn))
-        futures = self._client.map(run, chunks, pure=False) if chunks else []
+        each = _mapped()
+        packed = [dumps((each, (fn, chunk))) for chunk in chunks]
+        futures = self._client.map(_caller(), packed, pure=False) if chunks else []
         self._mapped.update(futures)
         bar = tqdm(total=sum(map(len, chunks)), disable=not self._progress, leave=False)
         for future, chunk in zip(futures, chunks, strict=True):
@@ -68,6 +91,7 @@ class Pool(concurrent.futures.Executor):
         try:
             while futures:
                 left = None if end is None else max(0.0, end - time.monotonic())
+                self._check_open()
                 try:
                     results = futures[0].result(left)
                 except distributed.TimeoutError:
@@ -76,7 +100,15 @@ class Pool(concurrent.futures.Executor):
                 yield from results
         finally:
             bar.close()
-            self._client.cancel(list(futures))
+            if self._is_open():
+                self._client.cancel(list(futures))
+
+    def _is_open(self) -> bool:
+        return self._client.status not in ("closing", "closed")
+
+    def _check_open(self) -> None:
+        if not self._is_open():
+            raise RuntimeError("the application is closed: use the pool, and read its results, inside its `with` block")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """No more calls; the application and its executors stay."""
@@ -91,6 +123,15 @@ class Pool(concurrent.futures.Executor):
                 with contextlib.suppress(concurrent.futures.CancelledError):
                     distributed.wait([future])
         self._executor.shutdown(wait=wait and not cancel_futures)
+
+
+def _mapped() -> Callable[..., Any]:
+    """What ``map`` runs for a chunk, by its code as ``_caller``."""
+
+    def each(function: Callable[..., Any], chunk: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [function(*args) for args in chunk]
+
+    return each
 
 
 def _advance(bar: Any, count: int, _: distributed.Future) -> None:

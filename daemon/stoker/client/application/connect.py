@@ -86,7 +86,9 @@ class App:
         Raises Refused, saying what to do, when Dask is missing here or on all workers or when another engine was chosen,
         Unreachable when no worker comes in time.
         """
-        return self._dask(dashboard, timeout).client
+        client = self._dask(dashboard, timeout).client
+        client.scheduler_info()  # what it prints of itself includes the workers that have come
+        return client
 
     def pool(self, *, progress: bool | None = None, timeout: float | None = None) -> Pool:
         """The executors as a ``concurrent.futures.Executor``, by Dask. ``progress``: a bar for ``map`` on stderr (None: if
