@@ -18,6 +18,9 @@ from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
 from stoker.core.model.values import Exit
+from stoker.core.peer.following import Following
+from stoker.core.peer.masters import NEVER, Masters
+from stoker.core.peer.requests import Requests
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
 from tests.simulation import master
@@ -370,6 +373,27 @@ def second_end() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def forgotten_question() -> Iterator[None]:
+    """What a lost leader has not answered is not asked again."""
+    with patch.object(Requests, "leader_lost", lambda self: []):
+        yield
+
+
+@contextmanager
+def believed_standby() -> Iterator[None]:
+    """A master that says that it does not lead is followed all the same."""
+    with patch.object(Following, "not_leader", _nothing):
+        yield
+
+
+@contextmanager
+def single_try() -> Iterator[None]:
+    """A link that has failed is not tried again."""
+    with patch.object(Masters, "next_try", lambda self, master, now: NEVER):
+        yield
+
+
 # Which faults bring it out; () for those of the seeds themselves.
 MUTANTS: dict[Mutation, tuple[str, ...]] = {
     skip_fence: ("expire_session", "freeze_master"),
@@ -398,4 +422,7 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     counted_refusal: ("full_worker",),
     second_end: ("kill_worker",),
     own_sleep: ("hang_new_master", "reset"),
+    forgotten_question: ("reset", "kill_master"),
+    believed_standby: ("kill_master",),
+    single_try: (),
 }

@@ -11,17 +11,16 @@ from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWo
 from stoker.core.model.states import JobPhase, Role
 from stoker.core.model.values import Exit, Now
 from stoker.core.model.worker_views import WorkerPage
-from stoker.core.peer.events import Connect, Disconnect, Send
+from stoker.core.peer.events import Connect, Disconnect, LinkClosed, LinkEvent, LinkOpened, Send
 from stoker.core.worker import effects
 from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
-from stoker.errors import StokerError
 from stoker.io.ask import ask_in_loop
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
+from stoker.io.master_links import MasterLinks
 from stoker.io.notify import notify
-from stoker.io.sockets import Closed, Link, Opened
 from stoker.security.keys import Keys
 from stoker.wire import codec
 from stoker.worker.jobs.cache import BlobCache
@@ -63,7 +62,16 @@ class WorkerDaemon:
             rng=random.Random(),  # noqa: S311 - jitter, guards nothing
             drain=slot.drain,
         )
-        self._links: dict[str, Link[ToWorker]] = {}
+        self._links: MasterLinks[ToWorker] = MasterLinks(
+            loop.context,
+            loop,
+            keys=keys,
+            role=Role.WORKER,
+            name=identity.id,
+            decoder=codec.to_worker,
+            heartbeat_timeout=config.worker_timeout,
+            linger=0.5,
+        )
         self._asked: str | None = None  # address of the master that is asked for uploads
         self._processes = Processes(
             config,
@@ -133,8 +141,7 @@ class WorkerDaemon:
         self._loop.wake()
 
     def close(self) -> None:
-        for link in self._links.values():
-            link.close(0.5)
+        self._links.close()
         self._processes.close()
         self._preparer.close()
         self._class_data.close()
@@ -146,8 +153,8 @@ class WorkerDaemon:
         if self._stop is not None and not self._core.stopping:
             self._core.stop(keeping=self._stop == "keep", now=now)
             self._class_data.stop()
-        for address, link in list(self._links.items()):
-            self._drain(address, link, now)
+        for event in self._links.drain():
+            self._on_link(event, now)
         if self._asked != self._core.leader:  # other masters come and go as they like
             self._asked = self._core.leader
             self._cache.master_changed()
@@ -169,6 +176,8 @@ class WorkerDaemon:
         )
         parts = (self._house, self._class_data, self._python_views)
         deadline = min(deadline, self._ping_at, *(part.next_deadline() for part in parts))
+        if self._links.has_news:
+            return now.mono
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
 
     def _say_when_ready(self) -> None:
@@ -184,55 +193,25 @@ class WorkerDaemon:
 
     # --- masters ---
 
-    def _drain(self, address: str, link: Link[ToWorker], now: Now) -> None:
-        for event in link.drain():
-            if isinstance(event, Opened):
-                self._core.link_opened(address, now)
-            elif isinstance(event, Closed):
-                self._drop_link(address)
-                self._core.link_closed(address, event.reason, denied=event.denied, now=now)
-            elif isinstance(event, ReadLog):
-                self._logs.ask(address, event, now.mono)
-            elif isinstance(event, BlobData):
-                self._cache.received(event)
-            else:
-                self._core.handle(address, event, now)
-
-    def _connect(self, address: str) -> None:
-        self._drop_link(address)
-        try:
-            link = Link(
-                self._loop.context,
-                address=address,
-                keys=self._keys,
-                role=Role.WORKER,
-                name=self._core.identity.id,
-                decoder=codec.to_worker,
-                heartbeat_timeout=self._config.worker_timeout,
-            )
-        except StokerError as error:
-            self._core.link_closed(address, str(error), denied=True, now=read_clock())
-            return
-        self._links[address] = link
-        for source in link.sources():
-            self._loop.add_reader(source)
-
-    def _drop_link(self, address: str) -> None:
-        link = self._links.pop(address, None)
-        if link is not None:
-            for source in link.sources():
-                self._loop.remove_reader(source)
-            link.close(0.5)
-            self._logs.forget(address)
+    def _on_link(self, event: LinkEvent, now: Now) -> None:
+        if isinstance(event, LinkOpened):
+            self._core.link_opened(event.address, now)
+        elif isinstance(event, LinkClosed):
+            self._core.link_closed(event.address, event.reason, denied=event.denied, now=now)
+        elif isinstance(event.message, ReadLog):
+            self._logs.ask(event.address, event.message, now.mono)
+        elif isinstance(event.message, BlobData):
+            self._cache.received(event.message)
+        else:
+            self._core.handle(event.address, event.message, now)
 
     def _ask_master(self, message: Message) -> bool:
         """Send to the master we are registered with."""
         leader = self._core.leader
-        return leader is not None and leader in self._links and self._links[leader].send(message)
+        return leader is not None and self._links.send(leader, message)
 
     def _answer_log(self, address: str, answer: LogData) -> None:
-        if address in self._links:
-            self._links[address].send(answer)
+        self._links.send(address, answer)
 
     # --- effects ---
 
@@ -243,8 +222,7 @@ class WorkerDaemon:
 
     def _do(self, effect: effects.WorkerEffect) -> None:
         if isinstance(effect, Send):
-            if effect.address in self._links:
-                self._links[effect.address].send(effect.message)
+            self._links.send(effect.address, effect.message)
         elif isinstance(effect, effects.Prepare):
             self._preparer.prepare(effect.job)
         elif isinstance(effect, effects.Spawn):
@@ -254,9 +232,9 @@ class WorkerDaemon:
         elif isinstance(effect, effects.StopJob):
             self._processes.stop(effect.key, effect.grace)
         elif isinstance(effect, Connect):
-            self._connect(effect.address)
+            self._links.connect(effect.address)
         elif isinstance(effect, Disconnect):
-            self._drop_link(effect.address)
+            self._links.disconnect(effect.address)
         elif isinstance(effect, effects.CancelPrepare):
             self._preparer.cancel(effect.key)
         elif isinstance(effect, effects.ApplicationOver):

@@ -49,7 +49,7 @@ class WatchedSubmission:
         self.driver: WatchedDriver | None = None
         self.refusal: Message | None = None
         self._session = session
-        self._exchange = session.start(message, self._take)
+        self._exchange = session.ask(message, self._take)
 
     def is_answered(self) -> bool:
         return self.driver is not None or self.refusal is not None
@@ -116,4 +116,4 @@ class BulkSubmission:
             return True
 
         self._under_way += 1
-        self._session.start(SubmitDriver(request=0, token=token, driver=self._drivers[index]), answered)
+        self._session.ask(SubmitDriver(request=0, token=token, driver=self._drivers[index]), answered)

@@ -86,7 +86,7 @@ class _Transfer:
             )
             self._sent += len(data)
             self._under_way += 1
-            self._session.start(message, self._answered, on_lost=self._on_lost)
+            self._session.ask(message, self._answered, on_lost=self._on_lost)
             if not self._what.size:
                 return
 

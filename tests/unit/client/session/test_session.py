@@ -94,7 +94,7 @@ def test_answers_find_their_questions_in_any_order(start: Start) -> None:
 
     with Session([master.address], keys=master.keys) as session:
         for name in ("a", "b", "c"):
-            session.start(KillJob(request=0, id=name), keep(name))
+            session.ask(KillJob(request=0, id=name), keep(name))
         assert session.wait(lambda: len(found) == 3, 10)
     assert found == {"a": "a", "b": "b", "c": "c"}
 
@@ -155,7 +155,7 @@ def test_unanswered_questions_go_to_the_next_master(start: Start) -> None:
     first = start(silent)
     answers: list[Message] = []
     with Session([first.address, second.address], keys=first.keys) as session:
-        session.start(
+        session.ask(
             SubmitDriver(request=0, token="t1", driver=DRIVER), lambda answer: bool(answers.append(answer)) or True
         )
         session.connect()
@@ -182,7 +182,7 @@ def test_what_must_not_be_repeated_is_told_that_the_link_is_lost(start: Start) -
     with Session([first.address], keys=first.keys, timeout=0.3) as session:
         session.connect()
         chunk = UploadChunk(request=0, sha256="0" * 64, size=1, offset=0, data=b"x")
-        session.start(chunk, lambda answer: True, on_lost=lambda: lost.append(True))
+        session.ask(chunk, lambda answer: True, on_lost=lambda: lost.append(True))
         first.wait_for(lambda: len(first.seen) == 1)
         first.stop()
         with pytest.raises(Unreachable):
@@ -207,7 +207,7 @@ def test_a_silent_watch_is_no_reason_to_leave(start: Start, monkeypatch: pytest.
     master = start(script)
     updates: list[Message] = []
     with Session([master.address], keys=master.keys) as session:
-        session.start(WatchDriver(request=0, driver_id=ID), lambda answer: bool(updates.append(answer)))
+        session.ask(WatchDriver(request=0, driver_id=ID), lambda answer: bool(updates.append(answer)))
         assert not session.wait(lambda: len(updates) > 1, 0.6)
     assert len(master.seen) == 1
 
