@@ -241,13 +241,19 @@ class Following:
         master, self.leader = self.leader, None
         assert master is not None
         self._beat_at = NEVER
+        self._lose_requests()
+        self._look_elsewhere(master)
         if self._is_served:
             self._is_served, self.down_since = False, self._now
-        self._lose_requests()
-        for other in self.masters:  # one of them may lead already
-            if other.link is LinkState.OPEN and not other.registrations:
-                other.due = min(other.due, self._now)
         self._machine.lost(master, reason)
+
+    def _look_elsewhere(self, lost: Master) -> None:
+        """One of the others may lead already. If ``lost`` did lead, one that could not be reached may be back."""
+        for other in self.masters:
+            opened = other.link is LinkState.OPEN and not other.registrations
+            may_be_back = other.link is LinkState.WAITING and self._is_served and not other.denied
+            if other is not lost and (opened or may_be_back):
+                other.due = min(other.due, self._now)
 
     def _lose_requests(self) -> None:
         for number in self.requests.leader_lost():

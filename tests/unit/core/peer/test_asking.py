@@ -144,6 +144,17 @@ def test_a_slow_leader_is_waited_for_while_the_standby_is_asked() -> None:
     assert world.sent() == [(A, number)]
 
 
+def test_a_link_that_opened_second_is_used_when_the_first_is_no_good() -> None:
+    world = World(A, B)
+    world.advance(STAGGER)
+    number = world.ask()
+    world.open(B)
+    world.open(A)
+    assert world.sent() == [(B, number)]
+    world.not_leader(number, B)
+    assert world.sent() == [(A, number)]
+
+
 def test_pauses_grow_from_ten_milliseconds_to_a_second() -> None:
     world = World()
     pauses = []

@@ -146,3 +146,16 @@ def test_what_is_not_an_address_is_not_tried(address: str) -> None:
     world.not_leader(A, leader=address)
     world.advance(0)
     assert world.dialled() == []
+
+
+def test_when_the_leader_is_lost_a_master_that_could_not_be_reached_is_tried_at_once() -> None:
+    world = Peer(A, B)
+    world.lead(A)
+    for _ in range(10):
+        world.following.closed(B, "connection refused", world.now)
+        world.advance(BACKOFF_CAP)
+    world.following.closed(B, "connection refused", world.now)
+    world.effects.clear()
+    world.following.closed(A, "gone", world.now)
+    world.following.tick(world.now)
+    assert world.dialled() == [B]
