@@ -82,7 +82,7 @@ class _Kill:
         self._app_over = False
         self._look_at = math.inf
         if DRIVER_ID.fullmatch(job_id) or APP_ID.fullmatch(job_id):
-            client.session.start(KillJob(request=0, id=job_id), self._take)
+            client.session.ask(KillJob(request=0, id=job_id), self._take)
         else:
             self.answered = True
             self.refusal = (
@@ -100,7 +100,7 @@ class _Kill:
             self._watched.watch()
         else:
             self._look_at = math.inf
-            self._client.session.start(GetStatus(request=0, id=self.id), self._take_app)
+            self._client.session.ask(GetStatus(request=0, id=self.id), self._take_app)
 
     def work(self) -> float:
         if self._watched is not None:
@@ -111,7 +111,7 @@ class _Kill:
 
     def _take(self, answer: Message) -> bool:
         if isinstance(answer, Failed) and answer.code == "not-found":
-            self._client.session.start(GetStatus(request=0, id=self.id), self._explain)
+            self._client.session.ask(GetStatus(request=0, id=self.id), self._explain)
             return True
         self.answered = True
         if isinstance(answer, Accepted):

@@ -126,8 +126,6 @@ class Session:
                 self._pending.append(effect)
         return exchange
 
-    start = ask
-
     def forget(self, exchange: Exchange) -> None:
         """Its further answers are of no interest."""
         self._core.forget(exchange.number)
