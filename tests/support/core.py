@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from stoker.core.master.effects import Forget, Invite, Log, Persist, Send
+from stoker.core.master.effects import Gone, Received
 from stoker.core.master.invariants import violations
-from stoker.core.master.machine import Gone, MasterCore, Received
+from stoker.core.master.machine import MasterCore
 from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     ApplicationHeartbeat,

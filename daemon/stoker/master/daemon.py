@@ -11,11 +11,14 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from stoker.config.master import MasterConfig
+from stoker.core.master import effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
 from stoker.core.model.addresses import address_of
@@ -92,6 +95,20 @@ class MasterDaemon:
         )
         self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
+        # Files and output: these change nothing in the books, and go on while the master pauses.
+        self._apart: dict[type[Message], Callable[[bytes, Any], None]] = {
+            ReadLog: self._relay.ask_for,
+            LogData: self._relay.answer,
+            FetchBlob: self._blobs.fetch,
+            UploadChunk: self._blobs.receive,
+            FindMissingBlobs: self._blobs.ask,
+        }
+        # Every message that the server lets through has its rule here.
+        self._rules: dict[type[Message], Callable[[effects.Received, Now], None]] = {
+            **self._core.rules,
+            **{kind: partial(_apart, rule) for kind, rule in self._apart.items()},
+            SubmitDriver: self._submit,
+        }
         self._prune_at = time.monotonic() + PRUNE_INTERVAL
         self.dashboard = LeaderDashboard(
             loop, self._core, self._relay, self._internal, self._pause, view=self._view, warnings=tuple(config.warnings)
@@ -134,12 +151,12 @@ class MasterDaemon:
         return self._wait(now) if self._pause.reason else self._act(now)
 
     def _act(self, now: Now) -> float:
-        events = self._pause.take() or self._server.drain(BATCH)
-        for event in events:
+        arrived = self._pause.take() or self._server.drain(BATCH)
+        for event in arrived:
             if isinstance(event, Received):
                 self._receive(event, now)
             elif isinstance(event, Gone):
-                self._core.handle(core.Gone(event.peer), now)
+                self._core.handle(effects.Gone(event.peer), now)
                 self._blobs.peer_gone(event.peer)
                 self._relay.peer_gone(event.peer)
             elif isinstance(event, Garbage):
@@ -150,7 +167,7 @@ class MasterDaemon:
             self._prune_at = now.mono + PRUNE_INTERVAL
             self._blobs.prune(self._needed_blobs())
         deadline = min(self._core.next_deadline(), self._prune_at, self.dashboard.sample(now))
-        return now.mono if len(events) >= BATCH else deadline
+        return now.mono if len(arrived) >= BATCH else deadline
 
     def _wait(self, now: Now) -> float:
         """A round in which nothing may be decided. Reading is let through: it changes nothing."""
@@ -159,7 +176,9 @@ class MasterDaemon:
                 self._pause.add(event)
             elif isinstance(event.message, GetStatus) and not event.message.id:
                 self._reply(event.peer, Status(request=event.message.request, cluster=self._view()))
-            elif not self._pass_on(event):
+            elif (rule := self._apart.get(type(event.message))) is not None:
+                rule(event.peer, event.message)
+            elif not self._lacks_files(event):
                 self._pause.add(event)
         return self._write_at if self._pause.unwritten else now.mono + PRUNE_INTERVAL
 
@@ -184,26 +203,19 @@ class MasterDaemon:
         self.loop.stop()
 
     def _receive(self, event: Received, now: Now) -> None:
-        if not self._pass_on(event):
-            self._core.handle(core.Received(event.peer, event.key, event.role, event.message), now)
+        self._rules[type(event.message)](effects.Received(event.peer, event.key, event.role, event.message), now)
 
-    def _pass_on(self, event: Received) -> bool:
-        """What concerns files and logs only; False when it is for the core to decide."""
+    def _submit(self, event: effects.Received, now: Now) -> None:
+        """A driver is submitted with all its files, or not yet."""
+        if not self._lacks_files(event):
+            self._core.handle(event, now)
+
+    def _lacks_files(self, event: effects.Received | Received) -> bool:
+        """Then the answer names them."""
         message = event.message
-        if isinstance(message, ReadLog):
-            self._relay.ask_for(event.peer, message)
-        elif isinstance(message, LogData):
-            self._relay.answer(event.peer, message)
-        elif isinstance(message, FetchBlob):
-            self._blobs.fetch(event.peer, message)
-        elif isinstance(message, UploadChunk):
-            self._blobs.receive(event.peer, message)
-        elif isinstance(message, FindMissingBlobs):
-            self._blobs.ask(event.peer, message)
-        elif isinstance(message, SubmitDriver) and (missing := self._blobs.missing(message.driver)):
-            self._reply(event.peer, MissingBlobs(request=message.request, sha256s=missing))
-        else:
+        if not isinstance(message, SubmitDriver) or not (missing := self._blobs.missing(message.driver)):
             return False
+        self._reply(event.peer, MissingBlobs(request=message.request, sha256s=missing))
         return True
 
     def _release(self, effects: list[Effect]) -> None:
@@ -253,3 +265,7 @@ class MasterDaemon:
         return msgspec.structs.replace(
             view, state=MasterState.RECOVERING, warnings=(self._pause.reason, *view.warnings)
         )
+
+
+def _apart(rule: Callable[[bytes, Any], None], event: effects.Received, _now: Now) -> None:
+    rule(event.peer, event.message)

@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from stoker.core.master.effects import Received
 from stoker.core.master.history import INTERVAL, History, take_sample
-from stoker.core.master.machine import MasterCore, Received
+from stoker.core.master.machine import MasterCore
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,

@@ -27,11 +27,12 @@ class Rng(Protocol):
 class Context:
     """One per master. ``now`` is set before each event is handled."""
 
-    def __init__(self, *, policy: Policy, epoch: int, url: str, webui_url: str, rng: Rng) -> None:
+    def __init__(self, *, policy: Policy, epoch: int, url: str, webui_url: str, rng: Rng, version: str = "") -> None:
         self.policy = policy
         self.epoch = epoch
         self.url = url
         self.webui_url = webui_url
+        self.version = version
         self.rng = rng
         self.state = MasterState.ALIVE
         self._recent = Recent()

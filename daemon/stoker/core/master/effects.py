@@ -1,4 +1,4 @@
-"""What the master's core asks its shell to do. The shell commits every ``Persist``/``Forget`` of a batch in one durable
+"""What goes into the master's core, events, and what comes out of it, effects: what it asks its shell to do. The shell commits every ``Persist``/``Forget`` of a batch in one durable
 write, and only then releases the ``Send``s (docs/architecture.md)."""
 
 from __future__ import annotations
@@ -8,7 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from stoker.core.model.messages import Message
+from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message from a peer whose key and role the shell has checked."""
+
+    peer: bytes
+    key: str
+    role: Role
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A connection is closed."""
+
+    peer: bytes
+
+
+Event = Received | Gone
+
+
+# --- effects -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,65 +6,24 @@ pass), commits the ``Persist``/``Forget`` effects in one durable write, and only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from stoker.core.master import applications, draining, drivers, executor_reports, recovery, refusals, workers
-from stoker.core.master.books import Worker
+from stoker.core.master import applications, drivers, recovery, refusals, workers
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context, Rng
-from stoker.core.master.effects import Effect
+from stoker.core.master.effects import Effect, Event, Gone, Received
 from stoker.core.master.policy import Policy
 from stoker.core.master.retention import trim_apps, trim_drivers
+from stoker.core.master.rules import RULES, Rule
 from stoker.core.master.scheduling.run import schedule
-from stoker.core.master.show import app_view, driver_view, worker_view
-from stoker.core.model.messages import (
-    ApplicationHeartbeat,
-    DrainWorkers,
-    DriverStateChanged,
-    ExecutorStateChanged,
-    Failed,
-    ForgetWorkers,
-    GetStatus,
-    KillExecutors,
-    KillJob,
-    MastersChanged,
-    Message,
-    Reconnect,
-    RegisterApplication,
-    RegisterWorker,
-    RequestExecutors,
-    Status,
-    SubmitDriver,
-    UnregisterApplication,
-    WatchDriver,
-    WorkerHeartbeat,
-    WorkerLeaving,
-)
+from stoker.core.master.show import cluster_view
+from stoker.core.model.messages import MastersChanged, Message, Reconnect
 from stoker.core.model.records import Record
-from stoker.core.model.states import MasterState, Role
+from stoker.core.model.states import MasterState
 from stoker.core.model.values import Now
 from stoker.core.model.views import ClusterView
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message from a peer whose key and role the shell has checked."""
-
-    peer: bytes
-    key: str
-    role: Role
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A connection is closed."""
-
-    peer: bytes
-
-
-Event = Received | Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +41,11 @@ class MasterCore:
     def __init__(
         self, *, policy: Policy, epoch: int, url: str, rng: Rng, webui_url: str = "", version: str = ""
     ) -> None:
-        self.ctx = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng)
-        self.version = version
+        self.ctx = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version)
+        # What to do with a message, by its type: a shell adds those that are its own, and so has one table for all.
+        self.rules: dict[type[Message], Callable[[Received, Now], None]] = {
+            kind: partial(self._obey, rule) for kind, rule in RULES.items()
+        }
         self._silence_checked = float("-inf")
         self._own_time, self._due = OwnTime(), float("-inf")
 
@@ -100,7 +62,11 @@ class MasterCore:
         if isinstance(event, Gone):
             self._gone(event.peer)
         else:
-            _HANDLERS[type(event.message)](self, event)
+            self.rules[type(event.message)](event, now)
+
+    def _obey(self, rule: Rule, event: Received, now: Now) -> None:
+        self._look(now)
+        rule(self.ctx, event, event.message)
 
     def finish_batch(self, now: Now) -> list[Effect]:
         """Timers and one scheduling pass; returns all effects since the last call."""
@@ -158,117 +124,6 @@ class MasterCore:
         applications.peer_gone(self.ctx, peer)
         drivers.forget_watcher(self.ctx, peer)
 
-    # --- one method per message ---
-
-    def _worker_of(self, event: Received, claimed: str) -> Worker | None:
-        """The registered worker of this connection; a stranger is told to register (again)."""
-        worker_id = self.ctx.books.worker_of_peer.get(event.peer)
-        if worker_id is None or worker_id != claimed:
-            workers.ask_to_register(self.ctx, event.peer, claimed)
-            return None
-        worker = self.ctx.books.workers[worker_id]
-        worker.last_seen = self.ctx.now.mono
-        return worker
-
-    def _register_worker(self, event: Received) -> None:
-        assert isinstance(event.message, RegisterWorker)
-        workers.register(self.ctx, event.peer, event.message)
-
-    def _worker_heartbeat(self, event: Received) -> None:
-        assert isinstance(event.message, WorkerHeartbeat)
-        workers.heartbeat(self.ctx, event.peer, event.message.worker_id)
-
-    def _worker_leaving(self, event: Received) -> None:
-        assert isinstance(event.message, WorkerLeaving)
-        worker = self._worker_of(event, event.message.worker_id)
-        if worker is not None:
-            workers.leaving(self.ctx, worker, event.message)
-
-    def _driver_state(self, event: Received) -> None:
-        assert isinstance(event.message, DriverStateChanged)
-        worker = self._worker_of(event, event.message.worker_id)
-        if worker is not None:
-            drivers.state_changed(self.ctx, worker, event.peer, event.message)
-
-    def _executor_state(self, event: Received) -> None:
-        assert isinstance(event.message, ExecutorStateChanged)
-        worker = self._worker_of(event, event.message.worker_id)
-        if worker is not None:
-            executor_reports.state_changed(self.ctx, worker, event.peer, event.message)
-
-    def _submit(self, event: Received) -> None:
-        assert isinstance(event.message, SubmitDriver)
-        if self.ctx.state is not MasterState.ALIVE:
-            reason = f"Current state is not alive: {self.ctx.state.value}. Can only accept driver submissions in ALIVE state."
-            self.ctx.send(event.peer, Failed(request=event.message.request, reason=reason, code="not-leader"))
-            return
-        drivers.submit(self.ctx, event.peer, event.key, event.message)
-
-    def _kill(self, event: Received) -> None:
-        assert isinstance(event.message, KillJob)
-        owner = None if event.role is Role.ADMIN else event.key
-        self.kill(event.message.id, event.peer, event.message.request, owner)
-
-    def kill(self, job_id: str, peer: bytes | None, request: int, owner: str | None) -> None:
-        """Kill a driver or application; ``owner`` None may kill everybody's (an admin, the dashboard)."""
-        if self.ctx.state is not MasterState.ALIVE:
-            reason = f"Current state is not alive: {self.ctx.state.value}. Can only kill drivers in ALIVE state."
-            self.ctx.send(peer, Failed(request=request, reason=reason, code="not-leader"))
-        elif job_id.startswith("app-"):
-            applications.kill(self.ctx, peer, request, job_id, owner=owner)
-        else:
-            drivers.kill(self.ctx, peer, request, job_id, owner=owner)
-
-    def _get_status(self, event: Received) -> None:
-        assert isinstance(event.message, GetStatus)
-        request, wanted = event.message.request, event.message.id
-        driver, app = self.ctx.books.find_driver(wanted), self.ctx.books.find_app(wanted)
-        worker = self.ctx.books.current_worker(wanted)
-        if not wanted:
-            answer: Message = Status(request=request, cluster=self.view())
-        elif driver is not None:
-            answer = Status(request=request, driver=driver_view(driver))
-        elif app is not None:
-            answer = Status(request=request, app=app_view(app))
-        elif worker is not None:
-            answer = Status(request=request, worker=worker_view(worker))
-        else:
-            reason = f"There is no driver, application or worker {wanted}"
-            answer = Failed(request=request, reason=reason, code="not-found")
-        self.ctx.send(event.peer, answer)
-
-    def _drain_workers(self, event: Received) -> None:
-        assert isinstance(event.message, DrainWorkers)
-        draining.drain(self.ctx, event.peer, event.message)
-
-    def _forget_workers(self, event: Received) -> None:
-        assert isinstance(event.message, ForgetWorkers)
-        draining.forget(self.ctx, event.peer, event.message)
-
-    def _watch(self, event: Received) -> None:
-        assert isinstance(event.message, WatchDriver)
-        drivers.watch(self.ctx, event.peer, event.message)
-
-    def _register_app(self, event: Received) -> None:
-        assert isinstance(event.message, RegisterApplication)
-        applications.register(self.ctx, event.peer, event.key, event.message)
-
-    def _unregister_app(self, event: Received) -> None:
-        assert isinstance(event.message, UnregisterApplication)
-        applications.unregister(self.ctx, event.peer, event.message)
-
-    def _app_heartbeat(self, event: Received) -> None:
-        assert isinstance(event.message, ApplicationHeartbeat)
-        applications.heartbeat(self.ctx, event.peer, event.message.app_id)
-
-    def _request_executors(self, event: Received) -> None:
-        assert isinstance(event.message, RequestExecutors)
-        applications.request_executors(self.ctx, event.peer, event.message)
-
-    def _kill_executors(self, event: Received) -> None:
-        assert isinstance(event.message, KillExecutors)
-        applications.kill_executors(self.ctx, event.peer, event.message)
-
     def clear_completed(self, now: Now) -> None:
         """Forget all drivers and applications that are over."""
         self._look(now)
@@ -278,20 +133,7 @@ class MasterCore:
     # --- what others may look at ---
 
     def view(self) -> ClusterView:
-        ctx, books = self.ctx, self.ctx.books
-        return ClusterView(
-            url=ctx.url,
-            state=ctx.state,
-            epoch=ctx.epoch,
-            version=self.version,
-            workers=tuple(worker_view(worker) for worker in books.workers.values()),
-            active_drivers=tuple(driver_view(driver) for driver in books.drivers.values()),
-            completed_drivers=tuple(driver_view(driver) for driver in books.completed_drivers.values()),
-            active_apps=tuple(app_view(app) for app in books.apps.values()),
-            completed_apps=tuple(app_view(app) for app in books.completed_apps.values()),
-            webui_url=ctx.webui_url,
-            warnings=(ctx.rival,) if ctx.rival else (),
-        )
+        return cluster_view(self.ctx)
 
     def masters_are(self, addresses: tuple[str, ...]) -> None:
         """All masters there are, this one first: who registers is told, and who has registered as well."""
@@ -335,23 +177,3 @@ class MasterCore:
         if worker is None or worker.peer is None:
             return OutputLocation(error=f"its output is on {worker_id}, which is not connected")
         return OutputLocation(peer=worker.peer)
-
-
-_HANDLERS = {
-    RegisterWorker: MasterCore._register_worker,
-    WorkerHeartbeat: MasterCore._worker_heartbeat,
-    WorkerLeaving: MasterCore._worker_leaving,
-    DriverStateChanged: MasterCore._driver_state,
-    ExecutorStateChanged: MasterCore._executor_state,
-    SubmitDriver: MasterCore._submit,
-    KillJob: MasterCore._kill,
-    GetStatus: MasterCore._get_status,
-    DrainWorkers: MasterCore._drain_workers,
-    ForgetWorkers: MasterCore._forget_workers,
-    WatchDriver: MasterCore._watch,
-    RegisterApplication: MasterCore._register_app,
-    UnregisterApplication: MasterCore._unregister_app,
-    ApplicationHeartbeat: MasterCore._app_heartbeat,
-    RequestExecutors: MasterCore._request_executors,
-    KillExecutors: MasterCore._kill_executors,
-}

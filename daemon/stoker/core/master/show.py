@@ -4,10 +4,29 @@ they show changes, so a status of 10,000 drivers costs little more than its enco
 from __future__ import annotations
 
 from stoker.core.master.books import App, Driver, Worker
+from stoker.core.master.context import Context
 from stoker.core.model.records import ExecutorRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import UNLIMITED
-from stoker.core.model.views import AppView, AttemptView, DriverView, ExecutorView, WorkerView
+from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
+
+
+def cluster_view(ctx: Context) -> ClusterView:
+    """Everything."""
+    books = ctx.books
+    return ClusterView(
+        url=ctx.url,
+        state=ctx.state,
+        epoch=ctx.epoch,
+        version=ctx.version,
+        workers=tuple(worker_view(worker) for worker in books.workers.values()),
+        active_drivers=tuple(driver_view(driver) for driver in books.drivers.values()),
+        completed_drivers=tuple(driver_view(driver) for driver in books.completed_drivers.values()),
+        active_apps=tuple(app_view(app) for app in books.apps.values()),
+        completed_apps=tuple(app_view(app) for app in books.completed_apps.values()),
+        webui_url=ctx.webui_url,
+        warnings=(ctx.rival,) if ctx.rival else (),
+    )
 
 
 def worker_view(worker: Worker) -> WorkerView:

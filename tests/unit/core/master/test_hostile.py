@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoker.core.master.machine import Received
+from stoker.core.master.effects import Received
+from stoker.core.master.rules import RULES
 from stoker.core.model import lifecycles
 from stoker.core.model.messages import (
     GetStatus,
@@ -319,3 +320,9 @@ def test_our_own_illegal_move_stops_the_master_and_tells_the_story() -> None:
         ctx.move(lifecycles.DRIVER, record, lifecycles.DriverEvent.PLACED)
     assert driver_id in str(raised.value) and "SUBMITTED -PLACED-> RUNNING" in str(raised.value)
     assert plain(record) == before
+
+
+def test_every_message_has_exactly_one_rule() -> None:
+    """Of the core, or of the shell, which keeps files and passes output on."""
+    assert {kind.__name__ for kind in RULES} | BY_THE_SHELL == {kind.__name__ for kind in get_args(ToMaster)}
+    assert not {kind.__name__ for kind in RULES} & BY_THE_SHELL

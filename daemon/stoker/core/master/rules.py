@@ -1,0 +1,117 @@
+"""What a master does with each message: the one table from a message's type to the rule for it.
+
+A rule gets the context, the event and, again, its message. The role of the sender is checked before (``roles_allowed``);
+whether the sender may ask this about that job or worker is the rule's to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stoker.core.master import applications, draining, drivers, executor_reports, workers
+from stoker.core.master.books import Worker
+from stoker.core.master.context import Context
+from stoker.core.master.effects import Received
+from stoker.core.master.show import app_view, cluster_view, driver_view, worker_view
+from stoker.core.model.messages import (
+    ApplicationHeartbeat,
+    DrainWorkers,
+    DriverStateChanged,
+    ExecutorStateChanged,
+    Failed,
+    ForgetWorkers,
+    GetStatus,
+    KillExecutors,
+    KillJob,
+    Message,
+    RegisterApplication,
+    RegisterWorker,
+    RequestExecutors,
+    Status,
+    SubmitDriver,
+    UnregisterApplication,
+    WatchDriver,
+    WorkerHeartbeat,
+    WorkerLeaving,
+)
+from stoker.core.model.states import MasterState, Role
+
+Rule = Callable[[Context, Received, Any], None]
+WorkerRule = Callable[[Context, Worker, Received, Any], None]
+
+
+def _of_worker(rule: WorkerRule) -> Rule:
+    """A rule for what a registered worker reports; a worker that is not registered on this connection is asked to."""
+
+    def checked(ctx: Context, event: Received, message: Any) -> None:
+        worker_id = ctx.books.worker_of_peer.get(event.peer)
+        if worker_id is None or worker_id != message.worker_id:
+            workers.ask_to_register(ctx, event.peer, message.worker_id)
+            return
+        worker = ctx.books.workers[worker_id]
+        worker.last_seen = ctx.now.mono
+        rule(ctx, worker, event, message)
+
+    return checked
+
+
+def _not_alive(ctx: Context, event: Received, request: int, action: str) -> bool:
+    """While the master recovers, it answers in the words by which Spark's clients know that they should ask again."""
+    if ctx.state is MasterState.ALIVE:
+        return False
+    reason = f"Current state is not alive: {ctx.state.value}. Can only {action} in ALIVE state."
+    ctx.send(event.peer, Failed(request=request, reason=reason, code="not-leader"))
+    return True
+
+
+def _submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
+    if not _not_alive(ctx, event, message.request, "accept driver submissions"):
+        drivers.submit(ctx, event.peer, event.key, message)
+
+
+def _kill(ctx: Context, event: Received, message: KillJob) -> None:
+    if _not_alive(ctx, event, message.request, "kill drivers"):
+        return
+    kill = applications.kill if message.id.startswith("app-") else drivers.kill
+    kill(ctx, event.peer, message.request, message.id, owner=None if event.role is Role.ADMIN else event.key)
+
+
+def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
+    request, wanted, books = message.request, message.id, ctx.books
+    if not wanted:
+        answer: Message = Status(request=request, cluster=cluster_view(ctx))
+    elif (driver := books.find_driver(wanted)) is not None:
+        answer = Status(request=request, driver=driver_view(driver))
+    elif (app := books.find_app(wanted)) is not None:
+        answer = Status(request=request, app=app_view(app))
+    elif (worker := books.current_worker(wanted)) is not None:
+        answer = Status(request=request, worker=worker_view(worker))
+    else:
+        reason = f"There is no driver, application or worker {wanted}"
+        answer = Failed(request=request, reason=reason, code="not-found")
+    ctx.send(event.peer, answer)
+
+
+RULES: dict[type[Message], Rule] = {
+    RegisterWorker: lambda ctx, event, message: workers.register(ctx, event.peer, message),
+    WorkerHeartbeat: lambda ctx, event, message: workers.heartbeat(ctx, event.peer, message.worker_id),
+    WorkerLeaving: _of_worker(lambda ctx, worker, event, message: workers.leaving(ctx, worker, message)),
+    DriverStateChanged: _of_worker(
+        lambda ctx, worker, event, message: drivers.state_changed(ctx, worker, event.peer, message)
+    ),
+    ExecutorStateChanged: _of_worker(
+        lambda ctx, worker, event, message: executor_reports.state_changed(ctx, worker, event.peer, message)
+    ),
+    SubmitDriver: _submit,
+    KillJob: _kill,
+    GetStatus: _get_status,
+    WatchDriver: lambda ctx, event, message: drivers.watch(ctx, event.peer, message),
+    DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message),
+    ForgetWorkers: lambda ctx, event, message: draining.forget(ctx, event.peer, message),
+    RegisterApplication: lambda ctx, event, message: applications.register(ctx, event.peer, event.key, message),
+    UnregisterApplication: lambda ctx, event, message: applications.unregister(ctx, event.peer, message),
+    ApplicationHeartbeat: lambda ctx, event, message: applications.heartbeat(ctx, event.peer, message.app_id),
+    RequestExecutors: lambda ctx, event, message: applications.request_executors(ctx, event.peer, message),
+    KillExecutors: lambda ctx, event, message: applications.kill_executors(ctx, event.peer, message),
+}
