@@ -18,8 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from stoker.core.master.effects import Send, batch_of
-from stoker.core.master.effects import Gone, Received
+from stoker.core.master.effects import Gone, Received, Send, batch_of
 from stoker.core.master.invariants import violations
 from stoker.core.master.machine import MasterCore
 from stoker.core.master.policy import Policy

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stoker.core.master import effects
+from stoker.core.master import effects as core_effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Log, Send, batch_of
 from stoker.core.master.policy import Policy
@@ -179,10 +179,10 @@ class Master(Node):
         now = self.now()
         for event in self._pause.take() or self._drain():
             if isinstance(event, Received):
-                leading.handle(effects.Received(event.peer, event.key, event.role, event.message), now)
+                leading.handle(core_effects.Received(event.peer, event.key, event.role, event.message), now)
                 self._checks.heard(self, event.message)
             elif isinstance(event, Gone):
-                leading.handle(effects.Gone(event.peer), now)
+                leading.handle(core_effects.Gone(event.peer), now)
         effects = leading.finish_batch(now)
         self._checks.batch(self, effects)
         yield from self._release(effects)

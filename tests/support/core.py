@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stoker.core.master.effects import Forget, Invite, Log, Persist, Send
-from stoker.core.master.effects import Gone, Received
+from stoker.core.master.effects import Forget, Gone, Invite, Log, Persist, Received, Send
 from stoker.core.master.invariants import violations
 from stoker.core.master.machine import MasterCore
 from stoker.core.master.policy import Policy

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from stoker.config.master import MasterConfig
-from stoker.core.master import effects
+from stoker.core.master import effects as core_effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
 from stoker.core.model.addresses import address_of
@@ -104,7 +104,7 @@ class MasterDaemon:
             FindMissingBlobs: self._blobs.ask,
         }
         # Every message that the server lets through has its rule here.
-        self._rules: dict[type[Message], Callable[[effects.Received, Now], None]] = {
+        self._rules: dict[type[Message], Callable[[core_effects.Received, Now], None]] = {
             **self._core.rules,
             **{kind: partial(_apart, rule) for kind, rule in self._apart.items()},
             SubmitDriver: self._submit,
@@ -156,7 +156,7 @@ class MasterDaemon:
             if isinstance(event, Received):
                 self._receive(event, now)
             elif isinstance(event, Gone):
-                self._core.handle(effects.Gone(event.peer), now)
+                self._core.handle(core_effects.Gone(event.peer), now)
                 self._blobs.peer_gone(event.peer)
                 self._relay.peer_gone(event.peer)
             elif isinstance(event, Garbage):
@@ -203,14 +203,14 @@ class MasterDaemon:
         self.loop.stop()
 
     def _receive(self, event: Received, now: Now) -> None:
-        self._rules[type(event.message)](effects.Received(event.peer, event.key, event.role, event.message), now)
+        self._rules[type(event.message)](core_effects.Received(event.peer, event.key, event.role, event.message), now)
 
-    def _submit(self, event: effects.Received, now: Now) -> None:
+    def _submit(self, event: core_effects.Received, now: Now) -> None:
         """A driver is submitted with all its files, or not yet."""
         if not self._lacks_files(event):
             self._core.handle(event, now)
 
-    def _lacks_files(self, event: effects.Received | Received) -> bool:
+    def _lacks_files(self, event: core_effects.Received | Received) -> bool:
         """Then the answer names them."""
         message = event.message
         if not isinstance(message, SubmitDriver) or not (missing := self._blobs.missing(message.driver)):
@@ -267,5 +267,5 @@ class MasterDaemon:
         )
 
 
-def _apart(rule: Callable[[bytes, Any], None], event: effects.Received, _now: Now) -> None:
+def _apart(rule: Callable[[bytes, Any], None], event: core_effects.Received, _now: Now) -> None:
     rule(event.peer, event.message)

@@ -1,5 +1,8 @@
-"""What goes into the master's core, events, and what comes out of it, effects: what it asks its shell to do. The shell commits every ``Persist``/``Forget`` of a batch in one durable
-write, and only then releases the ``Send``s (docs/architecture.md)."""
+"""What goes into the master's core, events, and what comes out of it, effects: what its shell must do.
+
+The shell commits every ``Persist`` and ``Forget`` of a batch in one durable write, and only then releases the ``Send``s
+(docs/architecture.md).
+"""
 
 from __future__ import annotations
 
