@@ -1,5 +1,5 @@
-"""Small pieces of HTML that pages are full of, made here instead of by macros: a page has thousands of them, and a call of
-a macro costs ten times a call of a function."""
+"""Small pieces of HTML. They are functions because a page has thousands of them, and calling a Jinja macro costs ten times as
+much."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from stoker.web.show import show_duration, show_exit, show_iso, show_time
 
 @cache
 def state(value: str) -> Markup:
-    """A state's name, coloured. There are few, so all are kept."""
+    """A state's name, coloured. There are few states, so all results are kept."""
     return Markup('<span class="state {}">{}</span>').format(value.lower(), value)
 
 
 @lru_cache(4096)
 def at(seconds: float) -> Markup:
-    """A moment, for people and for machines; nothing for "not yet"."""
+    """A point in time, for people and for machines; nothing for "not yet"."""
     if not seconds:
         return Markup("")
     return Markup(f'<time datetime="{show_iso(seconds)}">{show_time(seconds)}</time>')  # noqa: S704 - digits only
 
 
 def lasting(start: float, end: float) -> Markup:
-    """How long something took. Scripts let the seconds of what is not over yet (``end`` 0) go on."""
+    """A duration. Scripts keep counting while it has not ended (``end`` 0)."""
     if not start:
         return Markup("")
     if end:
@@ -45,7 +45,7 @@ def ended(exit: Exit) -> Markup:
 
 
 def use(used: int, total: int) -> Markup:
-    """How much of a whole is used; the numbers beside it say the same to who does not see it."""
+    """A usage bar, hidden from screen readers: the numbers beside it say the same."""
     full = ' class="full"' if total and used >= total else ""
     return Markup(f'<progress value="{int(used)}" max="{int(total) or 1}" aria-hidden="true"{full}></progress>')  # noqa: S704
 
@@ -57,7 +57,7 @@ def job(job_id: str, kind: str) -> Markup:
 
 
 def worker(worker_id: str, known: Mapping[str, WorkerView]) -> Markup:
-    """A link to a worker's page, by its address; the bare id of one that is not listed any more."""
+    """A link to a worker's page, by its address; the bare id of a worker that is no longer listed."""
     view = known.get(worker_id)
     if view is None:
         return Markup('<span class="id">{}</span>').format(worker_id) if worker_id else Markup("None")
@@ -66,7 +66,7 @@ def worker(worker_id: str, known: Mapping[str, WorkerView]) -> Markup:
 
 
 def kill(job_id: str, kind: str, text: str = "kill") -> Markup:
-    """A button of the form ``kill-KIND``, which lies elsewhere on the page."""
+    """A button of the form ``kill-KIND`` of the same page."""
     shown = escape(job_id)
     return Markup(  # noqa: S704 - escaped
         f' <button class="kill" form="kill-{kind}" name="id" value="{shown}" aria-label="Kill {shown}">{text}</button>'

@@ -1,4 +1,4 @@
-"""What the master's pages change: jobs are killed, workers drained. Forms only; who sends them is checked before."""
+"""Changes from the master's pages: kill jobs, drain workers. Forms only; the guard has checked the sender."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from stoker.web.common import refusal
 
 
 class Changes(Protocol):
-    """Called from the dashboard's threads; both return what was done, in words, and raise StokerError, whose text is
-    shown."""
+    """Called from the dashboard's threads. Both methods return what was done, in words, and raise StokerError, whose text
+    is shown."""
 
     def kill(self, job_id: str, owner: str | None) -> str:
-        """Kill a driver or application. ``owner``: only what was submitted by that one; None: anybody's."""
+        """Kill a driver or application. With ``owner`` only one that this identity submitted; None: any."""
         ...
 
     def drain(self, worker_id: str, *, drain: bool) -> str:
-        """Have a worker get nothing new, or let it work again."""
+        """Place no new work on a worker, or use it again."""
         ...
 
 
@@ -59,7 +59,7 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
 
 
 def _do(action: str, target: str, change: Callable[[], str], then: str) -> BaseResponse:
-    """Our scripts are told in words what was done (they ask for text), browsers without them are led on."""
+    """Do it and answer in words for the page's scripts (they accept text), by a redirect for browsers without scripts."""
     try:
         said = change()
     except StokerError as error:

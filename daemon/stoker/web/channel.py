@@ -1,4 +1,4 @@
-"""One browser's connection to the server of ``http``: its requests, and streams that hold no thread."""
+"""One connection to the server of ``http``: its requests, and streams that hold no thread."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from waitress.task import ErrorTask, WSGITask
 from stoker.io.peer_user import is_own_or_root, peer_user
 from stoker.web.access.policy import LOCAL_USER
 
-STREAM = "stoker.stream"  # in the WSGI environment: call it with what takes the channel once the answer's head is sent
-MAX_BEHIND = 256 * 1024  # bytes of a stream that its reader has not taken; then he is cut off
+STREAM = "stoker.stream"  # WSGI environment: call it with a function that gets the channel once the head is sent
+MAX_BEHIND = 256 * 1024  # bytes of a stream that its reader has not read; then the connection is closed
 
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]
-    """What waitress itself refuses (malformed, too large), in our words: it has no Server header and names no software."""
+    """The answer to what waitress itself rejects (malformed, too large): without a Server header or a product name."""
 
     def execute(self) -> None:
         error = self.request.error
@@ -60,19 +60,19 @@ class _Task(WSGITask):  # type: ignore[misc]
 class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
     error_task_class = _ErrorTask
-    request_began = 0.0  # when the first byte of the request came that is not complete yet
+    request_began = 0.0  # when the first byte of the incomplete request arrived
     is_stream = False
     _is_chunked = False
     _of_local_user: bool | None = None
 
     def is_of_local_user(self) -> bool:
-        """Asked of the kernel once: a connection does not change hands unnoticed by those who hold it."""
+        """Ask the kernel once for the peer's user; the answer holds for the whole connection."""
         if self._of_local_user is None:
             self._of_local_user = is_own_or_root(peer_user(self.socket))
         return self._of_local_user
 
     def received(self, data: bytes) -> Any:
-        if self.is_stream:  # nobody who listens to one has anything to say
+        if self.is_stream:  # the reader of a stream has nothing to send
             self.will_close = True
             return False
         if self.request is None:
@@ -97,7 +97,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         streamer(self)
 
     def push(self, data: bytes) -> bool:
-        """Send a piece of the stream, from any thread, never waiting. False when its reader is gone or does not keep up."""
+        """Send a piece of the stream, from any thread, without waiting. False when the reader is gone or too slow."""
         if not self.connected or self.will_close:
             return False
         if self.total_outbufs_len > MAX_BEHIND:
@@ -112,11 +112,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return True
 
     def readable(self) -> Any:
-        """Of a stream always, which is how its end is noticed."""
+        """Always true for a stream: reading is how its end is noticed."""
         return not self.will_close if self.is_stream else super().readable()
 
     def handle_write(self) -> None:
-        """waitress takes no lock when no request is being answered; pieces of a stream are written just then."""
+        """Take the lock that waitress leaves out between requests: a stream writes at exactly that time."""
         if not self.is_stream:
             super().handle_write()
             return

@@ -1,4 +1,4 @@
-"""What both dashboards share: the Flask application with its headers, error pages and guards."""
+"""What both dashboards share: the Flask application, its headers, error pages and guards."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from stoker.web.cells import CELLS
 from stoker.web.csrf import Csrf
 from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show_mib, show_time, web_link
 
-ROWS = 200  # shown in a table; JSON has them all
+ROWS = 200  # rows shown in a table; JSON has all
 _HERE = Path(__file__).parent
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
     "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # with no-referrer, browsers post our own forms with "Origin: null"
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers would post the dashboard's own forms with "Origin: null"
     "Cache-Control": "no-store",
 }
 
 
 def new_app(name: str, *, access: Access | None = None) -> Flask:
-    """``access``: who may do what; without it, everybody on loopback may look."""
+    """Make the application. ``access`` says who may do what; by default everybody on loopback may look."""
     access = access or Access()
     app = Flask(name, template_folder=str(_HERE / "templates"), static_folder=str(_HERE / "static"))
     app.url_map.strict_slashes = False
@@ -87,7 +87,7 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
 
 
 def _assets(app: Flask) -> Callable[[str], str]:
-    """Makes the URL of a static file, which names its content, so that browsers may keep it for ever."""
+    """Make the URL of a static file; it contains the content's hash, so browsers may cache it permanently."""
 
     @functools.cache
     def asset(name: str) -> str:
@@ -102,19 +102,19 @@ def as_json(value: object, status: int = 200) -> Response:
 
 
 def as_spark_json(value: object) -> Response:
-    """Printed as Spark's pages print it."""
+    """Answer with JSON as Spark's pages print it."""
     return Response(jackson.pretty(value), mimetype="application/json")
 
 
 def refusal(error: StokerError) -> HTTPException:
-    """What the cluster said to a request to change something, as an HTTP error."""
+    """Turn the cluster's refusal of a change into an HTTP error."""
     if isinstance(error, NoSuchJob):
         return NotFound(str(error))
     return Forbidden(str(error)) if isinstance(error, NotAuthorized) else Conflict(str(error))
 
 
 def whole_number(name: str, default: int) -> int:
-    """A parameter of the query. Raises BadRequest."""
+    """Return a whole number of the query. Raises BadRequest."""
     text = request.args.get(name, "")
     if not text:
         return default

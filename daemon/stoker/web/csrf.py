@@ -1,7 +1,7 @@
-"""A form counts only when it is from one of our own pages.
+"""Protection against forged forms: a form counts only when it comes from one of the dashboard's own pages.
 
-Double submit: a random cookie and the same value in the form (of scripts: in the header X-CSRF-Token), sealed with a key
-of this process; and what the browser says of where the form was, when it says it.
+Double submit: a random cookie and the same value in the form (scripts: in the header X-CSRF-Token), signed with a key of
+this process. Also the origin that the browser reports, if it reports one.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from urllib.parse import urlsplit
 from flask import Response, request
 from werkzeug.exceptions import Forbidden
 
-_FOR_PEOPLE = "This form is not from this dashboard, or from before it was restarted: reload the page."
+_FOR_PEOPLE = "This form is from another site, or from before the dashboard was restarted: reload the page."
 _FOR_PROGRAMS = (
-    "A body is sent as Content-Type: application/json; a script of a page shows the page's token as X-CSRF-Token."
+    "Send the body as Content-Type: application/json; a script of a page sends the page's token as X-CSRF-Token."
 )
 
 
 class Csrf:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self.PLACE = secrets.token_hex(32)  # in pages that are made for all visitors; ``give`` puts the visitor's there
+        self.PLACE = secrets.token_hex(
+            32
+        )  # placeholder in pages that are made for all visitors; ``give`` replaces it with the visitor's token
 
     def token(self) -> str:
-        """The visitor's token; a new one when it has none of ours."""
+        """Return the visitor's token, or a new one."""
         token = request.cookies.get(_cookie(), "")
         return token if self._is_ours(token) else self._seal(secrets.token_hex(16))
 
@@ -37,7 +39,7 @@ class Csrf:
         return response
 
     def check(self) -> None:
-        """Raises Forbidden for a form that is not from one of our own pages."""
+        """Raise Forbidden for a form that does not come from one of the dashboard's own pages."""
         cookie = request.cookies.get(_cookie(), "")
         token = request.headers.get("X-CSRF-Token") or request.form.get("csrfToken", "")
         same = hmac.compare_digest(token.encode(), cookie.encode())
@@ -53,7 +55,7 @@ class Csrf:
 
 
 def _cookie() -> str:
-    """Cookies do not know ports: the dashboards of one host must not overwrite each other's."""
+    """Return the cookie's name, with the port in it: cookies are shared by all ports of a host."""
     _, _, port = request.host.rpartition(":")
     return f"stoker_csrf_{port}" if port.isdigit() else "stoker_csrf"
 

@@ -1,7 +1,7 @@
-"""waitress, with limits that a hostile browser meets before anybody else notices it.
+"""waitress, with limits that stop a hostile client before it affects others.
 
-Loaded on the first visit only (``serve``). One thread moves bytes, a few run pages; none of them ever waits for a
-browser: a request reaches a page when it is complete, and what a page made is buffered until its reader takes it.
+Loaded on the first visit (``serve``). One thread moves bytes, a few run pages, and none of them waits for a client: a
+request reaches a page when it is complete, and the answer is buffered until the client has read it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from stoker.web.tls import TlsChannel
 
 THREADS = 4
 MAX_CONNECTIONS = 500
-MAX_BODY = 64 * 1024  # bytes; the pages post nothing but ids
+MAX_BODY = 64 * 1024  # bytes; pages post ids only
 MAX_HEADER = 16 * 1024  # bytes
 BACKLOG = 128
 REQUEST_WITHIN = 10.0  # seconds from a request's first byte to its last
 IDLE = 30.0  # seconds a connection may stay without a byte in either direction
-LOOK_EVERY = 2  # seconds between looks for connections that are overdue
+LOOK_EVERY = 2  # seconds between checks for overdue connections
 _NEVER = 1 << 40  # bytes: no page is that large
 
 
 class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
-    """Serves ``application`` on ``listener``, which is bound and listens. ``run`` returns after ``stop``; ``max_body`` is in
-    bytes, the other limits in seconds."""
+    """Serves ``application`` on ``listener``, a bound and listening socket. ``run`` returns after ``stop``. ``max_body``
+    is in bytes, the other limits are in seconds."""
 
     def __init__(
         self,
@@ -53,14 +53,14 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
             sockets=[listener],
             threads=THREADS,
             backlog=BACKLOG,
-            connection_limit=MAX_CONNECTIONS * 2,  # never met: ``handle_accept`` makes room before
+            connection_limit=MAX_CONNECTIONS * 2,  # never reached: ``handle_accept`` makes room first
             max_request_body_size=max_body,
             max_request_header_size=MAX_HEADER,
             outbuf_high_watermark=_NEVER,  # else a slow reader of a large answer would hold a thread
             cleanup_interval=LOOK_EVERY,
             log_socket_errors=False,
             ident=None,
-            clear_untrusted_proxy_headers=False,  # they are believed by nobody, but tell that there is a proxy
+            clear_untrusted_proxy_headers=False,  # nothing trusts them, but they reveal a proxy
             url_scheme="http" if tls is None else "https",
         )
         where = (listener.family, listener.type, listener.proto, listener.getsockname())
@@ -75,15 +75,14 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
             self._close_all()
 
     def stop(self) -> None:
-        """Thread-safe. Ends all connections, also those being answered."""
+        """Close all connections, also those being answered. Thread-safe."""
         with self._lock:
             if not self._stopping:
                 self._stopping = True
                 self.trigger.pull_trigger()
 
     def _close_all(self) -> None:
-        """The wake-up pipe is kept while a page still runs that will write to it: its descriptor must not mean another
-        file by then."""
+        """Keep the wake-up pipe while a running page may still write to it: its descriptor must not be reused by then."""
         with self._lock:
             self._stopping = True
             if self.task_dispatcher.threads:
@@ -96,8 +95,8 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
                 channel.will_close = True
 
     def handle_accept(self) -> None:
-        """A newcomer is always let in: when the house is full, the one goes that has been here longest without asking
-        anything. (It goes in the next round: its descriptor must not be re-used in this one.)"""
+        """Accept a connection. At the limit, the one that has been idle longest is closed (in the next round: its descriptor
+        must not be reused in this one)."""
         if len(self.active_channels) >= MAX_CONNECTIONS:
             waiting = [c for c in self.active_channels.values() if not c.is_at_work and not c.will_close]
             if waiting:

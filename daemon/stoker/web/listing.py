@@ -1,4 +1,4 @@
-"""One table of a page: searched, filtered, sorted, and cut into pages on the server, so that it holds at any size.
+"""One table of a page, searched, filtered, sorted and paged on the server, so that it works at any size.
 
 All of its state is in the URL, under names that start with the table's own: ``workers.q``, ``.state``, ``.sort``, ``.page``.
 So it can be linked to, works without scripts, and several tables share a page.
@@ -21,8 +21,8 @@ MAX_QUERY = 200  # characters
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """``key`` sorts by it and names it in the URL; None for a column that has no order. ``minor`` columns give way on a
-    phone."""
+    """``key`` names the column in the URL and sorts by it; None for a column without an order. ``minor`` columns are hidden
+    on a phone."""
 
     title: str
     name: str = ""
@@ -33,8 +33,7 @@ class Column(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
-    """What does not change from request to request. ``text`` is what a search looks through; ``empty`` helps who sees
-    nothing."""
+    """What all requests share. ``text`` returns what a search looks through; ``empty`` is shown instead of an empty table."""
 
     id: str
     heading: str
@@ -45,7 +44,7 @@ class Table(Generic[Row]):
 
 
 class Listing(Generic[Row]):
-    """The rows of one request. ``total`` of all, ``matched`` of those that were asked for, ``rows`` of this page."""
+    """The rows of one request: ``total`` counts all, ``matched`` those that pass the filters, ``rows`` are this page."""
 
     def __init__(self, table: Table[Row], items: Sequence[Row], states: Counter[str] | None = None) -> None:
         self.table = table
@@ -79,11 +78,11 @@ class Listing(Generic[Row]):
 
     @property
     def is_asked(self) -> bool:
-        """Somebody searches or filters it."""
+        """Whether a search or a filter is set."""
         return bool(self.query or self.state)
 
     def order(self, column: Column[Row]) -> str:
-        """For aria-sort; nothing when it is not sorted by that column."""
+        """Return the value of aria-sort; nothing when the table is not sorted by that column."""
         if column.key is None or column.name != self.sort:
             return ""
         return "descending" if self.descending else "ascending"
@@ -100,7 +99,7 @@ class Listing(Generic[Row]):
         return self._link(q="", state="", page="")
 
     def others(self) -> list[tuple[str, str]]:
-        """The parameters that this table's form must not lose: the other tables', and its own order."""
+        """Return the parameters that this table's form has to keep: those of other tables, and its own order."""
         own = {f"{self.table.id}.{name}" for name in ("q", "state", "page")}
         return [(name, value) for name, value in request.args.items() if name not in own]
 

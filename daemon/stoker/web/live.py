@@ -1,7 +1,7 @@
-"""Pages that many browsers ask for again and again: made once for all of them, and not sent when nothing has changed.
+"""Pages that many browsers poll: made once for all of them, and not sent when nothing has changed.
 
-A page polls itself (ADR 10): it sends the tag of what it shows and mostly gets 304. The tag
-counts changes of the cluster; heartbeats, and the passing of time, are none.
+A page polls itself (ADR 10): it sends the tag of its content and mostly gets 304. The tag counts changes of the cluster;
+heartbeats and the passing of time do not count.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from stoker.core.model.views import ClusterView, WorkerView
 from stoker.web.spark_json import alive_workers, spark_state
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each
-LOOKS = 40.0  # a second, of all browsers together: with more of them each looks less often
-SLOWEST = 10.0  # seconds between two looks, however many look
-SEEN_FOR = 15.0  # seconds after which a browser that has not looked is gone
-BODY_AGE = 5.0  # seconds a body is sent for: durations in it are of when it was made
+LOOKS = 40.0  # polls a second of all browsers together: the more browsers, the less often each polls
+SLOWEST = 10.0  # seconds between two polls of one browser, at most
+SEEN_FOR = 15.0  # seconds after which a browser that has not polled counts as gone
+BODY_AGE = 5.0  # seconds a body is reused: the durations in it are those of when it was made
 
 
 class Scene:
-    """One state of the cluster, with what pages want to know of it worked out at most once."""
+    """One state of the cluster. Whatever pages derive from it is computed at most once."""
 
     def __init__(self, cluster: ClusterView, version: int) -> None:
         self.cluster = cluster
@@ -63,30 +63,30 @@ class Scene:
 
 
 class Audience:
-    """How often each browser should look, so that all of them together stay within ``LOOKS``."""
+    """Decides how often each browser polls, so that all of them together stay within ``LOOKS``."""
 
     def __init__(self) -> None:
         self._seen: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def pace(self, browser: str, now: float) -> float:
-        """Seconds until ``browser`` should look again, at least. ``now`` is ``time.monotonic``."""
+        """Return the least seconds until ``browser`` should poll again. ``now`` is ``time.monotonic``."""
         with self._lock:
             self._seen.pop(browser, None)
-            self._seen[browser] = now  # last, so the first are those to forget
+            self._seen[browser] = now  # moved to the end, so that the first are the oldest
             while (first := next(iter(self._seen.items())))[1] < now - SEEN_FOR:
                 del self._seen[first[0]]
             return min(len(self._seen) / LOOKS, SLOWEST)
 
 
 class LivePages:
-    """``snapshot`` may raise StokerError. All methods are thread-safe."""
+    """Answers polls. ``snapshot`` may raise StokerError. All methods are thread-safe."""
 
     def __init__(self, snapshot: Callable[[], ClusterView]) -> None:
         self._snapshot = snapshot
         self._lock = threading.Lock()
         self._scene: Scene | None = None
-        self._start = secrets.token_hex(4)  # tags of an earlier master mean nothing
+        self._start = secrets.token_hex(4)  # an earlier master counted on its own
         self._bodies: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     def scene(self) -> Scene:
@@ -99,14 +99,13 @@ class LivePages:
                 if last is None or changed:
                     self._scene = Scene(cluster, version)
                 else:
-                    last.cluster = cluster  # only heartbeats differ: what was worked out stays true
+                    last.cluster = cluster  # only heartbeats differ: what was computed stays valid
             assert self._scene is not None
             return self._scene
 
     def answer(self, scene: Scene, make: Callable[[], str], *, visitor: str = "", also: object = "") -> Response:
-        """304 for a browser that shows this already, else what ``make`` makes, or made just now for an earlier
-        request. ``visitor``: what the body depends on besides the URL; ``also``: what it shows besides the
-        scene."""
+        """Answer 304 to a browser that already shows this, else the page that ``make`` makes, or made a moment ago for
+        another request. ``visitor`` is what the body depends on besides the URL, ``also`` what it shows besides the scene."""
         tag = f"{self._start}-{scene.version}-{also}"
         if request.if_none_match.contains(tag):
             response = Response(status=304)
@@ -131,8 +130,7 @@ class LivePages:
 
 
 def _is_same(old: ClusterView, new: ClusterView) -> bool:
-    """Whether pages show the same. Views are kept as long as they say the same, so this is mostly a comparison of
-    identities."""
+    """Whether pages look the same. Unchanged views are the same objects, so this mostly compares identities."""
     return all(getattr(old, name) == getattr(new, name) for name in _OF_CLUSTER) and (
         len(old.workers) == len(new.workers)
         and all(a is b or _is_same_worker(a, b) for a, b in zip(old.workers, new.workers, strict=True))

@@ -1,4 +1,4 @@
-"""Output of jobs in a browser, on the worker and, through the master, on the master: pages, plain text, bytes (spec 15.4)."""
+"""Output of jobs over HTTP, on the worker and, through the master, on the master: pages, plain text, bytes (spec 15.4)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from stoker.web.log_window import (
 )
 
 MAX_FILE = 16 * MAX_WINDOW  # bytes of one answer with bytes as they are: a browser may be slow to take them
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # colours, and what cannot be shown
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # colours and unprintable characters
 
 
 class Piece(NamedTuple):
-    """Of a log's text. ``is_here``: it is the match that was looked for last."""
+    """A piece of a log's text. ``is_here``: it is the match that was searched for last."""
 
     text: str
     is_match: bool
@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 
 def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
-    """``back`` names the daemon whose dashboard this is: Master or Worker."""
+    """Add the pages. ``back`` names the daemon of this dashboard: Master or Worker."""
 
     @app.get("/logPage/")
     def log_page() -> str:
@@ -64,13 +64,13 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
 
     @app.get("/logFile/")
     def log_file() -> Response:
-        """Bytes as they are, as a Range asks for; without one the last ``MAX_FILE``."""
+        """Answer with raw bytes, as Range asks; without Range the last ``MAX_FILE``."""
         return _bytes_answer(logs, Output.asked_for(request.args), as_file="download" in request.args)
 
     @app.get("/logTail/")
     def log_tail() -> Response:
-        """What those ask for who follow: the bytes at offset (below 0: from the end), possibly none. Its headers: Log-Start
-        and Log-Size in bytes, and Log-State: waiting (it has not started), running, or ended (nothing will follow)."""
+        """Answer a follower with the bytes at offset (below 0: from the end), possibly none. Headers: Log-Start and
+        Log-Size in bytes, and Log-State: waiting (not started), running, or ended (nothing will follow)."""
         output = Output.asked_for(request.args)
         offset, length = whole_number("offset", 0), min(whole_number("byteLength", WINDOW), MAX_WINDOW)
         window = logs.window(output, length=-offset) if offset < 0 else logs.window(output, start=offset, length=length)
@@ -100,7 +100,7 @@ def _search(logs: LogReaders, output: Output) -> tuple[str, Found | None]:
 
 
 def _linker(output: Output, length: int) -> Any:
-    """Makes links to the same output: ``link(offset=7)``, ``link(path="/logFile/")``."""
+    """Return a function that makes links to the same output: ``link(offset=7)``, ``link(path="/logFile/")``."""
 
     def link(path: str = "/logPage/", stream: str = "", **more: object) -> str:
         size = {} if length == WINDOW else {"byteLength": length}
@@ -169,7 +169,7 @@ def _range(oldest: int, size: int) -> tuple[int, int, bool]:
 
 
 def _read_all(logs: LogReaders, output: Output, start: int, stop: int) -> Iterator[bytes]:
-    """Ends early when the file became shorter meanwhile."""
+    """Yield the bytes; end early if the file has become shorter."""
     while start < stop:
         window = logs.window(output, start=start, length=min(stop - start, MAX_WINDOW))
         if window.start != start or not window.data:

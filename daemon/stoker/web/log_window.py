@@ -1,4 +1,4 @@
-"""Windows of what a job wrote, and searching it, as ``/logPage/`` and ``/log`` ask for it (spec 15.4).
+"""Windows of a job's output, and searching in it, for ``/logPage/`` and ``/log`` (spec 15.4).
 
 The worker reads its own files, the master asks the worker; both answer ``ReadLog`` with ``LogData``.
 """
@@ -21,8 +21,8 @@ from stoker.web.common import whole_number
 WINDOW = 100 * 1024  # bytes shown by default, from the end
 MAX_WINDOW = 1024 * 1024  # bytes at most
 MAX_FIND = 200  # characters of a text that is searched for
-SEARCH_FOR = 2.0  # seconds; then the page says how far it came and leads on
-READERS = 2  # requests that may wait for a worker at once: pages must have a thread even when workers are frozen
+SEARCH_FOR = 2.0  # seconds; then the page says how far the search got and offers to go on
+READERS = 2  # requests that may wait for workers at once: pages need a thread even when workers are frozen
 BEFORE_MATCH = 8 * 1024  # bytes shown before what was found
 _SEARCH_STEP = 4 << 20  # bytes
 _END = 1 << 62  # bytes: beyond the end of every file
@@ -32,7 +32,7 @@ ReadLogs = Callable[[ReadLog], LogData]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Names one output: of a driver, or of an application's executor (``executor_id`` >= 0)."""
+    """One output: of a driver, or of an application's executor (``executor_id`` >= 0)."""
 
     job_id: str
     executor_id: int
@@ -40,7 +40,7 @@ class Output:
 
     @classmethod
     def asked_for(cls, args: Mapping[str, str]) -> Output:
-        """By driverId, or appId and executorId; and logType. Raises BadRequest: no path is made of what a browser says."""
+        """Return the output that the query names: driverId, or appId and executorId; and logType. Raises BadRequest."""
         driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
         executor = whole_number("executorId", -1) if app else -1
         is_driver = not app and DRIVER_ID.fullmatch(driver)
@@ -60,7 +60,7 @@ class Output:
         return self.job_id if self.is_driver else f"{self.job_id}/{self.executor_id}"
 
     def query(self, stream: str = "") -> str:
-        """The same output, or the other stream of it, in a link."""
+        """Return the query of a link to this output, or to its other stream."""
         job = {"driverId": self.job_id} if self.is_driver else {"appId": self.job_id, "executorId": self.executor_id}
         return urlencode({**job, "logType": stream or self.stream})
 
@@ -84,17 +84,17 @@ class Window(NamedTuple):
 
     @property
     def before(self) -> int:
-        """Where the window before this one starts."""
+        """Return where the window before this one starts."""
         return max(self.start - self.length, self.first)
 
     @property
     def newest(self) -> int:
-        """Where to read on: at the end of this window, or once that is the end of all, the last bytes there are."""
+        """Return where to read on: at the end of this window, or, at the end of the output, its last bytes."""
         return self.end if self.end < self.size else max(self.size - self.length, 0)
 
 
 class Found(NamedTuple):
-    """``at``: where it is, or None. ``looked_to``: how far was searched; ``is_all``: to the end, or the beginning."""
+    """``at`` is the position of the match, or None. ``looked_to``: how far was searched; ``is_all``: to the end or start."""
 
     at: int | None
     looked_to: int
@@ -102,7 +102,7 @@ class Found(NamedTuple):
 
 
 class LogReaders:
-    """Bounds how many threads of the dashboard wait for workers at once."""
+    """Limits how many dashboard threads wait for workers at once."""
 
     def __init__(self, read: ReadLogs) -> None:
         self._read = read

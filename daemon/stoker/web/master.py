@@ -27,14 +27,14 @@ from stoker.web.standby import lead_to_leader
 
 
 class MasterControl(ApiControl, Protocol):
-    """What the dashboard asks of the master besides snapshots; called from its own threads."""
+    """What the dashboard needs from the master besides snapshots; called from the dashboard's threads."""
 
     def history(self) -> Sequence[Sample]:
-        """Use of the cluster over the last hour, oldest first."""
+        """Return the usage of the cluster over the last hour, oldest first."""
         ...
 
     def read_log(self, question: ReadLog) -> LogData:
-        """Part of a job's output. Raises StokerError, whose text is shown."""
+        """Return a part of a job's output. Raises StokerError, whose text is shown."""
         ...
 
 
@@ -45,7 +45,7 @@ def make_app(
     access: Access | None = None,
     title: str = "",
 ) -> Flask:
-    """``title`` is spark.ui.title ("": the master's URL). ``snapshot`` may raise StokerError, which becomes a 503."""
+    """Make the dashboard. ``title`` is spark.ui.title ("": the master's URL). ``snapshot`` may raise StokerError: a 503."""
     access = access or Access()
     app = new_app(__name__, access=access)
     app.jinja_env.filters["spark_state"] = lambda worker: spark_state(worker).value
@@ -79,12 +79,12 @@ def _add_json(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
     @app.get("/healthz")
     @needs(AccessRole.NONE)
     def healthz() -> Response:
-        """The daemon answers, whatever its state."""
+        """Answer 200: the daemon runs, whatever its state."""
         return as_json({"status": "ok"})
 
     @app.get("/readyz")
     @needs(AccessRole.NONE)
     def readyz() -> Response:
-        """200 only from a master that takes work: not from a standby, not during recovery."""
+        """Answer 200 only as a leader after recovery, which accepts work."""
         state = snapshot().state
         return as_json({"status": state.value}, 200 if state is MasterState.ALIVE else 503)

@@ -41,7 +41,7 @@ class PageMaker(Protocol):
     def __call__(
         self, template: str, scene: Scene, make: Callable[[], dict[str, Any]], *, also: object = ""
     ) -> Response:
-        """The page of what ``make`` tells the template, unless the browser shows it already."""
+        """Answer with the page that ``make`` fills, unless the browser already shows it."""
         ...
 
 
@@ -61,7 +61,7 @@ def add_pages(
 
     @app.get("/history/")
     def usage() -> Response:
-        """The samples after ``since``, a list for each field: what the charts show."""
+        """Return the samples after ``since`` for the charts, as one list for each field."""
         since = request.args.get("since", 0.0, type=float)
         samples = [sample for sample in history() if sample.at > since]
         return as_json({name: [getattr(sample, name) for sample in samples] for name in Sample.__struct_fields__})
@@ -117,7 +117,7 @@ def _overview(scene: Scene) -> dict[str, Any]:
 
 
 def _reasons(scene: Scene) -> Iterator[Reason]:
-    """Why something waits, those first that came first."""
+    """Return why each waiting job waits, in order of submission."""
     for app in scene.cluster.active_apps:
         if app.state is ApplicationState.WAITING:
             yield Reason(f"/app/?appId={app.id}", app.id, scene.waiting.app(app))

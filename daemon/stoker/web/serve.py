@@ -1,7 +1,6 @@
-"""The dashboard's server: listens at once, loads Flask when somebody first looks.
+"""The dashboard's server: it listens at once and loads Flask on the first visit.
 
-A cluster of a thousand workers is mostly never looked at; until the first connection comes this is a bound socket and a
-sleeping thread.
+Most workers' dashboards are never visited; until the first connection this is a bound socket and a sleeping thread.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class LazyWebServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Idempotent. Nothing is listening when it returns."""
+        """Stop. Nothing is listening when it returns. Idempotent."""
         with self._lock:
             if self._closing:
                 return
@@ -70,7 +69,7 @@ class LazyWebServer:
             end.close()
 
     def _serve(self) -> None:
-        """The daemon goes on when its dashboard cannot: a visitor is then refused instead of left waiting."""
+        """Serve until closed. If the dashboard fails, the daemon goes on and visitors are refused instead of left waiting."""
         if not self._somebody_comes():
             return
         try:
@@ -88,7 +87,7 @@ class LazyWebServer:
         return self._wake_read.fileno() not in {descriptor for descriptor, _ in poll.poll()}
 
     def _make_server(self) -> DashboardServer | None:
-        """None when it was closed meanwhile."""
+        """Return the server; None when it was closed in the meantime."""
         from stoker.web.http import DashboardServer  # noqa: PLC0415 - on the first visit
 
         logging.getLogger("waitress").setLevel(logging.ERROR)

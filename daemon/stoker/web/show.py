@@ -56,5 +56,5 @@ def show_exit(exit: Exit) -> str:
 
 
 def web_link(url: str) -> str:
-    """``url`` if a browser may be sent there, else nothing: jobs and workers say what their addresses are."""
+    """Return ``url`` if it is safe as a link, else nothing: jobs and workers choose their own addresses."""
     return url if url.startswith(("http://", "https://")) else ""

@@ -2,7 +2,7 @@
 ``jackson.pretty`` prints them.
 
 Times are in milliseconds since the Unix epoch, durations in milliseconds, memory in MiB. The ``resources*`` keys are
-always there and empty: Spark's own are for GPUs and the like, which this scheduler does not hand out.
+always present and empty: Stoker does not schedule GPUs yet.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Json = dict[str, Any]
 
 
 def spark_state(worker: WorkerView) -> WorkerState:
-    """In Spark's words: a worker that gets nothing new is DECOMMISSIONED, though here it can be undrained (spec 14)."""
+    """Return Spark's name of the state: a draining worker is DECOMMISSIONED, though here it can be undrained (spec 14)."""
     decommissioned = worker.draining and worker.state is WorkerState.ALIVE
     return WorkerState.DECOMMISSIONED if decommissioned else worker.state
 
 
 def alive_workers(cluster: ClusterView) -> list[WorkerView]:
-    """Those whose cores and memory count: the totals of page and JSON are over them only."""
+    """Return the workers whose cores and memory count in the totals of page and JSON."""
     return [worker for worker in cluster.workers if spark_state(worker) is WorkerState.ALIVE]
 
 
@@ -88,7 +88,7 @@ def worker_json(worker: WorkerView) -> Json:
 
 
 def app_json(app: AppView) -> Json:
-    """``cores`` are those granted, as in Spark: what it asked for is on its page."""
+    """``cores`` are the granted ones, as in Spark; the requested ones are on the application's page."""
     return {
         "id": app.id,
         "starttime": _ms(app.submitted),
@@ -138,7 +138,7 @@ def worker_page_json(page: WorkerPage) -> Json:
 
 
 def _executor_json(executor: ExecutorPage) -> Json:
-    """``appdesc.cores`` are the most its application wants; 0: no limit."""
+    """``appdesc.cores`` is the application's maximum; 0: no limit."""
     return {
         "id": executor.executor_id,
         "memory": executor.memory_mib,

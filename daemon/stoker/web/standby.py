@@ -1,4 +1,4 @@
-"""A standby's dashboard leads to the leader's: its pages answer with a redirect there. Its JSON is its own."""
+"""A standby's dashboard: pages redirect to the leader's; JSON is the standby's own."""
 
 from __future__ import annotations
 

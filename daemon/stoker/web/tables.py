@@ -1,4 +1,4 @@
-"""The tables of the master's pages: their columns (Spark's, spec 15.1), what sorts them, and what a search finds."""
+"""The tables of the master's pages: columns (Spark's, spec 15.1), sort keys, and searchable text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When what ran, as bars: the attempts of a driver, the executors of an application."""
+"""Timelines as bars: the attempts of a driver, the executors of an application."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from stoker.core.model.views import AppView, DriverView
 
 MOST = 40  # bars; the latest
 
-LEAST = 0.4  # percent: what was short is still seen
+LEAST = 0.4  # percent: the least visible width
 
 
 class Bar(NamedTuple):
-    """``start`` and ``width`` in percent of the whole time shown."""
+    """``start`` and ``width`` are in percent of the time shown."""
 
     label: str
     state: str
@@ -23,7 +23,7 @@ class Bar(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """``begin`` and ``end`` in seconds since the Unix epoch; ``left_out``: bars that found no place."""
+    """``begin`` and ``end`` in seconds since the Unix epoch; ``left_out`` counts bars beyond the limit."""
 
     begin: float
     end: float

@@ -1,4 +1,4 @@
-"""A connection of ``http`` that speaks TLS."""
+"""A connection of ``http`` over TLS."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from stoker.web.channel import Channel
 
 
 class TlsChannel(Channel):
-    """The handshake is part of the first read. One thread at a time may use the TLS state: pages are sent from their own
-    threads, requests read by the server's."""
+    """The handshake is part of the first read. A lock guards the TLS state: page threads write, the server's thread reads."""
 
     def __init__(self, server: Any, sock: socket.socket, *args: Any, **options: Any) -> None:
         self._tls_lock = threading.Lock()
@@ -26,7 +25,7 @@ class TlsChannel(Channel):
                 data = self._read()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
-        except OSError:  # also what is no TLS at all
+        except OSError:  # also bytes that are not TLS
             self.handle_close()
             return
         if not data:
@@ -36,7 +35,7 @@ class TlsChannel(Channel):
         self.received(data)
 
     def _read(self) -> bytes:
-        """All of what is decrypted already: poll() would not tell of it."""
+        """Read everything that is already decrypted: poll() does not report it."""
         data: bytes = self.socket.recv(self.adj.recv_bytes)
         while data and (more := self.socket.pending()):
             data += self.socket.recv(more)

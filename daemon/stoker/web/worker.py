@@ -18,7 +18,7 @@ from stoker.web.spark_json import worker_page_json
 
 
 def make_app(snapshot: Callable[[], WorkerPage], read_log: ReadLogs, *, access: Access | None = None) -> Flask:
-    """``snapshot`` may raise StokerError, which becomes a 503."""
+    """Make the dashboard. ``snapshot`` may raise StokerError, which becomes a 503."""
     app = new_app(__name__, access=access)
 
     @app.get("/")

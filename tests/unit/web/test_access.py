@@ -121,7 +121,7 @@ def test_a_viewer_looks(door: Door) -> None:
     assert door.browser().get("/json/", headers=bearer).status_code == 200
     response = door.browser().post("/driver/kill/", data=KILL, headers=bearer)
     assert response.status_code == 403
-    assert "this takes a submitter" in response.text
+    assert "this requires a submitter" in response.text
     assert door.control.kills == []
 
 

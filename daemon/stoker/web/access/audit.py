@@ -1,4 +1,4 @@
-"""One line in the daemon's log for every change that was asked for over HTTP, with who asked (docs/security.md)."""
+"""Log one line for every change requested over HTTP, and who requested it (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDEST = 200  # characters of a value
 
 
 def audit(action: str, target: str, result: str = "done") -> None:
-    """Values are percent-encoded where they are not plain, so that nobody can write a line of his own into the log."""
+    """Log ``action``. Values are percent-encoded where they are not plain, so that no value can forge a line."""
     identity = who()
     values = {
         "action": action,

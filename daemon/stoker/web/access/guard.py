@@ -1,4 +1,4 @@
-"""What every request passes before a page sees it: its host name, who sends it, what that one may, and no forgery."""
+"""The checks every request passes before a view runs: host name, identity, role, and forgery."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loo
 
 View = TypeVar("View", bound=Callable[..., object])
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-MACHINES = ("/json", "/api/", "/metrics")  # answered with a status, not with the log-in page
+MACHINES = ("/json", "/api/", "/metrics")  # paths for programs: they get a status, not the log-in page
 
 
 def needs(role: AccessRole) -> Callable[[View], View]:
-    """Marks a view with what its caller must be. Without it: a viewer to look, an admin to change anything."""
+    """Mark a view with the role it requires. Without a mark, reading requires a viewer and changing an admin."""
 
     def mark(view: View) -> View:
         view.needs = role  # type: ignore[attr-defined]
@@ -33,18 +33,18 @@ def needs(role: AccessRole) -> Callable[[View], View]:
 
 class ForgeryCheck(Protocol):
     def check(self) -> None:
-        """Raises Forbidden for a request that a page of somebody else may have made the browser send."""
+        """Raise Forbidden for a request that another site may have made the browser send."""
         ...
 
 
 def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = True) -> None:
-    """Installs the checks; views find the sender by ``policy.who``. ``has_login``: there is a page to log in at."""
+    """Install the checks; views get the sender from ``policy.who``. ``has_login``: the listener has a log-in page."""
 
     @app.before_request
     def check() -> BaseResponse | None:
         g.identity = Identity("anonymous", access.anonymous)
         if is_loopback(access.host) and not is_loopback(asked_host()):
-            raise BadRequest(f"This dashboard is for {access.host} only: open it by that name.")
+            raise BadRequest(f"This dashboard serves {access.host} only: open it under that name.")
         g.identity, is_shown = _identify(access)
         view = app.view_functions.get(request.endpoint or "")
         is_harmless = request.method in SAFE or request.routing_exception is not None
@@ -57,7 +57,7 @@ def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = T
         return None
 
     def still_allowed() -> Callable[[], bool]:
-        """For answers that go on and on: may who asked for this one still look? To be asked from other threads."""
+        """Return a check for answers that stay open: whether the sender may still read. Callable from other threads."""
         token: Token | None = g.get("token")
         return lambda: token is None or access.tokens is None or access.tokens.is_known(token)
 
@@ -69,13 +69,14 @@ def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = T
 
 
 def _identify(access: Access) -> tuple[Identity, bool]:
-    """Who sends the request, and whether it shows so itself (a browser sends cookies whoever made it ask). Raises
-    Unauthorized for a token that is none: a script with a revoked one must not go on unnoticed as somebody else."""
+    """Return who sends the request, and whether the request itself proves it (a browser sends cookies with any request, also
+    one that another site caused). Raises Unauthorized for an invalid token: a script with a revoked one must not go on as
+    somebody else."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         token = check_secret(access, secret.strip())
         if token is None:
-            raise Unauthorized("That token is unknown, revoked or over.", www_authenticate=_CHALLENGE)
+            raise Unauthorized("That token is unknown, revoked or expired.", www_authenticate=_CHALLENGE)
         g.token = token
         return token.identity, True
     session = session_token(access)
@@ -86,11 +87,11 @@ def _identify(access: Access) -> tuple[Identity, bool]:
 
 
 def check_secret(access: Access, secret: str) -> Token | None:
-    """Raises TooManyRequests when this address has shown too many that were none."""
+    """Return the token of that secret, or None. Raises TooManyRequests after too many invalid ones from this address."""
     address = request.remote_addr or ""
     wait = access.throttle.wait(address)
     if wait > 0:
-        raise TooManyRequests("Too many tokens that were none: try again later.", retry_after=int(wait) + 1)
+        raise TooManyRequests("Too many invalid tokens: try again later.", retry_after=int(wait) + 1)
     token = access.tokens.identify(secret) if access.tokens is not None else None
     if token is None:
         access.throttle.failed(address)
@@ -101,7 +102,7 @@ def check_secret(access: Access, secret: str) -> Token | None:
 
 
 def session_token(access: Access) -> Token | None:
-    """Of the browser's session, as long as its token is good."""
+    """Return the token of the browser's session while it is valid."""
     secret = request.cookies.get(session_cookie(), "")
     token = access.sessions.find(secret) if secret else None
     if token is None or access.tokens is None or not access.tokens.is_known(token):
@@ -110,23 +111,23 @@ def session_token(access: Access) -> Token | None:
 
 
 def session_cookie() -> str:
-    """Cookies do not know ports: the dashboards of one host must not overwrite each other's."""
+    """Return the cookie's name, with the port in it: cookies are shared by all ports of a host."""
     _, _, port = request.host.rpartition(":")
     return f"stoker_session_{port}" if port.isdigit() else "stoker_session"
 
 
 def _turn_away(wanted: AccessRole, *, has_login: bool) -> BaseResponse:
-    """Raises Unauthorized or Forbidden; a browser that may yet log in is led there."""
+    """Redirect a browser that may log in to the log-in page. Raises Unauthorized or Forbidden for everyone else."""
     identity: Identity = g.identity
     if request.method not in SAFE:
         audit(f"{request.method} {request.path}", "-", "refused")
     if identity.owner:
-        raise Forbidden(f"{identity.name} is a {identity.role.label}: this takes a {wanted.label}.")
+        raise Forbidden(f"{identity.name} is a {identity.role.label}: this requires a {wanted.label}.")
     if has_login and request.method in SAFE and not request.path.startswith(MACHINES):
         asked = request.full_path.rstrip("?")
         return redirect(f"/login?next={quote(asked, safe='/')}", 303)
     raise Unauthorized(
-        f"This takes the token of a {wanted.label}: send it as 'Authorization: Bearer TOKEN', or log in with a browser;"
+        f"This requires the token of a {wanted.label}: send it as 'Authorization: Bearer TOKEN', or log in with a browser;"
         " 'stoker token create' makes one.",
         www_authenticate=_CHALLENGE,
     )

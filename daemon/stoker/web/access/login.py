@@ -1,4 +1,4 @@
-"""The log-in page: a token becomes a session of this browser."""
+"""The log-in page: it exchanges a token for a browser session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
     @needs(AccessRole.NONE)
     def login_page() -> Response:
         if not access.asks_for_tokens:
-            raise NotFound("There is nothing to log in to.")
+            raise NotFound("This listener has no log-in.")
         return _page(access, csrf)
 
     @app.post("/login")
@@ -29,7 +29,7 @@ def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
         csrf.check()
         token = check_secret(access, request.form.get("token", "").strip())
         if token is None:
-            return _page(access, csrf, "That token is unknown, revoked or over.")
+            return _page(access, csrf, "That token is unknown, revoked or expired.")
         LOG.info("action=login target=- who=%s role=%s from=%s", token.name, token.role.label, request.remote_addr)
         response = redirect(local_path(request.form.get("next", "")), 303)
         secret = access.sessions.start(token)
@@ -62,7 +62,7 @@ def _page(access: Access, csrf: Csrf, problem: str = "") -> Response:
 
 
 def local_path(path: str) -> str:
-    """``path`` if it leads to this dashboard, else its overview: nobody is sent elsewhere after logging in."""
+    """Return ``path`` if it leads to this dashboard, else the overview: a log-in must not redirect to another site."""
     try:
         parts = urlsplit(path)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The rules of one HTTP listener, and what a request shows of who sends it."""
+"""The access rules of one HTTP listener, and what a request reveals about its sender."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stoker.web.access.sessions import Sessions
 from stoker.web.access.throttle import Throttle
 
 LOCAL_USER = (
-    "stoker.local_user"  # in the WSGI environment: the other end is a process of the daemon's own user, or root's
+    "stoker.local_user"  # in the WSGI environment: whether the peer is a process of the daemon's own user, or of root
 )
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
@@ -23,8 +23,8 @@ _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie", "Referer")
 
 @dataclass
 class Access:
-    """``host``: where it listens; ``known_as``: further names it is asked for by. ``anonymous`` is what they may who show
-    nothing, ``trust_local_user`` whether the daemon's own user needs to show nothing. As it comes, everybody may look."""
+    """``host``: where it listens; ``known_as``: its further names. ``anonymous`` is the role of a request without a token;
+    with ``trust_local_user`` the daemon's own user needs no token. By default everybody may look."""
 
     host: str = "127.0.0.1"
     anonymous: AccessRole = AccessRole.VIEWER
@@ -44,8 +44,8 @@ class Access:
         return self.tokens is not None
 
     def local_user(self) -> Identity | None:
-        """The daemon's own user on this machine: may do with it as he likes anyway. Not through a proxy, which everybody
-        may come through, and not under a name that others can point here (DNS rebinding)."""
+        """Return an admin for the daemon's own user on this machine, who controls the daemon anyway. Not through a proxy,
+        which others may use too, and not under a name that others can point here (DNS rebinding)."""
         if not (self.trust_local_user and request.environ.get(LOCAL_USER, _nobody)()):
             return None
         if any(name in request.headers for name in _FORWARDED) or not self._is_own_name(asked_host()):
@@ -57,13 +57,13 @@ class Access:
 
 
 def who() -> Identity:
-    """Who sends the request that is being answered."""
+    """Return who sent the current request."""
     identity: Identity = g.identity
     return identity
 
 
 def asked_host() -> str:
-    """The host name of the request's Host header, in lower case; "" for a malformed one."""
+    """Return the host name in the Host header, in lower case; "" for a malformed one."""
     try:
         return urlsplit(f"//{request.host}").hostname or ""
     except ValueError:
@@ -71,13 +71,13 @@ def asked_host() -> str:
 
 
 def is_from_browser() -> bool:
-    """Could a browser have been made to send it? By what it says of itself, or by a kind of body that every page may send
-    anywhere."""
+    """Return whether another site could have made a browser send this: by the headers that browsers add, or by a body type
+    that any page may send anywhere."""
     return request.mimetype in _FORMS or says_it_is_a_browser()
 
 
 def says_it_is_a_browser() -> bool:
-    """Browsers say where a page's request comes from; every one in use does so for a POST to another site."""
+    """Return whether the request has a header that browsers add; every one in use adds one to a POST to another site."""
     return any(name in request.headers for name in _BROWSER)
 
 

@@ -1,4 +1,4 @@
-"""Who has logged in with a browser. In memory: a restarted daemon asks again."""
+"""Browser sessions, in memory only: after a restart of the daemon people log in again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from stoker.security.tokens import Token
 
-MOST = 1000  # sessions; the one that was used longest ago makes room
+MOST = 1000  # sessions; the least recently used one makes room
 
 
 class _Session(NamedTuple):
@@ -19,7 +19,7 @@ class _Session(NamedTuple):
 
 
 class Sessions:
-    """``timeout``: seconds without a request after which one ends. Thread-safe."""
+    """Sessions that end after ``timeout`` seconds without a request. Thread-safe."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -27,7 +27,7 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}  # hash of the cookie -> session, longest unused first
 
     def start(self, token: Token) -> str:
-        """The cookie's value."""
+        """Start a session; return the value of its cookie."""
         secret = secrets.token_urlsafe(32)
         with self._lock:
             self._drop_ended()
@@ -37,7 +37,7 @@ class Sessions:
         return secret
 
     def find(self, secret: str) -> Token | None:
-        """The token it was started with; it lasts on from now."""
+        """Return the session's token, or None, and prolong the session."""
         key = _key(secret)
         with self._lock:
             session = self._sessions.pop(key, None)

@@ -1,4 +1,4 @@
-"""From a daemon's settings to the rules of its listeners."""
+"""Make the access rules of a daemon's listeners from its settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stoker.web.access.policy import Access
 def make_access(
     config: WebConfig, keys_dir: Path, *, host: str | None = None, anonymous: AccessRole | None = None
 ) -> Access:
-    """``host`` and ``anonymous``: of a listener that has its own."""
+    """``host`` and ``anonymous`` are for a listener that differs from the dashboard."""
     return Access(
         host=host or config.host,
         anonymous=config.anonymous if anonymous is None else anonymous,

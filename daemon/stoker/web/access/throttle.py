@@ -1,4 +1,4 @@
-"""Who tries tokens in vain is asked to wait."""
+"""Delay addresses that keep sending invalid tokens."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 
-FAILURES = 10  # in a row from one address, after which it waits
+FAILURES = 10  # failures in a row, after which an address has to wait
 WINDOW = 60.0  # seconds after which a failure is forgotten
 _MOST_ADDRESSES = 10_000
 
 
 class Throttle:
-    """Thread-safe. ``clock`` gives seconds that only grow."""
+    """Counts failures by address. Thread-safe. ``clock`` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class Throttle:
         self._failures: dict[str, list[float]] = {}  # address -> when, oldest first
 
     def wait(self, address: str) -> float:
-        """Seconds until that address may try again; 0: now."""
+        """Return the seconds until that address may try again; 0: now."""
         with self._lock:
             recent = self._recent(address)
             return 0.0 if len(recent) < FAILURES else recent[-FAILURES] + WINDOW - self._clock()

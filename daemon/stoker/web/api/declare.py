@@ -1,4 +1,4 @@
-"""One declaration for each operation: Flask's route, the role it takes, and its part of the OpenAPI document."""
+"""One declaration for each operation: its Flask route, the required role, and its part of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True)
 class Parameter:
-    """Of the query. ``kind`` is int or str; ``choices`` empty: all."""
+    """A query parameter. ``kind`` is int or str; with empty ``choices`` every value is valid."""
 
     name: str
     meaning: str
@@ -57,7 +57,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Operation:
-    """``answer`` is a struct, or the media type of what is no JSON. ``errors`` are those it can answer besides the usual."""
+    """``answer`` is a struct, or the media type of an answer that is not JSON. ``errors`` are its further status codes."""
 
     method: str
     path: str  # below BASE, with {names}
@@ -68,7 +68,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: type[Value] | None = None
     errors: tuple[int, ...] = ()
-    names: tuple[tuple[str, str], ...] = ()  # path parameter, and the pattern without which it names nothing
+    names: tuple[tuple[str, str], ...] = ()  # path parameter, and the pattern it has to match
 
 
 class Api:

@@ -1,7 +1,7 @@
-"""``/api/v1/events``: changes of the cluster as they are seen, as server-sent events.
+"""``/api/v1/events``: changes of the cluster as server-sent events.
 
-A stream holds a connection and no thread. One thread looks at the snapshot while anybody listens, works out once what
-changed, and hands the same bytes to all. When nobody listens, nothing is done.
+A stream holds a connection but no thread. While there are listeners, one thread reads the snapshot, computes the changes
+once, and sends the same bytes to all of them. Without listeners nothing runs.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from stoker.errors import StokerError
 from stoker.web.api.declare import BASE
 
 LOG = logging.getLogger("stoker.web")
-STREAM = "stoker.stream"  # in the WSGI environment, as ``channel`` puts it there
+STREAM = "stoker.stream"  # in the WSGI environment, set by ``channel``
 LOOK_EVERY = 1.0  # seconds
-ALIVE_EVERY = 15.0  # seconds between signs of life, so that both ends notice a broken connection
-KEPT = 2000  # events, for those who come back
-MOST_AT_ONCE = 1000  # changes; when more has changed, listeners are told to read everything anew
+ALIVE_EVERY = 15.0  # seconds between keep-alives, so that both ends notice a broken connection
+KEPT = 2000  # events kept for listeners that reconnect
+MOST_AT_ONCE = 1000  # changes; after more, listeners are asked to read everything again
 MOST_LISTENERS = 400  # of the server's connections
 
 
 class Reader(Protocol):
     def push(self, data: bytes) -> bool:
-        """False when it is gone. Never waits."""
+        """Send a piece; False when the listener is gone. Never waits."""
         ...
 
 
@@ -43,7 +43,7 @@ class _Listener(NamedTuple):
 
 
 class EventStream:
-    """``snapshot`` may raise StokerError: then there is nothing new. Thread-safe."""
+    """Sends changes to all listeners. ``snapshot`` may raise StokerError, which counts as no change. Thread-safe."""
 
     def __init__(self, snapshot: Callable[[], ClusterView], *, look_every: float = LOOK_EVERY) -> None:
         self._snapshot = snapshot
@@ -52,7 +52,7 @@ class EventStream:
         self._listeners: list[_Listener] = []
         self._events: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._number = 0
-        self._start = secrets.token_hex(4)  # numbers of an earlier master mean nothing
+        self._start = secrets.token_hex(4)  # an earlier master counted on its own
         self._last: ClusterView | None = None
         self._thread: threading.Thread | None = None
 
@@ -61,7 +61,7 @@ class EventStream:
         return len(self._listeners) >= MOST_LISTENERS
 
     def listen(self, reader: Reader, last_id: str, is_allowed: Callable[[], bool]) -> None:
-        """``last_id``: of the event that this listener saw last ("": none). ``is_allowed`` is asked now and then."""
+        """Add a listener. ``last_id`` is its last event ("": none); ``is_allowed`` is called from time to time."""
         with self._lock:
             if not reader.push(self._greeting(last_id)):
                 return
@@ -71,7 +71,7 @@ class EventStream:
                 self._thread.start()
 
     def _greeting(self, last_id: str) -> bytes:
-        """What was missed, or word that everything must be read."""
+        """Return the missed events, or the event that asks for a complete read."""
         start, _, number = last_id.partition("-")
         missed = int(number) if number.isascii() and number.isdigit() and len(number) < 16 else -1
         first = self._events[0][0] if self._events else self._number + 1
@@ -124,7 +124,7 @@ class EventStream:
 
 
 def add_events(app: Flask, stream: EventStream) -> None:
-    """GET /api/v1/events; ``Last-Event-ID`` continues where a listener left off."""
+    """GET /api/v1/events; ``Last-Event-ID`` resumes where a listener stopped."""
 
     @app.get(f"{BASE}/events")
     def events() -> Response:
@@ -144,7 +144,7 @@ def add_events(app: Flask, stream: EventStream) -> None:
 
 
 def differences(old: ClusterView, new: ClusterView) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(kind, what it is now) of everything that shows another state; heartbeats and the passing of time are none."""
+    """Return (kind, new view) of everything whose state differs; heartbeats and the passing of time do not count."""
     if (old.state, old.epoch, old.leader_url) != (new.state, new.epoch, new.leader_url):
         yield "master", {"state": new.state.value, "epoch": new.epoch, "leader_url": new.leader_url}
     yield from _of("worker", old.workers, new.workers, _worker)

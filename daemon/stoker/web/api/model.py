@@ -12,7 +12,7 @@ from stoker.web.spark_json import alive_workers
 
 
 class Cluster(Value, frozen=True):
-    """Counts are by state. ``cores`` and ``memory_mib`` are those of live workers; ``leader_url`` is set by a standby."""
+    """Counts are by state. ``cores`` and ``memory_mib`` add up live workers; a standby sets ``leader_url``."""
 
     url: str
     state: MasterState
@@ -32,7 +32,7 @@ class Cluster(Value, frozen=True):
 
 
 class Workers(Value, frozen=True):
-    """One page of a list; ``total`` is how many there are in all."""
+    """One page of a list; ``total`` counts all entries."""
 
     total: int
     offset: int
@@ -40,7 +40,7 @@ class Workers(Value, frozen=True):
 
 
 class Drivers(Value, frozen=True):
-    """One page of a list; ``total`` is how many there are in all."""
+    """One page of a list; ``total`` counts all entries."""
 
     total: int
     offset: int
@@ -48,7 +48,7 @@ class Drivers(Value, frozen=True):
 
 
 class Applications(Value, frozen=True):
-    """One page of a list; ``total`` is how many there are in all."""
+    """One page of a list; ``total`` counts all entries."""
 
     total: int
     offset: int
@@ -56,7 +56,7 @@ class Applications(Value, frozen=True):
 
 
 class Executors(Value, frozen=True):
-    """Of one application: those that live, and the latest of those that are gone."""
+    """The executors of one application: the live ones, and the latest of those that ended."""
 
     executors: tuple[ExecutorView, ...]
     removed: tuple[ExecutorView, ...]
@@ -67,7 +67,7 @@ class Submitted(Value, frozen=True):
 
 
 class Done(Value, frozen=True):
-    """What was done, in words. A kill is over when the job's state says so."""
+    """What was done, in words. A kill is complete when the job's state says so."""
 
     message: str
 

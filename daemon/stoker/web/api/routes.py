@@ -40,7 +40,7 @@ Job = TypeVar("Job", WorkerView, DriverView, AppView)
 
 
 class ApiControl(Changes, Protocol):
-    """What the API asks of the master besides snapshots. All raise StokerError, whose text is shown."""
+    """What the API needs from the master besides snapshots. All methods raise StokerError, whose text is shown."""
 
     def submit(self, driver: DriverDescription, owner: str) -> str: ...
 

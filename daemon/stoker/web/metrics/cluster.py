@@ -1,4 +1,4 @@
-"""The master's metrics for Prometheus. Memory in bytes, times in seconds, as Prometheus wants them."""
+"""The master's metrics for Prometheus. Memory in bytes, times in seconds, as Prometheus expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where metrics are read. A scrape costs one snapshot, made for all who ask within its age."""
+"""The URLs of metrics. A scrape costs one snapshot, shared by all requests within its age."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Gauges = dict[str, object]
 
 
 class _Collector:
-    """Asks anew at every scrape. ``describe`` keeps the registry from asking when it is set up."""
+    """Collects at every scrape. ``describe`` keeps the registry from collecting at set-up."""
 
     def __init__(self, metrics: Callable[[], Iterable[Metric]]) -> None:
         self._metrics = metrics
@@ -34,7 +34,7 @@ class _Collector:
 
 
 def add_master_metrics(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
-    """``snapshot`` may raise StokerError, which becomes a 503: Prometheus then knows that the target is down."""
+    """``snapshot`` may raise StokerError, which becomes a 503: Prometheus then shows the target as down."""
 
     def names_of_spark(view: ClusterView) -> Iterable[Metric]:
         return spark_names.as_metrics({**spark_names.master(view), **spark_names.applications(view)})

@@ -48,7 +48,7 @@ def worker(page: WorkerPage) -> dict[str, object]:
 
 
 def as_metrics(gauges: Mapping[str, object]) -> Iterator[Metric]:
-    """Only numbers, as Spark's; two keys that Prometheus cannot tell apart become one."""
+    """Return the numeric gauges; keys that Prometheus cannot distinguish become one."""
     seen = set()
     for key, value in gauges.items():
         name = "metrics_" + re.sub("[^a-zA-Z0-9]", "_", key) + "_"
