@@ -1,4 +1,4 @@
-"""``stoker config import``: bash runs a ``spark-env.sh`` once, here, and what it sets is printed as plain values."""
+"""``stoker config import``: bash runs a ``spark-env.sh`` once on this machine; the values it sets are printed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def import_spark_env(path: Path, environ: Mapping[str, str], form: Literal["env"
 
 
 def read_with_bash(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that differ after bash has read the file. Raises UsageError and Refused."""
+    """Return the variables that differ after bash has read the file. Raises UsageError and Refused."""
     bash = shutil.which("bash", path=environ.get("PATH"))
     if bash is None:
         raise UsageError("config import needs bash, which is not on PATH")
@@ -67,5 +67,5 @@ def read_with_bash(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def quoted(value: str) -> str:
-    """As a spark-env needs it."""
+    """Return ``value`` as a spark-env needs it."""
     return shlex.quote(value) if value else ""

@@ -1,4 +1,4 @@
-"""A client's settings: which master, which keys, which properties and environment go with a submission."""
+"""A client's settings: the masters, the keys, and the properties and environment of a submission."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         *("spark.authenticate", "spark.cores.max", "spark.executor.cores", "spark.executor.memory"),
         "spark.driver.memory",
     ):
-        settings.get(name)  # an ill-typed one is refused here, not on the cluster
+        settings.get(name)  # an ill-typed value is rejected here, not by the cluster
     filtered = settings.get("spark.standalone.submit.filterEnvironment")
     return ClientConfig(
         masters=_masters(getattr(args, "master", None), settings),

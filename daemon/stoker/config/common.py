@@ -1,4 +1,4 @@
-"""What masters, workers and clients configure alike."""
+"""Settings that masters, workers and clients share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def option(name: str, text: str | None, parse: Callable[[str], T]) -> T | None:
 
 
 def first(*values: T | None) -> T | None:
-    """The first that is set."""
+    """Return the first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
@@ -44,7 +44,7 @@ def state_dir(settings: Settings) -> Path:
 
 
 def memory_limit(settings: Settings) -> int | None:
-    """MiB, when SPARK_DAEMON_MEMORY or -Xmx was written down. Raises ConfigError for a limit that no daemon starts with."""
+    """Return SPARK_DAEMON_MEMORY or -Xmx in MiB; None when neither is set. Raises ConfigError when it is too small."""
     limit: int | None = settings.parsed(types.parse_memory, "SPARK_DAEMON_MEMORY")
     name = "-Xmx" if limit is None else settings.origins.get("SPARK_DAEMON_MEMORY", "SPARK_DAEMON_MEMORY")
     limit = settings.heap_mib if limit is None else limit
@@ -78,7 +78,7 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
 
 
 def is_own(host: str) -> bool:
-    """Can this machine listen on that name or address?"""
+    """Return whether this machine can listen on that name or address."""
     import socket  # noqa: PLC0415 - as above
 
     try:

@@ -45,8 +45,8 @@ class MasterConfig:
     ui_title: str
     web: WebConfig
     rest: RestConfig | None  # None: off
-    gateway: bool  # let Spark clients in
-    spark_secret: str  # what they must know; empty: nothing
+    gateway: bool  # accept Spark clients
+    spark_secret: str  # that they must present; empty: none
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -153,7 +153,7 @@ def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:
 
 
 def _gateway_secret(settings: Settings, host: str) -> str:
-    """What Spark clients must know. Raises ConfigError when strangers on other machines would be let in unasked."""
+    """Return the secret of Spark clients. Raises ConfigError when clients on other machines would need none."""
     if not settings.get("spark.stoker.gateway.enabled"):
         return ""
     secret = spark_secret(settings) if settings.get("spark.authenticate") else ""

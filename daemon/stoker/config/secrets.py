@@ -1,4 +1,4 @@
-"""Secrets that settings name by file, so that they are in no file or table others can read."""
+"""Secrets in files of their own, so that no file or table that others can read contains them."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def load_settings(
 
 
 def _without_effect(settings: Settings) -> list[str]:
-    """One line that names all properties and variables that Spark obeys and this daemon does not; none: no line."""
+    """Return one line that names all settings that Spark obeys and this daemon does not; an empty list without any."""
     names = [
         (name, INEFFECTIVE.get(name, ""))
         for name in settings.properties

@@ -36,7 +36,7 @@ class Certificate:
 
 @dataclass(frozen=True, kw_only=True)
 class WebConfig:
-    """``anonymous`` is what they may who show no token; times in seconds."""
+    """``anonymous`` is the role of requests without a token; times are in seconds."""
 
     host: str
     anonymous: AccessRole
@@ -68,7 +68,7 @@ def web_config(settings: Settings, *, host: str, chosen: str | None, public_dns:
 
 
 def is_loopback(host: str) -> bool:
-    """By its looks, without asking a name server."""
+    """Return whether ``host`` is a loopback name or address, without asking a name server."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -84,20 +84,20 @@ def loopback_of(host: str) -> str:
 
 
 def anonymous_role(settings: Settings, listens: str) -> AccessRole:
-    """What they may who show no token where a daemon listens at ``listens``."""
+    """Return the role of requests without a token, for a daemon that listens at ``listens``."""
     name = settings.get("spark.stoker.web.anonymous")
     if name:
         role = AccessRole[name.upper()]
         if role > AccessRole.VIEWER and not is_loopback(listens):
             settings.warnings.append(
-                f"spark.stoker.web.anonymous {name}: whoever reaches {listens} may run programs here without a token"
+                f"spark.stoker.web.anonymous {name}: everyone who reaches {listens} may run programs here without a token"
             )
         return role
     return AccessRole.VIEWER if is_loopback(listens) else AccessRole.NONE
 
 
 def _certificate(settings: Settings) -> Certificate | None:
-    """Raises ConfigError when TLS is asked for and there is nothing to do it with: a dashboard must not fall back to HTTP."""
+    """Return the certificate; None without TLS. Raises ConfigError when TLS is on without one: never fall back to HTTP."""
     standalone = "spark.ssl.standalone.enabled"
     switch = standalone if settings.is_set(standalone) else "spark.ssl.enabled"
     if not settings.get(switch):

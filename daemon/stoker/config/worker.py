@@ -63,9 +63,9 @@ class WorkerConfig:
     reconnect_timeout: float
     log_rolling: LogRolling
     spark_homes: tuple[Path, ...]  # where Spark distributions are; empty: $SPARK_HOME and the pyspark package
-    class_data_sharing: bool  # executors of Spark's
-    unpack_python: bool  # for them
-    spark_secret: str  # spark.authenticate.secret, which executors of Spark's get
+    class_data_sharing: bool  # archives of classes for Spark's executors
+    unpack_python: bool  # unpack their Python files
+    spark_secret: str  # spark.authenticate.secret, passed to Spark's executors
     worker_timeout: float
     max_port_retries: int
     memory_limit_mib: int | None
@@ -128,8 +128,8 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
 
 
 def _job_environ(settings: Settings) -> dict[str, str]:
-    """Enough to run and to find the cluster, and whatever spark-env exports for programs (spec 4): of the daemon's own
-    environment and settings nothing else, which may hold what is no user's business."""
+    """Return the environment of jobs: enough to run and to find the cluster, and what spark-env exports (spec 4). Nothing
+    else of the daemon's own environment, which may hold secrets."""
 
     def inherited(name: str) -> bool:
         if name in _INHERITED or name.startswith(_INHERITED_PREFIXES):

@@ -1,4 +1,4 @@
-"""``stoker --via [USER@]HOST COMMAND...``: any client command, on a cluster whose ports are closed to us."""
+"""``stoker --via [USER@]HOST COMMAND...``: any client command, on a cluster whose ports this machine cannot reach."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_via(
 
 
 def _take_master(command: str, words: list[str]) -> tuple[str | None, list[str | None]]:
-    """The master asked for, which is the remote side's to know, and the words with None where its URL was."""
+    """Return the requested master, which the remote side has to resolve, and the words with None in place of its URL."""
     rest: list[str | None] = list(words)
     if command in _URL_FIRST:
         for index, word in enumerate(words):

@@ -1,4 +1,4 @@
-"""A port of this machine's loopback that leads through an ssh connection."""
+"""A loopback port of this machine, forwarded through an ssh connection."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ CHUNK = 65536  # bytes
 
 
 class Forward:
-    """Connections to ``port`` of 127.0.0.1 reach ``host:port_there`` as the ssh server sees it. One that is refused there is
-    closed here, and the next is tried anew. A context manager; raises Refused when the first look shows that the server
-    forwards nothing."""
+    """Connections to ``port`` of 127.0.0.1 reach ``host:port_there`` as the ssh server sees it. A refused one is closed
+    here, and the next is tried again. A context manager; raises Refused if the server forwards nothing."""
 
     def __init__(self, transport: Transport, host: str, port_there: int, *, port: int = 0) -> None:
         self._transport = transport
@@ -80,7 +79,7 @@ class Forward:
 
 
 def _pump(source: socket.socket | Channel, sink: socket.socket | Channel) -> None:
-    """Bytes from one to the other until the end, and then the end."""
+    """Copy bytes from one to the other until the end, and close."""
     with contextlib.suppress(OSError, EOFError):
         while data := source.recv(CHUNK):
             sink.sendall(data)

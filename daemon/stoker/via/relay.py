@@ -1,10 +1,10 @@
 """``stoker relay``: the remote half of ``stoker --via`` and ``stoker tunnel``, started over ssh by the local half.
 
-It listens on loopback for one client, whose public keys are its arguments, and hands that client's messages to the
-cluster under the keys of the user it runs as. So whoever may log in may do what that user may, for as long as the ssh
-session lasts: no private key leaves a machine, and no key is admitted anywhere for good (ADR 7).
+It listens on loopback for one client, whose public keys are its arguments, and forwards that client's messages to the
+cluster under the keys of the user it runs as. Everyone who may log in has that user's rights while the ssh session lasts:
+no private key leaves its machine, and no key is admitted permanently (ADR 7).
 
-On stdout it says, in one line of JSON, where it listens and with which key. It ends with its stdin.
+It prints one line of JSON: where it listens, and its key. It exits at the end of its stdin.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def _own_keys(client_key: str, admin_key: str) -> Iterator[Keys]:
 
 
 class _Relay:
-    """Serves until stdin ends. When the master is lost, everything is closed and opened again at the same port, so that the
-    client sees what it would see without us, and asks again."""
+    """Serves until stdin ends. When the master is lost, it closes everything and listens again at the same port, so that
+    the client sees a lost master as without a relay, and asks again."""
 
     def __init__(self, config: ClientConfig, keys: Keys | None, own: Keys, master: str) -> None:
         self._masters = list(config.masters)
@@ -144,14 +144,14 @@ class _Relay:
             loop.stop()
         elif isinstance(item, Failed) and item.code == "not-leader":
             self._turn_to(item.leader)
-            lines.answer(peer, msgspec.structs.replace(item, leader=""))  # an address that only we can reach
+            lines.answer(peer, msgspec.structs.replace(item, leader=""))  # reachable from this process only
             lines.drop(peer)
         else:
             self._said = ""
             lines.answer(peer, item)
 
     def _turn_to(self, leader: str) -> None:
-        """The master to try next: the leader if it is known, else the next of the list."""
+        """Choose the master to try next: the leader if it is known, else the next of the list."""
         index = self._masters.index(self._master) if self._master in self._masters else -1
         self._master = leader or self._masters[(index + 1) % len(self._masters)]
 

@@ -1,4 +1,4 @@
-"""The local half: log in, start ``stoker relay`` there, and give a client everything that leads to it, as an environment."""
+"""The local half: log in, start ``stoker relay``, and return the environment that leads a client to it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _relay(connection: Connection, target: str, keys: Keys, master: str | None) 
 
 
 def _command(words: list[str]) -> str:
-    """For the login shell there, whichever it is: sh looks for stoker."""
+    """Return the remote command. It works in any login shell: sh looks for stoker."""
     arguments = shlex.join(words)
     tries = "; ".join(
         f"command -v {place} >/dev/null 2>&1 && exec {place} {arguments}" for place in _PLACES

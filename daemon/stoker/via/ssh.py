@@ -1,8 +1,7 @@
 """An ssh connection by Fabric: ssh config honoured, unknown host keys refused, failures in one line.
 
-Two things of Fabric's are not used. It adds unknown host keys without a word; here a host must be in known_hosts. And its
-port forwarder ends for good when one connection is refused, which is what a restarted master does; ``forward.py`` does
-not.
+Two features of Fabric are not used. It adds unknown host keys silently; here a host must be in known_hosts. Its port
+forwarder stops permanently when one connection is refused, as by a restarting master; ``forward.py`` does not.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def connected(target: str) -> Iterator[Connection]:
         raise ConfigError("--via and tunnel need Fabric: pip install fabric") from None
     if not target or target.startswith("-") or any(character.isspace() for character in target):
         raise UsageError(f"{target!r} is not [USER@]HOST[:PORT]")
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints what we say in words of ours
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it would print errors that Stoker reports itself
     try:
         connection = Connection(target, connect_timeout=CONNECT_TIMEOUT)
         _check_host_keys(connection)

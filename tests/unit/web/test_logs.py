@@ -111,7 +111,7 @@ def test_what_has_not_started_is_waited_for(master: Master) -> None:
     master.over = False
     master.path.unlink()
     assert tail(master, -4)[2] == "waiting"
-    assert "It has not started yet" in master.browser.get(f"/logPage/?{OUTPUT}").text
+    assert "The job has not started yet" in master.browser.get(f"/logPage/?{OUTPUT}").text
 
 
 # --- rolled outputs ---
