@@ -52,6 +52,16 @@ class Background:
             words = []
         return [*words, "", "", ""][:3]
 
+    def program(self, name: str) -> str:
+        """Path of the program that the running daemon was started by; empty where it cannot be told."""
+        pid, _ = self.look(name)
+        try:
+            with open(f"/proc/{pid}/cmdline") as file:
+                words = file.read().split("\0")
+        except OSError:
+            words = []
+        return next((word for word in words[:3] if os.path.basename(word) == "stoker"), "")
+
     def begin(self, daemon: dict[str, Any]) -> None:
         """Start it; ``is_ready`` says when it is."""
         for folder in (self.params["pid_dir"], self.params["log_dir"]):

@@ -161,6 +161,8 @@ class Daemons:
         starting = []
         for name, daemon in self.wanted.items():
             pid, deployment = self.manager.look(name)
+            if pid:
+                self._refuse_another_checkout(name, daemon["command"])
             is_outdated = name in rewritten or deployment != self.params["deployment"]
             what = _wanted(state, pid, is_outdated=is_outdated)
             self.pids[name], self.done[name] = pid, what
@@ -175,6 +177,16 @@ class Daemons:
             starting += [name] if what != "stopped" else []
         self._wait(starting)
         self.pids |= {name: self.manager.look(name)[0] for name, what in self.done.items() if what}
+
+    def _refuse_another_checkout(self, name: str, command: list[str]) -> None:
+        """Two checkouts of a user have the same folders and ports: what the other runs is neither restarted nor stopped."""
+        program = self.manager.program(name) if isinstance(self.manager, Background) else ""
+        is_release = f"{os.sep}current{os.sep}" in program  # where a host's releases take turns
+        if command and program not in ("", command[0]) and not is_release and os.path.isfile(program):
+            self.module.fail_json(
+                msg=f"{name} of this machine was started by {program}, from another checkout: stop it from there, or give"
+                " this one a cluster of its own (docs/ansible.md, Two checkouts)"
+            )
 
     def _kind(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [kind for kind in self.params["kinds"] if name.startswith(kind["name"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,9 +34,13 @@ class Site:
     inventory: Path
     port: int
 
-    def play(self, name: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [str(BIN / "ansible-playbook"), "-i", str(self.inventory), f"playbooks/{name}.yml", *words]
-        done = subprocess.run(command, cwd=REPO, env=self.env, capture_output=True, text=True, timeout=170, check=False)
+    def play(
+        self, name: str, *words: str, check: bool = True, repo: Path = REPO, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = [str(BIN / "ansible-playbook"), "-i", str(self.inventory), f"{repo}/playbooks/{name}.yml", *words]
+        done = subprocess.run(
+            command, cwd=cwd or repo, env=self.env, capture_output=True, text=True, timeout=170, check=False
+        )
         assert not check or done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
         return done
 
@@ -128,6 +133,63 @@ def test_changed_configuration_restarts_daemons_and_leaves_jobs(site: Site) -> N
     done = site.play("kill", "-e", f"id={job}")
     assert changed(done) == 1
     assert changed(site.play("kill", "-e", f"id={job}")) == 0
+
+
+def test_a_changed_program_restarts_daemons_and_leaves_jobs(site: Site, tmp_path: Path) -> None:
+    """After `git pull`, say: what a release is made of has another content."""
+    repo = tmp_path / "checkout"
+    shutil.copytree(
+        REPO, repo, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "build", "tests")
+    )
+    site.env["ANSIBLE_CONFIG"] = str(repo / "ansible.cfg")
+    assert changed(site.play("start-all", repo=repo)) > 0
+    job = site.stoker("submit", "/bin/sleep", "600").stdout.strip()
+    before = site.pid("master"), site.pid("worker-1")
+    assert changed(site.play("start-all", repo=repo)) == 0
+    with (repo / "daemon" / "stoker" / "errors.py").open("a") as file:
+        file.write("# A change.\n")
+    assert changed(site.play("start-all", repo=repo)) == 1
+    assert not {*before} & {site.pid("master"), site.pid("worker-1")}
+    assert json.loads(site.stoker("status", "--json", job).stdout)["state"] == "RUNNING"
+
+
+def test_what_another_checkout_has_started_is_left_alone(site: Site, tmp_path: Path) -> None:
+    site.play("start-all")
+    before = site.pid("master"), site.pid("worker-1")
+    other = tmp_path / "other" / ".venv" / "bin" / "stoker"
+    other.parent.mkdir(parents=True)
+    shutil.copy(BIN / "stoker", other)
+    for name in ("start-all", "stop-all"):
+        done = site.play(name, "-e", f"stoker_common_command={other}", check=False)
+        said = re.sub(r"\s+", " ", done.stdout + done.stderr)
+        assert done.returncode != 0 and f"was started by {BIN}/stoker, from another checkout" in said, said
+    assert before == (site.pid("master"), site.pid("worker-1"))
+
+
+def test_from_another_folder(site: Site, tmp_path: Path) -> None:
+    del site.env["ANSIBLE_CONFIG"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    site.play("start-all", cwd=elsewhere)
+    assert "ALIVE" in site.play("status", cwd=elsewhere).stdout
+    done = site.play(
+        "submit", "-e", "app=/bin/echo", "-e", '{"args": ["from elsewhere"]}', "-e", "wait=true", cwd=elsewhere
+    )
+    assert "from elsewhere" in done.stdout
+
+
+def test_logs_are_collected_without_ps(site: Site, tmp_path: Path) -> None:
+    site.play("start-all")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for folder in ("/usr/bin", "/bin"):
+        for path in Path(folder).iterdir():
+            if path.name != "ps" and not (tools / path.name).exists():
+                (tools / path.name).symlink_to(path)
+    site.env["PATH"] = f"{BIN}:{tools}"
+    site.play("collect-logs", "-e", f"dest={tmp_path / 'logs'}")
+    listed = next((tmp_path / "logs").rglob("processes.txt")).read_text().splitlines()
+    assert listed[0].startswith("PID PPID USER") and any(line.startswith(f"{site.pid('master')} ") for line in listed)
 
 
 def test_submit_and_kill(site: Site) -> None:
