@@ -1,4 +1,4 @@
-"""The examples do what they say, submitted as they say. (spark-pi: test_spark_gateway; wordcount: ``make start``.)"""
+"""The examples do what they say, submitted as they say. (spark-pi: test_spark_gateway; survey: ``make start``.)"""
 
 from __future__ import annotations
 

@@ -99,8 +99,11 @@ def _open(host: str, port: int, max_retries: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in numeric else socket.AF_INET
     for candidate in transport.candidate_ports(port, max_retries):
         try:
-            return listen(family, (numeric, candidate))
+            listener = listen(family, (numeric, candidate))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise transport.explain_bind(host, candidate, error) from None
+        else:
+            transport.warn_of_other_port(host, port, candidate)
+            return listener
     raise transport.no_free_port(host, port, max_retries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from stoker.core.model.addresses import address_of
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError, UsageError
 from stoker.wire import codec
+
+LOG = logging.getLogger("stoker.io")
 
 HIGH_WATER_MARK = 100_000  # messages queued for one peer before it counts as gone
 HANDSHAKE_TIMEOUT_MS = 15_000  # a master busy with a long durable write answers handshakes after it
@@ -110,8 +113,15 @@ def bind(sock: zmq.Socket[bytes], host: str, port: int, max_retries: int) -> int
                 continue
             raise explain_bind(host, candidate, error) from None
         endpoint = str(sock.get_string(zmq.LAST_ENDPOINT))
+        warn_of_other_port(host, port, candidate)
         return int(endpoint.rstrip("\0").rpartition(":")[2])
     raise no_free_port(host, port, max_retries)
+
+
+def warn_of_other_port(host: str, port: int, used: int) -> None:
+    """Log that ``used`` is listened on because ``port``, which was asked for, is taken."""
+    if used != port:
+        LOG.warning("port %d at %s is taken by another program: listening on port %d instead", port, host, used)
 
 
 def no_free_port(host: str, port: int, max_retries: int) -> ConfigError:

@@ -108,6 +108,10 @@ def _bind(host: str, port: int, retries: int, option: str) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, candidate))
             listener.listen(BACKLOG)
+            if candidate != port:
+                LOG.warning(
+                    "port %d at %s is taken by another program: listening on port %d instead", port, host, candidate
+                )
             return listener
         except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is too long
             listener.close()

@@ -19,6 +19,7 @@ from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
 from stoker.io.daemon import limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
+from stoker.io.transport import warn_of_other_port
 from stoker.security.keys import Keys
 from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer
@@ -99,6 +100,8 @@ def _listen(config: WorkerConfig, last_port: int) -> socket.socket:
             continue
         listener.listen(16)
         listener.setblocking(False)
+        if config.port:
+            warn_of_other_port(config.host, config.port, port)
         return listener
     raise ConfigError(f"cannot listen on {config.host}, ports {wanted[0]}-{wanted[-1]}: {problem}")
 
