@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config import types
 from stoker.config.common import first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.master import add_daemon_arguments
 from stoker.config.registry import VARIABLES
 from stoker.config.secrets import spark_secret
@@ -17,7 +17,6 @@ from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, tls_port, web_config
 from stoker.errors import ConfigError, UsageError
 
-MIB = 2**20
 _INTERVALS = {"daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1}
 
 _INHERITED = {
@@ -168,7 +167,7 @@ def _parse_count(text: str) -> int:
 
 def _cores(args: argparse.Namespace, settings: Settings) -> int:
     chosen = first(option("--cores", args.cores, _parse_count), settings.parsed(_parse_count, "SPARK_WORKER_CORES"))
-    return chosen if chosen is not None else len(os.sched_getaffinity(0))
+    return chosen if chosen is not None else usable_cores()
 
 
 def _memory(args: argparse.Namespace, settings: Settings) -> int:
@@ -176,38 +175,6 @@ def _memory(args: argparse.Namespace, settings: Settings) -> int:
         option("--memory", args.memory, types.parse_memory), settings.parsed(types.parse_memory, "SPARK_WORKER_MEMORY")
     )
     return chosen if chosen is not None else max(total_memory_mib() - 1024, 1024)
-
-
-def total_memory_mib() -> int:
-    """The machine's RAM, or this process's control group limit where that is lower; 2 GiB if RAM cannot be read."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
-    except (ValueError, OSError):
-        return 2048
-    return min([total, *cgroup_limits_mib()])
-
-
-def cgroup_limits_mib(membership: Path = Path("/proc/self/cgroup"), tree: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """The memory limits of this process's control group and of the groups around it, v2 and v1."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return []
-    limits = []
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root, name = (tree / "memory", "memory.limit_in_bytes") if controllers else (tree, "memory.max")
-        folder = root / group.lstrip("/")
-        for around in (folder, *folder.parents):
-            if not around.is_relative_to(root):
-                break
-            try:
-                limits.append(int((around / name).read_text()) // MIB)
-            except (OSError, ValueError):  # no such group here (a container's view), or "max"
-                continue
-    return limits
 
 
 def _work_dir(args: argparse.Namespace, settings: Settings, state: Path) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import resource
+import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 MIB = 1024 * 1024
 
@@ -29,3 +30,15 @@ def limit_memory(mib: int | None) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         wanted = mib * MIB
         resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def handle_hangup(*, on_terminal_closed: Callable[[], None], log: Callable[[str], None]) -> None:
+    """Decide what SIGHUP does. A daemon on a terminal stops when the terminal closes; started with nohup it goes on; a
+    service logs that there is nothing to read again. Both functions are called from a signal handler."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return
+    if sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, lambda *_: on_terminal_closed())
+    else:
+        text = "SIGHUP: nothing to do; keys and tokens are read when they change, settings at the next start"
+        signal.signal(signal.SIGHUP, lambda *_: log(text))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from stoker.config.master import add_master_arguments, master_config
 from stoker.core.model.states import Role
-from stoker.io.daemon import limit_memory, log_settings, set_up_logging
+from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
 from stoker.master.lifecycle import Lifecycle
 from stoker.security.keys import Keys
 
@@ -33,5 +33,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     master = Lifecycle(config, keys)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: master.stop())
+    signal.signal(signal.SIGPWR, lambda *_: master.log("SIGPWR is for workers; stop a master with SIGTERM"))
+    handle_hangup(on_terminal_closed=master.stop, log=master.log)
     master.run()
     return 0

@@ -52,6 +52,12 @@ class Lifecycle:
         if stage is not None:
             stage.loop.call_soon_threadsafe(stage.loop.stop)
 
+    def log(self, text: str) -> None:
+        """From a signal handler, or any thread: log a line."""
+        stage = self._stage
+        if stage is not None:
+            stage.loop.call_soon_threadsafe(lambda: LOG.info("%s", text))
+
     def run(self) -> None:
         """Raises StokerError when this master cannot serve at all."""
         loop, server = self._listen(self._config.max_port_retries)

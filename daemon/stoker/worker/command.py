@@ -17,7 +17,7 @@ from stoker.core.model.addresses import address_of
 from stoker.core.model.states import Role
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
-from stoker.io.daemon import limit_memory, log_settings, set_up_logging
+from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
 from stoker.io.loop import Loop
 from stoker.io.transport import warn_of_other_port
 from stoker.security.keys import Keys
@@ -62,6 +62,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
     signal.signal(signal.SIGTERM, lambda *_: daemon.stop(keeping=True))
     signal.signal(signal.SIGINT, lambda *_: daemon.stop(keeping=False))
+    signal.signal(signal.SIGPWR, lambda *_: daemon.decommission())
+    handle_hangup(
+        on_terminal_closed=lambda: daemon.stop(keeping=False),
+        log=lambda text: loop.call_soon_threadsafe(lambda: LOG.info(text)),
+    )
     LOG.info("%s: %d cores, %d MiB, dashboard at %s", identity.id, config.cores, config.memory_mib, identity.webui_url)
     try:
         web.start()

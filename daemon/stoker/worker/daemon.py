@@ -140,6 +140,10 @@ class WorkerDaemon:
         self._stop = "end" if self._stop == "end" else wanted
         self._loop.wake()
 
+    def decommission(self) -> None:
+        """From a signal handler: this machine is to go."""
+        self._loop.call_soon_threadsafe(lambda: self._core.decommission(read_clock()))
+
     def close(self) -> None:
         self._links.close()
         self._processes.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 
 from stoker.config import types as parse
 from stoker.config.client import client_config
+from stoker.config.machine import cpu_quotas, memory_limits_mib, usable_cores
 from stoker.config.sources import load_settings
-from stoker.config.worker import cgroup_limits_mib
 from stoker.errors import ConfigError, UsageError
+from tests.support.cgroups import control_group
 from tests.support.settings import empty_environ, master, worker
 
 
@@ -220,11 +223,45 @@ def test_limits_of_control_groups(tmp_path: Path, membership: str, limits: dict[
         path = tmp_path / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert cgroup_limits_mib(tmp_path / "cgroup", tmp_path / "tree") == mib
-    assert cgroup_limits_mib(tmp_path / "missing") == []
+    assert memory_limits_mib(tmp_path / "cgroup", tmp_path / "tree") == mib
+    assert memory_limits_mib(tmp_path / "missing") == []
 
 
 def test_loading_nothing_gives_defaults(tmp_path: Path) -> None:
     settings = load_settings({"HOME": str(tmp_path), "SPARK_CONF_DIR": str(tmp_path / "none")})
     assert settings.get("spark.authenticate") is True
     assert (settings.ignored, settings.warnings) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cores"),
+    [
+        (
+            "0::/a/b\n",
+            {"a/b/cpu.max": "150000 100000", "a/cpu.max": "max 100000", "cpu.max": "400000 100000"},
+            [1.5, 4.0],
+        ),
+        ("0::/\n", {"cpu.max": "max 100000"}, []),
+        ("0::/not/in/this/view\n", {"cpu.max": "200000 100000"}, [2.0]),
+        ("3:cpu,cpuacct:/a\n", {"cpu/a/cpu.cfs_quota_us": "50000", "cpu/a/cpu.cfs_period_us": "100000"}, [0.5]),
+        ("3:cpu:/\n0::/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, []),
+        ("4:memory:/a\n", {"cpu/a/cpu.cfs_quota_us": "50000", "cpu/a/cpu.cfs_period_us": "100000"}, []),
+    ],
+)
+def test_cpu_quotas_of_control_groups(
+    tmp_path: Path, membership: str, files: dict[str, str], cores: list[float]
+) -> None:
+    (tmp_path / "cgroup").write_text(membership)
+    for name, text in files.items():
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text(f"{text}\n")
+    assert cpu_quotas(tmp_path / "cgroup", tmp_path / "tree") == cores
+
+
+def test_a_worker_offers_the_quota_of_its_real_control_group() -> None:
+    """Of one core, rounded up, whatever the machine has."""
+    program = "from stoker.config.machine import usable_cores; print(usable_cores())"
+    v1 = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "70000"}
+    with control_group("cpu", v1, {"cpu.max": "70000 100000"}) as inside:
+        done = subprocess.run([*inside, sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n" and usable_cores() >= 1

@@ -172,6 +172,17 @@ class WorkerCore:
             self._emit(RememberDrain(message.drain))
             self._log("draining: nothing new is placed here" if message.drain.draining else "not draining any more")
 
+    def decommission(self, now: Now) -> None:
+        """This machine is to go (SIGPWR): drain. A master learns it from a registration, so one of any release does."""
+        self._now = now
+        drain = self.drain.changed(True)
+        if drain == self.drain:
+            return
+        self.drain = drain
+        self._emit(RememberDrain(drain))
+        self._log("decommissioned: draining, nothing new is placed here until 'stoker undrain'")
+        self._send(self._describe(self._registration.epoch))
+
     # --- drivers ---
 
     def _launch_driver(self, address: str, message: LaunchDriver) -> None:
