@@ -112,17 +112,8 @@ class WorkerCore:
 
     def _describe(self, highest_epoch: int) -> RegisterWorker:
         """Everything a master must know of this worker."""
-        identity = self.identity
-        return RegisterWorker(
-            worker_id=identity.id,
-            boot=identity.boot,
-            host=identity.host,
-            port=identity.port,
-            cores=identity.cores,
-            memory_mib=identity.memory_mib,
-            webui_url=identity.webui_url,
-            version=identity.version,
-            highest_epoch=highest_epoch,
+        return self.identity.registration(
+            highest_epoch,
             drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
             executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
             drain=self.drain,

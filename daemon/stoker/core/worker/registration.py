@@ -19,6 +19,7 @@ from stoker.core.model.messages import (
     RegisterWorkerFailed,
     WorkerHeartbeat,
 )
+from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport
 from stoker.core.peer.following import Following
 from stoker.core.peer.masters import Master, Rng, sane_interval
 from stoker.core.worker.effects import Log, WorkerEffect
@@ -34,6 +35,30 @@ class WorkerIdentity:
     memory_mib: int
     webui_url: str
     version: str
+
+    def registration(
+        self,
+        highest_epoch: int,
+        *,
+        drivers: tuple[DriverReport, ...],
+        executors: tuple[ExecutorReport, ...],
+        drain: DrainMark,
+    ) -> RegisterWorker:
+        """The message that registers this worker, with what runs on it."""
+        return RegisterWorker(
+            worker_id=self.id,
+            boot=self.boot,
+            host=self.host,
+            port=self.port,
+            cores=self.cores,
+            memory_mib=self.memory_mib,
+            webui_url=self.webui_url,
+            version=self.version,
+            highest_epoch=highest_epoch,
+            drivers=drivers,
+            executors=executors,
+            drain=drain,
+        )
 
 
 class Registration:
