@@ -1,5 +1,5 @@
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""The controller as a client of the cluster: its keys, the masters it knows, its profile (M(stoker.spark.stoker_client))."""
+"""Make the controller a client: its keys, the masters it knows, its profile (M(stoker.spark.stoker_client))."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""The controller's half of the module ``stoker_worker``: a wait that shows how much is left. A module itself is silent until
-it ends."""
+"""The controller's half of the module ``stoker_worker``: wait and show how many jobs are left. A module
+prints nothing until it ends."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""What modules that write configuration files document alike."""
+"""Documentation that modules share which write configuration files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ class ModuleDocFragment:
 options:
   files:
     description:
-      - Configuration files that are wanted. Those that differ are checked by their own commands first; if one is refused,
-        none is replaced.
+      - Wanted configuration files. Those that differ are checked by their own commands first; if one is rejected, none is
+        replaced.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
-        description: Where it goes. Its folder is made, as closed as the file, where it is missing.
+        description: Path of the file. A missing folder is made, with permissions like those of the file.
         type: path
         required: true
       content:
-        description: All of it.
+        description: The whole content.
         type: str
         required: true
       mode:
@@ -32,7 +32,7 @@ options:
         type: str
         default: ""
       validate:
-        description: Program and arguments that end with 0 if the file is good; C(%s) is its path.
+        description: Program and arguments that exit with 0 if the file is valid; C(%s) is its path.
         type: list
         elements: str
         default: []

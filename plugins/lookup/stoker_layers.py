@@ -10,9 +10,9 @@ description:
   - Ansible lets the dictionary of a host replace that of its groups as a whole. This lookup merges them, setting by
     setting - group C(all) first, then the host's other groups (parents before children, then by
     C(ansible_group_priority), then by name), then the host.
-  - What does not come from the inventory (C(-e), C(vars) of a play) goes on top.
-  - A setting whose value is null is taken out.
-  - Wherever a layer is written - in the inventory file, in C(group_vars) or C(host_vars) - it counts the same.
+  - Values that do not come from the inventory (C(-e), C(vars) of a play) are strongest.
+  - A setting whose value is null is removed.
+  - It does not matter whether a layer is written in the inventory file, in C(group_vars) or in C(host_vars).
 options:
   _terms:
     description: The variable's name. One.
@@ -22,7 +22,7 @@ options:
     type: list
     elements: str
   under:
-    description: The weakest layer, for what nobody has set.
+    description: The weakest layer.
     type: dict
     default: {}
 author:
@@ -34,7 +34,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ lookup('stoker.spark.stoker_layers', 'spark_env') }}"
 
-- name: That of all workers
+- name: The environment of all workers
   ansible.builtin.debug:
     msg: "{{ query('stoker.spark.stoker_layers', 'spark_env', hosts=groups['workers']) }}"
 """
@@ -65,7 +65,7 @@ class LookupModule(LookupBase):
         hostvars = variables.get("hostvars") if variables else None
         if len(terms) != 1 or variables is None or not isinstance(hostvars, HostVars):
             raise AnsibleLookupError(
-                "stoker_layers takes the name of one variable, in a play; ask for other hosts with hosts=, not by hostvars"
+                "stoker_layers needs the name of one variable, in a play; name other hosts by hosts=, not by hostvars"
             )
         hosts = self.get_option("hosts")
         if hosts is None:

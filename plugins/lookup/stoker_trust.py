@@ -1,17 +1,17 @@
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Who is where, and who may talk to whom."""
+"""Addresses of hosts, and the keys that they trust."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: stoker_trust
-short_description: Who is where, and who may talk to whom
+short_description: Addresses of hosts, and the keys that they trust
 description:
-  - Gives the content of the files C(authorized) and C(known_masters) of a host's keys folder, and what goes into them.
+  - Returns the content of the files C(authorized) and C(known_masters) of a host's keys folder, and the parts of it.
 options:
   _terms:
     description:
-      - What is asked for, and its arguments. One of C(addresses), C(peers), C(master_keys), C(expected), C(authorized) and
+      - What to return, and its arguments. One of C(addresses), C(peers), C(master_keys), C(expected), C(authorized) and
         C(known_masters).
     required: true
 author:
@@ -26,7 +26,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: The one answer.
+  description: The answer.
   type: raw
 """
 

@@ -109,7 +109,7 @@ class Background:
             return True
         if process.poll() is not None:
             os.unlink(self._pid_file(name))
-            self.fail(name, f"{name} ended at once with exit code {process.returncode}")
+            self.fail(name, f"{name} exited at once with code {process.returncode}")
         return False
 
     def fail(self, name: str, what: str) -> None:
@@ -139,7 +139,7 @@ class Background:
             while self.look(name)[0] and time.monotonic() < deadline:
                 time.sleep(0.02)
             if self.look(name)[0]:
-                self.module.warn(f"{name} did not end in {self.params['timeout']} s: killed")
+                self.module.warn(f"{name} did not exit in {self.params['timeout']} s and was killed")
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(FileNotFoundError):

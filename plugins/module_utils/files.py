@@ -25,8 +25,8 @@ SPEC = {
 
 
 def write_files(module: AnsibleModule) -> dict[str, Any]:
-    """Bring the module's ``files`` about: what it returns of them (changed, changed_files, diff). Fails the module when one
-    cannot be written or is refused; then none is replaced. In check mode none is."""
+    """Write the module's ``files`` and return what it reports about them (changed, changed_files, diff). Fails the module if
+    a file cannot be written or is rejected; then none is replaced. In check mode none is."""
     try:
         wanted = [found for found in map(Wanted, module.params["files"]) if found.differs]
         written = [] if module.check_mode and not _can_try(wanted) else _write(module, wanted)
@@ -62,7 +62,7 @@ class Wanted:
         self.differs = not right or self.before != self.content
 
     def write(self) -> None:
-        """Beside its place, with its permissions from the first byte on."""
+        """Write it beside its place, with its permissions from the first byte on."""
         self._make_folder()
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
         with os.fdopen(descriptor, "w") as file:
@@ -74,7 +74,7 @@ class Wanted:
             os.fsync(descriptor)
 
     def _make_folder(self) -> None:
-        """Closed to those the file is closed to."""
+        """Make the folder, closed to those whom the file is closed to."""
         folder = os.path.dirname(self.path)
         if not os.path.isdir(folder):
             os.makedirs(os.path.dirname(folder), exist_ok=True)
@@ -91,11 +91,11 @@ class Wanted:
                 self._problem = f"cannot run {words[0]}: {error.strerror}"
 
     def problem(self) -> str:
-        """What its check says against it."""
+        """Return what its check objects to; empty if nothing."""
         if self._check is not None:
             said = self._check.communicate()[0].strip().replace(self.part, self.path)
             if self._check.returncode != 0:
-                self._problem = said or f"{self.validate[0]} refused {self.path}"
+                self._problem = said or f"{self.validate[0]} rejected {self.path}"
         return self._problem
 
 
@@ -115,14 +115,14 @@ def _user_of(uid: int) -> pwd.struct_passwd | None:
 
 
 def _can_try(wanted: list[Wanted]) -> bool:
-    """In check mode on a host that has nothing yet, there is neither folder nor program to check with."""
+    """Whether files can be tried: in check mode, a host that has nothing yet lacks the folder or the checking program."""
     return all(os.path.isdir(os.path.dirname(file.path)) for file in wanted) and all(
         os.path.exists(file.validate[0]) for file in wanted if file.validate
     )
 
 
 def _write(module: AnsibleModule, wanted: list[Wanted]) -> list[Wanted]:
-    """The parts of all files, checked; none is left behind when one is refused, or in check mode."""
+    """Write and check the new versions of all files; none is left behind if one is rejected, or in check mode."""
     try:
         for file in wanted:
             file.write()

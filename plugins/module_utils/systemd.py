@@ -79,7 +79,7 @@ class Systemd:
             return False
         shown = self._show(name)
         if shown.get("ActiveState") != "active":
-            self.fail(name, f"{name} ended at once with exit code {shown.get('ExecMainStatus')}")
+            self.fail(name, f"{name} exited at once with code {shown.get('ExecMainStatus')}")
         return True
 
     def stop(self, name: str, signal_name: str) -> None:

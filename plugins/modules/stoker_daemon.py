@@ -1,18 +1,18 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Bring the Stoker daemons of a host, and what they read, to the wanted state."""
+"""Bring the Stoker daemons of a host and their settings to the wanted state."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_daemon
-short_description: Bring the Stoker daemons of a host, and what they read, to the wanted state
+short_description: Bring the Stoker daemons of a host and their settings to the wanted state
 description:
-  - Runs daemons as systemd units where systemd is and their kinds have units; elsewhere in the background, each in a
-    session of its own, with a pid file and a log.
-  - Started means ready. The module starts all that are to be started, waits until each says that it is ready (the
-    sd_notify protocol), and fails with the last lines of its log when one ends or stays silent.
-  - Their configuration is written first, in the same task, because a task costs a round trip.
+  - Runs daemons as systemd units if systemd runs and their kinds have units. Otherwise runs each in the background, in its
+    own session, with a pid file and a log.
+  - Started means ready. The module starts all daemons at once, waits until each reports that it is ready (the sd_notify
+    protocol), and fails with the last lines of a daemon's log if it exits or is not ready in time.
+  - Writes their configuration first, in the same task, because a task costs a round trip.
 extends_documentation_fragment:
   - stoker.spark.files
 options:
@@ -33,8 +33,8 @@ options:
         default: []
   kinds:
     description:
-      - The kinds of daemons that this task decides on. Those of a kind that run on the host and are not in O(daemons) are
-        stopped for good.
+      - The kinds of daemons that O(daemons) is complete for. A daemon of these kinds that runs on the host and is not in
+        O(daemons) is stopped, and does not start again.
     type: list
     elements: dict
     default: []
@@ -44,13 +44,13 @@ options:
         type: str
         required: true
       stop_signal:
-        description: Signal that asks such a daemon to stop for good, where systemd does not run it. A restart sends TERM.
+        description: Signal that stops such a daemon when systemd does not run it. A restart sends TERM.
         type: str
         default: TERM
       unit:
         description:
-          - Text of the systemd unit of such a daemon, in which C(@name@), C(@command@) and C(@deployment@) stand for those
-            of each. Empty where systemd shall not run it.
+          - Text of the systemd unit of such a daemon, with placeholders C(@name@), C(@command@) and C(@deployment@). Empty if
+            systemd is not to run it.
         type: str
         default: ""
   state:
@@ -60,15 +60,15 @@ options:
     default: started
   deployment:
     description:
-      - Fingerprint of what the daemons read when they start. One that was started with another is restarted.
+      - Fingerprint of the settings that daemons read at their start. A daemon that was started with another one is restarted.
     type: str
     default: ""
   environment:
-    description: Variables added to the environment, where systemd does not run it.
+    description: Variables added to the environment of a daemon that systemd does not run.
     type: dict
     default: {}
   user:
-    description: User to run as, where systemd does not run it. Empty for the connecting user.
+    description: User that a daemon runs as if systemd does not run it. Empty for the connecting user.
     type: str
     default: ""
   pid_dir:
@@ -88,7 +88,8 @@ options:
     type: int
     default: 0
   timeout:
-    description: Seconds to wait for them to be ready, or for each to end. After a stop, what is left is killed.
+    description: >-
+      Seconds to wait until the daemons are ready, or until each has exited. A daemon that does not exit in time is killed.
     type: int
     default: 30
 author:
@@ -155,7 +156,7 @@ class Daemons:
                         self.manager.stop(name, kind["stop_signal"])
 
     def bring(self) -> None:
-        """All of them to the wanted state. Those to be started are started at once, so that none waits for another."""
+        """Bring all daemons to the wanted state. They start at the same time, so that none waits for another."""
         state = self.params["state"]
         rewritten = self.manager.prepare(list(self.wanted.values())) if state != "stopped" else []
         starting = []
@@ -191,7 +192,7 @@ class Daemons:
     def _kind(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [kind for kind in self.params["kinds"] if name.startswith(kind["name"])]
         if not found:
-            self.module.fail_json(msg=f"daemon {name} is of none of the kinds that this task decides on")
+            self.module.fail_json(msg=f"daemon {name} is of none of this task's kinds")
         return found[0]
 
     def _unit(self, daemon: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 module: stoker_driver
 short_description: Submit programs to a Stoker cluster, and kill drivers and applications
 description:
-  - With O(state=submitted) runs a program in the cluster; with O(state=killed) ends a driver or application.
-  - A driver or application that is over already is not killed again.
-  - With O(name), a driver that runs or waits under that name already is not submitted again.
+  - With O(state=submitted) runs a program in the cluster; with O(state=killed) kills a driver or application.
+  - A driver or application that has ended is not killed again.
+  - With O(name), nothing is submitted if a driver of that name runs or waits already.
 options:
   state:
     description: Wanted state.
@@ -22,7 +22,7 @@ options:
     type: str
   name:
     description:
-      - The driver's name. At most one driver of this name is submitted at a time; O(state=killed) ends all drivers and
+      - The driver's name. At most one driver of this name is submitted at a time; O(state=killed) kills all drivers and
         applications of this name.
     type: str
   app:
@@ -42,7 +42,7 @@ options:
     description: Wait until the driver has ended, and fail when it failed. Not with O(name), which is for services.
     type: bool
   admin:
-    description: Kill with the host's admin key, which may end everybody's jobs. Hosts with a master have one.
+    description: Kill with the host's admin key, which may kill everybody's jobs. Hosts with a master have one.
     type: bool
     default: false
   command:
@@ -61,14 +61,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Run a job and see what it writes
+- name: Run a job and show its output
   stoker.spark.stoker_driver:
     app: /srv/job.py
     args: ["2026-01-31"]
     wait: true
   register: job
 
-- name: See that a supervised service runs
+- name: Have a supervised service run
   stoker.spark.stoker_driver:
     name: service
     app: /srv/service.py
@@ -82,18 +82,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 id:
-  description: The driver or application; empty in check mode, and where nothing of this name was left to kill.
+  description: The driver or application. Empty in check mode, and if there was nothing of this name to kill.
   type: str
   returned: success
 ids:
-  description: All that were killed.
+  description: All killed drivers and applications.
   type: list
   elements: str
   returned: when O(state=killed)
 stdout:
-  description: What the program wrote, with O(wait=true).
+  description: Output of the program, with O(wait=true).
   type: str
-  returned: when it was waited for
+  returned: when O(wait=true)
 """
 
 import json
@@ -114,7 +114,7 @@ def _stoker(module: AnsibleModule, name: str, *words: str) -> tuple[int, str, st
 
 
 def _ask(module: AnsibleModule, *words: str) -> dict[str, Any]:
-    """What ``stoker status`` says of the cluster or one job."""
+    """Return the answer of ``stoker status`` for the cluster or one job."""
     code, out, err = _stoker(module, "status", "--json", *words)
     if code != 0:
         module.fail_json(msg=err.strip() or f"stoker status exited with {code}", rc=code)
@@ -122,7 +122,7 @@ def _ask(module: AnsibleModule, *words: str) -> dict[str, Any]:
 
 
 def _named(cluster: dict[str, Any], name: str, *tables: str) -> list[str]:
-    """Ids of the jobs of that name that are not over."""
+    """Return the ids of the jobs of that name that have not ended."""
     return [job["id"] for table in tables for job in cluster[table] if job["name"] == name]
 
 

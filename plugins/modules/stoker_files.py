@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: stoker_files
 short_description: Write several configuration files, all or none
 description:
-  - Writes the files that differ from what is wanted. Each is checked by its own command first; if one is refused, none
-    is replaced.
+  - Writes the files that differ from the wanted ones. Each is checked by its own command first; if one is rejected, none is
+    replaced.
   - One task for all of a host's files, because a task costs a round trip.
 extends_documentation_fragment:
   - stoker.spark.files

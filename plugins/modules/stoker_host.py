@@ -9,9 +9,9 @@ module: stoker_host
 short_description: Bring a release of Stoker, its user, its folders and its keys to a host
 description:
   - Builds one self-contained release for the host's Python and machine on the controller, if it is not built yet, and
-    unpacks it below C(PREFIX/releases). The host needs Python 3.10 or newer and nothing else.
+    unpacks it below C(PREFIX/releases). The host needs nothing but Python 3.10 or newer.
   - The new release is tried before C(PREFIX/current) is switched to it, which is atomic. Running daemons go on with the
-    release they were started from. Old releases are removed, but none that is in use.
+    release they were started from. Old releases that are not in use are removed.
   - Keys are made on the host; private keys never leave it.
 options:
   prefix:
@@ -20,18 +20,18 @@ options:
     required: true
   release:
     description:
-      - Id of the release to switch to. V(auto) is that of this checkout, built as needed; any other must be on the host.
+      - Id of the release to switch to. V(auto) is that of this checkout, built if needed; any other one must be on the host.
     type: str
     default: auto
   archive:
-    description: Set by the action plugin, the release as a tarball on the host.
+    description: The release as a tarball on the host; set by the action plugin.
     type: path
   keep:
     description: Releases to keep besides the current one.
     type: int
     default: 2
   user:
-    description: System user that daemons and jobs run as; made if it is missing. Empty for the connecting user.
+    description: System user that daemons and jobs run as; created if missing. Empty for the connecting user.
     type: str
     default: ""
   conf_dir:
@@ -39,7 +39,7 @@ options:
     type: path
     required: true
   state_dir:
-    description: Where daemons keep what is theirs.
+    description: Where daemons keep their state.
     type: path
     required: true
   link:
@@ -53,8 +53,8 @@ options:
     default: []
   rotation:
     description:
-      - A step of a change of keys. V(stage) makes the next keys beside those in use, V(switch) puts them into use; daemons
-        use them from their next start.
+      - A step of a key rotation. V(stage) makes new keys beside the present ones, V(switch) replaces the present ones;
+        daemons use them from their next start.
     type: str
     choices: [none, stage, switch]
     default: none
@@ -82,11 +82,11 @@ previous:
   type: str
   returned: always
 public:
-  description: Public keys by role. Empty in check mode where they would be made.
+  description: Public keys by role. Empty in check mode if they would be made.
   type: dict
   returned: always
 staged:
-  description: Public keys by role that a change of keys will put into use.
+  description: Public keys by role that a key rotation has staged.
   type: dict
   returned: always
 authorized:
@@ -145,7 +145,7 @@ class Host:
     # --- releases ---
 
     def install(self, archive: str) -> None:
-        """Unpack beside, try, and only then give it its name."""
+        """Unpack the release beside its place, try it, and only then give it its name."""
         os.makedirs(self.releases, mode=0o755, exist_ok=True)
         part = self.path(f".{self.release}.{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
@@ -206,7 +206,7 @@ class Host:
         os.rename(temporary, self.current)
 
     def prune(self) -> None:
-        """Remove what is neither current, nor previous, nor in use, nor among the newest."""
+        """Remove releases that are not current, previous, in use, or among the newest."""
         folders = [path for path in glob.glob(f"{self.releases}/*") if os.path.isdir(path)]
         folders.sort(key=os.path.getmtime, reverse=True)
         others = [path for path in folders if os.path.basename(path) not in (self.release, self.previous)]
@@ -245,7 +245,7 @@ class Host:
                     os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def make_keys(self) -> dict[str, dict[str, str]]:
-        """``public`` and ``staged`` keys by role; nothing where they are yet to be made, in check mode."""
+        """Return ``public`` and ``staged`` keys by role; without those that check mode does not make."""
         roles = self.params["keys"]
         missing = [role for role in roles if not os.path.exists(f"{self.params['conf_dir']}/keys/private/{role}.key")]
         if missing:
@@ -261,7 +261,7 @@ class Host:
         return public if self.dry else self._keys(step)
 
     def _read_keys(self) -> dict[str, dict[str, str]]:
-        """What `stoker keys show` says, without the cost of starting it; nothing where it has something to make or refuse."""
+        """Return what `stoker keys show` prints, without starting it; nothing if it would make or reject something."""
         folder = f"{self.params['conf_dir']}/keys"
         found: dict[str, dict[str, str]] = {"public": {}, "staged": {}}
         for path in glob.glob(f"{folder}/private/*.key") + glob.glob(f"{folder}/private/*.key.next"):

@@ -1,14 +1,14 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Say which Stoker daemons a host has, and in which state they are."""
+"""Report which Stoker daemons a host has, and their states."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_host_info
-short_description: Say which Stoker daemons a host has, and in which state they are
+short_description: Report which Stoker daemons a host has, and their states
 description:
-  - Finds the daemons by their systemd units and pid files, so it needs no master. Changes nothing.
+  - Finds the daemons by their systemd units and pid files, so no master is needed. Changes nothing.
 options:
   prefix:
     description: Where releases are.
@@ -31,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Id of the current release; empty where none was pushed.
+  description: Id of the current release; empty if none was pushed.
   type: str
   returned: always
 daemons:
@@ -84,7 +84,7 @@ def _pid_files(folder: str) -> list[dict[str, Any]]:
 
 
 def _release(pid: int) -> str:
-    """Of a running daemon: it may be older than the current one."""
+    """Return the release of a running daemon; it may be older than the current one."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             found = re.search(rb"/releases/([^/\0]+)/", file.read())

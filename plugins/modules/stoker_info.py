@@ -9,7 +9,7 @@ module: stoker_info
 short_description: Ask a Stoker cluster for its state
 description:
   - Returns what C(stoker status --json) shows, and can wait until workers are registered.
-  - The host runs that program and nothing else, which is quicker than a module.
+  - The host runs only that program, which is quicker than a module.
 options:
   command:
     description: The C(stoker) program.
@@ -26,13 +26,13 @@ options:
     description: A driver or application instead of the cluster.
     type: str
   expected:
-    description: Hosts whose workers are waited for.
+    description: Hosts whose workers must be registered.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: What to call the host when it is missing.
+        description: Name of the host in messages.
         type: str
         required: true
       host:
@@ -44,7 +44,7 @@ options:
         type: int
         default: 1
   timeout:
-    description: Seconds to wait for them.
+    description: Seconds to wait for the workers.
     type: int
     default: 30
 author:
@@ -97,7 +97,7 @@ SPEC = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.fail_json(msg="stoker_info is an action of the controller's: its action plugin is not installed")
+    module.fail_json(msg="stoker_info runs on the controller, and its action plugin is not installed")
 
 
 if __name__ == "__main__":

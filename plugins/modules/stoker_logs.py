@@ -1,16 +1,16 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Pack what a host's Stoker daemons have logged, and how they are set up, without secrets."""
+"""Pack the logs and the configuration of a host's Stoker daemons, without secrets."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_logs
-short_description: Pack what a host's Stoker daemons have logged, and how they are set up, without secrets
+short_description: Pack the logs and the configuration of a host's Stoker daemons, without secrets
 description:
   - Makes a tarball with the ends of the daemons' log files, their part of the journal, their units, spark-env and
-    spark-defaults.conf. Values of settings whose names speak of secrets are left out; keys and the output of jobs are not
-    looked at.
+    spark-defaults.conf. Values of settings whose names suggest secrets are left out; keys and the output of jobs are not
+    read.
 options:
   dest:
     description: Where the tarball goes.
@@ -25,11 +25,11 @@ options:
     type: path
     required: true
   since:
-    description: How far back the journal is read, as C(journalctl --since) takes it.
+    description: How far back the journal is read, in the form of C(journalctl --since).
     type: str
     default: 24 hours ago
   max_bytes:
-    description: How much of the end of a log is taken.
+    description: Bytes taken from the end of a log.
     type: int
     default: 10485760
 author:

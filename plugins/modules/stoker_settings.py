@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: stoker_settings
 short_description: Check a host's settings before anything is done to the host
 description:
-  - Fails with a line for every setting that daemons would not start with, naming it and the fix.
-  - Works on the controller, whose Python needs the C(stoker) package. Nothing is changed anywhere.
+  - Fails with a line for every setting that daemons would reject; the line names the setting and the fix.
+  - Runs on the controller, whose Python needs the C(stoker) package. Changes nothing.
 options:
   masters:
     description: Hosts of the cluster's masters. There must be one.
@@ -42,11 +42,11 @@ changed:
   type: bool
   returned: always
 spark_env:
-  description: The text, now known to be good.
+  description: The checked text.
   type: str
   returned: success
 spark_defaults:
-  description: The text, now known to be good.
+  description: The checked text.
   type: str
   returned: success
 """
@@ -63,7 +63,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.fail_json(msg="stoker_settings works on the controller: its action plugin is not installed")
+    module.fail_json(msg="stoker_settings runs on the controller, and its action plugin is not installed")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Remove what the playbooks have put on a host."""
+"""Remove what the playbooks put on a host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_uninstall
-short_description: Remove what the playbooks have put on a host
+short_description: Remove what the playbooks put on a host
 description:
   - Removes units, releases, configuration and keys; with O(purge=true) also work directories, records, logs and the user.
-  - In folders that a user may have chosen, only what Stoker makes there is removed, and the folder when nothing is left.
-  - Refuses while a daemon runs.
+  - In folders that a user may have chosen, removes only what Stoker makes there, and the folder if it is empty then.
+  - Fails while a daemon runs.
 options:
   prefix:
     description: Where releases are.
@@ -26,7 +26,7 @@ options:
     type: path
     required: true
   state_dir:
-    description: Where daemons keep what is theirs.
+    description: Where daemons keep their state.
     type: path
     required: true
   pid_dir:
@@ -58,7 +58,7 @@ options:
     type: str
     default: ""
   purge:
-    description: Also remove what cannot be made again.
+    description: Also remove data that cannot be made again, such as work directories, records, logs and users.
     type: bool
     default: false
 author:
@@ -132,7 +132,7 @@ class Removal:
             os.unlink(path)
 
     def inside(self, folder: str, *patterns: str) -> None:
-        """Only these, and then the folder if it is empty."""
+        """Remove only these, and then the folder if it is empty."""
         if not folder or not os.path.isdir(folder):
             return
         for pattern in patterns:

@@ -1,34 +1,34 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Drain workers of a Stoker cluster, let them work again, and forget those that are gone."""
+"""Drain, undrain and forget workers of a Stoker cluster."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_worker
-short_description: Drain workers of a Stoker cluster, let them work again, and forget those that are gone
+short_description: Drain, undrain and forget workers of a Stoker cluster
 description:
-  - A draining worker gets nothing new, and what runs on it goes on; over restarts of worker and master.
+  - Nothing new is placed on a draining worker, and its jobs go on. That lasts over restarts of worker and master.
   - Needs the admin key of the machine it runs on.
 options:
   names:
-    description: Workers, each an id, a host (all workers known there) or HOST:PORT.
+    description: Workers by id, host (all workers there) or HOST:PORT.
     type: list
     elements: str
     required: true
   state:
     description:
       - With V(draining), nothing new is placed there. V(working) ends that.
-      - V(forgotten) takes workers that are DEAD off the master's list. One that is not on it is forgotten already.
+      - V(forgotten) removes DEAD workers from the master's list. A worker that is not on it counts as forgotten.
     type: str
     choices: [draining, working, forgotten]
     default: draining
   wait:
-    description: With O(state=draining), wait until nothing runs there, showing how much is left.
+    description: With O(state=draining), wait until no job runs there, and show how many are left.
     type: bool
     default: false
   timeout:
-    description: Seconds to wait, after which the task fails. With O(state=forgotten), how long a worker may take to be DEAD.
+    description: Seconds to wait before the task fails. With O(state=forgotten), how long a worker may take to be DEAD.
     type: int
     default: 3600
   command:
@@ -52,7 +52,7 @@ EXAMPLES = r"""
     names: [host1]
     wait: true
 
-- name: Let it work again
+- name: Use it again
   stoker.spark.stoker_worker:
     names: [host1]
     state: working

@@ -1,15 +1,14 @@
 #!/usr/bin/python
 # Copyright: Stoker contributors. Apache License 2.0 (see LICENSE).
-"""Say what a host has of a ZooKeeper member."""
+"""Report what a host has of a ZooKeeper member."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stoker_zookeeper_info
-short_description: Say what a host has of a ZooKeeper member
+short_description: Report what a host has of a ZooKeeper member
 description:
-  - Looks whether ZooKeeper is installed, whether user and folders are there, and whether the member has data. Changes
-    nothing.
+  - Reports whether ZooKeeper is installed, whether user and folders exist, and whether the member has data. Changes nothing.
 options:
   conf_dir:
     description: Folder of the member's configuration.
@@ -37,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Files of a Java and of ZooKeeper that are not there.
+  description: Missing files of Java and ZooKeeper.
   type: list
   elements: str
   returned: always
