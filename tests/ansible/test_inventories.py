@@ -141,7 +141,7 @@ def test_the_example_is_an_inventory_with_settings_that_daemons_accept(tmp_path:
 def _args(*files: Path) -> Any:
     import argparse
 
-    return argparse.Namespace(files=[str(path) for path in files], kind=None)
+    return argparse.Namespace(action="check", files=[str(path) for path in files], kind=None, strict=False)
 
 
 def from_slaves(tmp_path: Path, text: str, **environ: Any) -> dict[str, Any]:
