@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parents[2]
 _SKIPPED = {".git", ".venv", "build", "dist", "node_modules", "artifacts", ".ansible", ".pytest_cache"}
@@ -187,3 +188,14 @@ def test_the_readme_names_every_command() -> None:
     names = set(re.findall(r"^  ([a-z]+)  ", listed.stdout, re.MULTILINE)) - {"relay", "keys"}
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert names and sorted(name for name in names if not re.search(rf"\b{name}\b", text)) == []
+
+
+def test_programs_without_a_suffix_are_linted_and_type_checked() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    programs = {
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if not path.suffix and path.is_file() and re.match(rb"#!.*python", path.read_bytes()[:80])
+    }
+    assert programs and programs == set(settings["ruff"]["extend-include"])
+    assert programs <= set(settings["mypy"]["files"])
