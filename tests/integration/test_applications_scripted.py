@@ -296,7 +296,9 @@ def test_no_keys_here(keys_dir: Path) -> None:
 
 def test_a_key_the_master_does_not_know(keys_dir: Path) -> None:
     authorized = Keys.open(keys_dir, create=(Role.MASTER, Role.CLIENT)).authorized
-    authorized.write_text("".join(line for line in authorized.open() if not line.startswith("client ")))
+    authorized.write_text(
+        "".join(line for line in authorized.read_text().splitlines(True) if not line.startswith("client "))
+    )
     with ScriptedMaster(keys_dir, story(), roles=()) as master:
         result = stoker_run(keys_dir, master.address, "prog")
         assert not master.seen

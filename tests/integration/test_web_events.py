@@ -155,7 +155,9 @@ def test_a_revoked_token_ends_its_stream(tmp_path: Path, monkeypatch: pytest.Mon
     secret = tokens.create("ada", AccessRole.VIEWER)
     site = Site(Access(anonymous=AccessRole.NONE, tokens=tokens))
     try:
-        assert Listener(site).response.status == 401
+        stranger = Listener(site)
+        assert stranger.response.status == 401
+        stranger.close()
         listener = Listener(site, Authorization=f"Bearer {secret}")
         assert listener.event()[0] == "reset"
         tokens.revoke("ada")

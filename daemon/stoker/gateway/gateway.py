@@ -93,13 +93,19 @@ class Gateway:
             opening = self._loop.create_task(self._open())
             self._loop.run_forever()
             opening.cancel()
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            for transport in list(self._transports):
-                transport.abort()
-            self._loop.run_until_complete(asyncio.sleep(0))  # in which they are closed
+            self._loop.run_until_complete(self._close_all())
         finally:
             self._loop.close()
+
+    async def _close_all(self) -> None:
+        """End all tasks first: one that was connecting closes its socket a round after it was cancelled."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in list(self._transports):
+            transport.abort()
+        await asyncio.sleep(0)  # in which they are closed
 
     async def _open(self) -> None:
         door = functools.partial(
