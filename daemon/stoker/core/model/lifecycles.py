@@ -86,9 +86,8 @@ ENDED      Ended and reported to the master, which has not acknowledged it yet. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 
-from stoker.core.model.moves import Lifecycle
+from stoker.core.model.moves import Event, Lifecycle
 from stoker.core.model.states import (
     ApplicationState,
     DriverState,
@@ -99,7 +98,7 @@ from stoker.core.model.states import (
 )
 
 
-class DriverEvent(Enum):
+class DriverEvent(Event):
     """What happens to a driver, and to an attempt."""
 
     PLACED = "placed on a worker"
@@ -118,7 +117,7 @@ class DriverEvent(Enum):
     MASTER_STARTED = "a new master reads its record"
 
 
-class ExecutorEvent(Enum):
+class ExecutorEvent(Event):
     STARTED = "its worker reports the process"
     EXITED = "the process ended"
     FAILED = "it cannot be started"
@@ -126,7 +125,7 @@ class ExecutorEvent(Enum):
     LOST = "its worker is lost"
 
 
-class ApplicationEvent(Enum):
+class ApplicationEvent(Event):
     GRANTED = "it gets an executor"
     WITHOUT_EXECUTORS = "its last executor ends"
     REGISTERED = "it registers, without executors"
@@ -138,7 +137,7 @@ class ApplicationEvent(Enum):
     KILLED = "killed on request"
 
 
-class WorkerEvent(Enum):
+class WorkerEvent(Event):
     REGISTERED = "it registers"
     STOPPING = "it says that it stops"
     RESTARTING = "it says that it restarts"
@@ -148,12 +147,12 @@ class WorkerEvent(Enum):
     MASTER_STARTED = "a new master reads its record"
 
 
-class MasterEvent(Enum):
+class MasterEvent(Event):
     RECORDS_FOUND = "there are records of an earlier master"
     RECOVERED = "all have answered, or time is up"
 
 
-class JobEvent(Enum):
+class JobEvent(Event):
     PREPARED = "its files are there"
     STARTED = "the keeper reports the process"
     FOUND = "the keeper kept it for this daemon"

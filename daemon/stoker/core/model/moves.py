@@ -42,10 +42,14 @@ class Lifecycle(Generic[S, E]):
                 yield state, event, after
 
 
-class Move(NamedTuple):
-    """``identity`` as ``identify`` gives it."""
+class Event(Enum):
+    """Base of events. Members are singletons, and are looked up often: their hash costs nothing."""
 
-    identity: object
+    __hash__ = object.__hash__
+
+
+class Move(NamedTuple):
+    record: Any
     before: Enum
     event: Enum
     after: Enum
@@ -55,13 +59,12 @@ class Recent:
     """The latest moves of a core's records, oldest first."""
 
     def __init__(self) -> None:
-        self._moves: deque[Move] = deque(maxlen=MOVES_KEPT)
-
-    def add(self, move: Move) -> None:
-        self._moves.append(move)
+        self._moves: deque[tuple[Any, Enum, Enum, Enum]] = deque(maxlen=MOVES_KEPT)
+        self.add = self._moves.append  # record, before, event, after
 
     def of(self, identity: object) -> list[Move]:
-        return [move for move in self._moves if move.identity == identity][-MOVES_TOLD:]
+        """The latest moves of one record; ``identity`` as ``identify`` gives it."""
+        return [Move(*move) for move in self._moves if identify(move[0]) == identity][-MOVES_TOLD:]
 
 
 class IllegalMove(InvariantBroken):
@@ -85,7 +88,7 @@ def move(lifecycle: Lifecycle[S, E], record: Any, event: E, recent: Recent | Non
         raise IllegalMove(_story(lifecycle, record, before, event, recent))
     setattr(record, lifecycle.attribute, after)
     if recent is not None:
-        recent.add(Move(identify(record), before, event, after))
+        recent.add((record, before, event, after))
 
 
 def identify(record: Any) -> object:

@@ -8,7 +8,13 @@ from __future__ import annotations
 from enum import Enum
 
 
-class MasterState(str, Enum):
+class State(str, Enum):
+    """Base of states. They are looked up often: the text's own hash is much cheaper than that of ``Enum``."""
+
+    __hash__ = str.__hash__
+
+
+class MasterState(State):
     """Of a master; only an ALIVE one places and accepts work."""
 
     STANDBY = "STANDBY"
@@ -16,7 +22,7 @@ class MasterState(str, Enum):
     ALIVE = "ALIVE"
 
 
-class WorkerState(str, Enum):
+class WorkerState(State):
     """Of a worker, as the leading master sees it."""
 
     ALIVE = "ALIVE"
@@ -25,7 +31,7 @@ class WorkerState(str, Enum):
     UNKNOWN = "UNKNOWN"  # recorded, but not heard of since the master (re)started
 
 
-class ApplicationState(str, Enum):
+class ApplicationState(State):
     """Of an application, from its registration to its end."""
 
     WAITING = "WAITING"
@@ -40,7 +46,7 @@ class ApplicationState(str, Enum):
         return self in _FINAL_APPLICATION
 
 
-class DriverState(str, Enum):
+class DriverState(State):
     """Of a submitted driver, over all its attempts."""
 
     SUBMITTED = "SUBMITTED"  # queued for a worker
@@ -57,7 +63,7 @@ class DriverState(str, Enum):
         return self in _FINAL_DRIVER
 
 
-class ExecutorState(str, Enum):
+class ExecutorState(State):
     """Of one executor of an application."""
 
     LAUNCHING = "LAUNCHING"
