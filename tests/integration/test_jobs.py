@@ -54,6 +54,13 @@ def test_exit_codes_and_signals(shared: Cluster) -> None:
     run(shared, "/bin/sh", "-c", "kill -SEGV $$", code=128 + signal.SIGSEGV)
 
 
+@pytest.mark.parametrize("interpreter", ["/bin/sh", "/usr/bin/env python3"])
+def test_windows_line_ends_are_named(shared: Cluster, interpreter: str) -> None:
+    done = shared.cli("submit", "--wait", shared.script("windows.sh", f"#!{interpreter}\r\necho x\r\n"))
+    assert done.returncode != 0
+    assert "first line of windows.sh ends with CR LF" in done.stderr, done
+
+
 def test_stderr_is_apart_and_on_disk(shared: Cluster) -> None:
     done = shared.cli("submit", "--wait", "/bin/sh", "-c", "echo out; echo err >&2")
     assert (done.returncode, done.stdout) == (0, "out\n")

@@ -19,6 +19,10 @@ from stoker.security.keys import Keys
 from stoker.wire import codec
 
 QUICK = 0.5  # seconds in which a host refuses a connection
+NOT_A_MASTER = (
+    "what listens at {} is not a Stoker master: is it a dashboard's port? The master's own is 7077 by default, named in"
+    " its log and on its dashboard"
+)
 NEVER_MS = 3_600_000  # links are single-use: libzmq must not reconnect by itself, only say that it would
 CONNECT_TIMEOUT_MS = 10_000
 
@@ -172,7 +176,7 @@ class Link(Generic[T]):
         if self._open:
             return Closed(f"lost the connection to master {self.address}", denied=False)
         if connected:
-            return Closed(f"what listens at {self.address} is not a Stoker master", denied=False)
+            return Closed(NOT_A_MASTER.format(self.address), denied=False)
         if self._socket_opened:
             return Closed(f"cannot connect to {self.address}: is a master running there?", denied=False)
         return Closed(f"cannot find the host of {self.address}: check the name", denied=False)

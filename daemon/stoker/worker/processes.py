@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from stoker.config.worker import LogRolling, WorkerConfig
 from stoker.core.model.states import JobPhase
 from stoker.core.model.values import Exit
-from stoker.core.worker.jobs import AnyJob, ExecutorJob
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.engines.spark_reason import reason_in
 from stoker.errors import StokerError
@@ -26,6 +27,7 @@ from stoker.worker.slot import Slot
 from stoker.worker.spark.class_data import ClassData
 
 LOG = logging.getLogger("stoker.worker")
+NOT_FOUND = (126, 127)  # how a shell, and env, report an interpreter that cannot be started
 
 
 class Processes:
@@ -139,20 +141,31 @@ class Processes:
             self._on_change(self._core.jobs.get(message["key"]))
         elif message["op"] == "failed":
             failure = keeper_refusal(message) or notes.start_failure(message["errno"], message["reason"])
-            self._could_not_start(message["key"], failure)
+            self._could_not_start(message["key"], self._with_hint(message["key"], failure))
         else:
             self._exited(message)
 
     def _exited(self, message: Exited) -> None:
         job = self._core.jobs.get(message["key"])
         is_news = job is not None and job.phase is not JobPhase.ENDED
-        exit = notes.exit_of(message)
+        exit = self._with_hint(message["key"], notes.exit_of(message))
         if isinstance(job, ExecutorJob) and job.app.spark is not None and exit.code:
             reason = reason_in(self._preparer.folder(job) / "stderr")
             exit = msgspec.structs.replace(exit, reason=reason or exit.reason)
         self._core.exited(message["key"], exit, read_clock())
         if is_news:
             self._on_change(job)
+
+    def _with_hint(self, key: str, exit: Exit) -> Exit:
+        """Name Windows line ends in a script's first line: neither the kernel nor env says what is wrong with it."""
+        job = self._core.jobs.get(key)
+        if exit.code not in NOT_FOUND or not isinstance(job, DriverJob) or job.driver.kind != "program":
+            return exit
+        name = job.driver.main
+        if not has_crlf(self._preparer.folder(job) / name):
+            return exit
+        hint = f"the first line of {name} ends with CR LF (Windows): run 'dos2unix {name}' and submit it again"
+        return msgspec.structs.replace(exit, reason=f"{exit.reason}; {hint}")
 
     def _could_not_start(self, key: str, exit: Exit) -> None:
         job = self._core.jobs.get(key)
@@ -197,3 +210,13 @@ def _rolling(settings: LogRolling) -> Rolling:
         "max_files": settings.max_files,
         "compress": settings.compress,
     }
+
+
+def has_crlf(script: Path) -> bool:
+    """Return whether the ``#!`` line of a script ends with CR LF."""
+    try:
+        with script.open("rb") as file:
+            line = file.readline(256)
+    except OSError:
+        return False
+    return line.startswith(b"#!") and line.endswith(b"\r\n")
