@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -225,18 +227,21 @@ def ask(connection: socket.socket, body: bytes) -> Frame:
 
 @pytest.fixture(scope="module")
 def jar(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
-    """Prints its first word and the version of the Spark it connected with."""
+    """Prints its first word and the version of the Spark it connected with; of its words, one is a dependency's (dep.jar)."""
     if shutil.which("javac") is None:
         pytest.skip("needs a Java compiler: apt-get install default-jdk-headless")
     folder = tmp_path_factory.mktemp("jar")
     (folder / "Main.java").write_text(
         "public class Main { public static void main(String[] words) {"
         " var spark = org.apache.spark.sql.SparkSession.builder().getOrCreate();"
-        " System.out.println(words[0] + spark.sparkContext().version()); spark.stop(); } }"
+        " System.out.println(words[0] + Dependency.WORD + spark.sparkContext().version()); spark.stop(); } }"
     )
+    dependency = 'public class Dependency { public static final Object WORD = new String("="); }'
+    (folder / "Dependency.java").write_text(dependency)
     spark = spark_environment(cluster)["SPARK_HOME"]
-    subprocess.run(["javac", "-cp", f"{spark}/jars/*", "Main.java"], check=True, cwd=folder)
+    subprocess.run(["javac", "-cp", f"{spark}/jars/*:.", "Main.java"], check=True, cwd=folder)
     subprocess.run(["jar", "cf", "app.jar", "Main.class"], check=True, cwd=folder)
+    subprocess.run(["jar", "cf", "dep.jar", "Dependency.class"], check=True, cwd=folder)
     return folder / "app.jar"
 
 
@@ -247,7 +252,8 @@ def test_a_jar_in_cluster_mode(cluster: Cluster, jar: Path, way: str) -> None:
     spark = Path(environment["SPARK_HOME"])
     conf = {**LET_IN, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.cores.max": "1"}
     options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
-    options += ["--driver-memory", "512m", "--class", "Main", f"file:{jar}", "version="]
+    options += ["--driver-memory", "512m", "--class", "Main", "--jars", f"file:{jar.parent}/dep.jar"]
+    options += [f"file:{jar}", "version"]
     if way == "stoker":
         driver_id = cluster.cli("submit", *options).stdout.strip()
     else:
@@ -265,6 +271,39 @@ def test_a_jar_in_cluster_mode(cluster: Cluster, jar: Path, way: str) -> None:
     complaints = (cluster.work / driver_id / "stderr").read_text()
     assert f"version={job_version(spark)}" in cluster.cli("logs", driver_id).stdout, complaints
     assert SECRET not in complaints  # its first line is the command
+
+
+PI = """
+import os, pyspark
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+print("pi", spark.sparkContext.parallelize(range(10), 2).sum(), spark.conf.get("spark.app.name"), pyspark.__file__)
+spark.stop()
+"""
+
+
+@pytest.mark.parametrize("way", ["rest", "stoker"])
+def test_python_in_cluster_mode_runs_with_the_workers_spark(cluster: Cluster, way: str) -> None:
+    """As Spark's guide submits pi.py: the program has no Spark of its own, and its settings are the submission's."""
+    script = cluster.script("pi.py", PI)
+    conf = {**LET_IN, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.cores.max": "1"}
+    conf |= {"spark.app.name": "of conf", "spark.executor.memory": "512m", "spark.driver.memory": "512m"}
+    if way == "stoker":
+        options = [word for name, value in conf.items() for word in ("--conf", f"{name}={value}")]
+        driver_id = cluster.cli("submit", *options, script).stdout.strip()
+    else:
+        body = {
+            "action": "CreateSubmissionRequest", "clientSparkVersion": "4.0.0", "appResource": "", "appArgs": [script],
+            "mainClass": "org.apache.spark.deploy.SparkSubmit", "sparkProperties": conf, "environmentVariables": {},
+        }  # fmt: skip
+        url = f"http://127.0.0.1:{cluster.properties['spark.master.rest.port']}/v1/submissions/create"
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as answer:
+            driver_id = json.load(answer)["submissionId"]
+    cluster.wait_for(driver_id, "FINISHED", "FAILED", "ERROR", within=300)
+    said = cluster.cli("logs", driver_id).stdout
+    found = re.search(r"^pi 45 of conf (.*)$", said, re.MULTILINE)
+    assert found, said + (cluster.work / driver_id / "stderr").read_text()
+    assert "/python/lib/pyspark.zip/" in found[1]
 
 
 def job_version(spark: Path) -> str:

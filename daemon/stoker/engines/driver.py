@@ -4,19 +4,25 @@ client`` on the submitter's own machine."""
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.engines.launch import Launch
-from stoker.engines.spark import any_home, find_java, java_properties
+from stoker.engines.spark import any_home, configured_class_path, find_java, java_properties
+from stoker.engines.spark import python_path as pyspark_path
 
 # Runs one entry point, ``module`` or ``module:function``, of what is on PYTHONPATH; the rest of argv is the program's.
 _ENTRY_POINT = (
     "import importlib,runpy,sys;n=sys.argv.pop(1);m,_,f=n.partition(':');sys.argv[0]=n;"
     "sys.exit(getattr(importlib.import_module(m),f)()) if f else runpy.run_module(m,run_name='__main__',alter_sys=True)"
 )
+
+
+# The JVM that pyspark starts is on the driver's own machine, and has the driver's files.
+_NOT_FOR_PROGRAMS = frozenset({"spark.master", "spark.submit.deployMode", "spark.submit.pyFiles", "spark.files"})
 
 
 def driver_launch(
@@ -29,7 +35,8 @@ def driver_launch(
     homes: Sequence[Path] = (),
 ) -> Launch:
     """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits, ``homes`` where
-    a jar finds Spark's classes (all else it must bring along). Raises Refused when this machine cannot run it."""
+    a jar finds Spark's classes and a Python program ``pyspark`` (all else it must bring along). Raises Refused when this
+    machine cannot run it."""
     main = str(folder / driver.main)
     args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
     env = {**environ, "MASTER": master_url}
@@ -43,6 +50,10 @@ def driver_launch(
         return Launch([*java, *args], env, files)
     python = env.get("PYSPARK_PYTHON") or driver.conf.get("spark.pyspark.python") or sys.executable
     env.setdefault("PYTHONUNBUFFERED", "1")
+    env.setdefault("PYSPARK_SUBMIT_ARGS", _submit_args({"spark.master": env["MASTER"], **driver.conf}))
+    spark = None if "SPARK_HOME" in driver.env else any_home(homes, preferred=driver.conf.get(RELEASE_PROPERTY, ""))
+    if spark is not None:
+        env["SPARK_HOME"] = str(spark)
     if driver.kind == "archive" and (driver.main_class or driver.main.endswith(".whl")):
         python_path.insert(0, main)
         words = [python, "-c", _ENTRY_POINT, driver.main_class]
@@ -50,6 +61,8 @@ def driver_launch(
         words = [python, main]
     if driver.py_files:  # for the executors of an application of its own
         env["STOKER_PY_FILES"] = ",".join(str(folder / name) for name in driver.py_files)
+    if spark is not None:
+        python_path += pyspark_path(spark)
     if python_path:
         env["PYTHONPATH"] = os.pathsep.join([*python_path, *filter(None, [env.get("PYTHONPATH")])])
     return Launch([*words, *args], env)
@@ -62,7 +75,8 @@ def _java(
     class_path = [str(folder / name) for name in (driver.main, *driver.jars)]
     spark = any_home(homes, preferred=driver.conf.get(RELEASE_PROPERTY, ""))
     if spark is not None:
-        class_path.append(f"{spark}/jars/*")
+        before, after = configured_class_path(spark, env)
+        class_path += [*before, f"{spark}/jars/*", *after]
         env["SPARK_HOME"] = str(spark)
     conf = {"spark.master": env["MASTER"], **driver.conf}
     words = [f"-D{name}={value}" for name, value in sorted(conf.items()) if name.startswith("spark.")]
@@ -71,6 +85,15 @@ def _java(
     heap = [f"-Xmx{driver.memory_mib}m"] if driver.memory_mib else []
     words = [java, "-cp", os.pathsep.join(class_path), *heap, *driver.java_options, *properties, driver.main_class]
     return words, files
+
+
+def _submit_args(conf: Mapping[str, str]) -> str:
+    """How pyspark passes a submission's properties on to the JVM that it starts."""
+    words = ["--master", conf["spark.master"]]
+    for name, value in sorted(conf.items()):
+        if name.startswith("spark.") and name not in _NOT_FOR_PROGRAMS:
+            words += ["--conf", f"{name}={value}"]
+    return shlex.join([*words, "pyspark-shell"])
 
 
 def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:

@@ -12,10 +12,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from stoker.core.model.values import ApplicationDescription, DriverDescription, SparkProgram
+from stoker.core.model.values import RELEASE_PROPERTY, ApplicationDescription, DriverDescription, SparkProgram
 from stoker.engines.launch import Launch, fill
 from stoker.engines.spark_archive import Runtime, may_share, shared
 from stoker.errors import Refused
@@ -56,7 +57,8 @@ def spark_executor(
     java, *options = java_command(spark, home, env, memory_mib=memory_mib, main_class=main_class)
     if not asked:
         env["SPARK_HOME"] = str(view_for(home))
-    archive = archive_for(Runtime(home, java), spark.java_options) if may_share(app, env) else None
+    is_plain = not configured_class_path(home, env)
+    archive = archive_for(Runtime(home, java), spark.java_options) if is_plain and may_share(app, env) else None
     argv = [java, *(shared(archive) if archive is not None else []), *options, *arguments]
     return Launch([fill(word, substitutions) for word in argv], env)
 
@@ -82,16 +84,20 @@ def spark_driver(
     env = {**environ, "MASTER": master_url, **driver.env}
     if secret:
         env[SECRET] = secret
-    home = find_home(spark.release, homes)
+    own = f"-D{RELEASE_PROPERTY}="
+    named = next((option.removeprefix(own) for option in spark.java_options if option.startswith(own)), "")
+    home = find_home(".".join(named.split(".")[:2]) or spark.release, homes)
     words = [fill(word, {"WORKER_URL": worker_url, "USER_JAR": jar}) for word in driver.args]
     main_class = driver.main_class
+    jars = [jar]
     files: dict[str, str] = {}
     if main_class == _WRAPPER and len(words) > 2:
         spark, files = _apart(spark)
         main_class = _SUBMIT
+        jars = []  # SparkSubmit loads it beside its dependencies; on the JVM's own class path it would not see them
         properties = str(folder / _PROPERTIES)
         words = ["--deploy-mode", "client", "--properties-file", properties, "--class", words[2], jar, *words[3:]]
-    argv = java_command(spark, home, env, memory_mib=driver.memory_mib, main_class=main_class, jars=[jar])
+    argv = java_command(spark, home, env, memory_mib=driver.memory_mib, main_class=main_class, jars=jars)
     return Launch([*argv, *words], env, files)
 
 
@@ -135,9 +141,43 @@ def java_command(
     if spark.library_path:
         known = filter(None, [env.get("LD_LIBRARY_PATH")])
         env["LD_LIBRARY_PATH"] = os.pathsep.join([*spark.library_path, *known])
-    class_path = os.pathsep.join([*jars, *spark.class_path, f"{home}/jars/*"])
+    before, after = configured_class_path(home, env)
+    class_path = os.pathsep.join([*jars, *spark.class_path, *before, f"{home}/jars/*", *after])
     heap = [f"-Xmx{memory_mib}M"] if memory_mib else []
     return [java, "-cp", class_path, *heap, *spark.java_options, main_class]
+
+
+class ClassPath(NamedTuple):
+    """What this machine's configuration adds ``before`` and ``after`` Spark's own jars."""
+
+    before: list[str]
+    after: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after)
+
+
+def configured_class_path(home: Path, env: Mapping[str, str]) -> ClassPath:
+    """As Spark's launcher has it: ``conf`` of the Spark (core-site.xml, hive-site.xml, log4j2.properties), and what the
+    environment names. A ``conf`` with templates only is left out, or its executors could share no archive."""
+    conf = home / "conf"
+    named = (env.get(name, "") for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_DIST_CLASSPATH"))
+    return ClassPath([str(conf)] if _has_files(conf) else [], [entry for entry in named if entry])
+
+
+def _has_files(conf: Path) -> bool:
+    try:
+        return any(entry.suffix != ".template" for entry in conf.iterdir())
+    except OSError:
+        return False
+
+
+def python_path(home: Path) -> list[str]:
+    """Where a driver's Python finds ``pyspark`` and py4j of the Spark in ``home``."""
+    lib = home / "python" / "lib"
+    return (
+        [str(lib / "pyspark.zip"), *map(str, sorted(lib.glob("py4j-*.zip")))] if (lib / "pyspark.zip").exists() else []
+    )
 
 
 def find_java(env: Mapping[str, str]) -> str:
@@ -150,17 +190,28 @@ def find_java(env: Mapping[str, str]) -> str:
 
 
 def find_home(release: str, homes: Sequence[Path], *, asked: str = "") -> Path:
-    """The newest Spark of that release (``4.3``, or ``4.2|4.1``) in ``homes`` and the folders in them. ``asked`` is what
-    the application itself names (``spark.executorEnv.SPARK_HOME``). Raises Refused, saying what to install."""
+    """The newest Spark of that release (``4.3``, or ``4.2|4.1`` where either may be meant and one is here) in ``homes`` and
+    the folders in them. ``asked`` is what the application itself names (``spark.executorEnv.SPARK_HOME``). Raises Refused,
+    saying what to install or to set."""
     if asked:
         if version_of(Path(asked)) is None:
             raise Refused(f"SPARK_HOME of the application is {asked}, where no Spark is on this worker")
         return Path(asked)
     found = {home: version for home in _candidates(homes) if (version := version_of(home)) is not None}
-    for wanted in release.split("|"):
-        fitting = [home for home, version in found.items() if f"{version[0]}.{version[1]}" == wanted]
-        if fitting:
-            return max(fitting, key=lambda home: found[home])
+    fitting = {
+        wanted: homes_of
+        for wanted in release.split("|")
+        if (homes_of := [home for home, version in found.items() if f"{version[0]}.{version[1]}" == wanted])
+    }
+    if len(fitting) == 1:
+        [homes_of] = fitting.values()
+        return max(homes_of, key=lambda home: found[home])
+    if fitting:
+        both = " or ".join(fitting)
+        raise Refused(
+            f"the application does not say whether it is of Spark {both}, and this worker has both: set"
+            f" {RELEASE_PROPERTY} (a driver's) or spark.executorEnv.SPARK_HOME (an application's)"
+        )
     here = ", ".join(sorted(".".join(map(str, version[:3])) for version in found.values())) or "none"
     wanted = release.replace("|", " or ")
     raise Refused(

@@ -184,7 +184,7 @@ class Gateway:
             try:
                 opening = self._loop.create_connection(
                     lambda: SparkConnection(self, master=self._address, secret=self._secret, returning=returning),
-                    spark.driver_host,
+                    spark.driver_host.strip("[]"),
                     spark.driver_port,
                 )
                 transport, connection = await asyncio.wait_for(opening, INVITE_TIMEOUT)

@@ -7,6 +7,7 @@ line in ``RELEASES`` is all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stoker.gateway.java_stream import JavaClass, JavaEnum, JavaObject, Value
@@ -29,12 +30,19 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """``versions`` are the Spark versions (MAJOR.MINOR) that cannot be told apart by their messages, newest first."""
+    """``versions`` are the Spark versions (MAJOR.MINOR) whose messages have the same UIDs, newest first. ``options``: for a
+    version, a Java option that it alone of them gives to every executor (JavaModuleOptions of Spark's launcher)."""
 
     versions: tuple[str, ...]
     dialect: Dialect
     endpoint_ref: int  # UID of RpcEndpointRef
     resource_profile: int
+    options: tuple[tuple[str, str], ...] = ()
+
+    def version_by(self, java_options: Sequence[str]) -> str:
+        """``4.1``, or ``4.2|4.1`` when the options leave that open."""
+        told = {version for version, option in self.options if option in java_options}
+        return told.pop() if len(told) == 1 else self.name
 
     @property
     def name(self) -> str:
@@ -102,7 +110,13 @@ _SCALA_2_13 = Dialect(
 RELEASES = (
     Release(("3.5",), _SCALA_2_12, -2184441956866814275, 6817910790482746242),
     Release(("4.0",), _SCALA_2_13, 3898290494905438830, -6369593179083993645),
-    Release(("4.2", "4.1"), _SCALA_2_13, -6062078299962416402, -2517983430696660228),
+    Release(
+        ("4.2", "4.1"),
+        _SCALA_2_13,
+        -6062078299962416402,
+        -2517983430696660228,
+        (("4.1", "-Djdk.reflect.useDirectMethodHandle=false"), ("4.2", "--sun-misc-unsafe-memory-access=allow")),
+    ),
     Release(("4.3",), _SCALA_2_13, -6062078299962416402, -1872747411836192885),
 )
 _REQUESTS = ("RegisterApplication", "RequestSubmitDriver", "RequestKillDriver", "RequestDriverStatus")
@@ -117,7 +131,7 @@ def message_name(value: Value) -> str:
 def by_name(name: str) -> Release:
     """The release a record names. Raises UnknownRelease."""
     for release in RELEASES:
-        if release.name == name:
+        if name in (release.name, *release.versions):
             return release
     raise UnknownRelease(f"this master does not speak to Spark {name} any more")
 

@@ -60,12 +60,13 @@ def application(message: JavaObject, release: Release, *, auth: SparkAuth = "") 
 def _program(
     command: JavaObject, release: Release, *, host: str = "", port: int = 0, auth: SparkAuth = ""
 ) -> SparkProgram:
+    java_options = tuple(scala.texts(command.fields.get("javaOpts")))
     return SparkProgram(
-        release=release.name,
+        release=release.version_by(java_options),
         driver_host=host,
         driver_port=port,
         auth=auth,
-        java_options=tuple(scala.texts(command.fields.get("javaOpts"))),
+        java_options=java_options,
         class_path=tuple(scala.texts(command.fields.get("classPathEntries"))),
         library_path=tuple(scala.texts(command.fields.get("libraryPathEntries"))),
     )

@@ -30,6 +30,7 @@ from stoker.gateway.spark_rpc import (
     open_envelope,
     seal_envelope,
 )
+from stoker.io.transport import bracketed
 
 _MOST_ASKED = 1000  # questions of one connection that wait for an answer
 
@@ -256,7 +257,7 @@ class Session:
         self._waits_for_id = False
 
     def _executor_added(self, message: m.ExecutorAdded) -> None:
-        self._host_of[message.executor_id] = message.host
+        self._host_of[message.executor_id] = bracketed(message.host)
         host_port = address_of(message.host, message.worker_id.rpartition("-")[2])
         self._tell(
             self._replies.executor_added(

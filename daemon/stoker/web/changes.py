@@ -46,6 +46,15 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
             raise BadRequest("A kill needs an id and terminate=true.")
         return _do("kill", job_id, lambda: control.kill(job_id, who().kills_as), "/")
 
+    @app.post("/workers/kill/")
+    @needs(AccessRole.OPERATOR)
+    def decommission() -> BaseResponse:
+        """Spark's request to decommission the workers of a host, for good."""
+        raise NotImplementedError(
+            "Workers are drained instead, which can be taken back: 'stoker drain HOST:PORT', or POST"
+            " /api/v1/workers/ID/drain."
+        )
+
     @app.post("/worker/drain/")
     @needs(AccessRole.OPERATOR)
     def drain() -> BaseResponse:

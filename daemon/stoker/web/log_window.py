@@ -41,6 +41,10 @@ class Output:
     @classmethod
     def asked_for(cls, args: Mapping[str, str]) -> Output:
         """Return the output that the query names: driverId, or appId and executorId; and logType. Raises BadRequest."""
+        if "self" in args:
+            raise BadRequest(
+                "The daemon's own log is its standard error, which its service manager keeps (journalctl)."
+            )
         driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
         executor = whole_number("executorId", -1) if app else -1
         is_driver = not app and DRIVER_ID.fullmatch(driver)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from stoker.core.model.values import ApplicationDescription, Command, SparkProgram
+from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription, SparkProgram
+from stoker.engines.driver import driver_launch
 from stoker.engines.launch import Launch
-from stoker.engines.spark import any_home, find_home, java_properties, spark_executor, version_of
+from stoker.engines.spark import (
+    any_home,
+    configured_class_path,
+    find_home,
+    java_properties,
+    spark_driver,
+    spark_executor,
+    version_of,
+)
 from stoker.errors import Refused
 
 
@@ -90,3 +100,80 @@ def test_secrets_are_not_on_the_command_line(tmp_path: Path) -> None:
     assert java_properties(options[:1], str(java), tmp_path) == (options[:1], {})
     Launch([], {}, files).write_files(tmp_path)
     assert (tmp_path / ".java-options").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_workers_configuration_is_on_the_class_path(tmp_path: Path) -> None:
+    """Where Spark's launcher puts it; templates are no configuration."""
+    there = home(tmp_path / "spark", "4.3.0")
+    (there / "conf").mkdir()
+    (there / "conf" / "log4j2.properties.template").touch()
+    assert not configured_class_path(there, {})
+    (there / "conf" / "core-site.xml").touch()
+    env = {"HADOOP_CONF_DIR": "/etc/hadoop", "SPARK_DIST_CLASSPATH": "/hadoop/*:/more/*"}
+    assert configured_class_path(there, env) == ([f"{there}/conf"], ["/etc/hadoop", "/hadoop/*:/more/*"])
+    java = tmp_path / "jre" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.touch()
+    environ = {"JAVA_HOME": str(tmp_path / "jre"), **env}
+    whole = f"{there}/conf:{there}/jars/*:/etc/hadoop:/hadoop/*:/more/*"
+    app = ApplicationDescription(name="n", command=Command(argv=("Backend",)), spark=SparkProgram(release="4.3"))
+    launch = spark_executor(
+        app, {}, memory_mib=1, homes=[there], environ=environ, master_url="spark://m:1",
+        archive_for=lambda runtime, options: tmp_path / "archive",
+    )  # fmt: skip
+    assert launch.argv[:3] == [str(java), "-cp", whole], "no archive: its class path is another"
+    jar = DriverDescription(
+        kind="jar", main="app.jar", main_class="Main", artifacts=(Artifact(name="app.jar", url="file:/app.jar"),)
+    )
+    launch = driver_launch(jar, tmp_path, environ=environ, master_url="spark://m:1", homes=[there])
+    assert launch.argv[2] == f"{tmp_path}/app.jar:{whole}"
+
+
+def test_a_python_driver_finds_the_workers_spark_and_its_submissions_settings(tmp_path: Path) -> None:
+    there = home(tmp_path / "spark", "4.3.0")
+    lib = there / "python" / "lib"
+    lib.mkdir(parents=True)
+    for name in ("pyspark.zip", "py4j-0.10.9-src.zip"):
+        (lib / name).touch()
+    driver = DriverDescription(
+        kind="python", main="job.py", artifacts=(Artifact(name="job.py", url="file:/job.py"),),
+        conf={"spark.executor.memory": "1g", "spark.app.name": "a b", "spark.files": "/x"},
+    )  # fmt: skip
+    launch = driver_launch(
+        driver, tmp_path, environ={"PYTHONPATH": "/mine"}, master_url="spark://m:1", homes=[tmp_path / "none", there]
+    )
+    assert launch.env["SPARK_HOME"] == str(there)
+    assert launch.env["PYTHONPATH"] == f"{lib}/pyspark.zip:{lib}/py4j-0.10.9-src.zip:/mine"
+    assert launch.env["PYSPARK_SUBMIT_ARGS"] == (
+        "--master spark://m:1 --conf 'spark.app.name=a b' --conf spark.executor.memory=1g pyspark-shell"
+    )
+    own = msgspec.structs.replace(driver, env={"SPARK_HOME": "/own", "PYSPARK_SUBMIT_ARGS": "mine"})
+    launch = driver_launch(own, tmp_path, environ={}, master_url="spark://m:1", homes=[there])
+    assert (launch.env["SPARK_HOME"], launch.env["PYSPARK_SUBMIT_ARGS"]) == ("/own", "mine")
+    assert "PYTHONPATH" not in launch.env
+
+
+def test_a_jar_of_sparks_old_client_is_loaded_beside_its_dependencies(tmp_path: Path) -> None:
+    """By SparkSubmit. On the JVM's own class path its classes would not see those of --jars."""
+    there = home(tmp_path / "spark", "4.1.4")
+    java = tmp_path / "jre" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.touch()
+    driver = DriverDescription(
+        kind="jar", main="app.jar", main_class="org.apache.spark.deploy.worker.DriverWrapper",
+        args=("{{WORKER_URL}}", "{{USER_JAR}}", "Main", "x"),
+        artifacts=(Artifact(name="app.jar", url="file:/app.jar"),),
+        spark=SparkProgram(release="4.2|4.1", java_options=("-Dspark.jars=/dep.jar",)),
+    )  # fmt: skip
+    launch = spark_driver(
+        driver, tmp_path, environ={"JAVA_HOME": str(tmp_path / "jre")}, master_url="spark://m:1", homes=[there]
+    )
+    assert launch.argv[2] == f"{there}/jars/*" and launch.argv[-4:] == ["--class", "Main", f"{tmp_path}/app.jar", "x"]
+    both = [there, home(tmp_path / "other", "4.2.1")]
+    environ = {"JAVA_HOME": str(tmp_path / "jre")}
+    with pytest.raises(Refused, match=r"4\.2 or 4\.1, and this worker has both: set spark\.stoker\.spark\.release"):
+        spark_driver(driver, tmp_path, environ=environ, master_url="spark://m:1", homes=both)
+    spark = SparkProgram(release="4.2|4.1", java_options=("-Dspark.stoker.spark.release=4.1.4",))
+    named = msgspec.structs.replace(driver, spark=spark)
+    launch = spark_driver(named, tmp_path, environ=environ, master_url="spark://m:1", homes=both)
+    assert launch.env["SPARK_HOME"] == str(there)

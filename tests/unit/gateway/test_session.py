@@ -123,6 +123,33 @@ def test_the_masters_words_reach_the_application(version: str) -> None:
     assert client.told().fields == {"message": "killed"} and client.closed
 
 
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [
+        (["-Djdk.reflect.useDirectMethodHandle=false", "-Da=b"], "4.1"),
+        (["--sun-misc-unsafe-memory-access=allow"], "4.2"),
+        ([], "4.2|4.1"),
+        (["-Djdk.reflect.useDirectMethodHandle=false", "--sun-misc-unsafe-memory-access=allow"], "4.2|4.1"),
+    ],
+)
+def test_releases_with_the_same_messages_are_told_apart_by_their_java_options(options: list[str], version: str) -> None:
+    assert by_name("4.1").version_by(options) == version
+    assert by_name("4.3").version_by(options) == "4.3"
+
+
+def test_a_workers_ipv6_address_is_in_brackets() -> None:
+    client = Client()
+    request = client.register().request
+    client.frame()
+    client.session.deliver(m.RegisteredApplication(request=request, app_id="app-1", master_url="", epoch=1))
+    client.told()
+    added = m.ExecutorAdded(
+        app_id="app-1", executor_id=4, worker_id="worker-1-::1-5", host="::1", cores=2, memory_mib=5
+    )
+    client.session.deliver(added)
+    assert client.told().fields["hostPort"] == "[::1]:5"
+
+
 def test_nothing_is_told_to_an_application_that_has_unregistered() -> None:
     client = Client()
     client.register()
@@ -287,3 +314,4 @@ def test_a_record_of_an_unknown_release_is_refused() -> None:
     with pytest.raises(UnknownRelease):
         Client().session.invite(Returning("app-1", old), "")
     assert [by_name(release.name) for release in RELEASES] == list(RELEASES)
+    assert all(by_name(version) is release for release in RELEASES for version in release.versions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
 import msgspec
@@ -352,3 +354,28 @@ def test_dead_workers_are_not_counted_as_unknown() -> None:
     workers = tuple(worker_view(number, state=state) for number, state in enumerate(states))
     page = look(browser(cluster_view(workers=workers)))
     assert page.definition("Workers").startswith("0 Alive 0 Dead, 1 Decommissioned, 1 Unknown")
+
+
+def test_datadog_finds_the_applications_own_pages() -> None:
+    """Its check reads the application's page, and wants exactly one link with this text."""
+    app = app_view(ui_url="http://driver1:4040")
+    text = browser(cluster_view(active_apps=(app,))).get(f"/app/?appId={app.id}").text
+    assert re.findall(r'<a [^>]*href="([^"]*)"[^>]*>Application Detail UI</a>', text) == ["http://driver1:4040"]
+    assert text.count("Application Detail UI") == 1
+    assert "Application Detail UI" not in browser().get(f"/app/?appId={app.id}").text, "it has no pages of its own"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "said"),
+    [
+        ("post", "/workers/kill/?host=host1", 501, "stoker drain HOST:PORT"),
+        ("get", "/environment/", 404, "stoker config check FILE"),
+        ("get", "/logPage/?self&logType=out", 400, "its service manager keeps (journalctl)"),
+    ],
+)
+def test_what_sparks_pages_have_and_ours_have_not_names_what_to_do(
+    method: str, path: str, status: int, said: str
+) -> None:
+    response = getattr(browser(), method)(path)
+    assert response.status_code == status
+    assert said in html.unescape(response.text)

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from stoker.core.model.states import DriverState, MasterState
-from stoker.core.model.values import DriverDescription
+from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.core.model.views import AppView, DriverView
 from stoker.errors import NotFound, Refused
 from stoker.security.roles import AccessRole
@@ -132,7 +132,7 @@ def test_python(control: Control, resource: str, args: list[str]) -> None:
     [(driver, _)] = control.submitted
     assert (driver.kind, driver.main, driver.args) == ("python", "job.py", tuple(args[1:]))
     assert driver.py_files == ("lib.zip",)
-    assert driver.env["PYSPARK_SUBMIT_ARGS"] == "--master spark://host0:7077 --conf 'spark.app.name=a b' pyspark-shell"
+    assert (driver.conf["spark.app.name"], driver.conf[RELEASE_PROPERTY]) == ("a b", "4.3.0")
 
 
 def test_unknown_fields_are_named(control: Control) -> None:

@@ -32,7 +32,6 @@ _PLACEHOLDER = re.compile(r"\{\{(.*)\}\}")
 _NOT_FOR_DRIVERS = frozenset(
     {"SPARK_ENV_LOADED", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}
 )
-_NOT_FOR_PROGRAMS = frozenset({"spark.master", "spark.submit.deployMode", "spark.submit.pyFiles", "spark.files"})
 T = TypeVar("T")
 
 
@@ -55,10 +54,7 @@ def describe(
     jars = _artifacts(conf.get("spark.jars", ""))
     py_files = _artifacts(conf.get("spark.submit.pyFiles", ""))
     files = _artifacts(conf.get("spark.files", ""))
-    if is_python:
-        env.setdefault("PYSPARK_SUBMIT_ARGS", _submit_args(conf))
-    else:
-        conf.setdefault(RELEASE_PROPERTY, request.clientSparkVersion)
+    conf.setdefault(RELEASE_PROPERTY, request.clientSparkVersion)
     try:
         return DriverDescription(
             kind=_kind(main.name) if is_python else "jar",
@@ -104,15 +100,6 @@ def _kind(name: str) -> DriverKind:
     if suffix not in _KINDS:
         raise MalformedRequest(f"{name!r} is not a Python program: it must end in one of {', '.join(sorted(_KINDS))}")
     return _KINDS[suffix]
-
-
-def _submit_args(conf: Mapping[str, str]) -> str:
-    """How pyspark passes a submission's properties on to the JVM that it starts."""
-    words = ["--master", conf["spark.master"]]
-    for name, value in sorted(conf.items()):
-        if name.startswith("spark.") and name not in _NOT_FOR_PROGRAMS:
-            words += ["--conf", f"{name}={value}"]
-    return shlex.join([*words, "pyspark-shell"])
 
 
 def _artifacts(text: str) -> list[Artifact]:

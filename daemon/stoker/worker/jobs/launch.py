@@ -58,7 +58,7 @@ class Launcher:
             environ=self._environ,
             master_url=master_url,
             worker_url=self._worker_url,
-            homes=self._spark_homes() if job.driver.kind == "jar" else (),
+            homes=self._spark_homes() if job.driver.kind != "program" else (),
         )
         query = f"driverId={job.driver_id}"
         launch.env["SPARK_DRIVER_LOG_URL_STDOUT"] = f"{self._logs}?{query}&logType=stdout"
@@ -92,7 +92,7 @@ class Launcher:
             return executor_launch(app, values, environ=self._environ, master_url=master_url)
         return spark_executor(
             app,
-            values,
+            {**values, "HOSTNAME": bracketed(self._identity.host)},  # an IPv6 address as Spark wants it
             memory_mib=memory_mib,
             homes=self._spark_homes(),
             environ=self._environ,
