@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stoker.core.model import messages as m
-from stoker.core.model.addresses import address_of
+from stoker.core.model.addresses import address_of, bracketed
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
 from stoker.core.model.values import NO_SHUFFLE_SERVICE, ApplicationDescription, SparkAuth
 from stoker.gateway import replies, requests
@@ -30,7 +30,6 @@ from stoker.gateway.spark_rpc import (
     open_envelope,
     seal_envelope,
 )
-from stoker.io.transport import bracketed
 
 _MOST_ASKED = 1000  # questions of one connection that wait for an answer
 

@@ -171,8 +171,10 @@ def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorRepo
 
 def _has_room(app: App, report: ExecutorReport) -> bool:
     """An executor given up as lost is alive after all: take it back if its replacement does not run yet. One that was
-    killed while its worker was away has to go."""
-    if any(old.id == report.executor_id and old.state is ExecutorState.KILLED for old in app.removed):
+    killed while its worker was away has to go, and so has one that a Spark driver knows to be lost: it never sends such an
+    executor a task again (ADR 4)."""
+    over = {old.state for old in app.removed if old.id == report.executor_id}
+    if ExecutorState.KILLED in over or (over and app.record.description.spark is not None):
         return False
     return report.cores <= executors.cores_left(app) and len(app.executors) < app.record.executor_limit
 

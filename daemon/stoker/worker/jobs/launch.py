@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stoker.config.worker import WorkerConfig
-from stoker.core.model.addresses import address_of
+from stoker.core.model.addresses import address_of, bracketed
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.registration import WorkerIdentity

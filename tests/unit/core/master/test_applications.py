@@ -15,6 +15,7 @@ from stoker.core.model.messages import (
     ApplicationRemoved,
     ExecutorAdded,
     ExecutorStateAck,
+    ExecutorStateChanged,
     ExecutorUpdated,
     Failed,
     KillExecutor,
@@ -28,7 +29,7 @@ from stoker.core.model.messages import (
     UnregisterApplication,
 )
 from stoker.core.model.states import ApplicationState, ExecutorState
-from stoker.core.model.values import ExecutorReport
+from stoker.core.model.values import ExecutorReport, SparkProgram
 from tests.support.core import Bench, application
 
 
@@ -228,6 +229,23 @@ def test_lost_executor_that_comes_back_is_taken_back_if_not_replaced(bench: Benc
     assert bench.take_all("w1'", LaunchExecutor) == []
     assert list(bench.core.ctx.books.apps[app_id].executors) == [0]
     assert app_state(bench, app_id) is ApplicationState.RUNNING
+
+
+def test_lost_executor_of_a_spark_application_is_replaced_and_never_taken_back(bench: Bench) -> None:
+    """Its driver was told, and sends it no task again: taken back, it would hold cores and do nothing."""
+    bench.worker("w1", cores=2)
+    program = SparkProgram(release="4.3", driver_host="d", driver_port=1)
+    app_id = bench.application("c1", max_cores=2, spark=program)
+    launch = bench.take_all("w1", LaunchExecutor)[0]
+    bench.executor_is("w1", launch, ExecutorState.RUNNING)
+    bench.gone("w1")
+    bench.worker("w1'", cores=2, executors=(report(launch),))
+    assert [kill.executor_id for kill in bench.take_all("w1'", KillExecutor)] == [0]
+    ended = ExecutorStateChanged(
+        worker_id="worker-20270101000000-h1-4001", app_id=app_id, executor_id=0, state=ExecutorState.KILLED
+    )
+    bench.send("w1'", ended)
+    assert [new.executor_id for new in bench.take_all("w1'", LaunchExecutor)] == [1]
 
 
 def test_lost_executor_that_was_replaced_is_killed_on_return(bench: Bench) -> None:
