@@ -79,7 +79,7 @@ def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: Drive
 def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverDescription:
     """What to submit; its local files are in ``book``. Raises UsageError or ConfigError naming what is wrong."""
     kind = program_kind(options.app)
-    conf = submitted_conf({**config.properties, **(options.conf or {})}, kind)
+    conf = submitted_conf(config.properties, options.conf or {}, kind)
     main_class = _main_class(kind, options)
     if kind == "program":
         check_program(options.app)
@@ -119,12 +119,13 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
         raise UsageError(str(error)) from None
 
 
-def submitted_conf(properties: Mapping[str, str], kind: DriverKind) -> dict[str, str]:
-    """The properties that go with a submission: ``spark.*``, but not the daemons'."""
+def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: DriverKind) -> dict[str, str]:
+    """The properties that go with a submission: ``spark.*``, but not the daemons'. The secret of the ``defaults`` goes with a
+    jar only; who says it for this submission (``said``: ``--conf``) has a program that connects by it."""
     left = _DAEMONS if kind == "jar" else (*_DAEMONS, _AUTHENTICATE)
-    return {
-        name: value for name, value in properties.items() if name.startswith("spark.") and not name.startswith(left)
-    }
+    conf = {name: value for name, value in defaults.items() if not name.startswith(left)}
+    conf.update((name, value) for name, value in said.items() if not name.startswith(_DAEMONS))
+    return {name: value for name, value in conf.items() if name.startswith("spark.")}
 
 
 def parse_environment(settings: Iterable[str]) -> dict[str, str]:

@@ -57,6 +57,9 @@ def test_only_the_submissions_own_properties_travel(tmp_path: Path) -> None:
     }
     driver = described(tmp_path, config={"properties": properties}, conf={"spark.executor.cores": "2"})
     assert driver.conf == {"spark.cores.max": "4", "spark.executor.cores": "2"}
+    said = {"spark.authenticate.secret": "said", "spark.worker.timeout": "4"}
+    driver = described(tmp_path, config={"properties": properties}, conf=said)
+    assert driver.conf == {"spark.cores.max": "4", "spark.authenticate.secret": "said"}
 
 
 def test_java_options_and_environment(tmp_path: Path) -> None:
