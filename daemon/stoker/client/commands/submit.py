@@ -111,7 +111,9 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig) -
         "spark.executor.cores": whole("--executor-cores", args.executor_cores),
     }
     memory("--executor-memory", args.executor_memory)
-    conf = {name: str(value) for name, value in limits.items() if value is not None}
+    settings = (setting.partition("=") for setting in args.conf)
+    conf = {name.strip(): value for name, _, value in settings}
+    conf |= {name: str(value) for name, value in limits.items() if value is not None}
     if args.executor_memory is not None:
         conf["spark.executor.memory"] = args.executor_memory
     for name in sorted(config.properties):
