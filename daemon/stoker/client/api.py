@@ -66,11 +66,11 @@ class Client:
         timeout: float = TIMEOUT,
         notice: Callable[[str], None] | None = None,
     ) -> None:
-        self.config = config or client_config(argparse.Namespace(master=masters), os.environ)
+        self.config: ClientConfig = config or client_config(argparse.Namespace(master=masters), os.environ)
         keys = Keys.open(self.config.keys_dir, create=None) if self.config.authenticate else None
         self._notice = notice
-        self.session = Session(self.config.masters, keys=keys, role=role, timeout=timeout, notice=notice)
-        self.book = FileIndex()
+        self.session: Session = Session(self.config.masters, keys=keys, role=role, timeout=timeout, notice=notice)
+        self.book: FileIndex = FileIndex()
 
     def __enter__(self) -> Client:
         return self

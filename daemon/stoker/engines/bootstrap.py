@@ -14,17 +14,17 @@ def refuse(why: str) -> None:
 
 if __name__ == "__main__":
     python, package, version, module = sys.argv[1:5]
-    here = ".".join(map(str, sys.version_info[:2]))
+    here: str = ".".join(map(str, sys.version_info[:2]))
     if here != python:
         refuse(f"is Python {here}, the driver's is {python}: set PYSPARK_PYTHON to a Python {python} of the workers")
     try:
         found = importlib.import_module(package).__version__
     except ImportError as error:
-        fix = f"pip install {package}=={version} there, or set PYSPARK_PYTHON to another Python"
+        fix: str = f"pip install {package}=={version} there, or set PYSPARK_PYTHON to another Python"
         refuse(f"cannot import {package} ({error}): {fix}")
     if found != version:
         refuse(f"has {package} {found}, the driver has {version}: install the same on both")
-    scratch = os.environ.get("SPARK_EXECUTOR_DIRS")
+    scratch: str | None = os.environ.get("SPARK_EXECUTOR_DIRS")
     if scratch:  # removed when the application is over
         os.environ["TMPDIR"] = scratch.split(os.pathsep)[0]
     sys.argv[:5] = [module]

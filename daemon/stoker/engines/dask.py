@@ -31,7 +31,7 @@ from stoker.engines.base import Grants, Resources
 from stoker.engines.python import python_command
 from stoker.errors import Refused
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1:0"
 _ALIVE = (ExecutorState.LAUNCHING, ExecutorState.RUNNING)
@@ -67,7 +67,7 @@ class StokerCluster(Cluster):  # type: ignore[misc]
     """
 
     def __init__(self, resources: Resources, *, on_worker: Callable[[], None], dashboard: str | None = None) -> None:
-        self.security = _security()
+        self.security: Security = _security()
         self.scheduler: distributed.Scheduler | None = None
         self._resources = resources
         self._dashboard = dashboard
@@ -104,7 +104,9 @@ class StokerCluster(Cluster):  # type: ignore[misc]
             dashboard_address=self._dashboard or _LOOPBACK,
         )
         await self.scheduler
-        self.scheduler_comm = rpc(self.scheduler.address, connection_args=self.security.get_connection_args("client"))
+        self.scheduler_comm: rpc = rpc(
+            self.scheduler.address, connection_args=self.security.get_connection_args("client")
+        )
         await super()._start()
 
     # --- its executors -----------------------------------------------------------------------------------------------
@@ -247,7 +249,7 @@ class DaskEngine:
     cores: int | None = 1  # Python's threads share one interpreter lock
 
     def __init__(self, resources: Resources, *, on_worker: Callable[[], None], dashboard: str | None = None) -> None:
-        self.cluster = StokerCluster(resources, on_worker=on_worker, dashboard=dashboard)
+        self.cluster: StokerCluster = StokerCluster(resources, on_worker=on_worker, dashboard=dashboard)
         self.address: str = self.cluster.scheduler_address
         self.ui_url: str = self.cluster.dashboard_link if dashboard else ""
         self.client = distributed.Client(self.cluster)

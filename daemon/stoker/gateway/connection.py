@@ -41,7 +41,7 @@ class SparkConnection(asyncio.Protocol):
 
     def __init__(self, hub: Hub, *, master: Address, secret: str = "", returning: Returning | None = None) -> None:
         nonce = secrets.token_hex(8)
-        self.peer = PEER_PREFIX + nonce.encode()
+        self.peer: bytes = PEER_PREFIX + nonce.encode()
         self.where = ""
         self._host = ""
         self.proven: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -57,7 +57,7 @@ class SparkConnection(asyncio.Protocol):
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._refusal = ""  # why the client is not let in
-        self.session = Session(
+        self.session: Session = Session(
             token=nonce,
             master=master,
             send=self._send,

@@ -27,7 +27,7 @@ NEVER_MS = 3_600_000  # links are single-use: libzmq must not reconnect by itsel
 CONNECT_TIMEOUT_MS = 10_000
 
 T = TypeVar("T", bound=Message)
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class Opened(msgspec.Struct, frozen=True):

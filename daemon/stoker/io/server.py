@@ -24,7 +24,7 @@ from stoker.wire import codec
 MAX_CONNECTIONS = 65536
 BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,9 @@ class ZooKeeper:
 
     def __init__(self, settings: ZooKeeperSettings, on_state: Callable[[SessionState], None]) -> None:
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)  # what matters of it we say ourselves
-        self.directory = "/" + settings.directory.strip("/")
-        self.hosts = settings.hosts
-        self.timeout = settings.session_timeout
+        self.directory: str = "/" + settings.directory.strip("/")
+        self.hosts: str = settings.hosts
+        self.timeout: float = settings.session_timeout
         self._on_state = on_state
         user, _, password = settings.auth.partition(":")
         self.acl = [make_digest_acl(user, password, all=True)] if settings.auth else OPEN_ACL_UNSAFE

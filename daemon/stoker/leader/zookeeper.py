@@ -67,7 +67,7 @@ class ZooKeeperLeadership(Leadership):
 
     def __init__(self, settings: ZooKeeperSettings, me: Candidate) -> None:
         self.fence = Fence("", -1)
-        self.zookeeper = ZooKeeper(settings, self._session_changed)
+        self.zookeeper: ZooKeeper = ZooKeeper(settings, self._session_changed)
         self._me = me
         self._on_event: Callable[[LeadershipEvent], None] = lambda _: None
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()

@@ -110,7 +110,7 @@ class MasterDaemon:
             SubmitDriver: self._submit,
         }
         self._prune_at = time.monotonic() + PRUNE_INTERVAL
-        self.dashboard = LeaderDashboard(
+        self.dashboard: LeaderDashboard = LeaderDashboard(
             loop, self._core, self._relay, self._internal, self._pause, view=self._view, warnings=tuple(config.warnings)
         )
 

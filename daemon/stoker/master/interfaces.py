@@ -24,7 +24,7 @@ class Interfaces:
         tls = config.web.certificate.context() if config.web.certificate is not None else None
         self._dashboard = LazyWebServer(config.webui_host, config.webui_port, self._dashboard_app, tls=tls)
         address = address_of(config.public_dns or config.webui_host, self._dashboard.port)
-        self.webui_url = f"{config.web.scheme}://{address}"
+        self.webui_url: str = f"{config.web.scheme}://{address}"
         self._rest = self._listen_rest(config.rest) if config.rest is not None else None
 
     def start(self) -> None:

@@ -44,7 +44,7 @@ class Standby:
         self._on_serving = on_serving
         self._elected: Elected | None = None
         self._following = Follow(None, "no election yet")
-        self.dashboard = StandbyDashboard(self.view)
+        self.dashboard: StandbyDashboard = StandbyDashboard(self.view)
 
     def run(self) -> Elected | None:
         """Until this master is elected; None when it is to stop, or has to stand for election anew."""

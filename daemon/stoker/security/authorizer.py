@@ -21,7 +21,7 @@ ZAP_DOMAIN = "stoker"
 _CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed, without new connections
 _MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class Authorizer:

@@ -25,8 +25,8 @@ class Keys:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authorized = folder / "authorized"
-        self.known_masters = folder / "known_masters"
+        self.authorized: Path = folder / "authorized"
+        self.known_masters: Path = folder / "known_masters"
         self._turns: dict[str, int] = {}  # address -> which of its keys is to be tried
 
     @classmethod

@@ -57,7 +57,7 @@ class TokenFile:
     """The tokens of one machine. Thread-safe where it only reads."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "tokens"
+        self.path: Path = folder / "tokens"
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._next_look = 0.0

@@ -48,18 +48,18 @@ class Listing(Generic[Row]):
 
     def __init__(self, table: Table[Row], items: Sequence[Row], states: Counter[str] | None = None) -> None:
         self.table = table
-        self.total = len(items)
-        self.query = request.args.get(f"{table.id}.q", "")[:MAX_QUERY]
-        self.state = request.args.get(f"{table.id}.state", "")
+        self.total: int = len(items)
+        self.query: str = request.args.get(f"{table.id}.q", "")[:MAX_QUERY]
+        self.state: str = request.args.get(f"{table.id}.state", "")
         sort = request.args.get(f"{table.id}.sort", "")
-        self.descending = sort.startswith("-")
-        self.sort = sort.removeprefix("-")
-        self.states = sorted(states if states is not None else Counter(map(table.state, items)))
+        self.descending: bool = sort.startswith("-")
+        self.sort: str = sort.removeprefix("-")
+        self.states: list[str] = sorted(states if states is not None else Counter(map(table.state, items)))
         found = self._sorted(self._found(items))
-        self.matched = len(found)
-        self.pages = max(1, -(-len(found) // ROWS))
-        self.page = min(max(1, _number(request.args.get(f"{table.id}.page", ""))), self.pages)
-        self.first = (self.page - 1) * ROWS
+        self.matched: int = len(found)
+        self.pages: int = max(1, -(-len(found) // ROWS))
+        self.page: int = min(max(1, _number(request.args.get(f"{table.id}.page", ""))), self.pages)
+        self.first: int = (self.page - 1) * ROWS
         self.rows = found[self.first : self.first + ROWS]
 
     def _found(self, items: Sequence[Row]) -> Sequence[Row]:

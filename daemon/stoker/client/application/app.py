@@ -38,7 +38,7 @@ from stoker.io.master_links import MasterLinks
 from stoker.security.keys import Keys
 from stoker.wire import codec
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 30.0  # seconds a question may take; it outlives a fail-over
 

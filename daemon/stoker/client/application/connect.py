@@ -66,7 +66,7 @@ class App:
 
     def __init__(self, config: ClientConfig, resources: Resources, *, name: str) -> None:
         self.name = name
-        self.master = config.url
+        self.master: str = config.url
         self._config = config
         self._resources = resources
         self._starting = threading.Lock()

@@ -52,7 +52,7 @@ class Job(Task):
         self.id = job_id
         self.executor_id = executor_id
         self.name = name
-        self.news = 0
+        self.news: int = 0
         self.failure: StokerError | None = None  # why nothing can be learned of it
         self.followers: list[Follower] = []
 
@@ -76,7 +76,7 @@ class Job(Task):
         return math.inf
 
     def changed(self) -> None:
-        self.news += 1
+        self.news = self.news + 1
         for follower in self.followers:
             follower.wake()
 

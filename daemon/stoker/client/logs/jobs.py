@@ -22,6 +22,8 @@ class WatchedDriver(Job):
     when its worker registers.
     """
 
+    failure: StokerError | None
+
     def __init__(self, session: Session, driver_id: str, *, known: bool = False) -> None:
         super().__init__(driver_id, -1, driver_id)
         self.view: DriverView | None = None

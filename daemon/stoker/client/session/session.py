@@ -30,7 +30,7 @@ from stoker.wire import codec
 
 TIMEOUT = 20.0  # seconds without a leading master until we give up (spec 9.4)
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class Session:

@@ -76,7 +76,7 @@ class ApplicationCore:
         self.phase = Phase.REGISTERING
         self.app_id = ""
         self.epoch = -1
-        self.executors = ExecutorTable(finite=app.finite)
+        self.executors: ExecutorTable = ExecutorTable(finite=app.finite)
         self._app = app
         self._token, self._tokens_used = token, 1
         self._effects: list[ApplicationEffect] = []

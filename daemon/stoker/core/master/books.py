@@ -93,7 +93,7 @@ class Books:
         self.successor: dict[str, str] = {}  # id of a restarted worker -> its new id, to find old logs
         self.drivers: dict[str, Driver] = {}  # active
         self.completed_drivers: dict[str, Driver] = {}  # oldest first
-        self.queue = DriverQueue()
+        self.queue: DriverQueue = DriverQueue()
         self.relaunching: set[str] = set()
         self.watching: dict[bytes, set[str]] = {}  # connection -> active drivers it watches
         self.apps: dict[str, App] = {}  # active, in order of registration
@@ -102,7 +102,7 @@ class Books:
         self.tokens: dict[str, str] = {}  # client-chosen token -> driver or application id
         self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
         self.next_executor_ids: dict[str, int] = {}  # of applications that only their workers have spoken of yet
-        self.counters = Counters()
+        self.counters: Counters = Counters()
 
     # --- ids ---
 

@@ -38,9 +38,9 @@ class Context:
         self._recent = Recent()
         self.masters: tuple[str, ...] = ()  # addresses of all, this one's first; empty: there is only this one
         self.rival = ""  # what was heard of another master that leads; for the operator
-        self.books = Books()
-        self.now = Now(0.0, 0.0)
-        self.keepers_end = 0.0  # after a recovery: when keepers without a daemon have ended what they kept
+        self.books: Books = Books()
+        self.now: Now = Now(0.0, 0.0)
+        self.keepers_end: float = 0.0  # after a recovery: when keepers without a daemon have ended what they kept
         self.schedule_wanted = False
         self._effects: list[Effect] = []
         self._timers: list[tuple[float, str]] = []

@@ -41,7 +41,7 @@ class MasterCore:
     def __init__(
         self, *, policy: Policy, epoch: int, url: str, rng: Rng, webui_url: str = "", version: str = ""
     ) -> None:
-        self.ctx = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version)
+        self.ctx: Context = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version)
         # What to do with a message, by its type: a shell adds those that are its own, and so has one table for all.
         self.rules: dict[type[Message], Callable[[Received, Now], None]] = {
             kind: partial(self._obey, rule) for kind, rule in RULES.items()

@@ -67,9 +67,9 @@ class Following:
         silence: float = NEVER,
         cap: float = BACKOFF_CAP,
     ) -> None:
-        self.masters = Masters(addresses, rng, cap=cap)
+        self.masters: Masters = Masters(addresses, rng, cap=cap)
         self.leader: Master | None = None
-        self.requests = Requests()
+        self.requests: Requests = Requests()
         self.keep = keep
         self.patience = patience
         self.down_since: float | None = None  # since when no master serves us; None: one does, or time has not begun

@@ -37,7 +37,7 @@ class Master:
     def __init__(self, address: str) -> None:
         self.address = address
         self.link = LinkState.WAITING
-        self.due = 0.0
+        self.due: float = 0.0
         self.failures = 0  # in a row, since this master last served us
         self.why = "no answer"  # it cannot be used
         self.denied = False

@@ -64,7 +64,7 @@ class OutputFile:
 
     def __init__(self, parts: list[Rolled], descriptor: int | None, file_id: str) -> None:
         self.file_id = file_id
-        self.first = parts[0].start if parts else 0
+        self.first: int = parts[0].start if parts else 0
         self.size = parts[-1].end if parts else 0
         self._parts: list[Rolled | Current] = [*parts]
         self._descriptor = descriptor

@@ -27,7 +27,7 @@ class Orphans:
                 for job in self._owners(pid):
                     self._of.setdefault(job.key, []).append(pid)
         # One that ended before it was looked at has left its own children to us: somebody's, but not in the list.
-        self.is_whole = set(listed).issuperset(children(os.getpid()))
+        self.is_whole: bool = set(listed).issuperset(children(os.getpid()))
 
     def of(self, job: KeptJob) -> list[int]:
         return self._of.get(job.key, [])
