@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections.abc import Iterator
@@ -14,9 +15,18 @@ from tests.support.zookeeper import HOSTS, Stand, ZooKeeperServers, need_zookeep
 
 _skipped: list[str] = []
 
+# Files that import a package of the dependency group `engines` -> the package. Without it they are left out as a whole.
+_NEEDS = {"browser": "playwright", "integration/test_engine_guard.py": "ray", "integration/test_fetch.py": "boto3"}
+collect_ignore = [name for name, package in _NEEDS.items() if importlib.util.find_spec(package) is None]
+_skipped += [f"tests/{name}: needs {_NEEDS[name]}" for name in collect_ignore]
+
 # In the background of a script SIGINT is ignored, and programs that tests start and interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> list[str]:
+    return [f"left out: {line} (make test ENGINES=yes brings it)" for line in _skipped]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -100,11 +100,10 @@ class Sshd:
     def cut(self) -> None:
         """End it with all its connections, as a cut cable would."""
         assert self.process is not None
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        for pid in [str(self.process.pid), *children]:
-            os.kill(int(pid), signal.SIGKILL)
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for process in [str(pid), *children]:
+            os.kill(int(process), signal.SIGKILL)
         self.process.wait(10)
 
     def __exit__(self, *_: object) -> None:
