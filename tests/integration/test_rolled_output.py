@@ -104,3 +104,28 @@ def test_what_retention_removed_is_named(tmp_path: Path, compress: bool) -> None
         with client_of(cluster, notices) as client:
             assert client.read_log(executor).decode() == done.stdout
         assert notices == [done.stderr.removeprefix("stoker: ").rstrip()]
+
+
+def test_a_worker_that_is_killed_meanwhile_costs_nothing_of_it(tmp_path: Path) -> None:
+    code = (
+        "import time\nfor n in range(3000):\n  print(f'line {n}', flush=True)\n  time.sleep(0.002)\n"
+        "import pathlib\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)"
+    )
+    with Cluster(tmp_path, properties=rolling(2000, compress=True)) as cluster:
+        words = ("run", "--total-executor-cores", "1", "--executor-cores", "1", "--")
+        process = cluster.start_cli(*words, sys.executable, "-c", code)
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            lines = [process.stdout.readline() for _ in range(500)]
+            cluster.worker[0].kill()
+            cluster.worker[0].start()
+            lines += [process.stdout.readline() for _ in range(2500)]
+            _, folder = executor_of(cluster)
+            (folder / "go").touch()
+            rest, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        assert "".join(lines) + rest == "".join(f"line {n}\n" for n in range(3000))
+        assert process.returncode == 0
+        assert "are lost" not in stderr and "incomplete" not in stderr
