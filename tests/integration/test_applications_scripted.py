@@ -226,7 +226,7 @@ def test_a_signal_unregisters_as_killed(keys_dir: Path, number: int, code: int) 
         (message,) = master.got(UnregisterApplication)
     assert isinstance(message, UnregisterApplication)
     assert (process.returncode, message.state) == (code, ApplicationState.KILLED)
-    assert stderr == f"stoker: interrupted: {APP_ID} is unregistered, its executors end\n"
+    assert stderr == f"stoker: interrupted: {APP_ID} is unregistered, its executors are stopped\n"
 
 
 def test_its_reader_gone_it_unregisters(keys_dir: Path) -> None:

@@ -1,7 +1,7 @@
 """``stoker run``: an application whose executors each run one command, watched from here until all have ended.
 
 It is registered as *finite*: an executor that exits has used its share of the cores up, and the master ends the
-application when nothing of it is left to run. So this side only shows output and waits for that word.
+application when none of its work is left. So this side only shows output and waits for that message.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.errors import StokerError
 from stoker.io.signals import END_SIGNALS
 
-PATIENCE = 2.0  # seconds without a master or an executor before we say what we wait for
-REPEAT = 60.0  # seconds until we say it again
+PATIENCE = 2.0  # seconds without a master or an executor before stoker says what it waits for
+REPEAT = 60.0  # seconds until it says so again
 DRAIN_TIMEOUT = 15.0  # seconds without news after the end until the rest of the output is given up
 
 Task = Callable[[], None]  # for the main thread
@@ -59,7 +59,7 @@ class _OwnExecutor(Job):
 
 
 class _MainThread:
-    """Asks for the main thread: what comes in the application's own thread is put into the queue of tasks."""
+    """An asker for the main thread: it puts answers, which come in the application's own thread, into the queue of tasks."""
 
     def __init__(self, app: Application, tasks: queue.SimpleQueue[Task]) -> None:
         self._app = app
@@ -104,7 +104,7 @@ class Run:
         self._tasks.put(lambda: self._on_event(event))
 
     def interrupt(self, number: int) -> None:
-        """From any thread, or a signal handler: end everything, and exit as killed by this signal."""
+        """Stop everything, and exit as killed by this signal. From any thread, or a signal handler."""
         self._tasks.put(lambda: setattr(self, "_signal", self._signal or number))
 
     def follow(self, app: Application) -> int:
@@ -149,7 +149,7 @@ class Run:
     def _followers(self) -> Iterator[Follower]:
         return (follower for job in self._jobs.values() for follower in job.followers)
 
-    # --- what happens ------------------------------------------------------------------------------------------------
+    # --- events ------------------------------------------------------------------------------------------------
 
     def _on_event(self, event: object) -> None:
         self._events += 1
@@ -158,7 +158,7 @@ class Run:
         elif isinstance(event, Registered) and event.again:
             self._output.say(f"registered again with {event.master_url}")
         elif isinstance(event, Disconnected):
-            self._output.say(f"lost the master ({event.reason}); the executors go on, looking for it")
+            self._output.say(f"lost the master ({event.reason}); the executors go on while stoker looks for it")
         elif isinstance(event, Removed):
             self._removed = event
             for job in self._jobs.values():
@@ -172,12 +172,12 @@ class Run:
         before = self._executors.get(executor.id)
         self._executors[executor.id] = executor
         if executor.state is ExecutorState.LOST and self._removed is None:
-            reason = executor.exit.reason or "its worker is gone"
+            reason = executor.exit.reason or "its worker is unreachable"
             self._output.say(f"executor {executor.id} on host {executor.host}: lost, to be replaced ({reason})")
         elif before is not None and before.state is ExecutorState.LOST:
             self._output.say(f"executor {executor.id} on host {executor.host}: back with its worker")
         if executor.state is ExecutorState.LAUNCHING:
-            return  # there is nothing to read yet
+            return  # it has no output yet
         self._follow_output(executor)
 
     # --- output ------------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class Run:
         try:
             self._asker.ask(GetStatus(request=0), self._say_waiting)
         except StokerError:
-            return  # it is over: the reason comes as an event
+            return  # the application has ended: an event brings the reason
 
     def _say_waiting(self, answer: Message) -> bool:
         if not self._executors and self._removed is None:
@@ -232,7 +232,7 @@ class Run:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _learn_missing_ends(self) -> None:
-        """Executors that ended while we were away from the master."""
+        """Ask how executors ended while no master was reachable."""
         killed = self._removed is not None and self._removed.state is ApplicationState.KILLED
         if killed or all(executor.state.is_final for executor in self._executors.values()):
             return
@@ -263,7 +263,9 @@ class Run:
     def _interrupted(self) -> int:
         name = signal.Signals(self._signal).name
         self._app.stop(ApplicationState.KILLED, f"interrupted by {name}")
-        self._output.say(f"interrupted: {self._app.app_id or 'the application'} is unregistered, its executors end")
+        self._output.say(
+            f"interrupted: {self._app.app_id or 'the application'} is unregistered, its executors are stopped"
+        )
         return 128 + self._signal
 
 
@@ -272,7 +274,7 @@ def _is_done(follower: Follower) -> bool:
 
 
 def _ignore(_: object) -> None:
-    """Of what a task returns."""
+    """Drop the result of a task."""
 
 
 def run_application(app: Application, run: Run) -> int:

@@ -1,4 +1,4 @@
-"""What ``stoker run`` tells about its executors: what it waits for, how they ended, and the exit code that follows."""
+"""What ``stoker run`` prints about its executors: why it waits, how they ended, and the exit code that follows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stoker.core.model.views import ClusterView
 
 MOST_LINES = 20  # of failures shown one by one
 
-# These ended by themselves. LOST and KILLED ones were replaced: their work was done by others.
+# These executors ended by themselves. LOST and KILLED ones were replaced: others did their work.
 _BY_THEMSELVES = (ExecutorState.EXITED, ExecutorState.FAILED)
 
 
@@ -31,13 +31,13 @@ def exit_status(removed: Removed, executors: Sequence[Executor]) -> int:
 def _status(executor: Executor) -> int:
     if executor.state not in _BY_THEMSELVES or executor.exit.is_success:
         return 0
-    # An exit status is a byte to whoever started us: any other number is a failure all the same.
+    # The shell that started us sees one byte: any other number counts as 1.
     status = executor.exit.status or 1
     return status if 0 < status < 256 else 1
 
 
 def failures(app_id: str, removed: Removed, executors: Sequence[Executor]) -> list[str]:
-    """Lines for the user; none if all went well."""
+    """Lines about failures, for the user; empty if all went well."""
     failed = [executor for executor in executors if _status(executor)]
     lines = [f"executor {executor.id} on host {executor.host}: {how_it_ended(executor)}" for executor in failed]
     if len(lines) > MOST_LINES:
@@ -45,7 +45,7 @@ def failures(app_id: str, removed: Removed, executors: Sequence[Executor]) -> li
     if removed.state is not ApplicationState.FINISHED and (not failed or removed.state is ApplicationState.KILLED):
         lines.append(f"{app_id} is {removed.state.value}{': ' + removed.reason if removed.reason else ''}")
     elif not executors:
-        lines.append(f"{app_id} is over, but none of its executors ever ran")
+        lines.append(f"{app_id} has ended, but none of its executors ever ran")
     return lines
 
 
@@ -54,7 +54,7 @@ def how_it_ended(executor: Executor) -> str:
     if exit.signal is not None:
         return f"killed by signal {exit.signal}{_signal_name(exit.signal)}"
     if exit.code is None:
-        return f"{executor.state.value.lower()}: {exit.reason or 'its end was not seen'}"
+        return f"{executor.state.value.lower()}: {exit.reason or 'nobody saw how it ended'}"
     return f"exited with code {exit.code}{_why(exit)}"
 
 
@@ -71,7 +71,7 @@ def _signal_name(number: int) -> str:
 
 
 def waiting_for(app_id: str, cluster: ClusterView | None) -> str:
-    """Why no executor has been granted yet, as far as the cluster's books tell."""
+    """Return why the application has no executor yet, as ``stoker status`` explains it."""
     app = next((app for app in cluster.active_apps if app.id == app_id), None) if cluster is not None else None
     why = Waiting(cluster).app(app) if cluster is not None and app is not None else ""
     return f"{app_id} waits for resources" + (f": {why}" if why else "")

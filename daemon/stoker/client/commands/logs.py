@@ -1,4 +1,4 @@
-"""``stoker logs``: what a driver or executor wrote, or is writing."""
+"""``stoker logs``: the output of a driver or executor, finished or running."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker logs [OPTIONS] ID[/EXECUTOR]"
     add_connection_arguments(parser)
     option = parser.add_argument
-    option("-f", "--follow", action="store_true", help="go on to the end; also one that has not started yet")
+    option(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="follow the output to its end; also of a job that has not started yet",
+    )
     option("--stderr", action="store_true", help="stderr instead of stdout")
     option("-n", "--tail", metavar="N", help="only the last N lines (with -f: begin with them)")
     option("--bytes", metavar="N", help="only the last N bytes (with -f: begin with them)")
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _only_executor(client: Client, app_id: str) -> Target:
-    """The executor of an application that has had one only. Raises UsageError that lists them, or NotFound."""
+    """Return the executor of an application with exactly one. Raises UsageError that lists them, or NotFound."""
     view = client.status(app_id)
     assert isinstance(view, AppView)
     ids = sorted({executor.id for executor in (*view.executors, *view.removed_executors)})
@@ -65,7 +70,7 @@ def _only_executor(client: Client, app_id: str) -> Target:
 
 
 def _first_offset(client: Client, target: Target, stream: Stream, lines: int | None, last_bytes: int | None) -> int:
-    """Where to begin: 0, or what ``--tail`` or ``--bytes`` leave out (bytes from the start)."""
+    """Return where to begin (bytes from the start): 0, or as ``--tail`` or ``--bytes`` say."""
     if lines is not None:
         return offset_of_last_lines(client.session, target, stream, lines)
     if last_bytes is not None:

@@ -21,7 +21,7 @@ from stoker.errors import StokerError
 from stoker.io.signals import END_SIGNALS
 
 PATIENCE = 120.0  # seconds a submitted driver is waited for without a master; a fail-over may take two minutes
-SAY_WAITING_AFTER = 2.0  # seconds until we say what a driver waits for
+SAY_WAITING_AFTER = 2.0  # seconds until stoker prints why a driver waits
 _FAILED_SOMEHOW = 1
 
 
@@ -59,7 +59,7 @@ def submit_and_wait(client: Client, driver: DriverDescription, *, kill_on_interr
 
 
 def exit_code(view: DriverView) -> int:
-    """Of a driver that is over: its program's own, 128 + the signal's number, or 1 when it has none of its own."""
+    """Return the exit code of a driver that has ended: its program's own, 128 + the signal's number, or 1 without either."""
     if view.state is DriverState.FINISHED:
         return 0
     status = view.attempts[-1].exit.status if view.attempts else None
@@ -90,7 +90,7 @@ def _stream(client: Client, watched: WatchedDriver) -> None:
 
 
 class _Waiting:
-    """Says once what a driver waits for that does not start at once."""
+    """Prints once why a driver does not start."""
 
     def __init__(self, client: Client, watched: WatchedDriver) -> None:
         self.say_at = time.monotonic() + SAY_WAITING_AFTER

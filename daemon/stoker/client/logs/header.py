@@ -1,15 +1,15 @@
-"""Taking out of a job's stderr what is not its own: the command with which the worker begins each run (spec 11.2, 12.4)."""
+"""Removes the worker's header from a job's stderr: the command with which each run begins (spec 11.2, 12.4)."""
 
 from __future__ import annotations
 
 _TITLES = (b'Launch Command: "', b'Spark Executor Command: "')
 _END = b'"\n' + b"=" * 40 + b"\n\n"
-_LONGEST = 64 * 1024  # bytes; a command beyond this is shown as it is
+_LONGEST = 64 * 1024  # bytes; a longer command is shown
 
 
 class HeaderFilter:
-    """``feed`` returns what may be shown now. Held back is only what begins, at the start of a line, as a header does; a
-    progress bar without line ends passes at once."""
+    """``feed`` returns what can be shown now. It holds back only text that begins, at the start of a line, as a header does;
+    a progress bar without line ends passes at once."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -33,7 +33,7 @@ class HeaderFilter:
         return b"".join(shown)
 
     def finish(self) -> bytes:
-        """There is no more: what was held back."""
+        """Return the text that was held back: no more will come."""
         rest, self._rest, self._at_line_start = self._rest, b"", True
         return rest
 
@@ -43,7 +43,7 @@ def _begins_like_header(text: bytes) -> bool:
 
 
 def _next_candidate(text: bytes) -> int:
-    """Where, after its first line, the next line starts that may be a header; or the end."""
+    """Return where, after the first line, the next line starts that may be a header; or the end."""
     start = text.find(b"\n") + 1
     while 0 < start < len(text):
         if _begins_like_header(text[start : start + 32]):

@@ -1,4 +1,4 @@
-"""The output of jobs on our own stdout and stderr: as it comes, or in whole lines where several jobs share a terminal."""
+"""Writes the output of jobs to stoker's own stdout and stderr: as it comes, or in whole lines when several jobs write."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Raw:
 
 
 class Output:
-    """Our own stdout and stderr, for many executors. ``label`` puts the executor's id before every line."""
+    """Stoker's own stdout and stderr, for many executors. ``label`` puts the executor's id before every line."""
 
     def __init__(self, stdout: BinaryIO, stderr: BinaryIO, *, label: bool) -> None:
         self._files = {"stdout": stdout, "stderr": stderr}
         self._label = label
-        self._unfinished: dict[str, Lines] = {}  # who left a line without its end there
+        self._unfinished: dict[str, Lines] = {}  # whose last line there has no end yet
 
     def lines(self, executor_id: int, stream: Stream) -> Lines:
-        """Where the output of one executor goes."""
+        """Return the sink for one stream of one executor."""
         return Lines(self, executor_id, stream)
 
     def write(self, source: Lines, data: bytes) -> None:

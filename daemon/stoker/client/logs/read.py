@@ -1,4 +1,4 @@
-"""Reading output that is there already: all of it, a window, or its last lines."""
+"""Reads existing output: all of it, a window, or its last lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PIECE = 1 << 20  # bytes asked for at a time, the most a worker gives
 
 
 class Target(NamedTuple):
-    """Whose output: a driver's (``executor_id`` -1) or an executor's; ``executor_id`` None: not said which."""
+    """Names an output: of a driver (``executor_id`` -1) or an executor; ``executor_id`` None: any executor."""
 
     id: str
     executor_id: int | None
@@ -70,7 +70,7 @@ def read_all(
     offset: int = 0,
     notice: Callable[[str], None] | None = None,
 ) -> Iterator[Window]:
-    """From ``offset`` (negative: from the end) to what was the end when we got there, in pieces; at least one window.
+    """Read from ``offset`` (negative: from the end) to the end as it is when reached; yields at least one window.
     ``notice`` is given a line about bytes that do not exist any more."""
     while True:
         window = read_window(session, target, stream, offset=offset)
@@ -83,7 +83,7 @@ def read_all(
 
 
 def offset_of_last_lines(session: Session, target: Target, stream: Stream, lines: int) -> int:
-    """Where the last ``lines`` lines begin (bytes from the start)."""
+    """Return where the last ``lines`` lines begin (bytes from the start)."""
     window = read_window(session, target, stream, offset=-PIECE)
     end, wanted = window.offset + len(window.data), lines
     if lines == 0 or not window.data:

@@ -207,14 +207,14 @@ class LogReader:
         """What there is now; it does not wait."""
         path = self.path(message.id, message.executor_id, message.stream)
         if path is None:
-            return LogData(request=message.request, error="that is not the name of an output")
+            return LogData(request=message.request, error="invalid name of an output")
         over = self._is_over(message.id, message.executor_id)  # before reading: what is written after it is not lost
         try:
             with self._outputs.open(path, may_be_rolled=not DRIVER_ID.fullmatch(message.id)) as output:
                 return self._read_open(output, message, over=over)
         except FileNotFoundError:
             if over:
-                return LogData(request=message.request, error="there is no output (any more)", ended=True)
+                return LogData(request=message.request, error="its output does not exist (any more)", ended=True)
             return LogData(request=message.request, waiting=True)
         except OSError as error:
             return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
