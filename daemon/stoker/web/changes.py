@@ -7,6 +7,7 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, request
+from werkzeug import exceptions
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -50,7 +51,7 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
     @needs(AccessRole.OPERATOR)
     def decommission() -> BaseResponse:
         """Spark's request to decommission the workers of a host, for good."""
-        raise NotImplementedError(
+        raise exceptions.NotImplemented(
             "Workers are drained instead, which can be taken back: 'stoker drain HOST:PORT', or POST"
             " /api/v1/workers/ID/drain."
         )
