@@ -199,3 +199,8 @@ def test_programs_without_a_suffix_are_linted_and_type_checked() -> None:
     }
     assert programs and programs == set(settings["ruff"]["extend-include"])
     assert programs <= set(settings["mypy"]["files"])
+
+
+def test_no_file_has_marks_of_a_merge() -> None:
+    marked = {name for name, text in texts().items() if re.search(r"^(?:<{7}|>{7}) ", text, re.MULTILINE)}
+    assert marked == set()
