@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -29,7 +29,10 @@ NOBODY = 65534
 class Daemon:
     """Plays the worker daemon."""
 
+    made: ClassVar[list[Daemon]] = []
+
     def __init__(self, slot: Path) -> None:
+        self.made.append(self)
         self.slot = slot
         self.heard: list[dict[str, Any]] = []
         self.lost = False
@@ -118,6 +121,16 @@ def sleeping(seconds: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """Runs last: the other fixtures still talk to their keepers."""
+    yield
+    while Daemon.made:
+        daemon = Daemon.made.pop()
+        daemon.link.close()
+        daemon.loop.close()
 
 
 @pytest.fixture
