@@ -186,8 +186,9 @@ def test_logs_are_collected_without_ps(site: Site, tmp_path: Path) -> None:
         for path in Path(folder).iterdir():
             if path.name != "ps" and not (tools / path.name).exists():
                 (tools / path.name).symlink_to(path)
-    site.env["PATH"] = f"{BIN}:{tools}"
+    usual, site.env["PATH"] = site.env["PATH"], f"{BIN}:{tools}"
     site.play("collect-logs", "-e", f"dest={tmp_path / 'logs'}")
+    site.env["PATH"] = usual
     listed = next((tmp_path / "logs").rglob("processes.txt")).read_text().splitlines()
     assert listed[0].startswith("PID PPID USER") and any(line.startswith(f"{site.pid('master')} ") for line in listed)
 
