@@ -17,7 +17,7 @@ $(error this checkout was moved or renamed since .venv was made: run 'make clean
 endif
 endif
 
-.PHONY: help start stop test molecule lint bench simulate mutants spark-matrix diagrams vendor lock clean
+.PHONY: help start stop test molecule lint bench simulate mutants spark-matrix diagrams reference vendor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -68,6 +68,9 @@ simulate: $(VENV)/.tests ## a whole cluster under faults, SEEDS=10000 times; see
 
 diagrams: $(VENV)/.controller ## write the diagrams of docs/protocol.md from the tables of states
 	@python scripts/diagrams
+
+reference: ## write the reference of docs/python.md from the docstrings
+	@python3 scripts/reference
 
 vendor: ## fetch the dashboards' libraries again, as their manifest pins them
 	@scripts/vendor

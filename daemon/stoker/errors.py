@@ -1,7 +1,6 @@
-"""What can go wrong, in words a user can act on.
+"""Errors that users can act on.
 
-Every error that may reach a user is a ``StokerError``: its text is one line that names the fix, and
-``exit_code`` is what the command line exits with (1: it failed, 2: it was asked wrongly).
+Every error that may reach a user is a ``StokerError``. Its text is one line that names the fix.
 """
 
 from __future__ import annotations
@@ -10,49 +9,50 @@ from collections.abc import Iterable
 
 
 class StokerError(Exception):
-    """Base of all errors shown to users as one line."""
+    """Base of the errors that users meet. The text is one line that names the fix."""
 
-    exit_code = 1
+    exit_code: int = 1  # of a command that ends with this error: 1 for a failure, 2 for wrong usage
 
 
 class UsageError(StokerError):
-    """The caller asked for something malformed: a bad URL, memory string, option or property."""
+    """The caller's input is malformed: a URL, a memory size, an option or a property."""
 
-    exit_code = 2
+    exit_code: int = 2
 
 
 class ConfigError(UsageError):
-    """A configuration file, variable or property is unreadable or ill-typed."""
+    """A configuration file, variable or property is unreadable or has an invalid value."""
 
 
 class ProtocolError(StokerError):
-    """The peer sent bytes that are not a message, or a message that does not answer the question. The fault is the peer's:
-    a daemon drops it and logs a line; a client reports it."""
+    """The peer sent bytes that are not a message, or a message that does not answer the question."""
 
 
 class Unreachable(StokerError):
-    """No master of the list answered in time."""
+    """No master answered in time."""
 
 
 class NotAuthorized(StokerError):
-    """The master refused our key, or our role may not ask this."""
+    """The master rejected the key of this machine, or the key's role does not permit the request."""
 
 
 class Refused(StokerError):
-    """The cluster understood the request and said no; the text is the cluster's."""
+    """The cluster understood the request and refused it; the text is the cluster's reason."""
 
 
 class NotFound(Refused):
-    """The cluster knows no driver, application or executor of that id."""
+    """The cluster has no driver, application, executor or worker of that id."""
 
 
 class InvariantBroken(StokerError):
-    """Our own books are wrong: the daemon must stop rather than go on from a wrong state."""
+    """The daemon's records contradict each other: it must stop rather than go on from a wrong state."""
 
 
 def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
-    """A question that names the entry of ``known`` that ``word`` resembles; empty when it resembles none. ``likeness`` is
-    difflib's ratio."""
+    """Return "did you mean X?" for the entry of ``known`` that ``word`` resembles, else "".
+
+    ``likeness`` is difflib's ratio.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only, and slow to import
 
     near = get_close_matches(word, list(known), 1, likeness)

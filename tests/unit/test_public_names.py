@@ -11,6 +11,8 @@ import pytest
 
 import stoker
 
+ROOT = Path(__file__).parents[2]
+
 
 def names_for_type_checkers() -> set[str]:
     tree = ast.parse(Path(stoker.__file__).read_text())
@@ -44,3 +46,9 @@ def test_importing_the_package_loads_nothing_else() -> None:
     code = "import sys; before = set(sys.modules); import stoker; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert set(done.stdout.split()) <= {"stoker", "stoker.version", "__future__"}
+
+
+def test_the_reference_in_the_documentation_is_current() -> None:
+    words = [sys.executable, str(ROOT / "scripts" / "reference"), "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@
             sys.stdout.buffer.write(piece)
         print(client.wait(driver_id).state)
 
-It talks in the caller's thread only, and survives the restart of a master at every point.
+It sends and receives in the caller's thread only, and survives the restart of a master at every point.
 """
 
 from __future__ import annotations
@@ -50,11 +50,14 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """A connection to a cluster. ``masters`` is a ``spark://`` URL (None: what the environment names, as for the commands),
-    ``timeout`` how long (seconds) there may be no leading master, ``notice`` is given a line when that takes long
-    or output was lost.
+    """A connection to a cluster: submits programs, watches and kills them, reads their output. Not thread-safe.
 
-    All methods raise Unreachable, NotAuthorized, and Refused or NotFound in the cluster's words. Not thread-safe.
+    ``masters`` is a ``spark://`` URL; None: found as commands find it (MASTER, ``spark-env``, the client profile).
+    ``timeout`` is how many seconds a call waits for a leading master before it raises Unreachable. ``notice`` is called with
+    a line for the user when that takes long, or when output was lost.
+
+    Raises ConfigError for missing keys or malformed settings. Every method raises Unreachable without a leading master,
+    NotAuthorized when the key is not admitted, and Refused or NotFound with the cluster's reason.
     """
 
     def __init__(
@@ -81,15 +84,16 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Close the connection. Submitted programs keep running."""
         self.session.close()
 
     # --- submitting --------------------------------------------------------------------------------------------------
 
     def describe(self, app: str | os.PathLike[str], *args: str, **options: Unpack[DriverOptions]) -> DriverDescription:
-        """Describe a program as ``submit`` would submit it: for ``submit_many``, ``submit_watched`` and repeated submissions.
+        """Describe a program, for ``submit_many``, ``submit_watched`` and repeated submissions. Nothing is sent.
 
-        ``app`` is a path here or a URL, ``args`` are the program's arguments; the keywords are those of ``DriverOptions``.
-        Raises UsageError and ConfigError for what is malformed or missing.
+        ``app`` is a path on this machine or a URL, ``args`` are the program's arguments; the keywords are those of
+        ``DriverOptions``. Raises UsageError and ConfigError for a missing file, a malformed option or property.
         """
         return describe(options_of(app, args, options), self.config, self.book)
 
@@ -102,10 +106,10 @@ class Client:
     def submit(
         self, app: str | os.PathLike[str] | DriverDescription, /, *args: str, **options: Unpack[DriverOptions]
     ) -> str:
-        """Submit a program (arguments and keywords as of ``describe``) or a description; return the submission id.
+        """Submit a program (arguments and keywords as for ``describe``) or a description; return the submission id.
 
-        The files it needs are uploaded first. Raises UsageError and ConfigError as ``describe`` does, and Refused when the
-        master does not accept it.
+        Uploads its files first. Raises UsageError and ConfigError as ``describe`` does, and Refused when the master does not
+        accept it.
         """
         if not isinstance(app, DriverDescription):
             app = self.describe(app, *args, **options)
@@ -119,8 +123,8 @@ class Client:
         return answer.driver_id
 
     def submit_watched(self, driver: DriverDescription) -> WatchedDriver:
-        """Submit, and be told of every change from then on: the quickest way to the driver's output and end, with
-        ``follow`` and ``wait``."""
+        """Submit, and receive every change of the driver from then on. ``follow`` and ``wait`` take the result: the quickest
+        way to the driver's output and end. Raises Refused when the master does not accept it."""
         message = SubmitDriver(request=0, token=os.urandom(16).hex(), driver=driver, watch=True)
         uploads = Uploads(self.session, self.book)
         while True:
@@ -132,19 +136,21 @@ class Client:
             uploads.send([self.session.checked(submission.refusal)])
 
     def submit_many(self, drivers: Iterable[DriverDescription]) -> list[str]:
-        """Submit all, many at a time; the ids in the same order. When one is refused, those before it are submitted."""
+        """Submit all, many at a time; return the ids in the same order. Raises Refused at the first that the master does not
+        accept; those before it are submitted."""
         return BulkSubmission(self.session, list(drivers), Uploads(self.session, self.book)).run()
 
-    # --- what is there -----------------------------------------------------------------------------------------------
+    # --- status -----------------------------------------------------------------------------------------------
 
     def cluster(self) -> ClusterView:
+        """Return the cluster's workers, drivers and applications, as the leading master has them."""
         answer = self._status("")
         if answer.cluster is None:
             raise ProtocolError("the master answered a question about the cluster with something else")
         return answer.cluster
 
     def status(self, job_id: str) -> DriverView | AppView | WorkerView:
-        """Of a driver, an application or a worker, by id. Raises NotFound."""
+        """Return the driver, application or worker with this id. Raises NotFound."""
         answer = self._status(job_id)
         view = answer.driver or answer.app or answer.worker
         if view is None:
@@ -158,7 +164,7 @@ class Client:
         return answer
 
     def kill(self, job_id: str) -> str:
-        """Ask for the end of a driver or application; the master's answer. Raises NotFound when it is over already."""
+        """Have a driver or application killed; return the master's answer. Raises NotFound when it has ended already."""
         answer = self.session.call(KillJob(request=0, id=job_id))
         if not isinstance(answer, Accepted):
             raise ProtocolError(f"the master answered a request to kill {job_id} with {type(answer).__name__}")
@@ -167,17 +173,19 @@ class Client:
     # --- workers -----------------------------------------------------------------------------------------------------
 
     def drain(self, workers: Sequence[str], drain: bool = True) -> tuple[WorkerView, ...]:
-        """Have workers (ids, HOST or HOST:PORT) get nothing new, or let them work again; as they are then. Needs the admin
-        role. Raises NotFound, and changes nothing, if one of them is not known."""
+        """Drain workers: place no new work on them. With ``drain=False``, place work on them again.
+
+        ``workers`` are ids, HOST or HOST:PORT; returns their views. Needs the admin role. Raises NotFound, and changes
+        nothing, if one of them is unknown."""
         return self._workers(DrainWorkers(request=0, workers=tuple(workers), drain=drain))
 
     def forget(self, workers: Sequence[str]) -> tuple[WorkerView, ...]:
-        """Take workers that are gone off the list. Needs the admin role. Raises NotFound, and Refused while one may come
-        back."""
+        """Remove lost workers from the list; return their views. Needs the admin role. Raises NotFound for an unknown
+        worker, and Refused while one of them may come back."""
         return self._workers(ForgetWorkers(request=0, workers=tuple(workers)))
 
     def worker(self, worker_id: str) -> WorkerView:
-        """The worker of that id, or the one that was started in its place since. Raises NotFound."""
+        """Return the worker with this id, or the one that has been started in its place since. Raises NotFound."""
         answer = self._status(worker_id)
         if answer.worker is None:
             raise ProtocolError(f"the master answered a question about {worker_id} with something else")
@@ -190,28 +198,30 @@ class Client:
         return answer.workers
 
     def wait(self, driver: str | WatchedDriver, timeout: float | None = None) -> DriverView:
-        """Until the driver is over; its last view. Raises TimeoutError after ``timeout`` seconds."""
+        """Wait until the driver has ended; return its last view. Raises TimeoutError after ``timeout`` seconds."""
         driver = self._watched(driver)
         end = math.inf if timeout is None else time.monotonic() + timeout
         follow(self.session, Agenda(driver), lambda: driver.is_over or time.monotonic() >= end, look_at=end)
         if driver.failure is not None:
             raise driver.failure
         if driver.view is None or not driver.view.state.is_final:
-            raise TimeoutError(f"{driver.id} is not over after {timeout:g} s")
+            raise TimeoutError(f"{driver.id} has not ended after {timeout:g} s")
         return driver.view
 
     # --- output ------------------------------------------------------------------------------------------------------
 
     def read_log(self, target: str, stream: Stream = "stdout", *, offset: int = 0) -> bytes:
-        """What ``driver-...`` or ``app-.../EXECUTOR`` has written by now, from ``offset`` (bytes; negative: from the end).
+        """Return what ``driver-...`` or ``app-.../EXECUTOR`` has written so far, from byte ``offset`` (negative: from the
+        end).
 
-        Offsets count from the first byte that was ever written; ``notice`` is given a line when some were removed.
+        Offsets count from the first byte that was ever written; ``notice`` gets a line when some were removed since.
         """
         windows = read_all(self.session, _one(target), stream, offset=offset, notice=self._notice)
         return b"".join(window.data for window in windows)
 
     def follow(self, target: str | WatchedDriver, stream: Stream = "stdout") -> Iterator[bytes]:
-        """The same as it is written, to the very end: also of a driver that has not started yet, over all its attempts."""
+        """Yield the same output while it is written, to its end: of a driver that has not started yet, too, and over all its
+        attempts."""
         if isinstance(target, WatchedDriver):
             return stream_of(self.session, target, stream, notice=self._notice)
         wanted = _one(target)

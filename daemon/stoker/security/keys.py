@@ -21,7 +21,7 @@ KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # the Z85 alphab
 
 
 class Keys:
-    """The keys folder of this machine. Make one with ``Keys.open``."""
+    """The keys folder of this machine. ``Keys.open`` returns one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,14 +31,14 @@ class Keys:
 
     @classmethod
     def open(cls, folder: Path, *, create: tuple[Role, ...] | None) -> Keys:
-        """The keys in ``folder``; with ``create``, whatever those roles lack on this machine is made first.
+        """Return the keys in ``folder``. With ``create``, first make what those roles lack on this machine.
 
-        Made are: a pair for each role that has none, its line in ``authorized``, and, where this machine has a master's
-        pair and no ``known_masters`` yet, a ``known_masters`` that trusts that master everywhere (``*``). Nothing that
-        exists is changed, and nothing is made in a folder that ``make`` has made: what belongs there is decided elsewhere.
-        Any number of processes may do this at the same moment.
+        That is: a pair for each role, its line in ``authorized``, and, on a machine with a master's pair and without
+        ``known_masters``, a ``known_masters`` that trusts this master at every address (``*``). Existing files are not
+        changed, and nothing is made in a folder that an operator or a playbook made with ``make``. Any number of processes
+        may call this at the same time.
 
-        Raises ConfigError when the folder is missing, open to others or somebody else's.
+        Raises ConfigError when the folder is missing, readable by others or owned by another user.
         """
         keys = cls(folder)
         if create and not keys._managed.exists() and not keys._complete(create):
@@ -68,7 +68,7 @@ class Keys:
         return bool(missing)
 
     def roles(self) -> list[Role]:
-        """The roles that have a pair here."""
+        """Return the roles that have a pair in this folder."""
         return [role for role in Role if self._private(role).exists()]
 
     def pair(self, role: Role) -> tuple[str, str]:

@@ -6,8 +6,8 @@
     with Application("spark://h:7077", etl, keys=keys) as app:
         app.wait_for_executors(2, timeout=60)
 
-The connection lives in one background thread, because the application must be heard while its own code computes. When
-the process dies, by whatever cause, the closed connection frees its executors at once.
+One background thread owns the connection, so that the application answers while its own code computes. When the process
+dies, for any reason, the closed connection ends its executors at once.
 """
 
 from __future__ import annotations
@@ -50,11 +50,13 @@ _ERRORS: dict[str, type[StokerError]] = {
 
 
 class Application:
-    """One application. All methods may be called from any thread; ``on_event`` is called in the background one and
-    must not block.
+    """An application with executors of its own kind. All methods may be called from any thread.
 
-    ``masters`` is a ``spark://`` URL or HOST:PORT addresses, ``keys`` this machine's (None: without authentication),
-    ``registration_timeout`` (seconds) how long all masters may be unresponsive at the start.
+    ``masters`` is a ``spark://`` URL or HOST:PORT addresses, ``keys`` are those of this machine (None: without
+    authentication). ``on_event`` is called in the background thread and must not block. ``registration_timeout`` is how many
+    seconds ``start`` waits for masters.
+
+    As a context manager it starts, and ends as FINISHED, after an error as FAILED, after Ctrl-C as KILLED.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Application:
         self._listeners: list[Callable[[ApplicationEvent], None]] = [on_event] if on_event else []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        # Written by the background thread under the condition, read by everybody:
+        # Written by the background thread under the condition, read by all threads:
         self._app_id = self._master_url = ""
         self._executors: tuple[Executor, ...] = ()
         self._removed: Removed | None = None
@@ -85,7 +87,8 @@ class Application:
     # --- life --------------------------------------------------------------------------------------------------------
 
     def start(self, *, wait: bool = True) -> None:
-        """Register. With ``wait``, returns when that is done, and raises Unreachable, NotAuthorized or Refused."""
+        """Register. With ``wait``, return when a master has accepted the application; raises Unreachable, NotAuthorized or
+        Refused."""
         if self._thread is not None:
             raise RuntimeError("an application can be started once")
         self._loop = Loop()
@@ -111,7 +114,7 @@ class Application:
             self._wait(lambda: bool(self._app_id), None, "it to be registered")
 
     def stop(self, state: ApplicationState = ApplicationState.FINISHED, reason: str = "") -> None:
-        """Unregister and close. Takes at most a few seconds, whatever the master does; a second call does nothing."""
+        """Unregister and close, within a few seconds even if no master answers. A second call does nothing."""
         thread = self._thread
         if thread is None:
             return
@@ -134,49 +137,49 @@ class Application:
         else:
             self.stop(ApplicationState.FAILED, f"{kind.__name__} in its program")
 
-    # --- what is known -----------------------------------------------------------------------------------------------
+    # --- status -----------------------------------------------------------------------------------------------
 
     @property
     def app_id(self) -> str:
-        """Empty until it is registered."""
+        """The application's id; "" until it is registered."""
         return self._app_id
 
     @property
     def master_url(self) -> str:
-        """Of the leading master, as it calls itself."""
+        """The leading master's own URL; "" until it is registered."""
         return self._master_url
 
     @property
     def executors(self) -> tuple[Executor, ...]:
-        """All live ones and the latest finished ones, by id."""
+        """The running executors and the latest ended ones, sorted by id."""
         return self._executors
 
     @property
     def removed(self) -> Removed | None:
-        """How the master ended this application, if it did."""
+        """How the master ended this application; None if it did not."""
         return self._removed
 
     @property
     def error(self) -> StokerError | None:
-        """Why it could not be registered, or broke."""
+        """Why it could not be registered, or failed; else None."""
         return self._error
 
     @property
     def complaints(self) -> str:
-        """Before it is registered: each master and why it is of no use so far."""
+        """Before it is registered: each master, and why it has not accepted the application."""
         return self._complaints
 
     def events(self) -> Iterator[ApplicationEvent]:
-        """What happens from now on; ends after ``GaveUp`` or ``Stopped``."""
+        """Yield what happens from now on, up to ``GaveUp`` or ``Stopped``."""
         incoming: queue.SimpleQueue[ApplicationEvent] = queue.SimpleQueue()
         with self._changed:
             self._listeners.append(incoming.put)
         return _until_over(incoming)
 
     def wait_for_executors(self, count: int, timeout: float | None = None) -> tuple[Executor, ...]:
-        """Wait until ``count`` executors run; returns them. ``timeout`` in seconds.
+        """Wait until ``count`` executors run; return them. ``timeout`` is in seconds (None: unlimited).
 
-        Raises Unreachable when they do not come in time, Refused when the application is ended meanwhile.
+        Raises Unreachable when they do not start in time, and Refused when the application ends meanwhile.
         """
 
         def enough() -> bool:
@@ -208,17 +211,18 @@ class Application:
     # --- questions to the master -------------------------------------------------------------------------------------
 
     def request_executors(self, limit: int) -> None:
-        """Set how many executors are wanted in all (dynamic allocation, spec 10.4). Lowering it kills nothing."""
+        """Set how many executors are wanted in all (dynamic allocation, spec 10.4). A lower number kills no executor."""
         self.call(RequestExecutors(request=0, app_id=self._app_id, executor_limit=limit))
 
     def kill_executors(self, executor_ids: Iterable[int]) -> None:
-        """Order the kill; they are replaced unless ``request_executors`` lowered the limit first."""
+        """Kill executors. The master replaces them unless ``request_executors`` lowered the number first."""
         self.call(KillExecutors(request=0, app_id=self._app_id, executor_ids=tuple(executor_ids)))
 
     def call(self, question: Message, timeout: float = ANSWER_WITHIN) -> Message:
-        """Ask the leading master, over a fail-over if need be. Its ``request`` number is filled in.
+        """Send a message of the protocol to the leading master, again after a fail-over; return the answer. Its ``request``
+        number is filled in.
 
-        Raises Refused with the master's reason, Unreachable without an answer in ``timeout`` seconds.
+        Raises Refused or NotAuthorized with the master's reason, and Unreachable without an answer in ``timeout`` seconds.
         """
         answer: Future[Message] = Future()
 
@@ -239,8 +243,8 @@ class Application:
     def ask(
         self, question: Message, then: Then, *, on_lost: Callable[[], None] | None = None, prompt: bool = True
     ) -> Exchange:
-        """Ask without waiting: ``then`` gets each answer in the background thread, and must not block. Raises Refused when
-        the application does not run."""
+        """Send a message without waiting: ``then`` is called with each answer in the background thread; it must not block,
+        and returns whether that answer was the last. Raises Refused when the application is not running."""
         if self._thread is None or self._over:
             raise Refused("the application is not running")
         exchange = Exchange(question, then, on_lost, prompt)
@@ -253,7 +257,7 @@ class Application:
         return exchange
 
     def forget(self, exchange: Exchange) -> None:
-        """Ignore further answers."""
+        """Ignore further answers to what ``ask`` sent."""
         self._in_loop(lambda: self._end_exchange(exchange.number))
 
     def _end_exchange(self, number: int) -> None:
@@ -263,7 +267,7 @@ class Application:
     # --- the background thread ---------------------------------------------------------------------------------------
 
     def _in_loop(self, fn: Callable[[], None]) -> None:
-        # A closed loop takes no calls: the application is over, and nothing is left to be done.
+        # A closed loop takes no calls: the application has ended.
         with self._changed:
             if not self._over:
                 self._loop.call_soon_threadsafe(fn)
@@ -287,7 +291,7 @@ class Application:
             exchanges, self._exchanges = self._exchanges, {}
             self._changed.notify_all()
         for number, exchange in exchanges.items():
-            exchange.then(Failed(request=number, reason="the application is over"))
+            exchange.then(Failed(request=number, reason="the application has ended"))
 
     def _round(self) -> float | None:
         now = time.monotonic()
@@ -331,7 +335,7 @@ class Application:
             self._core.replace(exchange.number, exchange.message)
 
     def _publish(self) -> None:
-        """Before anybody is told: who asks because of an event must find its result."""
+        """Before the listeners: whoever asks because of an event must find its result."""
         with self._changed:
             self._executors = self._core.executors.all()
             self._complaints = self._core.why_not_registered

@@ -4,8 +4,7 @@
         client = app.dask()           # a dask.distributed.Client
         pool = app.pool()             # the same as a concurrent.futures.Executor
 
-The engine's own scheduler runs beside the driver, and is over with it. When the driver ends, by whatever cause, so do the
-executors.
+The engine's own scheduler runs beside the driver and ends with it. When the driver ends, for any reason, its executors end.
 """
 
 from __future__ import annotations
@@ -45,10 +44,14 @@ VERIFY_TIMEOUT = 20.0  # seconds without a leading master until connecting is gi
 
 
 def connect(master: str | None = None, *, name: str = "", conf: Mapping[str, object] | None = None) -> App:
-    """An application, registered as soon as an engine is chosen. ``master`` is a ``spark://`` URL (None: what MASTER,
-    spark-env or the client profile name), ``conf`` are ``spark.*`` properties, stronger than spark-defaults.conf.
+    """Connect to a cluster; return an application, which registers when its engine is chosen.
 
-    Raises UsageError and ConfigError for what is malformed, Unreachable without a master, NotAuthorized without a key.
+    ``master`` is a ``spark://`` URL; None: found as commands find it (MASTER, ``spark-env``, the client profile). ``name``
+    is shown by ``stoker status``; "": the program's file name. ``conf`` are ``spark.*`` properties; they win over
+    ``spark-defaults.conf``.
+
+    Raises UsageError and ConfigError for malformed input, Unreachable when no master answers within 20 seconds, and
+    NotAuthorized without an admitted key.
     """
     properties = with_submitted(conf or {}, os.environ)
     words = [f"{key}={value}" for key, value in properties.items()]
@@ -62,7 +65,10 @@ def connect(master: str | None = None, *, name: str = "", conf: Mapping[str, obj
 
 
 class App:
-    """What ``connect`` returns: one application with one engine. All methods may be called from any thread."""
+    """An application with one engine, as ``connect`` returns it. All methods may be called from any thread.
+
+    As a context manager it ends as FINISHED, after an error as FAILED, after Ctrl-C as KILLED.
+    """
 
     def __init__(self, config: ClientConfig, resources: Resources, *, name: str) -> None:
         self.name = name
@@ -78,31 +84,32 @@ class App:
     # --- engines -----------------------------------------------------------------------------------------------------
 
     def dask(self, *, dashboard: str | None = None, timeout: float | None = None) -> distributed.Client:
-        """A ``dask.distributed.Client`` whose workers are this application's executors, once the first is there; later
-        calls return the same one. ``timeout`` in seconds (None: as long as it takes).
+        """Return a ``dask.distributed.Client`` whose workers are this application's executors, as soon as the first one has
+        connected. Later calls return the same client.
 
-        ``dashboard`` is ``HOST:PORT`` for Dask's own pages, which anybody who reaches that can read.
+        ``dashboard`` is ``HOST:PORT`` for Dask's own pages; everybody who reaches that address can read them. ``timeout`` is
+        in seconds (None: unlimited).
 
-        Raises Refused, saying what to do, when Dask is missing here or on all workers or when another engine was chosen,
-        Unreachable when no worker comes in time.
+        Raises Refused, with the fix, when Dask is missing on this machine or on all workers or when another engine was
+        chosen, Unreachable when no worker connects in time, and UsageError after ``close``.
         """
         client = self._dask(dashboard, timeout).client
         client.scheduler_info()  # what it prints of itself includes the workers that have come
         return client
 
     def pool(self, *, progress: bool | None = None, timeout: float | None = None) -> Pool:
-        """The executors as a ``concurrent.futures.Executor``, by Dask. ``progress``: a bar for ``map`` on stderr (None: if
-        that is a terminal). Raises as ``dask``."""
+        """Return the executors as a ``concurrent.futures.Executor``, which uses Dask. ``progress``: whether ``map`` shows a
+        bar on stderr (None: if stderr is a terminal). ``timeout`` and errors as for ``dask``."""
         client = self._dask(None, timeout).client
         from stoker.engines.pool import Pool  # noqa: PLC0415 - needs Dask
 
         return Pool(client, progress=progress)
 
     def ray(self, *, timeout: float | None = None) -> ModuleType:
-        """The module ``ray``, connected to a Ray whose head is beside this process and whose nodes are this application's
-        executors, once the first is there. ``timeout`` in seconds (None: as long as it takes).
+        """Return the module ``ray``, connected: Ray's head runs beside this process, its nodes are this application's
+        executors. Returns as soon as the first node has connected. ``timeout`` is in seconds (None: unlimited).
 
-        Raises as ``dask``, and ConfigError for what Ray cannot do.
+        Raises the errors of ``dask``, and ConfigError for settings that Ray does not support (dynamic allocation).
         """
         try:
             from stoker.engines.ray import RayEngine  # noqa: PLC0415 - large, and an extra
@@ -172,16 +179,16 @@ class App:
             engine.close()
             raise UsageError(str(error)) from None
 
-    # --- what is known -----------------------------------------------------------------------------------------------
+    # --- status -----------------------------------------------------------------------------------------------
 
     @property
     def app_id(self) -> str:
-        """Empty until an engine is chosen."""
+        """The application's id; "" until an engine is chosen."""
         return self._application.app_id if self._application is not None else ""
 
     @property
     def executors(self) -> tuple[Executor, ...]:
-        """All live ones and the latest finished ones, by id."""
+        """The running executors and the latest ended ones, sorted by id."""
         return self._application.executors if self._application is not None else ()
 
     def __repr__(self) -> str:
@@ -191,7 +198,7 @@ class App:
     # --- life --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Unregister: its executors end, and the engine. A second call does nothing."""
+        """Unregister, which ends the executors, and stop the engine. A second call does nothing."""
         self._end(ApplicationState.FINISHED, "")
 
     def __enter__(self) -> App:
@@ -213,7 +220,7 @@ class App:
                 return
             self._is_closed = True
         atexit.unregister(self.close)
-        # The application first: workers whose scheduler goes would end by themselves, and be replaced.
+        # The application first: workers that lose their scheduler exit by themselves, and would be replaced.
         if self._application is not None:
             self._application.stop(state, reason)
         if self._engine is not None:

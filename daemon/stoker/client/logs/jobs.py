@@ -1,4 +1,4 @@
-"""Jobs whose output is followed: drivers that the master watches for us, and executors whose state is asked for."""
+"""Jobs whose output is followed: drivers, whose changes the master reports, and executors, whose state the client polls."""
 
 from __future__ import annotations
 
@@ -16,19 +16,16 @@ FORGOTTEN_AFTER = 15.0  # seconds until a known driver counts as forgotten; work
 
 
 class WatchedDriver(Job):
-    """A driver whose every change the master reports. ``view`` is the latest; ``failure`` is set when it cannot be watched.
+    """A driver whose changes the master reports, as ``Client.submit_watched`` returns it."""
 
-    A driver that is ``known`` to exist and is not found is asked for again for a while: a master without records learns of it
-    when its worker registers.
-    """
-
-    failure: StokerError | None
+    failure: StokerError | None  # why it cannot be watched
+    view: DriverView | None  # the latest; None before the first report
 
     def __init__(self, session: Session, driver_id: str, *, known: bool = False) -> None:
         super().__init__(driver_id, -1, driver_id)
-        self.view: DriverView | None = None
+        self.view = None
         self._session = session
-        self._known = known
+        self._known = known  # that it exists: a master without records learns of it when its worker registers
         self._missing_since: float | None = None
         self._watch_at = math.inf
 
@@ -40,7 +37,7 @@ class WatchedDriver(Job):
         return WatchDriver(request=0, driver_id=self.id)
 
     def take(self, message: Message) -> bool:
-        """An answer to the watch; whether it was the last."""
+        """Use an answer to the watch; return whether it was the last."""
         try:
             if isinstance(message, DriverUpdate):
                 self.view, self._known, self._missing_since = message.driver, True, None
@@ -70,6 +67,7 @@ class WatchedDriver(Job):
 
     @property
     def is_over(self) -> bool:
+        """Whether it has ended, or cannot be watched."""
         return self.failure is not None or (self.view is not None and self.view.state.is_final)
 
     def work(self) -> float:
@@ -79,7 +77,7 @@ class WatchedDriver(Job):
 
 
 class PolledExecutor(Job):
-    """An executor, whose application's state is asked for only when its output does not come."""
+    """An executor. Its application's state is asked for only when its output does not come."""
 
     def __init__(self, asker: Asker, app_id: str, executor_id: int) -> None:
         super().__init__(app_id, executor_id, f"{app_id}/{executor_id}")

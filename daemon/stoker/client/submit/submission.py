@@ -26,13 +26,13 @@ from stoker.config.types import parse_memory
 from stoker.core.model.values import DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
-# What describes daemons, not the submission.
+# Settings of daemons, not of submissions.
 _DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.")
-_AUTHENTICATE = "spark.authenticate"  # the daemons' as well, and a secret: only with programs that connect by it
+_AUTHENTICATE = "spark.authenticate"  # of daemons, too, and secret: sent only with programs that connect with it
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a submitter may say; empty or None: what the properties or the defaults say. ``cores``, ``memory_mib`` and the
+    """The options of a submission. Empty or None: the properties decide, else the defaults. ``cores``, ``memory_mib`` and the
     like win over ``conf``."""
 
     app: str
@@ -50,19 +50,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DriverOptions(TypedDict, total=False):
-    """Keywords of ``Client.submit`` and ``Client.describe``. What is left out, or None, comes from the properties
-    (``spark-defaults.conf`` and ``conf``), else from the defaults that are named here."""
+    """Keywords of ``Client.submit`` and ``Client.describe``. A keyword that is missing or None comes from ``conf``, else from
+    ``spark-defaults.conf``, else from the defaults named here."""
 
     name: str  # shown by ``stoker status``; default: the program's file name
     main_class: str  # a jar's class, or the entry point ``package.module:function`` of a .pyz or .whl
-    cores: int | None  # of the driver itself, at least 0; spark.driver.cores, default 1
-    memory: str | int | None  # of the driver itself, like "2g", or a number of MiB; spark.driver.memory, default 1g
+    cores: int | None  # of the driver itself, at least 0; ``spark.driver.cores``, default 1
+    memory: str | int | None  # of the driver itself: a size such as "2g", or MiB; ``spark.driver.memory``, default 1g
     supervise: bool  # restart the program when it fails or loses its worker
-    env: Mapping[str, str] | None  # variables of its environment
+    env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
     files: Sequence[str]  # paths or URLs of files for its working directory
-    py_files: Sequence[str]  # of .py, .zip, .egg and .whl files for its PYTHONPATH
-    jars: Sequence[str]  # of .jar files for its class path
+    py_files: Sequence[str]  # paths or URLs of .py, .zip, .egg and .whl files for its PYTHONPATH
+    jars: Sequence[str]  # paths or URLs of .jar files for its class path
 
 
 def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: DriverOptions) -> Options:
@@ -77,7 +77,7 @@ def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: Drive
 
 
 def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverDescription:
-    """What to submit; its local files are in ``book``. Raises UsageError or ConfigError naming what is wrong."""
+    """Describe what to submit; ``book`` gets its local files. Raises UsageError or ConfigError."""
     kind = program_kind(options.app)
     conf = submitted_conf(config.properties, options.conf or {}, kind)
     main_class = _main_class(kind, options)
@@ -120,8 +120,8 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
 
 
 def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: DriverKind) -> dict[str, str]:
-    """The properties that go with a submission: ``spark.*``, but not the daemons'. The secret of the ``defaults`` goes with a
-    jar only; who says it for this submission (``said``: ``--conf``) has a program that connects by it."""
+    """Return the properties that go with a submission: ``spark.*``, but not the daemons'. A secret of the ``defaults`` goes
+    with a jar only; one given for this submission (``said``: ``--conf``) goes with any program."""
     left = _DAEMONS if kind == "jar" else (*_DAEMONS, _AUTHENTICATE)
     conf = {name: value for name, value in defaults.items() if not name.startswith(left)}
     conf.update((name, value) for name, value in said.items() if not name.startswith(_DAEMONS))
@@ -129,7 +129,7 @@ def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: D
 
 
 def parse_environment(settings: Iterable[str]) -> dict[str, str]:
-    """``--env K=V`` options. Raises UsageError."""
+    """Return the variables of ``--env K=V`` options. Raises UsageError."""
     env = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
@@ -173,7 +173,7 @@ def _words(what: str, text: str) -> list[str]:
 
 
 def _check_text(what: str, words: Iterable[str]) -> None:
-    """Raises UsageError for bytes that are not text in the locale's encoding: they cannot travel as they are."""
+    """Raise UsageError for NUL, and for bytes that are not text in the locale's encoding: messages cannot carry them."""
     for word in words:
         if not word.isascii():
             try:

@@ -1,5 +1,4 @@
-"""What comes out of an application's state machine (``core.application``), beside what comes out of every peer's
-(``core.peer.events``)."""
+"""The effects of an application's state machine (``core.application``). Those of every peer are in ``core.peer.events``."""
 
 from __future__ import annotations
 
@@ -24,53 +23,55 @@ __all__ = [  # ``GaveUp`` is an event of an application like the others
 
 _NOT_ENDED = Exit()
 
-# --- what the user of an application learns ----------------------------------------------------------------------
+# --- the events that an application's program receives ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """An executor of this application, as far as its master told."""
+    """An executor of this application, as its master last reported it."""
 
-    id: int
+    id: int  # counts from 0 within the application
     worker_id: str
-    host: str
+    host: str  # of its worker
     cores: int
     memory_mib: int
     state: ExecutorState = ExecutorState.LAUNCHING
-    exit: Exit = _NOT_ENDED
+    exit: Exit = _NOT_ENDED  # how it ended, once its state is final
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """``again``: with another master, or the same after a lost connection."""
+    """A master has accepted the application."""
 
     app_id: str
     master_url: str
-    again: bool = False
+    again: bool = False  # with another master, or with the same one after a lost connection
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The master is away; the executors go on, and the application looks for the master for ever."""
+    """The connection to the master is lost. Executors keep running; the application looks for a master indefinitely."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorGranted:
+    """The master placed a new executor on a worker."""
+
     executor: Executor
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorChanged:
-    """Started (``RUNNING``), or over (a final state)."""
+    """An executor started (``RUNNING``) or ended (a final state)."""
 
     executor: Executor
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The master ended the application: it is done, has failed, or was killed. Logs can still be read."""
+    """The master ended the application: it is finished, has failed, or was killed. Its logs can still be read."""
 
     state: ApplicationState
     reason: str
@@ -78,7 +79,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """It was unregistered on request. Nothing follows."""
+    """The application unregistered on request. No event follows."""
 
 
 ApplicationEvent = Registered | Disconnected | ExecutorGranted | ExecutorChanged | Removed | GaveUp | Stopped

@@ -15,67 +15,70 @@ class State(str, Enum):
 
 
 class MasterState(State):
-    """Of a master; only an ALIVE one places and accepts work."""
+    """The states of a master."""
 
-    STANDBY = "STANDBY"
-    RECOVERING = "RECOVERING"
-    ALIVE = "ALIVE"
+    STANDBY = "STANDBY"  # another master leads, or may
+    RECOVERING = "RECOVERING"  # elected; waits for workers and applications of its records
+    ALIVE = "ALIVE"  # leads: only such a master accepts and places work
 
 
 class WorkerState(State):
-    """Of a worker, as the leading master sees it."""
+    """The states of a worker, as the leading master sees it."""
 
-    ALIVE = "ALIVE"
-    DEAD = "DEAD"
-    DECOMMISSIONED = "DECOMMISSIONED"
-    UNKNOWN = "UNKNOWN"  # recorded, but not heard of since the master (re)started
+    ALIVE = "ALIVE"  # registered, and sends heartbeats
+    DEAD = "DEAD"  # its connection ended
+    DECOMMISSIONED = "DECOMMISSIONED"  # it reported that it stops for good
+    UNKNOWN = "UNKNOWN"  # recorded, but has not registered since the master started
 
 
 class ApplicationState(State):
-    """Of an application, from its registration to its end."""
+    """The states of an application, from its registration to its end."""
 
-    WAITING = "WAITING"
+    WAITING = "WAITING"  # has no executor
     RUNNING = "RUNNING"
-    FINISHED = "FINISHED"
-    FAILED = "FAILED"
-    KILLED = "KILLED"
-    UNKNOWN = "UNKNOWN"  # recorded, but its process has not come back since the master (re)started
+    FINISHED = "FINISHED"  # its process unregistered it
+    FAILED = "FAILED"  # its process reported a failure or exited, or too many executors failed
+    KILLED = "KILLED"  # by request
+    UNKNOWN = "UNKNOWN"  # recorded, but its process has not registered since the master started
 
     @property
     def is_final(self) -> bool:
+        """Whether it has ended."""
         return self in _FINAL_APPLICATION
 
 
 class DriverState(State):
-    """Of a submitted driver, over all its attempts."""
+    """The states of a submitted driver, over all its attempts."""
 
     SUBMITTED = "SUBMITTED"  # queued for a worker
-    RUNNING = "RUNNING"  # placed on a worker (launching there, or running)
-    RELAUNCHING = "RELAUNCHING"  # supervised, ended, waiting out its back-off before it queues again
-    UNKNOWN = "UNKNOWN"  # its worker is away and may come back with it
-    FINISHED = "FINISHED"  # exit 0
-    FAILED = "FAILED"  # exit other than 0
+    RUNNING = "RUNNING"  # placed on a worker: starting or running
+    RELAUNCHING = "RELAUNCHING"  # supervised; its attempt ended, and it waits before it is queued again
+    UNKNOWN = "UNKNOWN"  # its worker is unreachable, and may return with it
+    FINISHED = "FINISHED"  # exited with 0
+    FAILED = "FAILED"  # exited with another code, or was killed by a signal
     KILLED = "KILLED"  # by request
-    ERROR = "ERROR"  # could not be run, or lost with its worker and not supervised
+    ERROR = "ERROR"  # could not be started, or was lost with its worker and is not supervised
 
     @property
     def is_final(self) -> bool:
+        """Whether it has ended."""
         return self in _FINAL_DRIVER
 
 
 class ExecutorState(State):
-    """Of one executor of an application."""
+    """The states of one executor of an application."""
 
-    LAUNCHING = "LAUNCHING"
+    LAUNCHING = "LAUNCHING"  # granted; its worker starts it
     RUNNING = "RUNNING"
-    KILLED = "KILLED"
-    FAILED = "FAILED"
-    LOST = "LOST"
-    EXITED = "EXITED"
-    DECOMMISSIONED = "DECOMMISSIONED"
+    KILLED = "KILLED"  # by request, or because its application ended
+    FAILED = "FAILED"  # could not be started
+    LOST = "LOST"  # its worker was lost
+    EXITED = "EXITED"  # its process ended by itself, with any exit code
+    DECOMMISSIONED = "DECOMMISSIONED"  # Spark's name, for its monitors; no executor gets this state
 
     @property
     def is_final(self) -> bool:
+        """Whether it has ended."""
         return self in _FINAL_EXECUTOR
 
 
@@ -89,12 +92,12 @@ class JobPhase(Enum):
 
 
 class Role(str, Enum):
-    """What a public key may do (docs/security.md). An admin may do all that a client may, to everybody's jobs."""
+    """What a public key permits (docs/security.md)."""
 
     MASTER = "master"
     WORKER = "worker"
-    CLIENT = "client"
-    ADMIN = "admin"
+    CLIENT = "client"  # submits programs, and kills its own
+    ADMIN = "admin"  # as a client, for everybody's jobs; drains and removes workers
 
 
 _FINAL_APPLICATION = frozenset({ApplicationState.FINISHED, ApplicationState.FAILED, ApplicationState.KILLED})

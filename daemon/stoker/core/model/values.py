@@ -50,17 +50,17 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Artifact(Value, frozen=True):
-    """A file that must lie in the driver's directory before it starts.
+    """A file that must be in the driver's directory before the driver starts.
 
-    Exactly one source: ``sha256`` names a blob uploaded to the master, ``url`` something the worker fetches itself
-    (``file:`` and ``REMOTE_SCHEMES``) or finds in place (``local:``).
+    It has exactly one source: ``sha256`` names a file uploaded to the master; ``url`` names a file that the worker downloads
+    (``file: http: https: hdfs: webhdfs: s3: s3a:``) or uses where it is (``local:``). Raises ValueError for anything else.
     """
 
-    name: str
-    sha256: str = ""
+    name: str  # a plain file name, unique within its driver
+    sha256: str = ""  # 64 lower-case hex digits
     url: str = ""
     size: int = 0  # bytes; 0 when unknown
-    executable: bool = False
+    executable: bool = False  # gets the execute permission
 
     def __post_init__(self) -> None:
         if not self.name or self.name in {".", ".."} or "/" in self.name or "\0" in self.name:
@@ -110,26 +110,28 @@ class DriverDescription(Value, frozen=True):
 
     ``kind`` says how ``main`` (the name of one of ``artifacts``) is started: *python* a script, *archive* a ``.pyz`` or
     ``.whl``, *jar* by ``java``, *program* as it is. ``main_class`` is the entry point (``package.module:function`` or
-    ``package.module`` for archives, a class for jars).
+    ``package.module`` for archives, a class for jars). ``Client.describe`` makes one from a path and keywords.
+
+    Raises ValueError for an illegal value: a negative number, a name that is not one of ``artifacts``, NUL in a text.
     """
 
     kind: DriverKind
     main: str
-    name: str = ""
+    name: str = ""  # shown by ``stoker status``; "": the name of ``main``
     main_class: str = ""
     args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    artifacts: tuple[Artifact, ...] = ()
+    env: dict[str, str] = {}  # added to the environment of its worker
+    artifacts: tuple[Artifact, ...] = ()  # the files that it needs, ``main`` among them
     py_files: tuple[str, ...] = ()  # names of artifacts put on PYTHONPATH
     jars: tuple[str, ...] = ()  # names of artifacts put on the class path
-    java_options: tuple[str, ...] = ()
-    conf: dict[str, str] = {}  # spark.* properties of the submission
-    cores: int = 1
+    java_options: tuple[str, ...] = ()  # for the JVM of a jar
+    conf: dict[str, str] = {}  # ``spark.*`` properties of the submission
+    cores: int = 1  # at least 0
     memory_mib: int = 1024
-    supervise: bool = False
+    supervise: bool = False  # restart it when it fails or loses its worker
     max_restarts: int = -1  # supervised restarts after failures; negative: no limit
-    user: str = ""
-    spark: SparkProgram | None = None  # a jar that runs on a Spark distribution of the worker's
+    user: str = ""  # who submitted it, as shown to people
+    spark: SparkProgram | None = None  # set for a jar that runs on a Spark distribution of its worker
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -147,11 +149,14 @@ class DriverDescription(Value, frozen=True):
 
 
 class Command(Value, frozen=True):
-    """What an executor runs. ``{{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}}`` are filled in, in
-    arguments and in environment values."""
+    """The command that every executor of an application runs.
 
-    argv: tuple[str, ...]
-    env: dict[str, str] = {}
+    The worker replaces ``{{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}}`` in arguments and in values of
+    the environment. Raises ValueError when the command is empty or contains NUL.
+    """
+
+    argv: tuple[str, ...]  # the program, looked up on its worker, and its arguments
+    env: dict[str, str] = {}  # added to the environment of its worker
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
@@ -163,20 +168,20 @@ class Command(Value, frozen=True):
 class ApplicationDescription(Value, frozen=True):
     """What an application asks for when it registers (spec 8, ApplicationDescription).
 
-    ``spark``: its executors are those of Apache Spark. ``finite``: an executor that exits has done its share. It is not
-    replaced, and its cores do not come back to this application (``stoker run``); only lost executors are replaced.
+    In a ``finite`` application (``stoker run``) an executor that exits has done its share: it is not replaced, and the
+    application does not get its cores again; only lost executors are replaced. Raises ValueError for an illegal value.
     """
 
-    name: str
+    name: str  # shown by ``stoker status``
     command: Command
-    user: str = ""
-    max_cores: int | None = None  # spark.cores.max; None: spark.deploy.defaultCores
-    cores_per_executor: int | None = None  # None: one executor a worker, with all cores given there
+    user: str = ""  # shown to people; rights depend on the key alone
+    max_cores: int | None = None  # of all executors together (spark.cores.max); None: spark.deploy.defaultCores
+    cores_per_executor: int | None = None  # None: one executor on each worker, with all cores granted there
     memory_mib: int = 1024  # per executor
-    executor_limit: int = UNLIMITED
-    ui_url: str = ""
+    executor_limit: int = UNLIMITED  # how many executors it wants at most (dynamic allocation)
+    ui_url: str = ""  # of its own pages, linked by the dashboard
     finite: bool = False
-    spark: SparkProgram | None = None
+    spark: SparkProgram | None = None  # set when its executors are those of Apache Spark
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:
@@ -198,14 +203,12 @@ class ApplicationDescription(Value, frozen=True):
 
 
 class Exit(Value, frozen=True):
-    """How a process ended: by ``code``, or by ``signal`` (then ``code`` is None), or not at all (both None) when it
-    could not be started or its end was not seen; ``reason`` is for people. ``refused``: its worker could not start it for
-    reasons of its own (a full disk, no more processes); it is no failure of the job, which is placed again."""
+    """How a process ended: with ``code`` or by ``signal``. Both are None when it was not started, or nobody saw its end."""
 
-    code: int | None = None
-    signal: int | None = None
-    reason: str = ""
-    refused: bool = False
+    code: int | None = None  # the exit code
+    signal: int | None = None  # the signal's number
+    reason: str = ""  # for people
+    refused: bool = False  # its worker could not start it (full disk, too many processes); the job is placed again
 
     def __post_init__(self) -> None:
         if self.code is not None and self.signal is not None:
@@ -217,11 +220,12 @@ class Exit(Value, frozen=True):
 
     @property
     def status(self) -> int | None:
-        """The exit status a shell would show: the code, or 128 + the signal's number."""
+        """The exit status as a shell shows it: the code, or 128 + the signal's number; None when both are unknown."""
         return self.code if self.signal is None else 128 + self.signal
 
     @property
     def is_success(self) -> bool:
+        """Whether it exited with 0."""
         return self.code == 0 and self.signal is None
 
 

@@ -1,6 +1,7 @@
-"""Immutable views of the master's books: what status commands, pages and JSON show.
+"""Immutable views of the master's records: what status commands, pages and JSON show.
 
-The core makes them; nothing else reads its live state. Memory in MiB, times in seconds since the Unix epoch (0: not yet).
+Only the core makes them; nothing outside it reads its live state. Memory is in MiB, times are
+seconds since the Unix epoch (0: not yet).
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ class WorkerView(Value, frozen=True):
     host: str
     port: int
     state: WorkerState
-    cores: int
+    cores: int  # that it offers
     cores_used: int
-    memory_mib: int
+    memory_mib: int  # that it offers
     memory_used_mib: int
     webui_url: str = ""
     last_heartbeat: float = 0.0
-    version: str = ""
-    draining: bool = False  # gets nothing new
-    running: int = 0  # drivers and executors there, those being ended included
-    refusal: str = ""  # why it refused the latest job; empty once one has started there
-    avoided: bool = False  # nothing is placed there for a while, after a refusal
+    version: str = ""  # the release of Stoker on it
+    draining: bool = False  # nothing new is placed on it
+    running: int = 0  # its drivers and executors, including those being stopped
+    refusal: str = ""  # why it refused the latest job; "" once a job has started on it
+    avoided: bool = False  # nothing is placed on it for a while, because it refused a job
 
     @property
     def address(self) -> str:
-        """HOST:PORT, [HOST]:PORT for IPv6: what commands take for this worker."""
+        """HOST:PORT, or [HOST]:PORT for IPv6: how commands name this worker."""
         return address_of(self.host, self.port)
 
 
 class AttemptView(Value, frozen=True):
     """One run of a driver."""
 
-    number: int
+    number: int  # counts from 1
     worker_id: str
     state: DriverState
     started: float
     ended: float = 0.0
-    pid: int = 0
+    pid: int = 0  # 0: not started
     exit: Exit = Exit()
 
 
@@ -56,14 +57,14 @@ class DriverView(Value, frozen=True):
     submitted: float
     cores: int
     memory_mib: int
-    main: str
+    main: str  # the name of the file that is run
     main_class: str = ""
     args: tuple[str, ...] = ()
     user: str = ""
     supervise: bool = False
     started: float = 0.0  # of the latest attempt
     ended: float = 0.0
-    worker_id: str = ""
+    worker_id: str = ""  # of the latest attempt; "" while it waits
     worker_host: str = ""
     reason: str = ""  # why it waits, or why it ended
     attempts: tuple[AttemptView, ...] = ()
@@ -80,7 +81,7 @@ class ExecutorView(Value, frozen=True):
     state: ExecutorState
     started: float = 0.0
     ended: float = 0.0
-    pid: int = 0
+    pid: int = 0  # 0: not started
     exit: Exit = Exit()
 
 
@@ -93,33 +94,33 @@ class AppView(Value, frozen=True):
     state: ApplicationState
     submitted: float
     ended: float = 0.0
-    cores_granted: int = 0
+    cores_granted: int = 0  # of its running executors together
     cores_max: int | None = None  # None: unlimited
-    cores_per_executor: int | None = None
+    cores_per_executor: int | None = None  # None: all cores granted on a worker
     memory_mib: int = 0  # per executor
     executor_limit: int | None = None  # None: unlimited
     ui_url: str = ""
-    reason: str = ""
-    executors: tuple[ExecutorView, ...] = ()
-    removed_executors: tuple[ExecutorView, ...] = ()
+    reason: str = ""  # why it waits, or why it ended
+    executors: tuple[ExecutorView, ...] = ()  # those that run or start
+    removed_executors: tuple[ExecutorView, ...] = ()  # the latest of those that ended
 
 
 class ClusterView(Value, frozen=True):
     """The whole cluster, as the answering master sees it."""
 
-    url: str
+    url: str  # ``spark://HOST:PORT`` of this master
     state: MasterState
-    epoch: int
-    version: str
+    epoch: int  # grows with every change of the leader
+    version: str  # the release of Stoker on the master
     workers: tuple[WorkerView, ...] = ()
     active_drivers: tuple[DriverView, ...] = ()
     completed_drivers: tuple[DriverView, ...] = ()
     active_apps: tuple[AppView, ...] = ()
     completed_apps: tuple[AppView, ...] = ()
     webui_url: str = ""
-    leader_url: str = ""  # of a standby: whom to ask
+    leader_url: str = ""  # on a standby: the leading master
     leader_webui_url: str = ""
-    warnings: tuple[str, ...] = ()  # e.g. running without authentication
+    warnings: tuple[str, ...] = ()  # lines for people, for example that the cluster runs without authentication
 
 
 class Sample(Value, frozen=True):

@@ -75,7 +75,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """No master can be used, or the leading one refused."""
+    """No master can be used, or the leading one refused. An application has ended then."""
 
     kind: Literal["unreachable", "not-authorized", "refused"]
     reason: str
