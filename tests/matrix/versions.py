@@ -1,13 +1,12 @@
-"""``make spark-matrix``: every release of Spark that the gateway speaks to, at the same time on one master.
-
-Each gets a virtual environment of its own below ``build/spark-matrix`` (some 400 MB a version, from the package index).
+"""``make spark-matrix``: all releases of Spark that the gateway supports, on one master at the same time, and each pair of
+them on one worker. Choose some with pytest's ``-k``: ``pytest tests/matrix/versions.py -k 4.1+4.2``.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
-import sys
-from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -16,62 +15,70 @@ from stoker.core.model.states import DriverState, ExecutorState
 from stoker.gateway.releases import RELEASES
 from stoker.gateway.replies import Replies, boolean
 from stoker.gateway.spark_rpc import Address
+from tests.matrix.environments import home_of, python_with
 from tests.support.cluster import Cluster
-from tests.support.spark import SparkJob
+from tests.support.spark import SparkJob, executor_pids
+from tests.support.wait import wait_until
 
-FOLDER = Path(__file__).parents[2] / "build" / "spark-matrix"
 VERSIONS = sorted(version for release in RELEASES for version in release.versions)
+PAIRS = ["+".join(pair) for pair in combinations(VERSIONS, 2)]
 pytestmark = pytest.mark.timeout(1800)
 
 
-@pytest.fixture(scope="module")
-def pythons() -> dict[str, Path]:
-    """By version, the interpreter of an environment that has that ``pyspark``."""
-    found = {}
-    for version in VERSIONS:
-        python = FOLDER / version / "bin" / "python"
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", FOLDER / version], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", f"pyspark=={version}.*"], check=True)
-        found[version] = python
-    return found
+def run_at_once(folder: Path, versions: list[str]) -> None:
+    """An application of each release, all at the same time on a worker that has all of these releases: each gets executors
+    of its own release, and the right result."""
+    pythons = {version: python_with(f"pyspark=={version}.*", name=version) for version in versions}
+    homes = {version: home_of(python) for version, python in pythons.items()}
+    properties = {
+        "spark.stoker.gateway.enabled": "true",
+        "spark.stoker.spark.home": ",".join(map(str, homes.values())),
+    }
+    with Cluster(folder, cores=8, memory="8g", properties=properties) as cluster:
+        conf = {"spark.cores.max": "1"}
+        jobs = {version: SparkJob(cluster, conf, python=python, wait=False) for version, python in pythons.items()}
+        try:
+            for job in jobs.values():
+                job.app_id = job.answer(within=600)
+                job.say("numbers")
+            assert len(cluster.status()["active_apps"]) == len(jobs)
+            for version, job in jobs.items():
+                assert executors_home(cluster, job.app_id) == homes[version], version
+                assert job.answer(within=600) == "45", version
+                job.say("stop")
+                assert job.wait() == 0, job.text()
+                assert "ERROR" not in job.text(), job.text()
+            print(", ".join(f"Spark {core_version(home)} has executors of its own release" for home in homes.values()))
+        finally:
+            for job in jobs.values():
+                job.__exit__()
 
 
-def home_of(python: Path) -> Path:
-    words = [str(python), "-c", "import pyspark; print(pyspark.__path__[0])"]
-    return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip())
+def executors_home(cluster: Cluster, app_id: str) -> Path:
+    """The Spark whose classes its executors have."""
+    pids = wait_until(lambda: executor_pids(cluster, app_id), within=300, what=f"an executor of {app_id}")
+    command = cluster.processes()[min(pids.values())]
+    found = re.search(r"[ :](/[^ :]*)/jars/\*", command)
+    assert found is not None, command
+    return Path(found[1])
 
 
-@pytest.fixture(scope="module")
-def cluster(pythons: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    homes = ",".join(str(home_of(python)) for python in pythons.values())
-    properties = {"spark.stoker.gateway.enabled": "true", "spark.stoker.spark.home": homes}
-    with Cluster(tmp_path_factory.mktemp("matrix"), cores=8, memory="8g", properties=properties) as running:
-        yield running
+def core_version(home: Path) -> str:
+    return next((home / "jars").glob("spark-core_*.jar")).stem.rpartition("-")[2]
 
 
-def test_all_at_once_on_one_master(cluster: Cluster, pythons: dict[str, Path]) -> None:
-    conf = {"spark.cores.max": "1"}
-    jobs = {version: SparkJob(cluster, conf, python=python, wait=False) for version, python in pythons.items()}
-    try:
-        for version, job in jobs.items():
-            job.app_id = job.answer(within=600)
-            job.say("numbers")
-            print(version, job.app_id)
-        assert len(cluster.status()["active_apps"]) == len(jobs)
-        for version, job in jobs.items():
-            assert job.answer(within=600) == "45", version
-            job.say("stop")
-            assert job.wait() == 0, job.text()
-            assert "ERROR" not in job.text(), job.text()
-    finally:
-        for job in jobs.values():
-            job.__exit__()
+def test_all_at_once_on_one_master(tmp_path: Path) -> None:
+    run_at_once(tmp_path, VERSIONS)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_on_one_worker(tmp_path: Path, pair: str) -> None:
+    run_at_once(tmp_path, pair.split("+"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_java_reads_what_is_written(version: str, pythons: dict[str, Path]) -> None:
-    """Spark's own classes are the judge."""
+def test_java_reads_what_is_written(version: str) -> None:
+    """Spark's own classes read the gateway's messages."""
     release = next(release for release in RELEASES if version in release.versions)
     replies = Replies(release, Address("h", 7077))
     expected = {
@@ -87,9 +94,10 @@ def test_java_reads_what_is_written(version: str, pythons: dict[str, Path]) -> N
     for driver_state in DriverState:
         written = replies.driver_status_response(driver_state, "w", "h:1")
         expected[written] = f"DriverStatusResponse(true,Some({driver_state.value}),Some(w),Some(h:1),None)"
+    home = home_of(python_with(f"pyspark=={version}.*", name=version))
     source = Path(__file__).with_name("Read.java")
     done = subprocess.run(
-        ["java", "-cp", f"{home_of(pythons[version])}/jars/*", str(source)],
+        ["java", "-cp", f"{home}/jars/*", str(source)],
         input="\n".join(written.hex() for written in expected), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == list(expected.values())

@@ -22,6 +22,7 @@ _INTERVALS = {"daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1}
 _INHERITED = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "JAVA_HOME", "LD_LIBRARY_PATH",
     "SPARK_HOME", "SPARK_CONF_DIR", "STOKER_KEYS_DIR", "STOKER_STATE_DIR",
+    "SPARK_DIST_CLASSPATH", "SPARK_LAUNCHER_OPTS", "SPARK_SUBMIT_OPTS", "SPARK_SCALA_VERSION", "SPARK_PRINT_LAUNCH_COMMAND",
 }  # fmt: skip
 _INHERITED_PREFIXES = ("LC_", "HADOOP_", "YARN_", "PYSPARK_")
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -48,7 +48,9 @@ def driver_launch(
     if driver.kind == "jar":
         java, files = _java(driver, folder, env, homes)
         return Launch([*java, *args], env, files)
-    python = env.get("PYSPARK_PYTHON") or driver.conf.get("spark.pyspark.python") or sys.executable
+    python = _driver_python(driver.conf, env)
+    if executors := driver.conf.get("spark.pyspark.python"):
+        env["PYSPARK_PYTHON"] = executors  # pyspark learns the executors' Python in no other way
     env.setdefault("PYTHONUNBUFFERED", "1")
     env.setdefault("PYSPARK_SUBMIT_ARGS", _submit_args({"spark.master": env["MASTER"], **driver.conf}))
     spark = None if "SPARK_HOME" in driver.env else any_home(homes, preferred=driver.conf.get(RELEASE_PROPERTY, ""))
@@ -85,6 +87,13 @@ def _java(
     heap = [f"-Xmx{driver.memory_mib}m"] if driver.memory_mib else []
     words = [java, "-cp", os.pathsep.join(class_path), *heap, *driver.java_options, *properties, driver.main_class]
     return words, files
+
+
+def _driver_python(conf: Mapping[str, str], env: Mapping[str, str]) -> str:
+    """The interpreter, in Spark's order: properties before variables, the driver's before the executors'."""
+    properties = (conf.get(f"spark.pyspark.{name}") for name in ("driver.python", "python"))
+    variables = (env.get(name) for name in ("PYSPARK_DRIVER_PYTHON", "PYSPARK_PYTHON"))
+    return next(filter(None, (*properties, *variables)), sys.executable)
 
 
 def _submit_args(conf: Mapping[str, str]) -> str:

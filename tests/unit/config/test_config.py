@@ -208,6 +208,20 @@ def test_jobs_inherit_what_spark_env_exports_and_none_of_the_daemons_own(
     assert not {"SPARK_WORKER_INSTANCES", "TOKEN_OF_THE_OPERATOR"} & set(found.job_environ)
 
 
+def test_jobs_inherit_the_variables_of_sparks_own_programs(environ: dict[str, str], tmp_path: Path) -> None:
+    """A Spark without Hadoop needs SPARK_DIST_CLASSPATH, its launcher and spark-submit the others."""
+    exported = {
+        "SPARK_DIST_CLASSPATH": "/opt/hadoop/etc:/opt/hadoop/*",
+        "SPARK_LAUNCHER_OPTS": "-Xmx200m",
+        "SPARK_SUBMIT_OPTS": "-Dderby.system.home=/tmp",
+        "SPARK_SCALA_VERSION": "2.13",
+        "SPARK_PRINT_LAUNCH_COMMAND": "1",
+    }
+    lines = [f"export {name}='{value}'\n" for name, value in exported.items()]
+    (tmp_path / "spark-env").write_text("".join(lines))
+    assert exported.items() <= worker(environ).job_environ.items()
+
+
 @pytest.mark.parametrize(
     ("membership", "limits", "mib"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -151,6 +152,35 @@ def test_a_python_driver_finds_the_workers_spark_and_its_submissions_settings(tm
     launch = driver_launch(own, tmp_path, environ={}, master_url="spark://m:1", homes=[there])
     assert (launch.env["SPARK_HOME"], launch.env["PYSPARK_SUBMIT_ARGS"]) == ("/own", "mine")
     assert "PYTHONPATH" not in launch.env
+
+
+@pytest.mark.parametrize(
+    ("conf", "env", "interpreter", "executors"),
+    [
+        ({}, {}, sys.executable, None),
+        ({}, {"PYSPARK_PYTHON": "e"}, "e", "e"),
+        ({}, {"PYSPARK_PYTHON": "e", "PYSPARK_DRIVER_PYTHON": "d"}, "d", "e"),
+        ({"spark.pyspark.python": "E"}, {"PYSPARK_PYTHON": "e", "PYSPARK_DRIVER_PYTHON": "d"}, "E", "E"),
+        ({"spark.pyspark.python": "E", "spark.pyspark.driver.python": "D"}, {"PYSPARK_DRIVER_PYTHON": "d"}, "D", "E"),
+        ({"spark.pyspark.driver.python": "D"}, {"PYSPARK_PYTHON": "e"}, "D", "e"),
+    ],
+)
+@pytest.mark.parametrize("from_the_worker", [True, False])
+def test_the_python_of_a_driver_and_of_its_executors(
+    tmp_path: Path,
+    conf: dict[str, str],
+    env: dict[str, str],
+    interpreter: str,
+    executors: str | None,
+    from_the_worker: bool,
+) -> None:
+    """In the order of Spark's SparkSubmit and PythonRunner; the variables are the worker's, or the submission's."""
+    driver = DriverDescription(
+        kind="python", main="job.py", artifacts=(Artifact(name="job.py", url="file:/job.py"),), conf=conf,
+        env={} if from_the_worker else env,
+    )  # fmt: skip
+    launch = driver_launch(driver, tmp_path, environ=env if from_the_worker else {}, master_url="spark://m:1")
+    assert (launch.argv[0], launch.env.get("PYSPARK_PYTHON")) == (interpreter, executors)
 
 
 def test_a_jar_of_sparks_old_client_is_loaded_beside_its_dependencies(tmp_path: Path) -> None:
