@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _folder, _name = os.path.split(sys.prefix)
 
