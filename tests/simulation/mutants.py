@@ -237,7 +237,7 @@ def forgotten_end() -> Iterator[None]:
 @contextmanager
 def immortal() -> Iterator[None]:
     """A keeper without a daemon goes on for ever."""
-    with patch.object(SimulatedKeeper, "_check_daemon", _nothing):
+    with patch.object(SimulatedKeeper, "_stop_all_without_daemon", _nothing):
         yield
 
 
