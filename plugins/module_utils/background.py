@@ -41,7 +41,8 @@ class Background:
         """(pid of the running daemon, its deployment); 0 if it does not run. A pid that was given to another program since
         is not it."""
         pid, started, deployment = self._noted(name)
-        return (int(pid) if pid and start_time(int(pid)) == started else 0), deployment
+        is_running = pid.isdigit() and bool(started) and start_time(int(pid)) == started
+        return (int(pid) if is_running else 0), deployment
 
     def _noted(self, name: str) -> list[str]:
         """pid, start time and deployment."""
