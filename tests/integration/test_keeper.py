@@ -243,6 +243,22 @@ def test_stop_ends_descendants_that_carry_no_mark(daemon: Daemon) -> None:
     wait_until(lambda: daemon.pump() or not sleeping(daemonised), what="the daemonised one ends")
 
 
+def test_an_orphan_that_several_jobs_may_have_left_is_left_alone(daemon: Daemon) -> None:
+    """It ends with the last of them."""
+    daemon.spawn("older", "/bin/sleep", "600")
+    daemon.expect("started", "older")
+    orphan = f"704.{os.getpid()}"
+    daemon.spawn("a", "/bin/sh", "-c", f"(env -i setsid sleep {orphan} &); sleep 600")
+    daemon.expect("started", "a")
+    wait_until(lambda: sleeping(orphan), what="it runs")
+    daemon.link.say({"op": "stop", "key": "older", "grace": 0.3})
+    daemon.expect("exited", "older")
+    assert sleeping(orphan)
+    daemon.link.say({"op": "stop", "key": "a", "grace": 0.3})
+    daemon.expect("exited", "a")
+    wait_until(lambda: daemon.pump() or not sleeping(orphan), what="it ends")
+
+
 def test_nothing_outlives_a_job_that_ends_by_itself(daemon: Daemon) -> None:
     left = f"702.{os.getpid()}"
     daemon.spawn("a", "/bin/sh", "-c", f"env -i setsid sh -mc 'sleep {left} & sleep 0.2' & sleep 0.1")
@@ -322,6 +338,18 @@ def test_a_second_stop_does_not_cut_a_clean_up_short(daemon: Daemon, tmp_path: P
         wait_until(lambda: daemon.pump() or "TERM" in log.read_text(), what="TERM")
     assert daemon.expect("exited", "a")["code"] == 3
     assert log.read_text() == "up\nTERM\ncleaned up\n"
+
+
+@pytest.mark.parametrize("graces", [(0.5, 30), (30, 0.5)])
+def test_a_later_stop_shortens_the_time_and_never_prolongs_it(
+    daemon: Daemon, slot: Path, graces: tuple[float, float]
+) -> None:
+    daemon.spawn("a", "/bin/sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    daemon.expect("started", "a")
+    wait_until(lambda: (slot / "jobs/a.out").read_text() == "up\n", what="TERM is ignored")
+    for grace in graces:
+        daemon.link.say({"op": "stop", "key": "a", "grace": grace})
+    assert daemon.expect("exited", "a")["signal"] == signal.SIGKILL
 
 
 def test_what_a_main_process_leaves_has_the_grace_and_counts_until_it_has_gone(slot: Path, tmp_path: Path) -> None:

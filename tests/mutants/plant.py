@@ -67,7 +67,7 @@ def _passes(tests: tuple[str, ...], tree: Path, *, timeout: float = TIMEOUT) -> 
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(
-            command, cwd=tree, env=environ, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            command, cwd=tree, env=environ, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
         return False

@@ -18,7 +18,8 @@ RUN = [sys.executable, "-m", "stoker"]
 
 
 def stoker(*words: str, home: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(home), "SPARK_CONF_DIR": str(home), **(env or {})}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environ = {**kept, "HOME": str(home), "SPARK_CONF_DIR": str(home), **(env or {})}
     return subprocess.run(
         [*RUN, *words], env=environ, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
     )

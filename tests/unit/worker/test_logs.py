@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stoker.core.model.lifecycles import JobEvent
 from stoker.core.model.messages import LogData, ReadLog
-from stoker.core.model.values import Artifact, DriverDescription
+from stoker.core.model.values import Artifact, DriverDescription, Exit
 from stoker.core.worker.jobs import DriverJob
 from stoker.io.inotify import FileWatch
 from stoker.io.loop import Loop
@@ -302,3 +303,31 @@ def test_a_watch_reports_once_and_needs_a_file(tmp_path: Path) -> None:
         watch.close()
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(watch.descriptor)
+
+
+@pytest.mark.parametrize("job_id", [f"{DRIVER}/../../secret", f"{APP}/../..", f"../{DRIVER}", f"{DRIVER}\n", "..", ""])
+def test_only_outputs_of_jobs_are_shown(tmp_path: Path, job_id: str) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    for folder in (tmp_path / "secret", tmp_path / DRIVER, tmp_path / "7"):
+        folder.mkdir()
+        (folder / "stdout").write_text("secret")
+    reader = LogReader(work, is_over=lambda *_: True, reply=lambda *_: None)
+    (work / DRIVER).mkdir()
+    answer = reader.read(ReadLog(request=1, id=job_id, stream="stdout", executor_id=7, offset=0))
+    assert answer.data == b"" and answer.error == "that is not the name of an output"
+    reader.close()
+
+
+def test_a_driver_has_ended_when_all_its_attempts_here_have() -> None:
+    driver = DriverDescription(kind="program", main="t", artifacts=(Artifact(name="t", url="local:/t"),))
+    first, second = (
+        DriverJob(key=f"k{number}", cores=1, memory_mib=1, driver_id=DRIVER, attempt=number, driver=driver)
+        for number in (1, 2)
+    )
+    assert not logs_module.has_ended({"k1": first}, DRIVER, -1)  # its files are being fetched
+    first.run(JobEvent.FOUND)
+    first.end(Exit(code=1), could_not_run=False)
+    assert logs_module.has_ended({"k1": first}, DRIVER, -1)
+    assert not logs_module.has_ended({"k1": first, "k2": second}, DRIVER, -1)
+    assert logs_module.has_ended({}, DRIVER, -1)

@@ -1,0 +1,42 @@
+"""Bugs in the gateway for unmodified Spark applications."""
+
+from __future__ import annotations
+
+from tests.mutants.plant import Mutant
+
+_STREAM = "daemon/stoker/gateway/java_stream.py"
+_SESSION = "daemon/stoker/gateway/session.py"
+_STREAMS = ("tests/unit/gateway/test_java_stream.py",)
+_SESSIONS = ("tests/unit/gateway/test_session.py",)
+_AUTH = ("tests/unit/gateway/test_auth.py",)
+
+MUTANTS = (
+    Mutant("a frame may be of any length", "daemon/stoker/gateway/spark_rpc.py",
+           "if not _LENGTH.size < length <= MAX_FRAME:", "if not _LENGTH.size < length:",
+           ("tests/unit/gateway/test_spark_rpc.py",)),
+    Mutant("objects are nested without a bound", _STREAM,
+           "        if depth > MAX_DEPTH:\n            raise JavaStreamError(f\"obj",
+           "        if depth < 0:\n            raise JavaStreamError(f\"obj", _STREAMS),
+    Mutant("a stream holds any number of objects", _STREAM, "if len(self._handles) >= MAX_HANDLES:",
+           "if len(self._handles) < 0:", _STREAMS),
+    Mutant("an array is made before its elements are there", _STREAM,
+           "if not 0 <= length <= len(self._data) - self.position:", "if length < 0:", _STREAMS),
+    Mutant("a map of an unknown class is empty", "daemon/stoker/gateway/scala.py",
+           '        raise _unknown("map", value)\n    return _nodes(tree)', "        return []\n    return _nodes(tree)",
+           _STREAMS),
+    Mutant("any secret is the right one, by SASL", "daemon/stoker/gateway/sasl.py",
+           "if not (hmac.compare_digest(expected.encode(), given.encode()) and known", "if not (given and known", _AUTH),
+    Mutant("a master that does not know the secret is believed", "daemon/stoker/gateway/sasl.py",
+           'if not hmac.compare_digest(self._respond("").encode(), given.encode()):', "if not given:", _AUTH),
+    Mutant("the versions of Spark's encryption are not told apart", "daemon/stoker/gateway/guard.py",
+           "if plain.startswith(_PLAUSIBLE):", "if plain:", _AUTH),
+    Mutant("a driver is answered twice that it registered", _SESSION,
+           "        if self._waits_for_id:\n            self._tell(", "        if self.app_id:\n            self._tell(",
+           _SESSIONS),
+    Mutant("anybody may take an application over", _SESSION,
+           '        if self._returning is None:\n            raise ValueError("this connection\'s application was not asked'
+           ' to follow this master")\n', "        if self._returning is None:\n            return\n", _SESSIONS),
+    Mutant("what an older connection acknowledges counts", _SESSION,
+           "        if self._is_superseded:\n            return\n        named", "        named", _SESSIONS),
+    Mutant("a standby ends the applications that ask it", _SESSION, 'and message.code != "not-leader":', ":", _SESSIONS),
+)  # fmt: skip

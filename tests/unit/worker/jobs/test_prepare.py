@@ -1,0 +1,78 @@
+"""The files of a driver: who fetches them, and what becomes of a job that is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stoker.core.model.values import Artifact, DriverDescription, Exit
+from stoker.core.worker.jobs import DriverJob
+from stoker.worker.jobs.cache import BlobCache
+from stoker.worker.jobs.prepare import Preparer
+
+
+class Place:
+    """A Preparer over real folders; ``turn`` is its loop's next call."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.ended: list[tuple[str, Exit | None]] = []
+        self.preparer = Preparer(
+            folder / "work",
+            (),
+            BlobCache(folder / "cache", lambda _: True),
+            environ=environ,
+            prepared=lambda key: self.ended.append((key, None)),
+            failed=lambda key, exit: self.ended.append((key, exit)),
+            in_loop=self.calls.put,
+        )
+
+    def turn(self) -> None:
+        self.calls.get(timeout=30)()
+
+    def prepare(self, url: str, env: dict[str, str] | None = None) -> DriverJob:
+        artifact = Artifact(name="t", url=url)
+        driver = DriverDescription(kind="program", main="t", artifacts=(artifact,), env=env or {})
+        job = DriverJob(
+            key="k", cores=1, memory_mib=1, driver_id="driver-20270101000000-0000", attempt=1, driver=driver
+        )
+        self.preparer.prepare(job)
+        return job
+
+
+@pytest.mark.parametrize("whose", ["the submitter's", "the worker's"])
+def test_a_submitters_environment_runs_nothing_in_the_process_that_fetches(tmp_path: Path, whose: str) -> None:
+    """The fetching process has the worker's rights, and Python starts with what PYTHONPATH leads to."""
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    env = {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))}
+    place = Place(tmp_path, env if whose == "the worker's" else {})
+    place.prepare("http://127.0.0.1:1/t", env if whose == "the submitter's" else {})
+    while not place.ended:
+        place.turn()
+    place.preparer.close()
+    assert (tmp_path / "ran").exists() == (whose == "the worker's")
+
+
+def test_a_job_that_was_killed_while_its_files_came_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("content")
+    place = Place(tmp_path, {})
+    job = place.prepare((tmp_path / "source").as_uri())
+    place.preparer.cancel(job.key)
+    place.turn()
+    place.preparer.close()
+    assert place.ended == []
+
+
+def test_a_file_is_there_when_its_job_is_prepared(tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("content")
+    place = Place(tmp_path, {})
+    job = place.prepare((tmp_path / "source").as_uri())
+    place.turn()
+    place.preparer.close()
+    assert place.ended == [("k", None)]
+    assert [path.name for path in place.preparer.folder(job).iterdir()] == ["t"]
+    assert (place.preparer.folder(job) / "t").read_text() == "content"
