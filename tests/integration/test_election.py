@@ -234,7 +234,7 @@ def test_with_an_identity_strangers_neither_read_nor_write(
     assert not stranger.epoch
 
 
-@pytest.mark.parametrize(("node", "said"), [("epoch", "is not an epoch"), ("leader", "no Stoker master")])
+@pytest.mark.parametrize(("node", "said"), [("epoch", "is not an epoch"), ("leader", "not written by a Stoker master")])
 def test_nodes_of_others_stop_no_master_and_it_goes_on_when_they_are_set_right(
     zookeeper: ZooKeeperServers, directory: str, stands: list[Stand], node: str, said: str
 ) -> None:

@@ -109,7 +109,7 @@ def test_a_frozen_leader_is_replaced_and_comes_back_as_a_clean_standby(cluster: 
     cluster.wait_for(job, "KILLED")
     process.send_signal(signal.SIGCONT)
     cluster.wait_stands_by(0)
-    assert "leads no more" in cluster.master.text()
+    assert "no longer leads" in cluster.master.text()
     assert cluster.json(0)["status"] == "STANDBY" and cluster.json(1)["status"] == "ALIVE"
     assert not alive(pid)
     fresh = cluster.submit("/bin/true")

@@ -151,7 +151,7 @@ def test_a_killed_driver_takes_its_executors_along(cluster: Cluster) -> None:
         job.kill_driver()
         cluster.wait_for(job.app_id, "FAILED", within=10)
         wait_until(lambda: not executor_pids(cluster, job.app_id), within=300, what="the executor's end")
-    assert "its process is gone" in cluster.status(job.app_id)["reason"]
+    assert "its process has exited or is unreachable" in cluster.status(job.app_id)["reason"]
 
 
 def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:

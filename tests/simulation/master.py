@@ -132,7 +132,7 @@ class Master(Node):
         except StopIteration:
             self._working = None
         except Deposed as reason:
-            self.die(f"leads no more: {reason}")
+            self.die(f"no longer leads: {reason}")
             self.world.after(0.05, self.start)  # and stands for election again
         except StorageFailed as error:  # of reading: of writing the shell takes care
             self.die(f"storage: {error}")

@@ -283,7 +283,7 @@ def hasty_replacement() -> Iterator[None]:
     """A crashed worker's drivers are started elsewhere at once."""
 
     def lost(ctx: Context, driver: Any) -> None:
-        drivers.lost(ctx, driver, "its worker is away")
+        drivers.lost(ctx, driver, "its worker is unreachable")
 
     with patch.object(drivers, "worker_absent", lost):
         yield

@@ -23,12 +23,12 @@ class AloneLeadership(Leadership):
         on_event(Elected(self.acquire()))
 
     def release(self) -> None:
-        """Nobody waits for it."""
+        """Do nothing: no other master waits to lead."""
 
     def acquire(self) -> int:
-        """A new epoch: over the last one, and over the wall clock in milliseconds, so that it grows even when the
-        folder was lost. On disk before it is used, and never given twice. Raises StokerError when the folder cannot be
-        written, or holds something that is not an epoch."""
+        """Return a new epoch: higher than the last one, and than the wall clock in milliseconds, so that it grows even if
+        the folder was lost. It is on disk before it is used, and never used twice. Raises StokerError when the folder
+        cannot be written, or holds something that is not an epoch."""
         path = self._folder / "epoch"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,8 +48,8 @@ class AloneLeadership(Leadership):
 
 
 def _read(path: Path) -> int:
-    """The last epoch, 0 if there was none. What cannot be read is not guessed: a lower epoch than the last would make
-    workers refuse this master."""
+    """Return the last epoch, 0 if there was none. An unreadable one is not guessed: workers would refuse a master with a
+    lower epoch than the last. Raises StokerError for it."""
     try:
         text = path.read_text().strip()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Who leads: the contract between a master's shell and what elects it (docs/protocol.md, spec 13.2)."""
+"""The contract between a master's shell and the election that decides who leads (docs/protocol.md, spec 13.2)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Half of the largest number on the wire, which is a signed 64-bit one: no higher epoch could win after that one.
+# Half of the largest number on the wire, a signed 64-bit one: above the largest there is no higher epoch that could win.
 HIGHEST_EPOCH = 2**62
 
 
 def parse_epoch(text: str) -> int | None:
-    """The epoch in what a store keeps; None for anything else. It is not guessed: workers would refuse a master whose
+    """Return the epoch in a stored text; None if it is not an epoch. It is not guessed: workers would refuse a master whose
     epoch is lower than the last."""
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 20):
@@ -22,7 +22,7 @@ def parse_epoch(text: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A master that stands for election: what others must know to reach it."""
+    """A master that stands for election: the addresses under which others reach it."""
 
     address: str  # HOST:PORT
     webui_url: str = ""
@@ -30,34 +30,33 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Elected:
-    """This master leads. ``epoch`` is higher than that of every leader before it, and on record: it goes into each
-    command."""
+    """This master leads. ``epoch`` is higher than that of every earlier leader, and recorded; each command carries it."""
 
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """This master leads no more: it must not send nor write anything, and drop its connections."""
+    """This master does not lead any longer: it must not send or write anything, and must close its connections."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """Whether this master leads cannot be known at the moment: it must not send nor write anything until ``Thawed``."""
+    """It is unknown at the moment whether this master leads: it must not send or write anything until ``Thawed``."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thawed:
-    """It leads still, and has all the time."""
+    """This master still leads, and has led all the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Another master leads; ``leader`` is None while there is none, and ``reason`` says what is known about it."""
+    """Another master leads. ``leader`` is None while no master does; ``reason`` then says why."""
 
     leader: Candidate | None
     reason: str = ""
@@ -65,7 +64,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The addresses of all masters that stand for election, in no order."""
+    """The addresses of all masters that stand for election, unordered."""
 
     addresses: tuple[str, ...]
 
@@ -74,12 +73,12 @@ LeadershipEvent = Elected | Revoked | Frozen | Thawed | Follow | Roster
 
 
 class Leadership(ABC):
-    """Tells one master when it leads. After ``Revoked`` nothing more comes: a new one stands for election again."""
+    """Notifies one master when it leads. ``Revoked`` is the last event: a new instance stands for election again."""
 
     @abstractmethod
     def start(self, on_event: Callable[[LeadershipEvent], None]) -> None:
         """Stand for election. Events come in order, possibly from another thread and before this returns: ``on_event``
-        should only enqueue. Raises StokerError when there can be no election."""
+        should only enqueue. Raises StokerError when no election is possible."""
 
     @abstractmethod
     def release(self) -> None:

@@ -1,9 +1,9 @@
-"""Noticing at once that the leader's process is gone: a standby keeps a plain TCP connection to it.
+"""Notice at once that the leader's process has exited: a standby keeps a plain TCP connection to it.
 
-When a process dies its kernel closes the connection. That alone proves nothing (a network may close connections too), so
-the standby connects again: *refused* means that nobody listens there any more. Only a leader that has been reached before
-is believed to be gone; one behind a firewall that refuses is not. Being wrong is harmless all the same, because the epoch
-fences the old leader off (docs/high-availability.md).
+When a process dies, its kernel closes the connection. That alone proves nothing (a network may close connections too), so
+the standby connects again: *refused* means that no process listens there. This counts only for a leader that has been
+reached before, because a firewall may refuse, too. A wrong conclusion is harmless, because the epoch fences the old leader
+off (docs/high-availability.md).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 
 CONNECT_WITHIN = 2.0  # seconds
-FIRST_PAUSE = 0.01  # seconds; the pause after an attempt that says nothing about the leader doubles up to LONGEST_PAUSE
+FIRST_PAUSE = 0.01  # seconds; the pause after an inconclusive attempt doubles up to LONGEST_PAUSE
 LONGEST_PAUSE = 0.5
-LASTING = 1.0  # seconds; a connection that lasted longer ends a row of pauses
+LASTING = 1.0  # seconds; a connection that lasted longer resets the pause
 
 
 class LeaderWatch:
-    """Watches ``address`` (HOST:PORT) in a thread of its own; calls ``on_gone`` there, once, when nobody listens any more."""
+    """Watches ``address`` (HOST:PORT) in its own thread, and calls ``on_gone`` there, once, when no process listens there."""
 
     def __init__(self, address: str, on_gone: Callable[[], None]) -> None:
         host, _, port = address.rpartition(":")
@@ -37,7 +37,7 @@ class LeaderWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns at once; ``on_gone`` may still be under way."""
+        """Stop watching. Returns at once; a call of ``on_gone`` may still be running."""
         with self._lock:
             self._stopped.set()
             if self._connection is not None:
@@ -68,7 +68,8 @@ class LeaderWatch:
             in_vain += 1
 
     def _wait_for_end(self, connection: socket.socket) -> None:
-        """What the master says is of no interest. It hangs up on who says nothing, and then this connects again."""
+        """Wait until the connection closes; received bytes are ignored. A master closes silent connections after a while,
+        and the watch then connects again."""
         with self._lock:
             if self._stopped.is_set():
                 return
@@ -78,7 +79,7 @@ class LeaderWatch:
             while connection.recv(4096):
                 pass
         except OSError:
-            return  # reset: an end like any other
+            return  # a reset is an end, too
         finally:
             with self._lock:
                 self._connection = None

@@ -2,19 +2,18 @@
 
 Below ``spark.deploy.zookeeper.dir``:
 
-    epoch        lasting: the highest epoch ever led under, a number that only grows
-    leader       ephemeral: who leads; its creator's session is what must stay alive
+    epoch        persistent: the highest epoch of all leaders, a number that only grows
+    leader       ephemeral: who leads; a master leads only while the session that created this node lives
     masters/A    ephemeral: one for each master that stands for election
 
-To take the lead is ONE transaction: create ``leader`` and set ``epoch``, the latter only at the version that was read. So
-of many that try one succeeds, and from then on every transaction that checks ``epoch`` at an older version fails: that is
-the fence of ``recovery.zookeeper``, and it needs no clock and no good behaviour of an old leader.
+Taking the lead is ONE transaction: create ``leader`` and set ``epoch``, provided that ``epoch`` still has the version that
+was read. So of many masters that try, one succeeds, and from then on every transaction that checks ``epoch`` at an older
+version fails. That is the fence of ``recovery.zookeeper``; it relies neither on clocks nor on the old leader's behaviour.
 
-A leader whose process died holds ``leader`` until its session times out. A standby that has seen the process go (see
-``leader.watch``) does not wait for that: it deletes the node in the same transaction.
+A leader whose process died holds ``leader`` until its session times out. A standby that has noticed the end of the process
+(``leader.watch``) does not wait for that: it deletes the node in the same transaction.
 
-All calls to ZooKeeper are made by one thread, one after the other; kazoo's threads and the shell only put tasks into its
-queue.
+One thread makes all calls to ZooKeeper, one after the other; kazoo's threads and the shell only put tasks into its queue.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ from stoker.leader.base import (
 from stoker.leader.watch import LeaderWatch
 
 LOG = logging.getLogger("stoker.leader")
-TRY_AGAIN = 1.0  # seconds after a call that failed
+TRY_AGAIN = 1.0  # seconds to wait after a failed call
 LOOK_EVERY = 10.0  # seconds
 
 
 class _Node(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``leader`` and ``masters/A`` hold, as JSON; ``epoch`` in ``leader`` only."""
+    """The content of ``leader`` and ``masters/A``, as JSON; only ``leader`` has an ``epoch``."""
 
     address: str
     webui_url: str = ""
@@ -63,7 +62,7 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ZooKeeperLeadership(Leadership):
-    """``fence`` is set before ``Elected`` is told, and belongs into every transaction from then on."""
+    """The election by ZooKeeper. ``fence`` is set before ``Elected`` is reported; every later transaction must include it."""
 
     def __init__(self, settings: ZooKeeperSettings, me: Candidate) -> None:
         self.fence = Fence("", -1)
@@ -72,7 +71,7 @@ class ZooKeeperLeadership(Leadership):
         self._on_event: Callable[[LeadershipEvent], None] = lambda _: None
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="election", daemon=True)
-        self._epoch = 0  # that we lead under
+        self._epoch = 0  # under which this master leads
         self._frozen = False
         self._over = False  # revoked, or released
         self._following: Follow | None = None
@@ -98,7 +97,7 @@ class ZooKeeperLeadership(Leadership):
         self.zookeeper.stop()
 
     def _session_changed(self, state: SessionState) -> None:
-        """On kazoo's thread. A leader freezes here and now: the queue may be busy."""
+        """Freeze a leader at once, on kazoo's thread: the queue may be busy."""
         if state is SessionState.SUSPENDED and self._epoch and not self._over:
             self._tell(Frozen(f"ZooKeeper at {self.zookeeper.hosts} does not answer"))
         self._tasks.put(lambda: self._session_is(state))
@@ -110,7 +109,7 @@ class ZooKeeperLeadership(Leadership):
             try:
                 task()
             except ZooKeeperFailure as error:
-                if self.zookeeper.is_connected:  # else that is told anyhow
+                if self.zookeeper.is_connected:  # else the lost connection is reported anyway
                     self._failed(error)
                 self._later()
             except StokerError as error:
@@ -118,7 +117,7 @@ class ZooKeeperLeadership(Leadership):
                 self._later()
 
     def _next_task(self) -> Callable[[], None] | None:
-        """A look from time to time is for nothing, unless a watch was missed."""
+        """Return the next task, or a look now and then, in case a watch was missed."""
         try:
             return self._tasks.get(timeout=LOOK_EVERY)
         except queue.Empty:
@@ -143,7 +142,7 @@ class ZooKeeperLeadership(Leadership):
         timer.start()
 
     def _look_soon(self, _: object = None) -> None:
-        """A watch fired, or a pause is over."""
+        """Queue a look, after a watch fired or a pause ended."""
         self._tasks.put(self._look)
 
     def _session_is(self, state: SessionState) -> None:
@@ -159,7 +158,7 @@ class ZooKeeperLeadership(Leadership):
             self._look()
 
     def _look(self) -> None:
-        """See who leads, and do what follows from it. Repeatable: it is called after everything that may have changed."""
+        """Read who leads, and act on it. Repeatable: it is called after every possible change."""
         if self._over or not self.zookeeper.is_connected:
             return
         self._announce()
@@ -169,28 +168,28 @@ class ZooKeeperLeadership(Leadership):
         elif leader is None:
             self._take(None)
         elif owner == self.zookeeper.session_id:
-            self._lead(leader.epoch)  # our transaction had succeeded, but its answer was lost
+            self._lead(leader.epoch)  # this master's transaction had succeeded, but its answer was lost
         elif leader.address == self._me.address and leader.host == socket.gethostname():
-            self._take(leader)  # a process before this one: nobody else can listen at our address
+            self._take(leader)  # an earlier process of this master: no other can listen at its address
         else:
             self._follow(Candidate(leader.address, leader.webui_url))
         self._read_roster()
         self._complaint = ""
 
     def _announce(self) -> None:
-        """Be listed among the masters, by this session."""
+        """List this master among the masters, by this session."""
         for names in ((), ("masters",), ("epoch",)):
             self.zookeeper.ensure(*names)
         path = self.zookeeper.path("masters", self._me.address)
         found = self.zookeeper.exists(path)
         if found is not None and found.ephemeralOwner == self.zookeeper.session_id:
             return
-        if found is not None:  # of our session before this one, or of a process before us
+        if found is not None:  # by an earlier session, or an earlier process, of this master
             self.zookeeper.delete(path)
         self.zookeeper.create_ephemeral(path, _encode(self._me, 0))
 
     def _read_leader(self) -> tuple[_Node | None, int]:
-        """Who leads, by which session; sets a watch."""
+        """Return who leads, and by which session; set a watch."""
         path = self.zookeeper.path("leader")
         if self.zookeeper.exists(path, watch=self._look_soon) is None:
             return None, 0
@@ -210,14 +209,14 @@ class ZooKeeperLeadership(Leadership):
     # --- taking the lead ---
 
     def _take(self, gone: _Node | None) -> None:
-        """Try to lead; ``gone`` is a leader whose process has been seen to go. Somebody else may be faster."""
+        """Try to lead; another master may be faster. ``gone`` is a leader whose process is known to have exited."""
         path = self.zookeeper.path("epoch")
         data, found = self.zookeeper.get(path)
         last = _read_epoch(path, data)
         if gone is not None and gone.epoch != last:
-            self._look()  # it is another one that leads by now
+            self._look()  # another master leads by now
             return
-        # Over the clock, so that workers that obeyed a master without ZooKeeper obey this one.
+        # Higher than the clock, so that workers that obeyed a master without ZooKeeper obey this one.
         epoch = max(last + 1, int(time.time() * 1000))
         transaction = self.zookeeper.transaction()
         if gone is not None:
@@ -230,22 +229,22 @@ class ZooKeeperLeadership(Leadership):
             self._look_soon()
             return
         if gone is not None:
-            LOG.warning("the leader %s is gone: taking over", gone.address)
+            LOG.warning("the leader %s has exited: taking over", gone.address)
         self._lead(epoch)
-        self._read_leader()  # a watch on our own node
+        self._read_leader()  # sets a watch on this master's own node
 
     def _lead(self, epoch: int) -> None:
         path = self.zookeeper.path("epoch")
         data, found = self.zookeeper.get(path)
         if _read_epoch(path, data) != epoch:
-            return  # led for a moment only: the watch on ``leader`` tells the rest
+            return  # this master led only for a moment; the watch on ``leader`` leads to the next look
         self._stop_watch()
         self.fence = Fence(path, found.version)
         self._epoch, self._following = epoch, None
         self._tell(Elected(epoch))
 
     def _check(self, leader: _Node | None, owner: int) -> None:
-        """Do we lead still?"""
+        """Check that this master still leads; revoke it if not."""
         if leader is None or owner != self.zookeeper.session_id or leader.epoch != self._epoch:
             self._revoke(f"{leader.address} leads" if leader is not None else "its node in ZooKeeper was removed")
         elif self._frozen:
@@ -278,7 +277,7 @@ class ZooKeeperLeadership(Leadership):
             self._watch = None
 
     def _leader_gone(self) -> None:
-        """On the watch's thread: nobody listens where the leader did."""
+        """Queue taking over, on the watch's thread: no process listens at the leader's address."""
         self._tasks.put(self._usurp)
 
     def _usurp(self) -> None:
@@ -313,8 +312,8 @@ def _decode(data: bytes) -> _Node:
         return msgspec.json.decode(data, type=_Node)
     except (msgspec.DecodeError, ValueError):
         raise StokerError(
-            "what holds `leader` in spark.deploy.zookeeper.dir is no Stoker master: give this cluster a directory of"
-            " its own"
+            "`leader` in spark.deploy.zookeeper.dir was not written by a Stoker master: give this cluster its own"
+            " directory"
         ) from None
 
 

@@ -1,7 +1,7 @@
-"""Uploaded files, by their SHA-256: received in chunks, checked, made durable, handed to workers.
+"""Uploaded files, by their SHA-256: received in chunks, checked, made durable, sent to workers.
 
-Everything here runs in the master's loop except the final fsync of an upload, which may take seconds for a large file
-and has a thread of its own.
+Everything here runs in the master's loop, except the final fsync of an upload: it may take seconds for a large file, so it
+has its own thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stoker.io.disk import to_disk
 LOG = logging.getLogger(__name__)
 MAX_CHUNK = 1024 * 1024  # bytes a peer may ask for or send at once
 MAX_OPEN = 64  # files kept open for workers that fetch
-UNUSED_FOR = 24 * 3600.0  # seconds until a file no active driver needs is removed
+UNUSED_FOR = 24 * 3600.0  # seconds until a file that no active driver needs is removed
 
 Reply = Callable[[bytes, Message], None]
 
@@ -48,7 +48,7 @@ class _Upload:
 
 
 class BlobStore:
-    """``reply`` sends a message to a peer; ``in_loop`` runs a function in the master's loop, from any thread."""
+    """Stores uploads. ``reply`` sends a message to a peer; ``in_loop`` runs a function in the loop, from any thread."""
 
     def __init__(
         self, folder: Path, *, max_bytes: int, reply: Reply, in_loop: Callable[[Callable[[], None]], None]
@@ -66,7 +66,7 @@ class BlobStore:
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="blob-fsync")
 
     def missing(self, driver: DriverDescription) -> tuple[str, ...]:
-        """The uploads this driver needs that are not here."""
+        """Return the uploads that this driver needs and the master lacks."""
         return self._lacking(artifact.sha256 for artifact in driver.artifacts if artifact.sha256)
 
     def _lacking(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class BlobStore:
     # --- receiving ---
 
     def receive(self, peer: bytes, message: UploadChunk) -> None:
-        """Write one chunk; the last one ends in an answer with ``complete``."""
+        """Write one chunk; the last one is answered with ``complete``."""
         try:
             self._receive(peer, message)
         except OSError as error:
@@ -162,7 +162,7 @@ class BlobStore:
         try:
             file = self._opened(message.sha256)
             if file is None:
-                error = "the master does not have this upload (any more): submit again"
+                error = "the master does not have this upload; it may have been removed: submit again"
                 self._reply(peer, _nothing(message, error))
                 return
             size = os.fstat(file.fileno()).st_size

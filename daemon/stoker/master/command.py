@@ -1,4 +1,4 @@
-"""``stoker master``: put a master together from its configuration and run it until it is told to stop."""
+"""``stoker master``: build a master from its configuration and run it until a signal stops it."""
 
 from __future__ import annotations
 

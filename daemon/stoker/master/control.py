@@ -1,4 +1,4 @@
-"""What the HTTP interfaces ask of a master, and may change in it, whatever it is just now."""
+"""The HTTP interfaces' access to a master, in each of its stages: starting, standby, leading."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from stoker.master.standby import Standby, StandbyDashboard
 
 
 class Control:
-    """``stage`` is None while the master starts. Thread-safe; every method raises Refused while nothing can be answered,
-    and what the dashboard's of the stage raises."""
+    """Passes calls to the dashboard of the master's present ``stage``, which is None while the master starts. Thread-safe.
+    Every method raises Refused while the master starts, and otherwise the errors of the stage's dashboard."""
 
     def __init__(self, stage: Callable[[], Standby | MasterDaemon | None]) -> None:
         self._stage = stage

@@ -1,8 +1,9 @@
-"""The leading master's shell: effects to I/O. One thread, one loop; the dashboard's threads only ask it for snapshots.
+"""The leading master's shell: it turns effects into I/O. One thread, one loop; the dashboard's threads only ask for
+snapshots.
 
-Each round: drain what is waiting, run the core on each event, one scheduling pass, ONE durable write of all records of
-the batch, and only then the messages (docs/architecture.md). A batch that cannot be written is tried again until it can be;
-meanwhile, and while the election cannot tell whether this master leads, it does nothing (master.pause).
+Each round takes all waiting messages, runs the core on each event, makes one scheduling pass and ONE durable write of all
+records of the batch, and only then sends the messages (docs/architecture.md). A batch that cannot be written is tried again
+until it can be. Meanwhile, and while the election cannot tell whether this master leads, the master pauses (master.pause).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ WRITE_AGAIN = 0.25  # seconds until a batch that could not be recorded is tried 
 
 
 class MasterDaemon:
-    """Ties the core to sockets, recovery engine, uploads and logs. ``news`` are the election's events, as they come."""
+    """Connects the core with sockets, recovery engine, uploads and logs. ``news`` yields the election's events."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class MasterDaemon:
         self._server = server
         self._engine = engine
         self._pause = Pause(self._reply)
-        self._unreleased: list[Effect] = []  # their records could not be written yet
+        self._unreleased: list[Effect] = []  # effects whose records could not be written yet
         self._write_at = 0.0
         self._is_over = False
         self._core = core.MasterCore(
@@ -95,7 +96,7 @@ class MasterDaemon:
         )
         self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
-        # Files and output: these change nothing in the books, and go on while the master pauses.
+        # Files and output: these messages do not change the books, and are handled even while the master pauses.
         self._apart: dict[type[Message], Callable[[bytes, Any], None]] = {
             ReadLog: self._relay.ask_for,
             LogData: self._relay.answer,
@@ -103,7 +104,7 @@ class MasterDaemon:
             UploadChunk: self._blobs.receive,
             FindMissingBlobs: self._blobs.ask,
         }
-        # Every message that the server lets through has its rule here.
+        # Every message that the server accepts has its rule here.
         self._rules: dict[type[Message], Callable[[core_effects.Received, Now], None]] = {
             **self._core.rules,
             **{kind: partial(_apart, rule) for kind, rule in self._apart.items()},
@@ -123,15 +124,15 @@ class MasterDaemon:
         return self.url.removeprefix("spark://")
 
     def recover(self) -> None:
-        """Start from what an earlier master recorded."""
+        """Start from an earlier master's records."""
         self._release(self._core.recover(read_records(self._engine), read_clock()))
 
     def invite(self, peers: Iterable[bytes]) -> None:
-        """Those who asked this master while it was a standby may register now."""
+        """Ask peers that tried to register while this master was a standby to register now."""
         self._core.invite(peers)
 
     def run(self) -> None:
-        """Lead, until the loop is stopped or this master leads no more."""
+        """Lead until the loop is stopped or this master is deposed."""
         self.loop.run(self._round)
 
     def close(self) -> None:
@@ -170,7 +171,7 @@ class MasterDaemon:
         return now.mono if len(arrived) >= BATCH else deadline
 
     def _wait(self, now: Now) -> float:
-        """A round in which nothing may be decided. Reading is let through: it changes nothing."""
+        """Run a round in which nothing may be decided. Requests that only read are answered."""
         for event in [] if self._pause.is_full else self._server.drain(BATCH):
             if not isinstance(event, Received):
                 self._pause.add(event)
@@ -198,7 +199,7 @@ class MasterDaemon:
 
     def _give_up(self, reason: str) -> None:
         if not self._is_over:
-            LOG.error("this master leads no more: %s", reason)
+            LOG.error("this master no longer leads: %s", reason)
         self._is_over = True
         self.loop.stop()
 
@@ -206,12 +207,12 @@ class MasterDaemon:
         self._rules[type(event.message)](core_effects.Received(event.peer, event.key, event.role, event.message), now)
 
     def _submit(self, event: core_effects.Received, now: Now) -> None:
-        """A driver is submitted with all its files, or not yet."""
+        """Submit a driver if the master has all its files; else ask for them."""
         if not self._lacks_files(event):
             self._core.handle(event, now)
 
     def _lacks_files(self, event: core_effects.Received | Received) -> bool:
-        """Then the answer names them."""
+        """Return whether the master lacks files of the driver; then it sends an answer that names them."""
         message = event.message
         if not isinstance(message, SubmitDriver) or not (missing := self._blobs.missing(message.driver)):
             return False
@@ -219,7 +220,7 @@ class MasterDaemon:
         return True
 
     def _release(self, effects: list[Effect]) -> None:
-        """Persist, THEN send. Of a batch that cannot be written nobody is told anything until it is."""
+        """Persist, THEN send. If a batch cannot be written, none of its messages is sent until it is."""
         batch = batch_of(effects)
         try:
             if batch.writes and self._engine.is_durable:
@@ -245,7 +246,7 @@ class MasterDaemon:
                 LOG.log(effect.level, "%s", effect.text)
 
     def _reply(self, peer: bytes, message: Message) -> None:
-        """A peer that cannot take it is gone, and the server reports that by itself."""
+        """Send a message. If the peer's connection is closed it is dropped; the server reports the closed connection."""
         if self._internal.take(peer, message):
             return
         try:
@@ -258,7 +259,7 @@ class MasterDaemon:
         return {artifact.sha256 for driver in drivers for artifact in driver.record.description.artifacts}
 
     def _view(self) -> ClusterView:
-        """A master that waits takes no work, and says why."""
+        """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""
         view = self._core.view()
         if not self._pause.reason:
             return view

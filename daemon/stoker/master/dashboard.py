@@ -1,6 +1,6 @@
-"""What a leading master's dashboard asks of it: snapshots, an hour of samples, output of jobs, and changes.
+"""The dashboard's access to a leading master: snapshots, an hour of samples, output of jobs, and changes.
 
-All methods but ``sample`` are for the dashboard's threads. They never read the books: the loop does, between two rounds.
+All methods except ``sample`` are for the dashboard's threads. Only the loop reads the books, between two rounds.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from stoker.master.internal import NO_ANSWER, InternalRequests
 from stoker.master.pause import Pause
 from stoker.master.relay import LogRelay
 
-VIEW_AGE = 0.2  # seconds a snapshot is good for
-VIEW_SHARE = 0.02  # of the loop's time that snapshots may cost; a large cluster's are good for longer
+VIEW_AGE = 0.2  # seconds for which a snapshot is used
+VIEW_SHARE = 0.02  # of the loop's time that snapshots may cost; snapshots of a large cluster are used for longer
 LOG_WITHIN = 5.0  # seconds a worker may take to answer a browser
 
 
 class LeaderDashboard:
-    """``view`` makes a snapshot, in the loop; ``warnings`` are shown on top of every page."""
+    """A leader's dashboard. ``view`` makes a snapshot, in the loop; ``warnings`` are shown at the top of every page."""
 
     def __init__(
         self,
@@ -74,14 +74,15 @@ class LeaderDashboard:
         self._view_until = 0.0
 
     def sample(self, now: Now) -> float:
-        """Called by the loop, at the latest when it said the last time (``time.monotonic`` seconds)."""
+        """Take a sample if one is due. The loop calls this, at the latest at the time that the last call returned
+        (``time.monotonic`` seconds)."""
         if now.mono >= self._sample_at:
             self._sample_at = now.mono + INTERVAL
             self._history.add(take_sample(self._core.ctx.books, now.wall))
         return self._sample_at
 
     def snapshot(self) -> ClusterView:
-        """An immutable view, at most ``VIEW_AGE`` old; older in a cluster so large that making one takes more than
+        """Return an immutable view, at most ``VIEW_AGE`` old; older in a large cluster, where making a view takes more than
         ``VIEW_SHARE`` of that time. Raises Refused when the loop is too busy."""
         with self._lock:
             if self._view is None or time.monotonic() >= self._view_until:
@@ -90,18 +91,19 @@ class LeaderDashboard:
             return self._view
 
     def _timed_view(self) -> tuple[ClusterView, float]:
-        """A view, and the seconds it took."""
+        """Return a view, and the seconds that it took."""
         start = time.perf_counter()
         view = self._make_view()
         view = msgspec.structs.replace(view, warnings=(*view.warnings, *self._warnings))
         return view, time.perf_counter() - start
 
     def history(self) -> tuple[Sample, ...]:
-        """Use of the cluster over the last hour, oldest first."""
+        """Return the use of the cluster over the last hour, oldest first."""
         return self._history.samples
 
     def read_log(self, question: ReadLog) -> LogData:
-        """What the worker that has the output answers, or why nobody can. Raises Unreachable when it does not in time."""
+        """Return the answer of the worker that has the output, or the reason why there is none. Raises Unreachable when the
+        worker does not answer in time."""
         answers: queue.SimpleQueue[LogData] = queue.SimpleQueue()
         self._loop.call_soon_threadsafe(lambda: self._relay.ask(question, answers.put))
         try:
@@ -110,26 +112,26 @@ class LeaderDashboard:
             raise Unreachable("the worker that has this output does not answer: try again") from None
 
     def kill(self, job_id: str, owner: str | None) -> str:
-        """Kill a driver or application; ``owner`` None may kill everybody's. Raises NotFound, NotAuthorized, Refused."""
+        """Kill a driver or application; with ``owner`` None, anybody's. Raises NotFound, NotAuthorized, Refused."""
         answer = self._ask(KillJob(request=0, id=job_id), Role.ADMIN if owner is None else Role.CLIENT, owner or "")
         if not isinstance(answer, Accepted):
             raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
         return answer.text
 
     def drain(self, worker_id: str, *, drain: bool) -> str:
-        """Have a worker get nothing new, or let it work again; what was done, in words. Raises NotFound, Refused."""
+        """Drain a worker, or end that; return a text for users. Raises NotFound, Refused."""
         self._ask(DrainWorkers(request=0, workers=(worker_id,), drain=drain), Role.ADMIN, "")
-        return f"{worker_id} is draining" if drain else f"{worker_id} gets work again"
+        return f"{worker_id} is draining" if drain else f"{worker_id} gets jobs again"
 
     def submit(self, driver: DriverDescription, owner: str) -> str:
-        """Submit a driver; its id, once it is recorded. Raises Refused."""
+        """Submit a driver; return its id, once it is recorded. Raises Refused."""
         answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), Role.CLIENT, owner)
         if not isinstance(answer, Submitted):
             raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
         return answer.driver_id
 
     def status(self, job_id: str) -> DriverView | AppView:
-        """As it is at this moment. Raises NotFound, Refused."""
+        """Return the present view of a driver or application. Raises NotFound, Refused."""
         answer = self._ask(GetStatus(request=0, id=job_id), Role.ADMIN, "")
         view = (answer.driver or answer.app) if isinstance(answer, Status) else None
         if view is None:
@@ -137,7 +139,7 @@ class LeaderDashboard:
         return view
 
     def kill_drivers(self) -> int:
-        """Kill all of them; how many were asked to end. Raises Refused."""
+        """Request the kill of all drivers; return their number. Raises Refused."""
         count = 0
 
         def handle(peer: bytes) -> None:
@@ -152,7 +154,7 @@ class LeaderDashboard:
         return count
 
     def clear_completed(self) -> None:
-        """Forget the drivers and applications that are over. Raises Refused."""
+        """Forget the drivers and applications that have ended. Raises Refused."""
 
         def handle(peer: bytes) -> None:
             self._core.clear_completed(read_clock())
@@ -161,14 +163,14 @@ class LeaderDashboard:
         self._internal.ask(lambda peer: self._unless_waiting(peer, handle))
 
     def _ask(self, message: ToMaster, role: Role, owner: str) -> Message:
-        """The core's answer, as a client's over the wire would get it: after the durable write of its batch. Raises
-        Refused while this master waits."""
+        """Return the core's answer, as a client would get it: after the durable write of its batch. Raises Refused while
+        this master pauses."""
         return self._internal.ask(
             lambda peer: self._unless_waiting(peer, lambda peer: self._hand_over(peer, message, role, owner))
         )
 
     def _unless_waiting(self, peer: bytes, handle: Callable[[bytes], None]) -> None:
-        self._view_until = 0.0  # who changes something wants to see it
+        self._view_until = 0.0  # the next view must show the change
         if self._pause.reason:
             self._internal.take(peer, Failed(request=0, reason=self._pause.reason))
         else:

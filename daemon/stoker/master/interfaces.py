@@ -16,7 +16,7 @@ LOG = logging.getLogger("stoker.master")
 
 
 class Interfaces:
-    """Listens from the constructor on. Raises ConfigError for a port or certificate that cannot be used."""
+    """The HTTP servers; the constructor opens the ports. Raises ConfigError for an unusable port or certificate."""
 
     def __init__(self, config: MasterConfig, control: Control) -> None:
         self._config = config
@@ -38,8 +38,8 @@ class Interfaces:
             self._rest.close()
 
     def _listen_rest(self, config: RestConfig) -> LazyWebServer | None:
-        """On loopback without TLS, as Spark's clients know none. A port that nobody chose may be taken: that is no reason
-        not to start."""
+        """Open the port for submissions, without TLS, which Spark's clients do not support there, so usually on loopback.
+        If the default port is taken, the master starts without it; a port that was configured must be free."""
         certificate = self._config.web.certificate
         tls = certificate.context() if certificate is not None and not is_loopback(config.host) else None
         try:

@@ -1,4 +1,4 @@
-"""Requests from the HTTP interfaces: they go through the core as a client's do, so what is answered is recorded."""
+"""Requests from the HTTP interfaces. They go through the core like a client's, so an answered request is recorded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stoker.core.model.messages import Failed, Message
 from stoker.errors import NotAuthorized, NotFound, Refused
 from stoker.io.ask import ANSWER_WITHIN
 
-_PREFIX = b"http/"  # no peer of the server is called so: theirs begin with a role
-NO_ANSWER = b"http/-"  # nobody waits for answers to this one
+_PREFIX = b"http/"  # peers of the server have other names: these begin with a role
+NO_ANSWER = b"http/-"  # answers to this name are dropped
 
 
 class InternalRequests:
-    """``ask`` belongs to the HTTP threads, ``take`` to the loop."""
+    """Open requests. The HTTP threads call ``ask``, the loop calls ``take``."""
 
     def __init__(self, call: Callable[[Callable[[], None]], None]) -> None:
         self._call = call
@@ -26,8 +26,8 @@ class InternalRequests:
         self._waiting: dict[bytes, Future[Message]] = {}
 
     def ask(self, handle: Callable[[bytes], None]) -> Message:
-        """Have ``handle`` give the request to the core in the loop, under the peer's name it is called with; the core's
-        answer. Raises NotFound, NotAuthorized or Refused in its words."""
+        """Run ``handle`` in the loop and return the core's answer. ``handle`` gives the request to the core under the peer's
+        name that it gets as argument. Raises NotFound, NotAuthorized or Refused with the core's reason."""
         future: Future[Message] = Future()
         with self._lock:
             peer = _PREFIX + str(next(self._numbers)).encode()
@@ -36,7 +36,7 @@ class InternalRequests:
         try:
             answer = future.result(ANSWER_WITHIN)
         except FutureTimeout:
-            raise Refused("the daemon is too busy to answer: look whether it was done, then try again") from None
+            raise Refused("the daemon is too busy to answer: check whether it was done, then try again") from None
         finally:
             with self._lock:
                 self._waiting.pop(peer, None)
@@ -46,7 +46,7 @@ class InternalRequests:
         return answer
 
     def take(self, peer: bytes, message: Message) -> bool:
-        """Is that an answer for here? Only the first counts, and a late one goes nowhere."""
+        """Return whether the message is an answer to such a request. Only the first answer counts; a late one is dropped."""
         if not peer.startswith(_PREFIX):
             return False
         with self._lock:

@@ -1,7 +1,7 @@
 """A master's life: standby -> elected -> leading -> deposed -> standby ..., until it is stopped (docs/high-availability.md).
 
-Each turn (a *term*) has its own loop, ROUTER, session with ZooKeeper and books, and all of them go with it: what a deposed
-leader knew, and everybody it talked to, is gone before it stands for election again (ADR 11). Process, ports and dashboard
+Each turn (a *term*) has its own loop, ROUTER, session with ZooKeeper and books, which are dropped with it: a deposed leader
+has forgotten its books and closed its connections before it stands for election again (ADR 11). Process, ports and dashboard
 stay.
 """
 
@@ -30,11 +30,11 @@ from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
 
 LOG = logging.getLogger("stoker.master")
-STAND_AGAIN = 1.0  # seconds after the records could not be opened; other masters go first
+STAND_AGAIN = 1.0  # seconds to wait after the records could not be opened, so that other masters go first
 
 
 class Lifecycle:
-    """``run`` returns after ``stop``."""
+    """Runs a master until ``stop``."""
 
     def __init__(self, config: MasterConfig, keys: Keys | None) -> None:
         self._config = config
@@ -46,20 +46,20 @@ class Lifecycle:
         self._webui_url = ""
 
     def stop(self) -> None:
-        """From a signal handler, or any thread."""
+        """End ``run``. Callable from a signal handler or any thread."""
         self._stopping = True
         stage = self._stage
         if stage is not None:
             stage.loop.call_soon_threadsafe(stage.loop.stop)
 
     def log(self, text: str) -> None:
-        """From a signal handler, or any thread: log a line."""
+        """Log a line. Callable from a signal handler or any thread."""
         stage = self._stage
         if stage is not None:
             stage.loop.call_soon_threadsafe(lambda: LOG.info("%s", text))
 
     def run(self) -> None:
-        """Raises StokerError when this master cannot serve at all."""
+        """Serve until ``stop``. Raises StokerError when this master cannot serve at all."""
         loop, server = self._listen(self._config.max_port_retries)
         interfaces = Interfaces(self._config, Control(lambda: self._stage))
         try:
@@ -102,7 +102,7 @@ class Lifecycle:
         return f"spark://{address_of(self._config.host, self._port)}"
 
     def _term(self, loop: Loop, server: Server) -> None:
-        """From standing for election to the end of leading. Whatever ends it, nothing of it is left."""
+        """Run one term: from standing for election to the end of leading. However it ends, all its resources are closed."""
         news: deque[LeadershipEvent] = deque()
 
         def on_event(event: LeadershipEvent) -> None:
@@ -129,7 +129,7 @@ class Lifecycle:
             if not services.is_shared:
                 raise
             LOG.error("%s: standing for election again", error)
-            services.leadership.release()  # another master may have more luck
+            services.leadership.release()  # another master may be able to open the records
             time.sleep(STAND_AGAIN)
         finally:
             services.leadership.release()
@@ -154,12 +154,12 @@ class Lifecycle:
             self._enter(daemon)
             LOG.info("leading under epoch %d; dashboard at %s", elected.epoch, self._webui_url)
             self._say_ready(f"serving {daemon.url}")
-            gc.freeze()  # what is there now stays: keep it out of every collection
+            gc.freeze()  # the present objects live as long as the process: keep them out of every collection
             daemon.run()
         finally:
             gc.unfreeze()
             if self._stopping:
-                services.leadership.release()  # first of all: the next master may begin
+                services.leadership.release()  # first, so that the next master can begin
             daemon.close()
 
     def _enter(self, stage: Standby | MasterDaemon) -> None:

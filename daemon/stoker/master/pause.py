@@ -1,7 +1,7 @@
-"""What a leader does while it may not act: ZooKeeper does not answer, or its records cannot be written.
+"""A leader's pause: it may not act while ZooKeeper does not answer, or while its records cannot be written.
 
-Nothing is decided then. Those who ask are told why and look for another master, or ask again; what workers and
-applications report waits, so that nothing they said is lost when the master goes on.
+Nothing is decided then. Askers receive the reason; they look for another master or ask again. Reports of workers and
+applications are kept, so that none is lost when the master goes on.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from stoker.core.model.messages import Failed, Message
 from stoker.io.sockets import Garbage, Gone, Received
 
-MOST_KEPT = 200_000  # events; the rest waits in the sockets, and workers repeat what is not acknowledged
+MOST_KEPT = 200_000  # events; the rest waits in the sockets, and workers repeat reports that are not acknowledged
 
 Event = Received | Gone | Garbage
 
 
 class Pause:
-    """``frozen`` and ``unwritten`` say why; both empty: the master may act."""
+    """The reasons of the pause, ``frozen`` and ``unwritten`` (both empty: no pause), and the events kept meanwhile."""
 
     def __init__(self, reply: Callable[[bytes, Message], None]) -> None:
         self.frozen = ""  # the election cannot tell whether this master leads
@@ -27,7 +27,7 @@ class Pause:
 
     @property
     def reason(self) -> str:
-        """Why the master does not act, in a line for users; empty when it does."""
+        """Why the master pauses, in a line for users; empty when it does not."""
         why = self.frozen or self.unwritten
         return f"the master waits: {why}" if why else ""
 
@@ -36,13 +36,13 @@ class Pause:
         return len(self._kept) >= MOST_KEPT
 
     def add(self, event: Event) -> None:
-        """Answer it now, or keep it."""
+        """Answer the event now, or keep it."""
         if isinstance(event, Received) and (request := getattr(event.message, "request", None)) is not None:
             self._reply(event.peer, Failed(request=request, reason=self.reason, code="not-leader"))
         else:
             self._kept.append(event)
 
     def take(self) -> list[Event]:
-        """What has been kept, in order."""
+        """Return the kept events, in order, and keep them no longer."""
         kept, self._kept = self._kept, []
         return kept

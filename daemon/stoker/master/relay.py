@@ -1,5 +1,5 @@
-"""Log reading through the master: clients and browsers need not reach workers. A request is passed to the worker that
-has the output, its answer back to the asker."""
+"""Log reading through the master, so that clients and browsers need not reach workers. The master passes a request to the
+worker that has the output, and the answer back to the asker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Pending:
 
 
 class LogRelay:
-    """``locate`` tells which worker to ask; ``send`` sends a message to a peer."""
+    """Passes log requests on. ``locate`` finds the worker to ask; ``send`` sends a message to a peer."""
 
     def __init__(self, locate: Callable[[str, int], OutputLocation], send: Callable[[bytes, Message], None]) -> None:
         self._locate = locate
@@ -36,11 +36,11 @@ class LogRelay:
         self._pending: dict[int, _Pending] = {}
 
     def ask_for(self, peer: bytes, message: ReadLog) -> None:
-        """A client asks; it is forgotten when it goes."""
+        """Pass on a client's request; it is dropped when the client disconnects."""
         self.ask(message, lambda data: self._send(peer, data), asker=peer)
 
     def ask(self, message: ReadLog, answer: Answer, *, asker: bytes | None = None) -> None:
-        """``answer`` is called once, now or in a later round; never when the asker goes first."""
+        """Pass on a request. ``answer`` is called once, now or in a later round; never if the asker disconnects first."""
         location = self._locate(message.id, message.executor_id)
         if location.waiting:
             answer(LogData(request=message.request, waiting=True))
@@ -55,7 +55,7 @@ class LogRelay:
         self._send(location.peer, msgspec.structs.replace(message, request=number, wait=wait))
 
     def answer(self, worker: bytes, message: LogData) -> None:
-        """Only the worker that was asked may answer."""
+        """Pass a worker's answer back. Only the worker that was asked may answer."""
         pending = self._pending.get(message.request)
         if pending is not None and pending.worker == worker:
             del self._pending[message.request]

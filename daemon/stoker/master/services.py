@@ -1,4 +1,4 @@
-"""What a master's recovery mode means for one term: who elects it, and where its records are."""
+"""The services that a master's recovery mode needs for one term: the election, and the store for its records."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LOG = logging.getLogger("stoker.master")
 
 
 class Services:
-    """``open_engine`` may be called once this master is elected; ``is_shared``: other masters have the same records. Raises
-    ConfigError when a setting is missing."""
+    """Election and store of one term. ``open_engine`` may be called once this master is elected; ``is_shared``: other
+    masters use the same records. Raises ConfigError when a setting is missing."""
 
     leadership: Leadership
     open_engine: Callable[[], RecoveryEngine]

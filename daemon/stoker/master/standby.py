@@ -1,4 +1,4 @@
-"""A master that does not lead: it answers everything with "not the leader, ask H:P", and remembers who asked."""
+"""A master that does not lead: it answers every request with "not the leader, ask H:P", and remembers who asked."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LOOK_EVERY = 60.0  # seconds; everything that matters wakes the loop
 
 
 class Standby:
-    """``news`` are the election's events, as they come; ``run`` takes them up to and with ``Elected``. ``on_serving`` is
-    told what this standby does, each time it changes."""
+    """Serves until this master is elected. ``news`` yields the election's events; ``run`` takes them up to and including
+    ``Elected``. ``on_serving`` is called with a description of the standby's work each time that changes."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Standby:
         self.dashboard: StandbyDashboard = StandbyDashboard(self.view)
 
     def run(self) -> Elected | None:
-        """Until this master is elected; None when it is to stop, or has to stand for election anew."""
+        """Serve until this master is elected; return None when it must stop, or must stand for election again."""
         self.loop.run(self._round)
         return self._elected
 
@@ -93,7 +93,7 @@ class Standby:
             LOG.error("cannot answer %r: %s", event.peer, error)
 
     def view(self) -> ClusterView:
-        """What there is to show. Thread-safe."""
+        """Return a view for status commands and pages. Thread-safe."""
         leader = self._following.leader
         return ClusterView(
             url=self.url,
@@ -108,7 +108,7 @@ class Standby:
 
 
 class StandbyDashboard:
-    """A standby's pages: they lead to the leader, and nothing can be done on them."""
+    """A standby's pages: they link to the leader's, and reject every change."""
 
     def __init__(self, view: Callable[[], ClusterView]) -> None:
         self.snapshot = view

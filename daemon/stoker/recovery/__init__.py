@@ -1,4 +1,4 @@
-"""What survives a master: the recovery engines NONE, FILESYSTEM and ZOOKEEPER behind one interface (``base``).
+"""The store for records that survive a master: recovery engines NONE, FILESYSTEM and ZOOKEEPER, one interface (``base``).
 
 Knows ``core`` and ``io.zookeeper``. Every engine passes the same contract suite (tests/contract).
 """

@@ -1,7 +1,7 @@
-"""What survives a master: the contract of every recovery engine (docs/high-availability.md, spec 13.1).
+"""The contract of every recovery engine (docs/high-availability.md, spec 13.1).
 
-Engines keep opaque bytes; ``recovery.records`` knows what they mean. ``tests/contract/test_recovery.py`` is this
-contract as tests, for each of them.
+Engines keep opaque bytes; ``recovery.records`` knows their meaning. ``tests/contract/test_recovery.py`` tests this contract
+for each engine.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from stoker.errors import StokerError
 
 
 class StorageFailed(StokerError):
-    """The store could not be opened, read or written; it reads as it did before the call."""
+    """The store could not be opened, read or written; its content is the same as before the call."""
 
 
 class Superseded(StorageFailed):
-    """Another master leads by now: nothing was written, and nothing ever will be by this one."""
+    """Another master leads by now: nothing was written, and this master's later writes will fail, too."""
 
 
 class RecoveryEngine(ABC):
     """A durable map of record keys to bytes, owned by one master at a time. Every method raises StorageFailed."""
 
-    is_durable: bool = True  # False: nothing is kept, so records need not even be encoded
+    is_durable: bool = True  # False: the engine keeps nothing, so records need not be encoded
 
     @abstractmethod
     def commit(self, writes: Mapping[str, bytes | None]) -> None:
-        """One durable, atomic write of a whole batch; None deletes, whether or not the key is there.
+        """Write a whole batch, durably and atomically; None deletes a key, whether or not it exists.
 
-        After StorageFailed nothing of the batch is there. One exception: when the medium itself fails while it makes
+        After StorageFailed the store has no part of the batch. One exception: when the medium itself fails while it makes
         the batch durable, a later master may find all of it; never a part."""
 
     @abstractmethod
     def read(self) -> dict[str, bytes]:
-        """All readable records. Unreadable ones are quarantined and named in the log."""
+        """Return all readable records. Unreadable ones are quarantined and named in the log."""
 
     @abstractmethod
     def quarantine(self, key: str, reason: str) -> None:
-        """Put a record aside that cannot be used; it is named in the log and never deleted."""
+        """Put an unusable record aside; it is named in the log and never deleted."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let another master have the store. Closing twice does nothing."""
+        """Release the store for another master. Closing twice does nothing."""

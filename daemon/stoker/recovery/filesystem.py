@@ -1,11 +1,11 @@
 """``spark.deploy.recoveryMode FILESYSTEM``: SQLite in the recovery directory (docs/high-availability.md).
 
 * WAL with ``synchronous=FULL``: a commit is one append and one fsync, all or nothing.
-* ``locking_mode=EXCLUSIVE``, taken at the start and kept: one master has the store, whatever machine it is on, and the
-  write-ahead log needs no shared memory, which is what makes SQLite unsafe on NFS.
-* Damage is never taken for data, nor for a fresh start. A database that is broken refuses to open, because to go on
-  without it would lose acknowledged submissions; an operator may decide that. A single record that is torn or
-  foreign, as its format byte and its CRC over key and value tell, is moved to table ``quarantine``, and the rest counts.
+* ``locking_mode=EXCLUSIVE``, taken at the start and kept: one master has the store, on whichever machine it runs, and the
+  write-ahead log needs no shared memory, which makes SQLite unsafe on NFS.
+* Damage is never taken for data, nor for an empty store. A damaged database does not open, because going on without it
+  would lose acknowledged submissions; an operator may decide that. A single record whose format byte or CRC (over key and
+  value) is wrong is moved to table ``quarantine``, and the other records are used.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from stoker.recovery.seal import seal, unseal
 
 LOG = logging.getLogger("stoker.recovery")
 SCHEMA_VERSION = 1  # of the tables, in PRAGMA user_version
-# What SQLite raises; of a damaged schema also a message that is no text.
+# The errors that SQLite raises; for a damaged schema, its message may not even be valid text.
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
-# Keys are bytes, so that a damaged one can still be read, named and put aside: show them with CAST(key AS TEXT).
+# Keys are bytes, so that a damaged key can still be read, named and put aside: show them with CAST(key AS TEXT).
 _SCHEMA = f"""
 CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE quarantine (key BLOB, value BLOB, reason TEXT NOT NULL, at REAL NOT NULL);
@@ -69,9 +69,9 @@ class FilesystemRecovery(RecoveryEngine):
         if "locked" in str(error):
             return StorageFailed(
                 f"the recovery directory {self._directory} is held by {self._held_by()}: stop that one, or give this"
-                " one a spark.deploy.recoveryDirectory of its own"
+                " one its own spark.deploy.recoveryDirectory"
             )
-        if isinstance(error, sqlite3.OperationalError):  # of the surroundings, not of what is stored
+        if isinstance(error, sqlite3.OperationalError):  # an error of the environment, not of the stored data
             return StorageFailed(f"cannot use {self._path}: {error}")
         return _damaged(self._path, str(error))
 
@@ -144,24 +144,25 @@ class FilesystemRecovery(RecoveryEngine):
     def _held_by_us(self) -> bool:
         try:
             self._connection.execute("SELECT 1")
-        except sqlite3.ProgrammingError:  # closed before: the file may be the next master's
+        except sqlite3.ProgrammingError:  # already closed: the file may be the next master's
             return False
         return True
 
 
 def _make(directory: Path, path: Path) -> None:
-    """An existing database is not touched: to open and close it here would drop the locks this process has on it."""
+    """Make the directory and an empty database. An existing database is not touched: opening and closing it here would
+    drop the locks that this process has on it."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
-    for folder in (directory, directory.parent):  # the new names must survive a power cut as well as what is in them
+    for folder in (directory, directory.parent):  # the new names must survive a power cut, like the content
         to_disk(folder)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Take the lock, check what is there, and make the tables in an empty database."""
+    """Take the lock, check the database, and make the tables in an empty one."""
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":

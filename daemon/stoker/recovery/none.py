@@ -1,4 +1,4 @@
-"""``spark.deploy.recoveryMode NONE``: nothing survives but what workers and applications report when they come back."""
+"""``spark.deploy.recoveryMode NONE``: no records; workers and applications report their state when they come back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class NoRecovery(RecoveryEngine):
     is_durable = False
 
     def commit(self, writes: Mapping[str, bytes | None]) -> None:
-        """Nothing is kept."""
+        """Do nothing."""
 
     def read(self) -> dict[str, bytes]:
         return {}
 
     def quarantine(self, key: str, reason: str) -> None:
-        """There is nothing to put aside."""
+        """Do nothing: there are no records to put aside."""
 
     def close(self) -> None:
-        """There is nothing to let go."""
+        """Do nothing: there is no store to release."""

@@ -1,4 +1,4 @@
-"""Records to bytes and back, for every recovery engine: MessagePack, typed by the key's first part."""
+"""Records to bytes and back, for every recovery engine: MessagePack; the first part of a key names its record's type."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(key: str, data: bytes) -> Record:
-    """Raises ProtocolError for a record this version cannot read: quarantine it, recover the rest."""
+    """Decode a record. Raises ProtocolError for one that this version cannot read: quarantine it, recover the rest."""
     decoder = _decoders.get(key.partition("/")[0])
     if decoder is None:
-        raise ProtocolError(f"record {key!r} is of no known kind")
+        raise ProtocolError(f"record {key!r} is of an unknown kind")
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, ValueError) as error:
@@ -37,12 +37,12 @@ def decode_record(key: str, data: bytes) -> Record:
 
 
 def encode_writes(writes: Mapping[str, Record | None]) -> dict[str, bytes | None]:
-    """A batch's writes, as an engine takes them."""
+    """Encode a batch's writes for an engine."""
     return {key: None if record is None else encode_record(record) for key, record in writes.items()}
 
 
 def read_records(engine: RecoveryEngine) -> dict[str, Record]:
-    """What an earlier master recorded. An unreadable record is put aside and named; the rest counts.
+    """Return an earlier master's records. An unreadable record is put aside and named in the log; the others are used.
 
     Raises StorageFailed."""
     records: dict[str, Record] = {}

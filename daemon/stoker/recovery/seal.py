@@ -1,5 +1,5 @@
-"""A record as it lies in a store: a format byte, a CRC over key and value, the value. So one that is torn, foreign or of a
-later format is told from a good one, and one that lies under another's key as well."""
+"""A record's form in a store: a format byte, a CRC over key and value, the value. It shows whether a record is torn,
+foreign, of a later format, or stored under another record's key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def seal(key: bytes, value: bytes) -> bytes:
 
 
 def unseal(key: object, sealed: object) -> bytes | None:
-    """The value, or None when it is not what was sealed under this key."""
+    """Return the value, or None when ``sealed`` was not sealed under this key."""
     if not isinstance(key, bytes) or not isinstance(sealed, bytes) or sealed[:1] != _FORMAT:
         return None
     value = sealed[_VALUE]

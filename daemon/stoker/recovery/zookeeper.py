@@ -4,12 +4,12 @@ Below ``spark.deploy.zookeeper.dir``/records:
 
     journal/NNNNNNNNNN         a batch, in one node
     journal/NNNNNNNNNN.KKKK    the rest of a batch that is too large for one node, written before its first
-    quarantine/record-NNNNNNNNNN  what could not be used: key, reason and bytes (more than one node for many bytes)
+    quarantine/record-NNNNNNNNNN  an unusable record: key, reason and bytes (more than one node for many bytes)
 
-* A batch is there when its first node is: one write, all or nothing. ZooKeeper limits a request to 1 MB
-  (jute.maxbuffer); a node of ours holds half of that.
-* Every write checks the fence in the same transaction. A deposed leader's fails.
-* From time to time a batch is written that is ``whole``: it holds all records, and everything before it is removed.
+* A batch exists once its first node does: one write, all or nothing. ZooKeeper limits a request to 1 MB
+  (jute.maxbuffer); a node here holds half of that.
+* Every write checks the fence in the same transaction, so a deposed leader's write fails.
+* From time to time a ``whole`` batch is written: it holds all records, and all earlier batches are removed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.seal import seal, unseal
 
 LOG = logging.getLogger("stoker.recovery")
-LAYOUT = b"1"  # of what lies below ``records``; the data of that node
+LAYOUT = b"1"  # of the nodes below ``records``; the data of that node
 NODE = 512 * 1024  # bytes in one node
-LEAST_REWRITE = 4 * 1024 * 1024  # bytes of journal before it is worth being replaced
-MOST_ENTRIES = 2000  # and how many batches it may have: each is a node to be read by the next leader
+LEAST_REWRITE = 4 * 1024 * 1024  # bytes of journal below which replacing it is not worth the cost
+MOST_ENTRIES = 2000  # batches in the journal; the next leader must read a node for each
 REMOVE_AT_ONCE = 500  # nodes
 _PUT, _DROP = b"+", b"-"
 _HEAD = re.compile(r"\d{10}")
@@ -39,14 +39,14 @@ _NODE = re.compile(r"\d{10}(\.\d{4})?")
 
 
 class _Batch(msgspec.Struct, array_like=True, frozen=True):
-    """``changes``: (key, sealed ``_PUT`` + value or ``_DROP``)."""
+    """A batch. ``changes``: (key, sealed ``_PUT`` + value or ``_DROP``)."""
 
     whole: bool
     changes: list[tuple[bytes, bytes]]
 
 
 class _Head(msgspec.Struct, array_like=True, frozen=True):
-    """The first node of a batch: in how many more nodes the rest of ``piece`` lies."""
+    """The first node of a batch: ``more`` is the number of nodes that hold the rest of ``piece``."""
 
     more: int
     piece: bytes
@@ -65,7 +65,7 @@ _heads = msgspec.msgpack.Decoder(_Head)
 
 @dataclass
 class _Found:
-    """The journal as it was read."""
+    """The journal, as read from ZooKeeper."""
 
     records: dict[bytes, bytes] = field(default_factory=dict)
     unusable: list[tuple[bytes, str, bytes]] = field(default_factory=list)  # key, reason, sealed
@@ -74,7 +74,8 @@ class _Found:
 
 
 class ZooKeeperRecovery(RecoveryEngine):
-    """Reads all records at once. ``fence`` is the leader's (``leader.zookeeper``). Raises StorageFailed."""
+    """The journal in ZooKeeper; the constructor reads all records. ``fence`` is the leader's (``leader.zookeeper``). Raises
+    StorageFailed."""
 
     def __init__(self, zookeeper: ZooKeeper, fence: Fence) -> None:
         self._zookeeper = zookeeper
@@ -102,7 +103,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         return self._zookeeper.path("records", *names)
 
     def _prepare(self) -> bool:
-        """Whether what is there was open to strangers until now."""
+        """Prepare the nodes; return whether existing ones were readable by everybody until now."""
         were_open = [self._zookeeper.ensure("records", *names) for names in ((), ("journal",), ("quarantine",))]
         layout, found = self._zookeeper.get(self._path())
         if not layout:
@@ -127,7 +128,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         found, batches = _Found(), {}
         for name, data in nodes.items():
             if not _NODE.fullmatch(name):
-                found.broken.append((name, "it is no batch of ours", data))
+                found.broken.append((name, "it is not a batch written by Stoker", data))
         for name in heads:
             try:
                 batches[name] = _assemble(name, nodes)
@@ -169,14 +170,14 @@ class ZooKeeperRecovery(RecoveryEngine):
         self._doubtful = (head, changes)
         try:
             self._create(name, head)
-        except NodeExistsError:  # nobody else can have made it: the answer to an attempt of ours was lost
+        except NodeExistsError:  # only this master can have made it: the answer to an earlier attempt was lost
             if self._zookeeper.get(self._path("journal", name))[0] != head:
                 raise
             self._names[name] = None
         self._done(len(data))
 
     def _done(self, size: int) -> None:
-        """The batch in doubt is there."""
+        """Book the batch in doubt as written."""
         assert self._doubtful is not None
         _, changes = self._doubtful
         self._doubtful = None
@@ -190,7 +191,7 @@ class ZooKeeperRecovery(RecoveryEngine):
                 self._size += len(key) + len(value)
 
     def _settle_doubt(self) -> None:
-        """Was the batch written whose answer did not come?"""
+        """Find out whether the batch was written whose answer was lost."""
         if self._doubtful is None:
             return
         head, _ = self._doubtful
@@ -201,7 +202,7 @@ class ZooKeeperRecovery(RecoveryEngine):
             self._doubtful = None
             return
         if data != head:
-            raise StorageFailed(f"{self._path('journal', name)} is not ours: another program writes to {self._where}")
+            raise StorageFailed(f"{self._path('journal', name)} is from another program, which writes to {self._where}")
         self._names[name] = None
         self._done(len(head))
 
@@ -212,7 +213,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         self._names[name] = None
 
     def _put(self, name: str, data: bytes) -> None:
-        """A node that may be left over from an attempt that failed."""
+        """Write a node; one may be left over from a failed attempt."""
         try:
             self._create(name, data)
         except NodeExistsError:
@@ -224,7 +225,7 @@ class ZooKeeperRecovery(RecoveryEngine):
         try:
             self._zookeeper.commit(transaction)
         except BadVersionError:
-            raise Superseded("another master leads: what this one wants to record is refused") from None
+            raise Superseded("another master leads: ZooKeeper rejects this master's records") from None
 
     def _write_failed(self, error: BaseException) -> StorageFailed:
         return StorageFailed(f"cannot write to {self._where}: {explain(error)}")
@@ -232,8 +233,8 @@ class ZooKeeperRecovery(RecoveryEngine):
     # --- keeping the journal short ---
 
     def _replace(self) -> None:
-        """Write all records as one whole batch, and remove what it makes superfluous. A failure costs nothing: the old
-        journal is good, and the next commit tries again."""
+        """Write all records as one whole batch, and remove the earlier nodes. A failure is harmless: the old journal is
+        still valid, and the next commit tries again."""
         before = list(self._names)
         try:
             data = _encode(self._records.items(), whole=True)
@@ -264,7 +265,7 @@ class ZooKeeperRecovery(RecoveryEngine):
             self.commit({key: None})
 
     def _put_aside(self, found: _Found) -> None:
-        """Name and keep what was not readable."""
+        """Keep unreadable records, and name them in the log."""
         for key, reason, sealed in found.unusable:
             self._keep_aside(key, reason, sealed)
         for name, reason, data in found.broken:
@@ -285,7 +286,7 @@ class ZooKeeperRecovery(RecoveryEngine):
     # --- the end ---
 
     def close(self) -> None:
-        """The session is the election's, which ends it."""
+        """Close the engine only: the session belongs to the election, which ends it."""
         self._closed = True
 
     def _check_open(self) -> None:
@@ -299,7 +300,7 @@ def _encode(changes: Iterable[tuple[bytes, bytes | None]], *, whole: bool) -> by
 
 
 def _assemble(name: str, nodes: Mapping[str, bytes]) -> _Batch:
-    """The batch whose first node has this name. Raises DecodeError or ValueError for what is none of ours."""
+    """Return the batch whose first node has this name. Raises DecodeError or ValueError if it is not a batch."""
     head = _heads.decode(nodes[name])
     pieces = [head.piece]
     for number in range(1, head.more + 1):
@@ -311,7 +312,7 @@ def _assemble(name: str, nodes: Mapping[str, bytes]) -> _Batch:
 
 
 def _apply(found: _Found, batch: _Batch) -> int:
-    """Returns the batch's size in bytes. A record that is damaged is of no use in its older form either."""
+    """Apply a batch; return its size in bytes. If a record is damaged, its older value is dropped, too: it is outdated."""
     size = 0
     if batch.whole:
         found.records.clear()

@@ -1,7 +1,7 @@
 """Messages to bytes and back: MessagePack through msgspec tagged structs. Versioned, strict, size-limited.
 
-On the wire a message is two frames: a header of one byte, ``PROTOCOL``, and the body. Whatever cannot be decoded
-raises ``ProtocolError``; decoding builds plain values only and never runs anything from the peer.
+On the wire a message is two frames: a header of one byte, ``PROTOCOL``, and the body. Undecodable frames raise
+``ProtocolError``. Decoding builds plain values only and never runs code from the peer.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 def encode(message: Message) -> list[bytes]:
-    """The frames of a message. Raises ProtocolError when it is larger than peers accept, or holds what MessagePack
-    cannot: integers over 64 bits, text that is not UTF-8."""
+    """Return the frames of a message. Raises ProtocolError when it is larger than peers accept, or contains values that
+    MessagePack does not allow: integers over 64 bits, text that is not UTF-8."""
     try:
         body = _encoder.encode(message)
     except (OverflowError, UnicodeEncodeError) as error:
@@ -36,18 +36,18 @@ def encode(message: Message) -> list[bytes]:
 
 
 class Decoder(Generic[T]):
-    """Decodes the messages of one direction; anything else is refused."""
+    """Decodes the messages of one direction; rejects all others."""
 
     def __init__(self, direction: object) -> None:
         self._direction = direction
 
     @functools.cached_property
     def _decoder(self) -> msgspec.msgpack.Decoder[T]:
-        # Made at its first use: it takes a millisecond, and most programs use one of the three.
+        # Made at its first use: that takes a millisecond, and most programs use only one of the three.
         return msgspec.msgpack.Decoder(self._direction)
 
     def decode(self, frames: Sequence[bytes | memoryview]) -> T:
-        """Raises ProtocolError for a wrong version, frame count, size, or body."""
+        """Decode a message. Raises ProtocolError for a wrong version, frame count, size, or body."""
         if len(frames) != 2:
             raise ProtocolError(f"a message has 2 frames, not {len(frames)}")
         header, body = frames
@@ -63,7 +63,7 @@ class Decoder(Generic[T]):
 
 
 def _one_line(error: Exception) -> str:
-    """What is wrong; it may quote the peer, who must neither write lines of our log nor fill it."""
+    """Return the error as one short line: it may quote the peer, which must neither forge lines of the log nor fill it."""
     text = str(error)
     shown = "".join(character if character.isprintable() else "?" for character in text[:300])
     return shown + ("..." if len(text) > 300 else "")

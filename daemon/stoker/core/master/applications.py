@@ -1,4 +1,4 @@
-"""Applications in the master's books: registered, granted executors, gone (spec 9.4, 10.4, 10.5)."""
+"""Applications in the master's books: registered, granted executors, ended (spec 9.4, 10.4, 10.5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stoker.core.model.values import APP_ID, UNLIMITED, ApplicationDescription
 
 
 def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication) -> None:
-    """A new application, or one whose connection or master was lost and that goes on under its id."""
+    """Register a new application, or one that lost its connection or its master and continues under its id."""
     books = ctx.books
     app_id = message.app_id or books.tokens.get(message.token, "")
     app = books.find_app(app_id)
@@ -44,7 +44,7 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         ctx.send(peer, ApplicationRemoved(app_id=app_id, state=app.record.state, reason=app.record.reason))
         return
     if app_id in books.forgotten:
-        reason = "it is over, and not in the history any more"
+        reason = "it has ended, and is too old for the master's history"
         ctx.send(peer, ApplicationRemoved(app_id=app_id, state=ApplicationState.FAILED, reason=reason))
         return
     if app is None and not app_id and (same := _app_of_driver(ctx, message.app)) is not None:
@@ -70,21 +70,21 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         executors.announce(ctx, app, executor)
     ctx.schedule_wanted = True
     if message.app_id and app.record.description.finite:
-        finish_if_done(ctx, app)  # the last of its executors may have ended while it was away
+        finish_if_done(ctx, app)  # its last executor may have ended while the application was disconnected
 
 
 def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | None:
-    """The active application that the Spark driver has which sent this description. Spark's driver registers with every
-    master there is, and the one that leads next must not take that for another application."""
+    """Find the active application of the Spark driver that sent this description. A Spark driver registers with every
+    master; the next leader must not treat that as another application."""
     if description.spark is None:
         return None
     return next((app for app in ctx.books.apps.values() if app.record.description.has_driver_of(description)), None)
 
 
 def _registered_again(ctx: Context, app: App) -> None:
-    """It goes on under its id when it acknowledges this master; until then it is asked to (again: this connection may be
-    the only one to it)."""
-    ctx.log(f"{app.record.id}: its driver registers again, and is not taken for another application", logging.DEBUG)
+    """Ask the driver again to acknowledge this master; its application then continues under its id. Again, because this
+    connection may be the only one to it."""
+    ctx.log(f"{app.record.id}: its driver registers again; it stays the same application", logging.DEBUG)
     if app.peer is None and app.away_until is not None:
         ctx.invite(app.record.id, app.record.description, max(0.0, app.away_until - ctx.now.mono))
 
@@ -128,10 +128,10 @@ def _bind(ctx: Context, app: App, peer: bytes, owner: str, message: RegisterAppl
 
 
 def _learn(ctx: Context, app: App, message: RegisterApplication) -> None:
-    """What only the application still knows: its limits, and what of its share is used up."""
+    """Learn what only the application still knows: its limits, and how much of its share is used up."""
     record = app.record
     if app.peer is None:
-        # Its executors may live on workers that have not come back yet: do not replace what is not lost.
+        # Its executors may be running on workers that have not come back yet: do not replace them too early.
         app.not_before = ctx.now.mono + ctx.policy.takeover_grace
         ctx.wake_at(app.not_before, "schedule")
     record.description, record.executor_limit = message.app, message.app.executor_limit
@@ -158,7 +158,7 @@ def _learn(ctx: Context, app: App, message: RegisterApplication) -> None:
 
 
 def _tell_ended(ctx: Context, app: App, message: RegisterApplication) -> None:
-    """What ended while the application was away, and may have been taken for lost."""
+    """Report the executors that ended while the application was disconnected; it may believe that they were lost."""
     known = {view.id for view in message.ended}
     for executor in app.removed:
         if executor.id in known:
@@ -184,8 +184,8 @@ def _unbind(ctx: Context, app: App) -> None:
 
 
 def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App:
-    """A worker reports executors of an application this master never heard of: an earlier master without recovery
-    granted them. Keep them for a while; the application will come back and claim them."""
+    """Add an application that this master knows only from a worker's report of its executors: an earlier master without
+    recovery granted them. They are kept for a while, until the application comes back and claims them."""
     record = AppRecord(
         id=app_id,
         description=description,
@@ -227,8 +227,8 @@ def unregister(ctx: Context, peer: bytes, message: UnregisterApplication) -> Non
 
 
 def heartbeat(ctx: Context, peer: bytes, app_id: str) -> None:
-    """From a connection that is not the application's (any more): an old one's last words came late. It hears how its
-    application stands."""
+    """Note that the application is alive. A heartbeat from another connection (usually an earlier one's, delayed) is
+    answered with the application's end, or with a request to register."""
     app = ctx.books.find_app(app_id)
     if app is not None and app.peer == peer:
         app.last_seen = ctx.now.mono
@@ -239,7 +239,7 @@ def heartbeat(ctx: Context, peer: bytes, app_id: str) -> None:
 
 
 def request_executors(ctx: Context, peer: bytes, message: RequestExecutors) -> None:
-    """Set the target; lowering it kills nothing (spec 10.4)."""
+    """Set the number of executors wanted; lowering it kills none (spec 10.4)."""
     app = _owned(ctx, peer, message.request, message.app_id)
     if app is None:
         return
@@ -265,32 +265,32 @@ def kill_executors(ctx: Context, peer: bytes, message: KillExecutors) -> None:
 
 
 def _owned(ctx: Context, peer: bytes, request: int, app_id: str) -> App | None:
-    """The active application if this connection is its own; otherwise answers why not."""
+    """Return the active application if it registered on this connection; otherwise send the reason."""
     app = ctx.books.apps.get(app_id)
     if app is not None and app.peer == peer:
         return app
-    reason = f"There is no running application {app_id} on this connection"
+    reason = f"no running application {app_id} is registered on this connection"
     ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
     return None
 
 
 def peer_gone(ctx: Context, peer: bytes) -> None:
-    """An application is over when its connection is: its executors must not outlive its process (spec 9.2)."""
+    """End the applications of a closed connection: executors must not outlive their application's process (spec 9.2)."""
     for app_id in sorted(ctx.books.app_of_peer.get(peer, ())):
         app = ctx.books.apps[app_id]
         _unbind(ctx, app)
-        finish(ctx, app, ApplicationEvent.FAILED, "its process is gone (connection lost)")
+        finish(ctx, app, ApplicationEvent.FAILED, "its process has exited or is unreachable (connection lost)")
 
 
 def silent(ctx: Context) -> None:
-    """Applications that are connected but have not been heard of for ``worker_timeout``."""
+    """End applications that are connected but have sent nothing for ``worker_timeout``."""
     limit = ctx.now.mono - ctx.policy.worker_timeout
     for app in [app for app in ctx.books.apps.values() if app.peer is not None and app.last_seen < limit]:
-        finish(ctx, app, ApplicationEvent.FAILED, f"not heard of for {ctx.policy.worker_timeout:g} seconds")
+        finish(ctx, app, ApplicationEvent.FAILED, f"it sent nothing for {ctx.policy.worker_timeout:g} seconds")
 
 
 def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: str | None) -> None:
-    """``owner`` is the asker's key, or None for one who may kill everybody's applications."""
+    """Kill an application. ``owner`` is the asker's key, or None for an asker who may kill everybody's applications."""
     app = ctx.books.apps.get(app_id)
     if app is None:
         reason = f"Application {app_id} has already finished or does not exist"
@@ -304,7 +304,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: 
 
 
 def finish_if_done(ctx: Context, app: App) -> None:
-    """A finite application ends when its share of cores is used up and nothing of it runs any more."""
+    """End a finite application once its share of cores is used up and none of its executors runs."""
     record = app.record
     need = record.description.cores_per_executor or 1
     limit_reached = record.next_executor_id >= record.executor_limit
@@ -317,7 +317,7 @@ def finish_if_done(ctx: Context, app: App) -> None:
 
 
 def finish(ctx: Context, app: App, event: ApplicationEvent, reason: str, *, tell: bool = True) -> None:
-    """The application is over: its executors are killed, their workers may remove its local directories."""
+    """End the application: its executors are killed, and their workers may remove its local directories."""
     books, record = ctx.books, app.record
     ctx.move(APPLICATION, record, event)
     record.reason, record.ended = reason, ctx.now.wall

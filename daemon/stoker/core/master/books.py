@@ -1,7 +1,7 @@
 """The master's books: its tables in memory, and the arithmetic that keeps them consistent.
 
-A ``Worker``, ``Driver`` or ``App`` here is a persisted record plus what only matters while this master runs: the
-connection, deadlines (``time.monotonic`` seconds), cached views.
+A ``Worker``, ``Driver`` or ``App`` here is a persisted record plus the state that matters only while this master runs:
+the connection, deadlines (``time.monotonic`` seconds), cached views.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Worker:
     peer: bytes | None = None
     last_seen: float = float("-inf")
     has_registered: bool = False  # with this master
-    leaving: bool = False  # it said it stops for good; nothing new goes there
-    keeping: bool = False  # it said it restarts and its processes stay
+    leaving: bool = False  # it announced the end of its connection; no new job is placed there
+    keeping: bool = False  # it announced a restart; its processes keep running
     away_until: float | None = None  # until then its drivers may come back with it
     drivers: set[str] = field(default_factory=set)
     executors: set[ExecutorKey] = field(default_factory=set)
@@ -38,7 +38,7 @@ class Worker:
     dying: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     refusal: str = ""  # why it refused the latest job, until one has started there
     refusals: int = 0  # in a row
-    avoided_until: float | None = None  # nothing is placed there before
+    avoided_until: float | None = None  # until then no job is placed there
     cores_used: int = 0
     memory_used: int = 0
     view: WorkerView | None = None
@@ -71,14 +71,14 @@ class App:
     record: AppRecord
     peer: bytes | None = None
     last_seen: float = 0.0
-    away_until: float | None = None  # recovered, and its process may still come back
+    away_until: float | None = None  # recovered; until then its process may come back
     executors: dict[int, ExecutorRecord] = field(default_factory=dict)  # live ones
     removed: deque[ExecutorRecord] = field(default_factory=lambda: deque(maxlen=REMOVED_EXECUTORS_SHOWN))
     launched_via: dict[int, bytes] = field(default_factory=dict)  # executor id -> connection of the launch command
     cores_granted: int = 0
     retries: int = 0
-    not_before: float = 0.0  # no new executor before, after failures
-    taken_over: bool = False  # from a master that kept no records: not all that ended before is in the books
+    not_before: float = 0.0  # no new executor before this time, after failures
+    taken_over: bool = False  # from a master without records: executors that ended under it may be missing here
     view: AppView | None = None
 
 
@@ -87,7 +87,7 @@ class Books:
 
     def __init__(self) -> None:
         self.workers: dict[str, Worker] = {}
-        self.with_free_cores: dict[str, Worker] = {}  # those of them: a pass over a full cluster looks at none
+        self.with_free_cores: dict[str, Worker] = {}  # the workers that a scheduling pass has to look at
         self.worker_of_peer: dict[bytes, str] = {}
         self.worker_at: dict[tuple[str, int], str] = {}  # (host, port) -> id
         self.successor: dict[str, str] = {}  # id of a restarted worker -> its new id, to find old logs
@@ -101,13 +101,13 @@ class Books:
         self.app_of_peer: dict[bytes, set[str]] = {}
         self.tokens: dict[str, str] = {}  # client-chosen token -> driver or application id
         self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
-        self.next_executor_ids: dict[str, int] = {}  # of applications that only their workers have spoken of yet
+        self.next_executor_ids: dict[str, int] = {}  # of applications known only from workers' reports
         self.counters: Counters = Counters()
 
     # --- ids ---
 
     def forget(self, identifier: str, token: str) -> None:
-        """It left the history. A worker that comes back with a process of it must not bring it to life again."""
+        """Remember that a job left the history, so that a worker that comes back with a process of it does not revive it."""
         self.tokens.pop(token, None)
         self.forgotten[identifier] = None
         while len(self.forgotten) > _FORGOTTEN_KEPT:
@@ -124,8 +124,8 @@ class Books:
         return f"app-{_stamp(wall)}-{number:04d}"
 
     def reserve_id(self, identifier: str) -> None:
-        """An id given out by an earlier master exists: never give its number out again. An absurd number is not
-        followed, or one made-up id would use up all; then the time in ids keeps them apart."""
+        """Never assign the number of this id again: an earlier master assigned it. Absurdly large numbers are ignored,
+        or one invented id would use up all numbers; the time in ids then keeps ids apart."""
         number = number_of(identifier) + 1
         if number > _HIGHEST_FOLLOWED:
             return
@@ -135,8 +135,7 @@ class Books:
             self.counters.apps = max(self.counters.apps, number)
 
     def reserve_executor_id(self, app_id: str, executor_id: int) -> None:
-        """An executor that an earlier master granted is over, also if this one's books never had it: never give its
-        number out again."""
+        """Never assign this executor's number again: an earlier master granted it, even if these books never had it."""
         app = self.find_app(app_id)
         if app is not None:
             app.record.next_executor_id = max(app.record.next_executor_id, executor_id + 1)
@@ -154,7 +153,7 @@ class Books:
         return self.apps.get(app_id) or self.completed_apps.get(app_id)
 
     def current_worker(self, worker_id: str) -> Worker | None:
-        """The worker of that id, or the one that took its place after a restart."""
+        """Return the worker with that id, or its successor after a restart."""
         seen = 0
         while worker_id in self.successor and seen < 1000:
             worker_id, seen = self.successor[worker_id], seen + 1
@@ -191,7 +190,7 @@ class Books:
         self._charge(worker, description.cores, description.memory_mib)
 
     def release_driver(self, driver: Driver) -> None:
-        """Take the driver's resources off its worker; nothing happens when it holds none."""
+        """Free the driver's resources on its worker, if it holds any."""
         if not driver.record.attempts:
             return
         worker = self.workers.get(driver.record.attempts[-1].worker_id)
@@ -201,13 +200,13 @@ class Books:
             self._charge(worker, -description.cores, -description.memory_mib)
 
     def mark_dying(self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int) -> None:
-        """A process on that worker is being killed and belongs to nobody any more, but still holds its resources."""
+        """Charge the worker for a process that is being killed: it belongs to no job now but still uses resources."""
         if key not in worker.dying:
             worker.dying[key] = (cores, memory_mib)
             self._charge(worker, cores, memory_mib)
 
     def release_dying(self, worker: Worker, key: tuple[str, int]) -> bool:
-        """The condemned process has ended; False if there was none."""
+        """Free the resources of a dying process that has ended; False if there was none."""
         held = worker.dying.pop(key, None)
         if held is None:
             return False

@@ -1,4 +1,4 @@
-"""What the functions of the master's core share: its books, its policy, the time of this event, and where effects go."""
+"""The context that all rules of the master's core share: books, policy, the time of the event, and the effects so far."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stoker.core.model.values import ApplicationDescription, Now
 
 
 class Rng(Protocol):
-    """The part of ``random.Random`` the core uses; given from outside so that a run can be replayed from a seed."""
+    """The part of ``random.Random`` that the core uses; passed in so that a run can be replayed from a seed."""
 
     def shuffle(self, items: list[Any], /) -> None: ...
 
@@ -36,17 +36,17 @@ class Context:
         self.rng = rng
         self.state = MasterState.ALIVE
         self._recent = Recent()
-        self.masters: tuple[str, ...] = ()  # addresses of all, this one's first; empty: there is only this one
-        self.rival = ""  # what was heard of another master that leads; for the operator
+        self.masters: tuple[str, ...] = ()  # addresses of all masters, this one's first; empty: there is no other
+        self.rival = ""  # a warning for the operator: another master leads as well
         self.books: Books = Books()
         self.now: Now = Now(0.0, 0.0)
-        self.keepers_end: float = 0.0  # after a recovery: when keepers without a daemon have ended what they kept
+        self.keepers_end: float = 0.0  # after a recovery: by then keepers without a daemon have stopped their jobs
         self.schedule_wanted = False
         self._effects: list[Effect] = []
         self._timers: list[tuple[float, str]] = []
 
     def move(self, lifecycle: Lifecycle[S, E], record: Any, event: E) -> None:
-        """Change the state of a record. Raises IllegalMove: the master stops."""
+        """Change the state of a record. Raises IllegalMove, which stops the master."""
         move(lifecycle, record, event, self._recent)
 
     # --- effects ---
@@ -86,8 +86,8 @@ class Context:
     # --- timers ---
 
     def wake_at(self, mono: float, what: str) -> None:
-        """Have ``what`` (see master.MasterCore.tick) looked at when ``mono`` is reached. A timer that has become
-        pointless is harmless: whoever looks checks the books first."""
+        """Run the timer ``what`` (see ``MasterCore._tick``) at ``mono``. A timer that has become pointless is harmless:
+        its rule checks the books first."""
         heapq.heappush(self._timers, (mono, what))
 
     def due_timers(self) -> list[str]:

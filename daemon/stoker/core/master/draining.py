@@ -1,8 +1,8 @@
-"""Draining: a worker that gets nothing new while what runs on it goes on; and forgetting workers that are gone for good.
+"""Draining: a worker gets no new jobs while its running jobs continue; and forgetting workers that will not come back.
 
 The mark belongs to a worker's address (HOST:PORT), which a restarted worker keeps, not to its id, which is new with each
-start. It is in the worker's record, and the worker itself keeps and reports it, so it survives either side's restart also
-where the master keeps no records; of two marks the one with the higher revision counts.
+start. It is in the worker's record, and the worker itself keeps and reports it, so it survives a restart of either side even
+if the master keeps no records. Of two marks the one with the higher revision counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def find_workers(ctx: Context, name: str) -> list[Worker]:
 
 
 def drain(ctx: Context, peer: bytes | None, message: DrainWorkers) -> None:
-    """Mark all the workers named, or none of them if one is not known."""
+    """Mark all named workers; if one of them is unknown, mark none."""
     chosen = _chosen(ctx, peer, message)
     for worker in chosen:
         _mark(ctx, worker, message.drain)
@@ -38,14 +38,14 @@ def drain(ctx: Context, peer: bytes | None, message: DrainWorkers) -> None:
 
 
 def forget(ctx: Context, peer: bytes | None, message: ForgetWorkers) -> None:
-    """Take them off the list, all or none. One that is connected, or may yet come back with its drivers, is refused."""
+    """Remove workers from the list, all or none. A worker that is connected, or may come back with its drivers, stays."""
     chosen = _chosen(ctx, peer, message)
     for worker in chosen:
         address = worker.record.address
         if worker.peer is not None or worker.drivers or worker.record.state is not WorkerState.DEAD:
             reason = f"{address} is {worker.record.state.value}: stop the worker first"
             if worker.peer is None:
-                reason = f"{address} is away and may yet come back with its drivers: try again in a minute"
+                reason = f"{address} is unreachable and may come back with its drivers: try again in a minute"
             ctx.send(peer, Failed(request=message.request, reason=reason))
             return
     views = tuple(map(worker_view, chosen))
@@ -58,7 +58,7 @@ def forget(ctx: Context, peer: bytes | None, message: ForgetWorkers) -> None:
 
 
 def carried_over(worker: Worker, predecessor: Worker | None, message: RegisterWorker) -> DrainMark:
-    """The mark of a (re-)registering worker: the latest of what the books and the worker itself know."""
+    """Return the mark of a (re-)registering worker: the latest that the books or the worker itself know."""
     known = [worker.record.drain, message.drain]
     if predecessor is not None:
         known.insert(0, predecessor.record.drain)
@@ -66,7 +66,7 @@ def carried_over(worker: Worker, predecessor: Worker | None, message: RegisterWo
 
 
 def tell(ctx: Context, worker: Worker, reported: DrainMark) -> None:
-    """Bring a worker's own note up to date."""
+    """Send the mark to a worker that has an older one."""
     if worker.record.drain != reported:
         ctx.send(worker.peer, SetDrain(epoch=ctx.epoch, drain=worker.record.drain))
 
@@ -79,11 +79,11 @@ def _mark(ctx: Context, worker: Worker, draining: bool) -> None:
     ctx.save_worker(record)
     tell(ctx, worker, before)
     ctx.schedule_wanted = True
-    ctx.log(f"{record.id} is draining" if draining else f"{record.id} is not draining any more", logging.INFO)
+    ctx.log(f"{record.id} is draining" if draining else f"{record.id} has stopped draining", logging.INFO)
 
 
 def _chosen(ctx: Context, peer: bytes | None, message: DrainWorkers | ForgetWorkers) -> list[Worker]:
-    """Each worker once; none, and the answer is sent, if a name fits no worker."""
+    """Return each named worker once. If a name fits no worker, send that as the answer and return none."""
     chosen: dict[str, Worker] = {}
     for name in message.workers:
         found = find_workers(ctx, name)

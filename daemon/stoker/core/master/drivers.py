@@ -1,7 +1,7 @@
 """The life of a driver in the master's books (spec 11): submitted, placed, ended, restarted, killed.
 
-A driver keeps its submission id for ever; every launch is a new *attempt*, and only the latest attempt counts: reports
-about earlier ones are answered so that the worker cleans up, and change nothing.
+A driver keeps its submission id; every launch is a new *attempt*, and only the latest attempt counts. Reports about
+earlier ones are answered so that the worker cleans up, and change nothing.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverReport, Exit
 
-ATTEMPTS_KEPT = 50  # of a driver's history; a service that restarts for years must not grow its record for ever
+ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
 
 
 def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None:
-    """Queue a new driver; a repeated token returns the driver it made the first time."""
+    """Queue a new driver. A repeated token returns the driver that its first submission made."""
     books = ctx.books
     known = books.tokens.get(message.token)
     driver = books.find_driver(known) if known is not None else None
@@ -61,12 +61,12 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
         peer,
         Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"),
     )
-    if message.watch and is_repeated:  # it may be in its last state already, of which no change will tell
+    if message.watch and is_repeated:  # the driver may have ended already, so that no change will follow
         ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
 
 
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
-    """Put a driver that is SUBMITTED into the queue; ``first``: at its head."""
+    """Put a SUBMITTED driver into the queue; ``first``: at its head."""
     record = driver.record
     driver.relaunch_at = None
     ctx.books.relaunching.discard(record.id)
@@ -75,7 +75,7 @@ def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
 
 
 def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
-    """Place the driver on the worker; RUNNING at once, as in Spark (spec 10.1), a refusal is reported by the worker."""
+    """Place the driver on the worker. It is RUNNING at once, as in Spark (spec 10.1); the worker reports a refusal."""
     assert worker.peer is not None
     record = driver.record
     attempt = Attempt(
@@ -98,7 +98,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
 
 
 def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
-    """A worker reports on a driver. Final states are acknowledged after the durable write, stale ones at once."""
+    """Book a worker's report on a driver. Final states are acknowledged after the durable write, stale ones at once."""
     driver = ctx.books.drivers.get(message.driver_id)
     is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
     if driver is None or not is_current:
@@ -124,10 +124,10 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
 
 
 def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
-    """A report about an attempt that is over in the books."""
+    """Answer a report about an attempt that has ended in the books."""
     if not state.is_final:
         ctx.log(
-            f"{driver_id} attempt {attempt} on {worker.record.id} is over for the cluster: killing it", logging.WARNING
+            f"{driver_id} attempt {attempt} on {worker.record.id} was given up earlier: killing it", logging.WARNING
         )
         ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
         return
@@ -137,7 +137,7 @@ def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, st
 
 
 def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worker_leaving: bool = False) -> None:
-    """The latest attempt is over by itself or by a kill: book it, and restart, finish or fail the driver."""
+    """Book the end of the latest attempt, by itself or by a kill; then restart or finish the driver."""
     record = driver.record
     attempt = record.attempts[-1]
     ctx.move(ATTEMPT, attempt, event)
@@ -157,7 +157,7 @@ def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worke
 
 
 def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None:
-    """Supervision: wait 1, 2, 4 ... seconds, capped; a run of over 5 s starts the series anew (spec 11.3)."""
+    """Restart a supervised driver after 1, 2, 4 ... seconds, capped; a run of over 5 s resets the series (spec 11.3)."""
     record, policy = driver.record, ctx.policy
     limit = record.description.max_restarts
     if 0 <= limit <= record.restarts:
@@ -185,14 +185,14 @@ def relaunch_due(ctx: Context, driver_id: str) -> None:
 
 
 def worker_absent(ctx: Context, driver: Driver) -> None:
-    """Its worker is away: the driver may be alive there, so nothing is started until it surely is not."""
+    """Note that its worker is unreachable. The process may be alive there, so it is started nowhere else for now."""
     ctx.move(DRIVER, driver.record, DriverEvent.WORKER_UNREACHABLE)
-    driver.record.reason = "its worker is away"
+    driver.record.reason = "its worker is unreachable"
     changed(ctx, driver)
 
 
 def lost(ctx: Context, driver: Driver, why: str) -> None:
-    """The latest attempt went down with its worker: supervised drivers run again elsewhere, others end as ERROR."""
+    """Give up the latest attempt with its worker: supervised drivers run again elsewhere, others end as ERROR."""
     record = driver.record
     attempt = record.attempts[-1]
     if not attempt.state.is_final:
@@ -211,9 +211,12 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
 
 
 def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
-    """The launch command did not reach the worker (its connection broke first): the driver goes back to the head of the
-    queue, unless it is to be killed. Not ``surely``: another daemon is there now, and the one before may have started it
-    without a word; then the number of the attempt is not given out again."""
+    """Put the driver back at the head of the queue (unless it is to be killed): its launch command did not reach the
+    worker, because the connection was lost first.
+
+    ``surely`` is False if the worker's daemon was restarted meanwhile: the earlier daemon may have started the driver
+    without reporting it, so the number of the attempt is not used again.
+    """
     record = driver.record
     ctx.books.release_driver(driver)
     attempt = record.attempts[-1]
@@ -232,8 +235,8 @@ def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
 
 
 def refused(ctx: Context, driver: Driver, worker: Worker, reason: str) -> None:
-    """The worker could not start it for reasons of its own. The attempt does not count, and the driver goes back to the head
-    of the queue, unless it is to be killed. The number is not given out again: the report may come twice."""
+    """Put the driver back at the head of the queue (unless it is to be killed): its worker could not start it, and the
+    driver is not the cause. The attempt does not count. Its number is not used again: the report may come twice."""
     record = driver.record
     refusals.refused(ctx, worker, record.id, reason)
     ctx.books.release_driver(driver)
@@ -248,7 +251,7 @@ def refused(ctx: Context, driver: Driver, worker: Worker, reason: str) -> None:
 
 
 def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
-    """``owner`` is the asker's key, or None for one who may kill everybody's drivers."""
+    """Kill a driver. ``owner`` is the asker's key, or None for an asker who may kill everybody's drivers."""
     driver = ctx.books.drivers.get(driver_id)
     if driver is None:
         reason = f"Driver {driver_id} has already finished or does not exist"
@@ -275,7 +278,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owne
 
 
 def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> None:
-    """The driver is over, by one of the four events that end it."""
+    """End the driver by ``event``, one of the four that lead to a final state."""
     books, record = ctx.books, driver.record
     ctx.move(DRIVER, record, event)
     record.reason, record.ended = reason, ctx.now.wall
@@ -293,7 +296,7 @@ def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> Non
 
 
 def changed(ctx: Context, driver: Driver) -> None:
-    """After every change: persist, and tell the watchers."""
+    """Persist a changed driver and notify its watchers. Call this after every change."""
     driver.view = None
     ctx.save_driver(driver.record)
     if driver.watchers:
@@ -319,7 +322,7 @@ def _add_watcher(ctx: Context, driver: Driver, peer: bytes, request: int) -> Non
 
 
 def forget_watcher(ctx: Context, peer: bytes) -> None:
-    """The connection is gone."""
+    """Stop notifying a connection that was closed."""
     for driver_id in ctx.books.watching.pop(peer, ()):
         driver = ctx.books.drivers.get(driver_id)
         if driver is not None:
@@ -330,7 +333,7 @@ def forget_watcher(ctx: Context, peer: bytes) -> None:
 
 
 def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
-    """Bring the books in line with a driver that a (re-)registering worker has."""
+    """Update the books from a (re-)registering worker's report on a driver."""
     books, peer = ctx.books, worker.peer
     assert peer is not None
     if report.state is DriverState.ERROR and report.exit.refused:
@@ -357,7 +360,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
 
 
 def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
-    """The master did not hear of it, or its answer was lost."""
+    """Book a refusal that a registering worker repeats: its first report, or the answer to it, was lost."""
     books = ctx.books
     driver = books.drivers.get(report.driver_id)
     if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
@@ -375,13 +378,13 @@ def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> Non
 
 
 def _may_run(driver: Driver, report: DriverReport) -> bool:
-    """A queued driver's last attempt was given up: its process must not go on."""
+    """Return False for the last attempt of a queued driver: it was given up, so its process must not go on."""
     waiting = driver.record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
     return not (waiting and report.attempt == driver.record.attempt)
 
 
 def _adopt(ctx: Context, report: DriverReport) -> Driver:
-    """A driver this master has never heard of: an earlier master without recovery accepted it. Take it over."""
+    """Take over a driver that this master does not know: an earlier master without recovery accepted it."""
     record = DriverRecord(id=report.driver_id, description=report.driver, submitted=report.started or ctx.now.wall)
     driver = Driver(record)
     ctx.books.drivers[record.id] = driver
@@ -393,7 +396,7 @@ def _adopt(ctx: Context, report: DriverReport) -> Driver:
 
 def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> None:
     ctx.books.release_driver(driver)
-    ctx.books.queue.remove(report.driver_id)  # it was thought not to have started
+    ctx.books.queue.remove(report.driver_id)  # the books took it for never started
     ctx.books.relaunching.discard(report.driver_id)
     driver.relaunch_at = None
     record = driver.record

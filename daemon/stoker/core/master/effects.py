@@ -1,4 +1,4 @@
-"""What goes into the master's core, events, and what comes out of it, effects: what its shell must do.
+"""The input of the master's core, *events*, and its output, *effects*: what its shell must do.
 
 The shell commits every ``Persist`` and ``Forget`` of a batch in one durable write, and only then releases the ``Send``s
 (docs/architecture.md).
@@ -40,7 +40,7 @@ Event = Received | Gone
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Deliver to a connection; ``peer`` is its routing id."""
+    """Send a message to a connection; ``peer`` is its routing id."""
 
     peer: bytes
     message: Message
@@ -48,7 +48,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Write a record under ``key``, e.g. ``driver/driver-...``; replaces what was there."""
+    """Write a record under ``key``, e.g. ``driver/driver-...``, and replace an earlier one."""
 
     key: str
     record: Any
@@ -56,6 +56,8 @@ class Persist:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
+    """Delete the record under ``key``."""
+
     key: str
 
 
@@ -69,8 +71,8 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """An unmodified Spark application waits for a master to call: tell its driver, for ``within`` seconds, that we lead
-    now."""
+    """Notify the driver of an unmodified Spark application that this master leads now; try for ``within`` seconds. Such a
+    driver waits for a master to call."""
 
     app_id: str
     app: ApplicationDescription
@@ -83,14 +85,14 @@ Effect = Send | Persist | Forget | Log | Invite
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch's effects in the order they may happen: first ``writes``, durably and as one, and only then ``after``."""
+    """A batch's effects in the order they may happen: first ``writes``, in one durable write, and only then ``after``."""
 
-    writes: dict[str, Any]  # key -> record, or None where it is to be forgotten
+    writes: dict[str, Any]  # key -> record, or None to delete it
     after: tuple[Send | Log | Invite, ...]
 
 
 def batch_of(effects: Iterable[Effect]) -> Batch:
-    """What a shell must do for the effects of one batch. Of several writes to one key the last one counts."""
+    """Return what a shell must do for the effects of one batch. Of several writes to one key the last one counts."""
     writes: dict[str, Any] = {}
     after: list[Send | Log | Invite] = []
     for effect in effects:

@@ -1,5 +1,5 @@
-"""What workers report about executors: started, ended, still there after a reconnection; and what follows from it for
-their application: replaced with back-off, given up, or done (spec 10.5)."""
+"""Workers' reports on executors (started, ended, still running after a reconnection), and their consequences for the
+application: the executor is replaced after a back-off, or the application has failed or finished (spec 10.5)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stoker.core.model.values import ExecutorReport, Exit
 
 
 def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorStateChanged) -> None:
-    """A worker reports on an executor. Final states are acknowledged after the durable write, stale ones at once."""
+    """Book a worker's report on an executor. Final states are acknowledged after the durable write, stale ones at once."""
     app = ctx.books.apps.get(message.app_id)
     executor = app.executors.get(message.executor_id) if app is not None else None
     if app is None or executor is None or (message.app_id, message.executor_id) not in worker.executors:
@@ -51,7 +51,7 @@ def _acknowledge(ctx: Context, peer: bytes | None, app_id: str, executor_id: int
 
 
 def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, state: ExecutorState) -> None:
-    """A report about an executor that is over in the books."""
+    """Answer a report about an executor that has ended in the books."""
     if not state.is_final:
         ctx.send(worker.peer, KillExecutor(epoch=ctx.epoch, app_id=app_id, executor_id=executor_id))
         return
@@ -61,14 +61,14 @@ def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, s
 
 
 def refused(ctx: Context, app: App, executor: ExecutorRecord, worker: Worker, exit: Exit) -> None:
-    """The worker could not start it for reasons of its own: it is replaced at once, and counts neither as a failure nor, of
-    a finite application, as done."""
+    """Replace an executor that its worker could not start, though the executor is not the cause. It counts neither as a
+    failure nor towards the share of a finite application."""
     refusals.refused(ctx, worker, f"{app.record.id}/{executor.id}", exit.reason)
     executors.close(ctx, app, executor, ExecutorEvent.LOST, exit)
 
 
 def ended(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
-    """The executor ended by itself: book it, count its failure, and give up the application or replace it later."""
+    """Book an executor's end, count a failure, and fail its application or replace the executor later."""
     ran = ctx.now.wall - executor.started
     executors.close(ctx, app, executor, event, exit)
     record = app.record
@@ -100,7 +100,7 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent
 
 
 def possible(ctx: Context, worker: Worker, reports: Iterable[ExecutorReport]) -> list[ExecutorReport]:
-    """The reports without those of states that no worker can know of; these count as missing."""
+    """Return the reports, without those of states that a worker cannot report; their executors count as missing."""
     found = []
     for report in reports:
         if report.state is ExecutorState.LAUNCHING or report.state in EXECUTOR_REPORT:
@@ -111,7 +111,7 @@ def possible(ctx: Context, worker: Worker, reports: Iterable[ExecutorReport]) ->
 
 
 def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
-    """Bring the books in line with an executor that a (re-)registering worker has."""
+    """Update the books from a (re-)registering worker's report on an executor."""
     books = ctx.books
     books.reserve_executor_id(report.app_id, report.executor_id)
     app = books.apps.get(report.app_id)
@@ -143,7 +143,7 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
 
 
 def _refusal_reported(ctx: Context, app: App | None, worker: Worker, report: ExecutorReport) -> None:
-    """The master did not hear of it, or its answer was lost."""
+    """Book a refusal that a registering worker repeats: its first report, or the answer to it, was lost."""
     executor = app.executors.get(report.executor_id) if app is not None else None
     if app is not None and executor is not None:
         refused(ctx, app, executor, worker, report.exit)
@@ -157,22 +157,22 @@ def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
 
 
 def _is_news(app: App, report: ExecutorReport) -> bool:
-    """It ended, as part of a finite application's share, while there was no master to book it."""
+    """Return True for an executor of a finite application that ended while no master could book it."""
     booked = any(executor.id == report.executor_id for executor in app.removed)
     return app.taken_over and app.record.description.finite and not booked
 
 
 def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorReport) -> bool:
-    """Nothing to record, and nothing to tell its application that it is not told when it registers: most reports after
-    a fail-over are of this kind."""
+    """Return True if the report changes nothing in the books, so that nothing is recorded or sent: most reports after a
+    fail-over are like this."""
     booked = (executor.worker_id, executor.state, executor.pid, executor.cores, executor.memory_mib)
     return booked == (worker.record.id, report.state, report.pid, report.cores, report.memory_mib)
 
 
 def _has_room(app: App, report: ExecutorReport) -> bool:
-    """An executor given up as lost is alive after all: take it back if its replacement does not run yet. One that was
-    killed while its worker was away has to go, and so has one that a Spark driver knows to be lost: it never sends such an
-    executor a task again (ADR 4)."""
+    """Return True if an executor that was booked as lost but is alive can be taken back: its replacement does not run
+    yet. An executor that was killed while its worker was unreachable cannot be taken back, nor one that a Spark driver knows
+    to be lost: the driver never sends such an executor a task again (ADR 4)."""
     over = {old.state for old in app.removed if old.id == report.executor_id}
     if ExecutorState.KILLED in over or (over and app.record.description.spark is not None):
         return False

@@ -1,4 +1,4 @@
-"""Executors in the master's books, seen from the master: granted, announced, killed, lost (spec 10.2, 12)."""
+"""Executors in the master's books: granted, announced, killed, lost (spec 10.2, 12)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stoker.core.model.values import UNLIMITED, Exit
 
 
 def cores_left(app: App) -> int:
-    """How many more cores the application may be granted. What the ended executors of a finite application had is
+    """Return how many more cores the application may be granted. Cores of a finite application's ended executors are
     used up."""
     return app.record.cores_max - app.record.cores_done - app.cores_granted
 
@@ -73,7 +73,7 @@ def tell(ctx: Context, app: App, executor: ExecutorRecord) -> None:
 
 
 def fix_share(ctx: Context, app: App) -> None:
-    """A finite application without a limit gets what its first grant gave it, and no more."""
+    """Limit a finite application without a limit of its own to the cores of its first grant."""
     record = app.record
     if record.description.finite and record.cores_max >= UNLIMITED:
         record.cores_max = app.cores_granted
@@ -82,33 +82,33 @@ def fix_share(ctx: Context, app: App) -> None:
 
 
 def lost(ctx: Context, app: App, executor: ExecutorRecord, why: str) -> None:
-    """Its worker is gone; the next scheduling replaces it."""
+    """Close an executor whose worker was lost; the next scheduling pass replaces it."""
     close(ctx, app, executor, ExecutorEvent.LOST, Exit(reason=why))
 
 
 def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
-    """Order the kill; the books keep the executor until its worker reports (or is lost)."""
+    """Send the kill command; the executor stays in the books until its worker reports its end, or is lost."""
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None and worker.peer is not None:
         ctx.send(worker.peer, KillExecutor(epoch=ctx.epoch, app_id=app.record.id, executor_id=executor.id))
     else:
-        close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="killed while its worker was away"))
+        close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="killed while its worker was unreachable"))
 
 
 def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
-    """Its application is over: the executor is killed and closed now, but its cores and memory stay taken until its
-    worker reports its end, so that nothing is placed on resources still in use."""
+    """Kill and close an executor whose application has ended. Its cores and memory stay taken until its worker reports
+    the end, so that nothing is placed on resources still in use."""
     kill(ctx, app, executor)
     if executor.id not in app.executors:
         return
-    close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="its application is over"))
+    close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="its application has ended"))
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None:
         ctx.books.mark_dying(worker, (app.record.id, executor.id), executor.cores, executor.memory_mib)
 
 
 def close(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
-    """Take a live executor out of the books, with its final state, and tell its application."""
+    """Move an executor to its final state and out of the live ones, and notify its application."""
     ctx.move(EXECUTOR, executor, event)
     executor.exit, executor.ended = exit, ctx.now.wall
     if len(app.removed) == app.removed.maxlen:  # the oldest makes room

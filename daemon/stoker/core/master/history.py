@@ -11,7 +11,7 @@ KEPT = 720  # samples: one hour
 
 
 class History:
-    """``samples`` is replaced, never changed: other threads may read it at any time."""
+    """The samples. The tuple ``samples`` is replaced, never changed: other threads may read it at any time."""
 
     def __init__(self) -> None:
         self.samples: tuple[Sample, ...] = ()
@@ -21,7 +21,7 @@ class History:
 
 
 def take_sample(books: Books, wall: float) -> Sample:
-    """``wall``: seconds since the Unix epoch. What live workers have counts, unless they are draining."""
+    """Count what the cluster has and uses, without draining workers. ``wall``: seconds since the Unix epoch."""
     alive = [
         worker
         for worker in books.workers.values()

@@ -1,7 +1,7 @@
-"""What must hold of a master's books between any two events. Read-only; the cost is one look at everything in them.
+"""Invariants of a master's books, which must hold between any two events. Read-only; the cost grows with the books.
 
-``violations`` is for tests, the simulator and a master in debug mode: an empty answer says that the counters equal a
-recount, that no worker is over-committed, and that everybody is in exactly the tables they belong to.
+``violations`` is for tests, the simulator and a master in debug mode. An empty list means that the counters equal a
+recount, that no worker is over-committed, and that every record is in exactly the tables it belongs to.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stoker.core.model.states import DriverState
 
 
 def violations(books: Books) -> list[str]:
-    """One line for each invariant that does not hold."""
+    """Return one line for each invariant that does not hold."""
     found: list[str] = []
     for worker in books.workers.values():
         found.extend(_worker(books, worker))
@@ -32,7 +32,7 @@ def _worker(books: Books, worker: Worker) -> Iterator[str]:
     for driver_id in worker.drivers:
         driver = books.drivers.get(driver_id)
         if driver is None or not driver.record.attempts or driver.record.attempts[-1].worker_id != record.id:
-            yield f"{record.id} holds {driver_id}, whose latest attempt is not there"
+            yield f"{record.id} holds {driver_id}, but the driver's latest attempt is elsewhere"
             continue
         cores += driver.record.description.cores
         memory += driver.record.description.memory_mib
@@ -40,7 +40,7 @@ def _worker(books: Books, worker: Worker) -> Iterator[str]:
         app = books.apps.get(app_id)
         executor = app.executors.get(executor_id) if app is not None else None
         if executor is None or executor.worker_id != record.id:
-            yield f"{record.id} holds {app_id}/{executor_id}, which is not there"
+            yield f"{record.id} holds {app_id}/{executor_id}, but it is not among the live executors of the application"
             continue
         cores += executor.cores
         memory += executor.memory_mib
@@ -62,7 +62,7 @@ def _free(books: Books) -> Iterator[str]:
 def _connections(books: Books) -> Iterator[str]:
     for worker_id, worker in books.workers.items():
         if worker.peer is not None and books.worker_of_peer.get(worker.peer) != worker_id:
-            yield f"{worker_id} is on a connection that is not known to be its own"
+            yield f"{worker_id} is on a connection that is not assigned to it"
     for worker_id in books.worker_of_peer.values():
         if worker_id not in books.workers:
             yield f"a connection belongs to {worker_id}, which is not in the books"
@@ -84,7 +84,7 @@ def _drivers(books: Books) -> Iterator[str]:
         if (driver_id in books.queue) != (state is DriverState.SUBMITTED):
             yield f"{driver_id} is {state.value} and {'' if driver_id in books.queue else 'not '}in the queue"
         if (driver_id in books.relaunching) != (state is DriverState.RELAUNCHING):
-            yield f"{driver_id} is {state.value}, against the list of those that wait to be relaunched"
+            yield f"{driver_id} is {state.value}, contrary to the list of drivers that wait for a restart"
         if state is DriverState.RUNNING and holders[driver_id] != 1:
             yield f"{driver_id} is RUNNING on {holders[driver_id]} workers"
         if state is not DriverState.RUNNING and holders[driver_id] > (state is DriverState.UNKNOWN):
@@ -102,7 +102,7 @@ def _applications(books: Books) -> Iterator[str]:
         granted = sum(executor.cores for executor in app.executors.values())
         if app.cores_granted != granted:
             yield f"{app_id} counts {app.cores_granted} cores as granted, a recount says {granted}"
-        # After a master without records workers may come back with more than was known of when it was granted again.
+        # After a master without records workers may come back with more executors than were known at the next grant.
         if granted + record.cores_done > record.cores_max and not app.taken_over:
             yield f"{app_id} has {granted} cores and has used {record.cores_done} up, of at most {record.cores_max}"
         for executor_id, executor in app.executors.items():

@@ -1,7 +1,7 @@
 """The master's state machine: events in, effects out. No I/O, no clock, no threads (docs/architecture.md).
 
-A shell drains what is waiting, calls ``handle`` for each event, then ``finish_batch`` once (timers, one scheduling
-pass), commits the ``Persist``/``Forget`` effects in one durable write, and only then releases the ``Send``s.
+A shell takes all waiting events, calls ``handle`` for each, then ``finish_batch`` once (timers, one scheduling pass),
+commits the ``Persist`` and ``Forget`` effects in one durable write, and only then releases the ``Send``s.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stoker.core.model.views import ClusterView
 
 @dataclass(frozen=True, slots=True)
 class OutputLocation:
-    """Where the output of a driver or executor is: ask ``peer``, unless ``error`` or ``waiting`` says otherwise."""
+    """Where the output of a driver or executor is: at ``peer``, unless ``error`` says why not, or it is ``waiting``."""
 
     peer: bytes | None = None
     waiting: bool = False
@@ -42,7 +42,7 @@ class MasterCore:
         self, *, policy: Policy, epoch: int, url: str, rng: Rng, webui_url: str = "", version: str = ""
     ) -> None:
         self.ctx: Context = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version)
-        # What to do with a message, by its type: a shell adds those that are its own, and so has one table for all.
+        # From a message's type to its rule; a shell adds its own, so that there is one table for all messages.
         self.rules: dict[type[Message], Callable[[Received, Now], None]] = {
             kind: partial(self._obey, rule) for kind, rule in RULES.items()
         }
@@ -50,14 +50,14 @@ class MasterCore:
         self._own_time, self._due = OwnTime(), float("-inf")
 
     def recover(self, records: Mapping[str, Record], now: Now) -> list[Effect]:
-        """Start from what an earlier master recorded (possibly nothing)."""
+        """Start from an earlier master's records, of which there may be none."""
         self._look(now)
         if records:
             recovery.load(self.ctx, records)
         return self.ctx.take_effects()
 
     def handle(self, event: Event, now: Now) -> None:
-        """Change the books; effects pile up until ``finish_batch``."""
+        """Change the books by one event; effects are collected until ``finish_batch``."""
         self._look(now)
         if isinstance(event, Gone):
             self._gone(event.peer)
@@ -69,7 +69,7 @@ class MasterCore:
         rule(self.ctx, event, event.message)
 
     def finish_batch(self, now: Now) -> list[Effect]:
-        """Timers and one scheduling pass; returns all effects since the last call."""
+        """Run due timers and one scheduling pass; return all effects since the last call."""
         ctx = self.ctx
         self._look(now)
         self._tick()
@@ -81,7 +81,7 @@ class MasterCore:
         return ctx.take_effects()
 
     def next_deadline(self) -> float:
-        """When ``finish_batch`` must be called at the latest (``time.monotonic`` seconds)."""
+        """Return when ``finish_batch`` must be called at the latest (``time.monotonic`` seconds)."""
         return self._own_time.mono(self._next_due())
 
     def _next_due(self) -> float:
@@ -125,7 +125,7 @@ class MasterCore:
         drivers.forget_watcher(self.ctx, peer)
 
     def clear_completed(self, now: Now) -> None:
-        """Forget all drivers and applications that are over."""
+        """Forget all drivers and applications that have ended."""
         self._look(now)
         trim_drivers(self.ctx, 0)
         trim_apps(self.ctx, 0)
@@ -136,7 +136,8 @@ class MasterCore:
         return cluster_view(self.ctx)
 
     def masters_are(self, addresses: tuple[str, ...]) -> None:
-        """All masters there are, this one first: who registers is told, and who has registered as well."""
+        """Set the addresses of all masters, this one first, and send them to all registered peers. A peer that registers
+        later receives them with the answer."""
         ctx = self.ctx
         if addresses == ctx.masters:
             return
@@ -145,12 +146,12 @@ class MasterCore:
             ctx.send(peer, MastersChanged(epoch=ctx.epoch, masters=addresses))
 
     def invite(self, peers: Iterable[bytes]) -> None:
-        """Those who asked this master while it was a standby may register now (spec 13.3.2)."""
+        """Ask peers that tried to register while this master was a standby to register now (spec 13.3.2)."""
         for peer in peers:
             self.ctx.send(peer, Reconnect(epoch=self.ctx.epoch))
 
     def locate_output(self, job_id: str, executor_id: int) -> OutputLocation:
-        """Which worker has the output of a driver's latest attempt, or of an executor."""
+        """Find the worker that has the output of a driver's latest attempt, or of an executor."""
         return self._executor_output(job_id, executor_id) if job_id.startswith("app-") else self._driver_output(job_id)
 
     def _executor_output(self, app_id: str, executor_id: int) -> OutputLocation:
@@ -169,7 +170,7 @@ class MasterCore:
         if driver.record.attempts:
             return self._location(driver.record.attempts[-1].worker_id)
         if driver.record.state.is_final:
-            return OutputLocation(error=f"{driver_id} never ran")
+            return OutputLocation(error=f"{driver_id} has never run")
         return OutputLocation(waiting=True)
 
     def _location(self, worker_id: str) -> OutputLocation:

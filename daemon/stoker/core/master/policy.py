@@ -1,4 +1,4 @@
-"""The master's tunables, as plain values: what its configuration decided (spec 5)."""
+"""The master's settings as plain values (spec 5)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Policy(Value, frozen=True):
     worker_timeout: float = 60.0  # spark.worker.timeout
     recovery_timeout: float = 60.0  # spark.deploy.recoveryTimeout
     reconnect_timeout: float = 10.0  # spark.stoker.worker.reconnectTimeout
-    # An application that came back waits so long for its workers to do so too: more than their longest back-off (2 s).
+    # An application that came back waits this long for its workers to come back: more than their longest back-off (2 s).
     takeover_grace: float = 3.0
     dead_worker_persistence: int = 15  # spark.dead.worker.persistence: times worker_timeout a DEAD worker stays listed
     supervise_backoff_first: float = 1.0
     supervise_backoff_cap: float = 60.0  # spark.stoker.supervise.maxBackoff
     supervise_healthy_run: float = 5.0  # a run longer than this resets the back-off (spec 11)
-    avoid_first: float = 2.0  # a worker that refused a job gets nothing for so long, doubled with each refusal in a row
+    avoid_first: float = 2.0  # pause of a worker that refused a job; doubled with each refusal in a row
     avoid_cap: float = 60.0
     executor_backoff_first: float = 0.1
     executor_backoff_cap: float = 5.0  # spark.stoker.executor.maxBackoff

@@ -1,7 +1,7 @@
-"""From records back to books when a master starts, and when to stop waiting for the silent (spec 13.3).
+"""Rebuild the books from records when a master starts, and end the wait for peers that do not answer (spec 13.3).
 
-Everything recorded as running is UNKNOWN until its worker or its process comes back; nothing is scheduled before
-recovery ends, which is as soon as all have answered, or after ``policy.recovery_timeout``.
+Everything recorded as running is UNKNOWN until its worker or its process comes back. Nothing is scheduled before
+the recovery ends: as soon as all peers have answered, or after ``policy.recovery_timeout``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from stoker.core.model.values import number_of
 
 
 def load(ctx: Context, records: Mapping[str, Record]) -> None:
-    """Fill empty books. Drivers, applications and executors come in the order of their numbers, which is FIFO order; the
-    times in their ids are not to be trusted, as different masters' clocks made them."""
+    """Fill empty books. Drivers, applications and executors are read in the order of their numbers, which is FIFO order.
+    The times in their ids are unreliable, because clocks of different masters made them."""
     by_type: dict[type[Record], list[Record]] = {}
     for key in sorted(records, key=_order):
         by_type.setdefault(type(records[key]), []).append(records[key])
@@ -50,7 +50,7 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
         _load_driver(ctx, record)
     _sort_history(ctx.books)
     ctx.move(MASTER, ctx, MasterEvent.RECORDS_FOUND)
-    # Who was away when the last master wrote may have been so for no time at all.
+    # A worker that was unreachable when the last master wrote may have become so only a moment before.
     ctx.keepers_end = ctx.now.mono + ctx.policy.reconnect_timeout
     for worker in ctx.books.workers.values():
         if worker.record.state is WorkerState.DEAD and (worker.drivers or worker.executors):
@@ -134,7 +134,7 @@ def complete_if_all_answered(ctx: Context) -> None:
 
 
 def complete(ctx: Context) -> None:
-    """Give up on the silent and go on. Never raises half-way: each step leaves the books whole (quirk 12)."""
+    """End the recovery, and give up peers that have not answered. Each step leaves the books consistent (quirk 12)."""
     if ctx.state is not MasterState.RECOVERING:
         return
     ctx.move(MASTER, ctx, MasterEvent.RECOVERED)
@@ -149,12 +149,13 @@ def complete(ctx: Context) -> None:
 
 
 def _wait_for_keeper(ctx: Context, worker: Worker) -> None:
-    """Its keeper may run what is in the books for as long as it waits for its daemon: nothing is started twice."""
+    """Wait as long as the worker's keeper waits for its daemon: until then it may run the jobs in the books, and no job
+    may be started twice."""
     workers.wait_for_return(ctx, worker, max(ctx.now.mono, ctx.keepers_end))
 
 
 def give_up_homeless(ctx: Context) -> None:
-    """Drivers of workers of which there is no record: they had as long as the others to come back."""
+    """Give up drivers on workers that have no record; they had as much time to come back as the others."""
     if ctx.now.mono < ctx.keepers_end:
         return
     for driver in list(ctx.books.drivers.values()):

@@ -1,7 +1,7 @@
-"""Workers that cannot start jobs for reasons of their own: a full disk, a folder that cannot be written, no more processes.
+"""Workers that cannot start jobs: their disk is full, a folder is not writable, or no more processes are allowed.
 
-A refusal is no failure of the job: it is placed again, elsewhere. The worker gets nothing for a while, so that it does not
-swallow one job after another, and then one more: its disk may have room again. Each refusal in a row doubles that time.
+A refusal is not a failure of the job, which is placed again, elsewhere. The worker gets no job for a while, so that it does
+not refuse one after another; then it gets one, because its disk may have room again. Each refusal in a row doubles that time.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def refused(ctx: Context, worker: Worker, job: str, reason: str) -> None:
     worker.refusals += 1
     worker.avoided_until = ctx.now.mono + wait
     ctx.wake_at(worker.avoided_until, f"worker-avoided {worker.record.id}")
-    ctx.log(f"{worker.record.id} refused {job}: {reason}; nothing is placed there for {wait:g} s", logging.WARNING)
+    ctx.log(f"{worker.record.id} refused {job}: {reason}; no job is placed there for {wait:g} s", logging.WARNING)
 
 
 def avoided_due(ctx: Context, worker_id: str) -> None:
-    """The time is up: the worker is tried again."""
+    """Place jobs on the worker again once its pause has ended."""
     worker = ctx.books.workers.get(worker_id)
     if worker is not None and worker.avoided_until is not None and worker.avoided_until <= ctx.now.mono:
         worker.avoided_until = None
@@ -33,5 +33,5 @@ def avoided_due(ctx: Context, worker_id: str) -> None:
 
 
 def started(worker: Worker) -> None:
-    """A job has started there: what made it refuse others is over."""
+    """Forget the worker's refusals: a job has started there, so their cause no longer exists."""
     worker.refusal, worker.refusals = "", 0

@@ -1,4 +1,4 @@
-"""How much of what is over stays in the books (spec 5.1, retained*): the oldest go first."""
+"""How many ended drivers and applications stay in the books (spec 5.1, retained*); the oldest are removed first."""
 
 from __future__ import annotations
 

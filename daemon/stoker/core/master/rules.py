@@ -1,7 +1,7 @@
-"""What a master does with each message: the one table from a message's type to the rule for it.
+"""What a master does with each message: the one table from a message's type to its rule.
 
-A rule gets the context, the event and, again, its message. The role of the sender is checked before (``roles_allowed``);
-whether the sender may ask this about that job or worker is the rule's to check.
+A rule gets the context, the event and, again, its message. The sender's role is checked before (``roles_allowed``); the
+rule itself checks whether the sender may do this to that job or worker.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WorkerRule = Callable[[Context, Worker, Received, Any], None]
 
 
 def _of_worker(rule: WorkerRule) -> Rule:
-    """A rule for what a registered worker reports; a worker that is not registered on this connection is asked to."""
+    """Make a rule for reports of registered workers; a worker that is not registered on this connection is asked to."""
 
     def checked(ctx: Context, event: Received, message: Any) -> None:
         worker_id = ctx.books.worker_of_peer.get(event.peer)
@@ -57,7 +57,7 @@ def _of_worker(rule: WorkerRule) -> Rule:
 
 
 def _not_alive(ctx: Context, event: Received, request: int, action: str) -> bool:
-    """While the master recovers, it answers in the words by which Spark's clients know that they should ask again."""
+    """Refuse a request while the master recovers, in the words that make Spark's clients ask again."""
     if ctx.state is MasterState.ALIVE:
         return False
     reason = f"Current state is not alive: {ctx.state.value}. Can only {action} in ALIVE state."

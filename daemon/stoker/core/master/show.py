@@ -1,5 +1,5 @@
-"""From the master's books to the immutable views of ``snapshot``. Views are cached until what
-they show changes, so a status of 10,000 drivers costs little more than its encoding."""
+"""Make the immutable views of ``core.model.views`` from the master's books. Views are cached until their content changes,
+so a status of 10,000 drivers costs little more than its encoding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverVie
 
 
 def cluster_view(ctx: Context) -> ClusterView:
-    """Everything."""
+    """Return a view of the whole cluster."""
     books = ctx.books
     return ClusterView(
         url=ctx.url,
@@ -30,7 +30,7 @@ def cluster_view(ctx: Context) -> ClusterView:
 
 
 def worker_view(worker: Worker) -> WorkerView:
-    """The last one as long as it says the same: those who compare views then compare by identity."""
+    """Return the last view while it still holds, so that views can be compared by identity."""
     record = worker.record
     view = WorkerView(
         id=record.id,

@@ -1,8 +1,8 @@
-"""Workers in the master's books: registered, heard of, away, lost, back (spec 9).
+"""Workers in the master's books: registered, unreachable, lost, back (spec 9).
 
-A worker whose connection closes is DEAD at once and its executors are replaced. Its drivers are not: the processes may
-be alive with their keeper and come back with the daemon, and nothing may run twice at once. They stay UNKNOWN for
-``policy.reconnect_timeout``; by then the keeper has ended them. A worker that announced a restart (``WorkerLeaving``
+A worker whose connection closes is DEAD at once and its executors are replaced. Its drivers are not: their processes may
+be alive with the keeper and come back with the daemon, and no driver may run twice at once. They stay UNKNOWN for
+``policy.reconnect_timeout``; by then the keeper has stopped them. A worker that announced a restart (``WorkerLeaving``
 with ``keeping``) is UNKNOWN, and its executors wait for it as well.
 """
 
@@ -73,15 +73,15 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
 
 
 def _may_still_obey_another(ctx: Context, message: RegisterWorker) -> bool:
-    """A worker of an earlier master that has not seen our epoch: a command of that one may yet reach it, and what it
-    reports would not be the last word. It registers again when it has heard of our epoch, and from then on refuses others.
-    """
+    """Return True for a worker of an earlier master that has not seen this master's epoch: a command of that master could
+    still reach it after its report. It registers again once it knows this epoch, and then refuses lower ones."""
     worker = ctx.books.workers.get(message.worker_id)
     return worker is not None and not worker.has_registered and message.highest_epoch < ctx.epoch
 
 
 def ask_to_register(ctx: Context, peer: bytes, worker_id: str) -> None:
-    """It is there, if not registered: while it is on its way nothing of what it runs is given up (``away_due``)."""
+    """Ask a worker that is reachable but not registered to register. Until it does, none of its jobs is declared lost
+    (``away_due``)."""
     worker = ctx.books.workers.get(worker_id)
     if worker is not None and worker.peer is None:
         worker.last_seen = ctx.now.mono
@@ -89,7 +89,7 @@ def ask_to_register(ctx: Context, peer: bytes, worker_id: str) -> None:
 
 
 def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
-    """Why the worker cannot be taken, or an empty text."""
+    """Return why the worker is refused, or an empty text."""
     if not WORKER_ID.fullmatch(message.worker_id):
         return f"{message.worker_id!r} is not a worker id"
     if message.cores < 1 or message.memory_mib < 1:
@@ -106,8 +106,8 @@ def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
 
 
 def _overruled(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
-    """The worker obeys a master elected later. It is no longer ours, and somebody has to hear of it: masters that share
-    no recovery store both lead."""
+    """Warn the operator: the worker obeys a master elected later, so two masters lead that share no recovery store. The
+    worker is not this master's."""
     ctx.rival = (
         f"another master leads as well: {message.worker_id} obeys it (epoch {message.highest_epoch}, this one's is"
         f" {ctx.epoch}): unless both have spark.deploy.recoveryMode ZOOKEEPER in common, stop one of them"
@@ -119,7 +119,7 @@ def _overruled(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
 
 
 def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message: RegisterWorker) -> None:
-    """Bring the books in line with what the worker really runs (spec 9.1.6, 13.3.4)."""
+    """Update the books from what the worker really runs (spec 9.1.6, 13.3.4)."""
     books = ctx.books
     for key in list(worker.dying):
         books.release_dying(worker, key)
@@ -142,8 +142,8 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
 def _close_missing(
     ctx: Context, holder: Worker, worker: Worker, driver_ids: set[str], executor_keys: set[tuple[str, int]]
 ) -> None:
-    """What the books have on ``holder`` and the (re-)registering ``worker`` does not: gone, unless the command to start
-    it went out on this very connection and is still on its way."""
+    """Close jobs that the books have on ``holder`` and the (re-)registering ``worker`` did not report, unless the command
+    to start the job was sent on this very connection and is still under way."""
     # The latest first, because those that never started go to the head of the queue.
     for driver_id in sorted(holder.drivers - driver_ids, key=number_of, reverse=True):
         driver = ctx.books.drivers[driver_id]
@@ -168,7 +168,7 @@ def heartbeat(ctx: Context, peer: bytes, worker_id: str) -> None:
 
 
 def leaving(ctx: Context, worker: Worker, message: WorkerLeaving) -> None:
-    """The worker says that its connection will end, and whether it will be back."""
+    """Note that the worker has announced the end of its connection, and whether it will come back."""
     event = WorkerEvent.RESTARTING if message.keeping else WorkerEvent.STOPPING
     if not may(WORKER, worker.record, event):
         state = worker.record.state.value
@@ -190,7 +190,7 @@ def peer_gone(ctx: Context, peer: bytes) -> None:
 
 
 def away(ctx: Context, worker: Worker, why: str) -> None:
-    """The worker cannot be reached any more."""
+    """Book that the worker is unreachable."""
     books, record = ctx.books, worker.record
     books.unbind_worker(worker)
     ctx.move(WORKER, record, WorkerEvent.LEFT_TO_RESTART if worker.keeping else WorkerEvent.CONNECTION_LOST)
@@ -198,7 +198,7 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
     if not worker.keeping:
         _lose_executors(ctx, worker, why)
     for driver_id in sorted(worker.drivers):
-        # Also when it said that it stops: what it has not reported as ended may be running while its keeper ends it.
+        # Also when it said that it stops: drivers whose end it has not reported may run until its keeper stops them.
         drivers.worker_absent(ctx, books.drivers[driver_id])
     for key in list(worker.dying):
         books.release_dying(worker, key)
@@ -213,7 +213,7 @@ def wait_for_return(ctx: Context, worker: Worker, until: float) -> None:
 
 
 def away_due(ctx: Context, worker_id: str) -> None:
-    """It did not come back in time: nothing of what it ran can be alive any more."""
+    """Give up the worker's jobs: it did not come back in time, so none of its processes can be alive."""
     worker = ctx.books.workers.get(worker_id)
     if worker is None or worker.peer is not None or worker.away_until is None or worker.away_until > ctx.now.mono:
         return
@@ -237,7 +237,7 @@ def _lose_executors(ctx: Context, worker: Worker, why: str) -> None:
 
 
 def check_silence(ctx: Context) -> None:
-    """Workers connected but silent for ``worker_timeout``; and DEAD ones listed long enough (spec 9.2)."""
+    """Disconnect workers that were silent for ``worker_timeout``, and remove those that were DEAD for long (spec 9.2)."""
     policy = ctx.policy
     limit = ctx.now.mono - policy.worker_timeout
     shown_until = ctx.now.wall - (policy.dead_worker_persistence + 1) * policy.worker_timeout
@@ -249,7 +249,7 @@ def check_silence(ctx: Context) -> None:
             and worker.record.last_heartbeat < shown_until
             and not worker.drivers
             and worker.away_until is None
-            and not worker.record.drain.draining  # or it would be forgotten that nothing may run there
+            and not worker.record.drain.draining  # or the mark would be forgotten
         ):
             ctx.books.drop_worker(worker)
             ctx.forget(worker_key(worker.record.id))

@@ -6,17 +6,17 @@ from ipaddress import IPv6Address
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before ``:PORT``, and in URLs."""
+    """Return a host as written before ``:PORT`` and in URLs: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def address_of(host: str, port: int | str) -> str:
-    """HOST:PORT."""
+    """Return HOST:PORT."""
     return f"{bracketed(host)}:{port}"
 
 
 def canonical_host(host: str) -> str:
-    """The same text for the same host: lower case, without brackets, and with the short form of an IPv6 address."""
+    """Return one text for all spellings of a host: lower case, without brackets, IPv6 in its short form."""
     host = host.lower().removeprefix("[").removesuffix("]")
     if ":" not in host:
         return host
@@ -27,9 +27,9 @@ def canonical_host(host: str) -> str:
 
 
 def names_address(name: str, host: str, port: int) -> bool:
-    """Does a user's ``name`` (HOST, HOST:PORT, [V6], [V6]:PORT or a bare V6) mean what listens at ``host`` and ``port``?"""
+    """Return whether a user's ``name`` (HOST, HOST:PORT, [V6], [V6]:PORT or a bare V6) names this address."""
     if canonical_host(name) == canonical_host(host):
         return True
     before, colon, after = name.rpartition(":")
-    is_bare = ":" in before and not before.endswith("]")  # an IPv6 address ends in something else than a port
+    is_bare = ":" in before and not before.endswith("]")  # the last part of an IPv6 address is not a port
     return bool(colon) and not is_bare and after == str(port) and canonical_host(before) == canonical_host(host)

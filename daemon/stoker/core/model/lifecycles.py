@@ -1,12 +1,12 @@
 """The life of everything that has a state, as tables: state x event -> next state.
 
-Nothing in the cores assigns a state: every change is a ``move`` (``core.model.moves``) by an event that the table of its
-kind knows. The model is h11's ``_state.py``.
+No code in the cores assigns a state: every change is a ``move`` (``core.model.moves``) by an event in the table of the
+record's kind. The model is h11's ``_state.py``.
 
 What the tables do not say:
 
 * **Who may cause an event.** A worker's report counts only on the connection the worker is registered on, and only for
-  the latest attempt of a driver (``core.master.drivers``). The tables see what is left after these checks.
+  the latest attempt of a driver (``core.master.drivers``). The tables apply after these checks.
 * **When an event comes.** Back-offs, time-outs and the end of a recovery are timers of the master.
 * **What else is true.** Whether a driver is in the queue, or holds cores of a worker, follows from its state;
   ``core.master.invariants`` checks that it does.
@@ -32,22 +32,22 @@ KILLED        Ended on request. A kill is booked when the worker reports the end
 ERROR         Could not be started, or was lost with its worker and is not supervised.
 
 An *attempt* is one run of a driver on one worker. It is RUNNING until it ends, and has the same final states. A worker that
-cannot start it for reasons of its own (a full disk) *refuses* it: the attempt never was, and the driver is SUBMITTED again.
+cannot start it, though the driver is not the cause (a full disk), *refuses* it: the attempt does not count, and the driver is
+SUBMITTED again.
 
 Executors
 ---------
 LAUNCHING       Granted; its worker has not reported a process yet.
 RUNNING         Its worker has reported the process.
-EXITED          The process ended, with whatever code.
+EXITED          The process ended, with any exit code.
 FAILED          The process could not be started.
 KILLED          Ended on request of its application, or with its application.
 LOST            Its worker was lost, or refused to start it (``Exit.refused``). The next scheduling replaces it.
 DECOMMISSIONED  Spark's name, for its pages and monitors. No event leads here.
 
-*Dying* is not a state. When an application ends, its executors are booked as KILLED at once and belong to nobody; their
+*Dying* is not a state. When an application ends, its executors are booked as KILLED at once and belong to no job; their
 workers keep the cores and memory charged (``books.Worker.dying``) until they report the end, so that nothing is placed on
-resources that are still in use. The same holds for a driver's process that a returning worker reports and that was given
-up.
+resources that are still in use. The same holds when a returning worker reports the process of a driver that was given up.
 
 Applications
 ------------
@@ -55,29 +55,29 @@ WAITING    Registered, without an executor.
 RUNNING    Registered, with at least one executor.
 UNKNOWN    In the records, or known from its executors only, and its own process has not registered with this master.
            Its executors go on; it gets no new ones. It is FAILED if it does not come back in time.
-FINISHED   Its process said so, or all of a finite application's executors have succeeded.
-FAILED     Its process said so or has gone, or executors failed too often.
+FINISHED   Its process reported it, or all executors of a finite application have succeeded.
+FAILED     Its process reported it or is unreachable, or executors failed too often.
 KILLED     Ended on request.
 
-*Orphaned* is a worker's word, not a state: a job whose keeper has died. Its exit code is lost. The worker reports its end
-when the next keeper has stopped what is left of it, and not before (``core.worker.machine``).
+*Orphaned* is a worker's word, not a state: the keeper of an orphaned job has died, so its exit code is lost. The worker
+reports the job's end only when the next keeper has stopped all its processes (``core.worker.machine``).
 
 Workers
 -------
 ALIVE           Registered and connected.
-DECOMMISSIONED  Connected, and *leaving*: the worker has said that it stops for good. It gets nothing new and stops what it
-                runs; the ends that it still reports count.
-UNKNOWN         Not connected, and expected back: it said that it restarts (*keeping*: its processes stay with the keeper,
-                so its executors are not replaced either), or it is in the records of an earlier master.
+DECOMMISSIONED  Connected, and *leaving*: the worker has announced that it stops. It gets no new jobs and stops the running
+                ones; the ends that it still reports count.
+UNKNOWN         Not connected, and expected back: it announced a restart (*keeping*: its processes stay with the keeper, so
+                its executors are not replaced either), or it is in the records of an earlier master.
 DEAD            Not connected. Its executors are lost at once. Its drivers are UNKNOWN until ``reconnect_timeout`` has
                 passed. A DEAD worker stays on the list for a while, and is ALIVE again when it registers.
 
-*Leaving* and *keeping* are notes on a connected worker: what it said about the end of its connection. They decide whether
-CONNECTION_LOST or LEFT_TO_RESTART follows. A worker that says nothing is neither.
+*Leaving* and *keeping* are notes on a connected worker: how it announced the end of its connection. They decide whether
+CONNECTION_LOST or LEFT_TO_RESTART follows. A worker without an announcement has neither.
 
 Jobs (of a worker)
 ------------------
-PREPARING  Its directories are made, and its files fetched.
+PREPARING  The worker makes its directories and fetches its files.
 STARTING   Handed to the keeper, which has not reported a process yet.
 RUNNING    The keeper has reported the process.
 ENDED      Ended and reported to the master, which has not acknowledged it yet. Then the job is forgotten.
@@ -133,14 +133,14 @@ class ApplicationEvent(Event):
     ADOPTED = "a worker reports its executors"
     MASTER_STARTED = "a new master reads its record"
     FINISHED = "it is done"
-    FAILED = "it failed, or its process has gone"
+    FAILED = "it failed, or its process is unreachable"
     KILLED = "killed on request"
 
 
 class WorkerEvent(Event):
     REGISTERED = "it registers"
-    STOPPING = "it says that it stops"
-    RESTARTING = "it says that it restarts"
+    STOPPING = "it announces that it stops"
+    RESTARTING = "it announces a restart"
     CONNECTION_LOST = "its connection ends"
     LEFT_TO_RESTART = "its connection ends, as announced"
     GIVEN_UP = "it did not come back in time"
@@ -149,11 +149,11 @@ class WorkerEvent(Event):
 
 class MasterEvent(Event):
     RECORDS_FOUND = "there are records of an earlier master"
-    RECOVERED = "all have answered, or time is up"
+    RECOVERED = "all peers have answered, or the time is up"
 
 
 class JobEvent(Event):
-    PREPARED = "its files are there"
+    PREPARED = "its files have been fetched"
     STARTED = "the keeper reports the process"
     FOUND = "the keeper kept it for this daemon"
     ENDED = "it ended, or cannot run"
@@ -169,13 +169,13 @@ DRIVER = Lifecycle(
     {
         D.SUBMITTED: {
             DE.PLACED: D.RUNNING,
-            DE.REPORTED: D.RUNNING,  # its launch was thought not to have arrived
+            DE.REPORTED: D.RUNNING,  # the books took it for never started
             DE.KILLED: D.KILLED,
             DE.MASTER_STARTED: D.SUBMITTED,
         },
         D.RUNNING: {
             DE.STARTED: D.RUNNING,
-            DE.REPORTED: D.RUNNING,  # the worker registers anew on the same connection, or before the old one is closed
+            DE.REPORTED: D.RUNNING,  # the worker registers again on the same connection, or before the old one is closed
             DE.RESTART_LATER: D.RELAUNCHING,
             DE.REQUEUED: D.SUBMITTED,
             DE.NEVER_STARTED: D.SUBMITTED,
@@ -235,7 +235,7 @@ EXECUTOR = Lifecycle(
     events=ExecutorEvent,
 )
 
-# What a worker may report: that an executor is lost is the master's to say.
+# The states that a worker may report. Only the master decides that an executor is lost.
 EXECUTOR_REPORT: Mapping[ExecutorState, ExecutorEvent] = {
     X.RUNNING: XE.STARTED,
     **{state: event for event, state in _EXECUTOR_ENDS.items() if event is not XE.LOST},
@@ -295,7 +295,7 @@ WORKER = Lifecycle(
         },
         W.DECOMMISSIONED: {
             WE.REGISTERED: W.ALIVE,
-            WE.STOPPING: W.DECOMMISSIONED,  # said again
+            WE.STOPPING: W.DECOMMISSIONED,  # announced again
             WE.CONNECTION_LOST: W.DEAD,
             WE.MASTER_STARTED: W.UNKNOWN,
         },
@@ -317,7 +317,7 @@ MASTER = Lifecycle(
     "master",
     MasterState.ALIVE,
     {
-        MasterState.STANDBY: {},  # of the shell: a core exists while it leads
+        MasterState.STANDBY: {},  # a state of the shell: a core exists only while its master leads
         MasterState.ALIVE: {MasterEvent.RECORDS_FOUND: MasterState.RECOVERING},
         MasterState.RECOVERING: {MasterEvent.RECOVERED: MasterState.ALIVE},
     },

@@ -1,12 +1,12 @@
 """All wire messages, grouped by direction. Read this first: it is the vocabulary of the cluster.
 
 Rules
-* Every command a master sends carries its ``epoch``; workers refuse lower ones (docs/protocol.md).
-* A ``request`` number is chosen by the asker, unique on its connection, and returned in the answer.
-* The doer reports, the master books: a kill is done when the worker says so, a refused launch is answered.
+* Every command of a master carries its ``epoch``; workers refuse lower ones (docs/protocol.md).
+* The asker chooses a ``request`` number, unique on its connection; the answer returns it.
+* The worker acts and reports, the master books: a kill is done when the worker reports the end.
 * State reports are repeated until acknowledged; the master acknowledges after its durable write.
-* Messages may gain fields with defaults (unknown fields are skipped), so neighbours one release apart understand each
-  other (docs/protocol.md). Removing or retyping a field needs a new ``wire.codec.PROTOCOL``.
+* Messages may gain fields with defaults (unknown fields are skipped), so peers one release apart understand each other
+  (docs/protocol.md). Removing or retyping a field needs a new ``wire.codec.PROTOCOL``.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ Stream = Literal["stdout", "stderr"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
-    """Base of all messages; the class name is the tag on the wire. Like values and records none can be part of a cycle, so
-    the garbage collector need not walk over them: a large cluster has millions."""
+    """Base of all messages; the class name is the tag on the wire. Messages, values and records cannot be part of a cycle,
+    so the garbage collector need not scan them: a large cluster has millions."""
 
 
 # --- worker -> master ----------------------------------------------------------------------------------------------
 
 
 class RegisterWorker(Message, frozen=True):
-    """First message of a worker, and again after every reconnection: who it is and all it runs (or ran, unacknowledged)."""
+    """First message of a worker, repeated after every reconnection: its identity, and all jobs that run or whose end was
+    not acknowledged."""
 
     worker_id: str
     boot: str  # nonce of this start of the daemon
@@ -53,7 +54,7 @@ class RegisterWorker(Message, frozen=True):
     highest_epoch: int = 0
     drivers: tuple[DriverReport, ...] = ()
     executors: tuple[ExecutorReport, ...] = ()
-    drain: DrainMark = DrainMark()  # the latest it was told
+    drain: DrainMark = DrainMark()  # the latest it received
 
 
 class WorkerHeartbeat(Message, frozen=True):
@@ -61,8 +62,8 @@ class WorkerHeartbeat(Message, frozen=True):
 
 
 class WorkerLeaving(Message, frozen=True):
-    """The daemon is about to stop. ``keeping``: its processes live on and it will be back (a restart); else they are
-    being ended and it will not (stop)."""
+    """The daemon is about to stop. ``keeping``: it restarts, and its processes continue meanwhile; else it stops its
+    processes and does not come back."""
 
     worker_id: str
     keeping: bool
@@ -113,8 +114,8 @@ class RegisterWorkerFailed(Message, frozen=True):
 
 
 class Reconnect(Message, frozen=True):
-    """Register (again): the master does not know this worker any more, or it was a standby until now and leads. To
-    workers and applications."""
+    """Register (again): the master does not know this peer, or it was a standby and leads now. To workers and
+    applications."""
 
     epoch: int
 
@@ -127,8 +128,8 @@ class SetDrain(Message, frozen=True):
 
 
 class MastersChanged(Message, frozen=True):
-    """Masters were added or removed; ``masters`` are all there are now, HOST:PORT, the leader first. To registered workers
-    and applications, so that they know where to look when the leader is gone."""
+    """Masters were added or removed; ``masters`` are all current ones, HOST:PORT, the leader first. To registered workers
+    and applications, so that they know where to connect when the leader fails."""
 
     epoch: int
     masters: tuple[str, ...]
@@ -163,7 +164,7 @@ class KillExecutor(Message, frozen=True):
 
 
 class ApplicationFinished(Message, frozen=True):
-    """The application is over: its executors' local directories may go."""
+    """The application has ended: the local directories of its executors may be removed."""
 
     epoch: int
     app_id: str
@@ -184,7 +185,7 @@ class ExecutorStateAck(Message, frozen=True):
 
 
 class BlobData(Message, frozen=True):
-    """Answer to ``FetchBlob``. ``size`` is the whole file's; ``error`` says why there is none."""
+    """Answer to ``FetchBlob``. ``size`` is that of the whole file; ``error`` says why there is no data."""
 
     request: int
     sha256: str
@@ -198,18 +199,18 @@ class BlobData(Message, frozen=True):
 
 
 class RegisterApplication(Message, frozen=True):
-    """``app_id`` is empty the first time; after a reconnection it names the application that goes on. ``token`` is
-    chosen once by the client so that a repeated first registration does not make a second application."""
+    """Register an application. ``app_id`` is empty the first time; after a reconnection it names the application. The
+    client chooses ``token`` once, so that a repeated first registration does not make a second application."""
 
     request: int
     token: str
     app: ApplicationDescription
     app_id: str = ""
-    highest_executor_id: int = -1  # the highest the application was ever told of: ids are never used twice
-    ended: tuple[ExecutorView, ...] = ()  # of a finite application that returns: what has used its share up
+    highest_executor_id: int = -1  # the highest that the application has received: ids are never used twice
+    ended: tuple[ExecutorView, ...] = ()  # of a returning finite application: executors that used up its share
 
     def __post_init__(self) -> None:
-        # With room below the largest executor id for those that will follow.
+        # There must be room for later executors below the largest id.
         if not -1 <= self.highest_executor_id <= HIGHEST_EXECUTOR_ID:
             raise ValueError(f"{self.highest_executor_id} is not the id of an executor")
         for view in self.ended:
@@ -218,7 +219,7 @@ class RegisterApplication(Message, frozen=True):
                 and 0 <= view.cores <= UNLIMITED
                 and 0 <= view.memory_mib <= UNLIMITED
             ):
-                raise ValueError(f"executor {view.id} of {view.cores} cores and {view.memory_mib} MiB cannot be")
+                raise ValueError(f"executor {view.id} cannot have {view.cores} cores and {view.memory_mib} MiB")
 
 
 class UnregisterApplication(Message, frozen=True):
@@ -233,7 +234,7 @@ class ApplicationHeartbeat(Message, frozen=True):
 
 
 class RequestExecutors(Message, frozen=True):
-    """Set the number of executors wanted (dynamic allocation, spec 10.4). Lowering it kills nothing."""
+    """Set the number of executors wanted (dynamic allocation, spec 10.4). Lowering it kills none."""
 
     request: int
     app_id: str
@@ -285,7 +286,7 @@ class ApplicationRemoved(Message, frozen=True):
 
 
 class SubmitDriver(Message, frozen=True):
-    """``token`` is chosen once by the client: a repeated request returns the same driver instead of a second one."""
+    """Submit a driver. The client chooses ``token`` once: a repeated request returns the same driver, not a second one."""
 
     request: int
     token: str
@@ -301,15 +302,15 @@ class KillJob(Message, frozen=True):
 
 
 class GetStatus(Message, frozen=True):
-    """Of the cluster (``id`` empty), of a driver, an application or a worker; answered by ``Status``."""
+    """Ask for the status of the cluster (``id`` empty), a driver, an application or a worker; answered by ``Status``."""
 
     request: int
     id: str = ""
 
 
 class DrainWorkers(Message, frozen=True):
-    """Have workers get nothing new (``drain``), or let them work again. ``workers`` are ids, HOST (all that are known
-    there) or HOST:PORT. Answered by ``Workers``, or by ``Failed`` if one of them is not known, and then nothing changed."""
+    """Drain workers: place no new jobs on them (``drain``), or end that. ``workers`` are ids, HOST (all known workers
+    there) or HOST:PORT. Answered by ``Workers``, or by ``Failed`` if one is unknown; then nothing has changed."""
 
     request: int
     workers: tuple[str, ...]
@@ -317,7 +318,7 @@ class DrainWorkers(Message, frozen=True):
 
 
 class ForgetWorkers(Message, frozen=True):
-    """Take workers that are not connected off the list; named and answered as in ``DrainWorkers``."""
+    """Remove workers that are not connected from the list; named and answered as in ``DrainWorkers``."""
 
     request: int
     workers: tuple[str, ...]
@@ -333,11 +334,11 @@ class WatchDriver(Message, frozen=True):
 class ReadLog(Message, frozen=True):
     """Read part of a driver's or executor's output; passed on to its worker; answered by ``LogData``.
 
-    ``offset`` < 0 counts from the end. With ``wait`` > 0 (seconds) and nothing there yet, the answer comes when there is
-    something, when the process has ended, or after ``wait``.
+    ``offset`` < 0 counts from the end. With ``wait`` > 0 (seconds) and no output yet, the answer is sent when there is
+    output, when the process has ended, or after ``wait``.
 
-    With ``find`` it is searched instead, ASCII letters of either case: for the first place at ``offset`` or later, with
-    ``backwards`` for the last place before it. One answer covers a part; ``LogData.searched`` says how much.
+    With ``find`` the output is searched instead, ignoring the case of ASCII letters: for the first match at ``offset`` or
+    later, with ``backwards`` for the last match before it. One answer covers a part; ``LogData.searched`` says how much.
     """
 
     request: int
@@ -352,8 +353,8 @@ class ReadLog(Message, frozen=True):
 
 
 class UploadChunk(Message, frozen=True):
-    """A piece of a file, in order. The first (``offset`` 0) starts or restarts the upload; when ``offset + len(data)``
-    reaches ``size`` the master checks the hash, makes it durable and answers. Each chunk is answered by ``UploadStatus``."""
+    """A piece of a file, in order. The first (``offset`` 0) starts or restarts the upload. After the last, the master checks
+    the hash and makes the file durable. Each chunk is answered by ``UploadStatus``."""
 
     request: int
     sha256: str
@@ -379,7 +380,7 @@ class Submitted(Message, frozen=True):
 
 
 class Accepted(Message, frozen=True):
-    """Done, or under way (a kill is done when the worker says so: watch the id)."""
+    """The request is done, or under way (a kill is done when the worker reports the end: watch the id)."""
 
     request: int
     text: str = ""
@@ -395,14 +396,14 @@ class Failed(Message, frozen=True):
 
 
 class MissingBlobs(Message, frozen=True):
-    """Upload these, then ask again. Also the answer to a ``SubmitDriver`` whose files are not all there."""
+    """Upload these files, then ask again. Also the answer to a ``SubmitDriver`` if the master lacks some of its files."""
 
     request: int
     sha256s: tuple[str, ...]
 
 
 class UploadStatus(Message, frozen=True):
-    """``received`` bytes are here; ``complete`` after the hash was checked and the file is durable."""
+    """``received`` bytes have arrived; ``complete`` once the hash is checked and the file is durable."""
 
     request: int
     sha256: str
@@ -421,7 +422,7 @@ class Status(Message, frozen=True):
 
 
 class Workers(Message, frozen=True):
-    """The workers a request was about, as they are after it (forgotten ones as they were)."""
+    """The workers named in a request, as they are after it (forgotten ones: as they were)."""
 
     request: int
     workers: tuple[WorkerView, ...]
@@ -433,12 +434,12 @@ class DriverUpdate(Message, frozen=True):
 
 
 class LogData(Message, frozen=True):
-    """Worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the output's length now; ``ended``: the
-    process is over and nothing will follow ``offset + len(data) == size``. ``waiting``: it has not started yet. ``file``
-    names the file: attempts of a driver may continue one file, on another worker with the same directory too. All parts of
-    a rolled output count as one file; ``first`` is the first byte that still exists, and ``offset`` is beyond the one that
-    was asked for if that was removed. Of a search: ``found`` is where (-1: not in this part), ``searched`` how many bytes
-    from ``offset`` (0 with bytes left: the worker is of a release that cannot search)."""
+    """Output of a job: worker -> master -> client. ``offset`` is where ``data`` starts, ``size`` the output's present
+    length. ``ended``: the process has ended, and no output follows after ``size``. ``waiting``: it has not started yet.
+    ``file`` identifies the file: attempts of a driver may continue one file, even on another worker that shares the
+    directory. All parts of a rolled output count as one file; ``first`` is the first byte that still exists, and ``offset``
+    is larger than requested if the bytes there were removed. Of a search: ``found`` is the match (-1: not in this part),
+    ``searched`` the number of bytes searched from ``offset`` (0 with bytes left: the worker's release cannot search)."""
 
     request: int
     offset: int = 0
@@ -517,7 +518,7 @@ _WORKER_ONLY = (
 
 
 def roles_allowed(message: type[Message]) -> frozenset[Role]:
-    """Which roles may send a message of this type to a master (docs/security.md)."""
+    """Return the roles that may send a message of this type to a master (docs/security.md)."""
     if message in _WORKER_ONLY:
         return frozenset({Role.WORKER})
     if message in (DrainWorkers, ForgetWorkers):

@@ -1,10 +1,10 @@
-"""Moves along the tables of ``core.model.lifecycles``, and the story of one that is illegal.
+"""Moves along the tables of ``core.model.lifecycles``, and the story of an illegal move.
 
-A pair of state and event that is not in the table is an *illegal move*: ``move`` raises ``IllegalMove``, which has what is
-known of the record and its latest moves, and changes nothing. The daemon then stops rather than go on from wrong books, and
-its next start begins from the records.
+A pair of state and event that is not in the table is an *illegal move*: ``move`` raises ``IllegalMove``, which names the
+record's ids and its latest moves, and changes nothing. The daemon then stops, because its books are wrong; its next start
+begins from the records.
 
-What a peer sends is checked first (``may``): a message that asks for an illegal move is the peer's fault. It is logged and
+Messages of peers are checked first (``may``): a message that asks for an illegal move is the peer's fault. It is logged and
 dropped, or answered, and never reaches ``move``.
 """
 
@@ -25,7 +25,7 @@ MOVES_TOLD = 10  # of one record
 
 
 class Lifecycle(Generic[S, E]):
-    """One kind's states. ``attribute`` of a record has its state; ``table`` has a row for every state."""
+    """The states of one kind of record. A record's state is its ``attribute``; ``table`` has a row for every state."""
 
     def __init__(
         self, kind: str, initial: S, table: Mapping[S, Mapping[E, S]], *, attribute: str = "state", events: type[E]
@@ -43,7 +43,7 @@ class Lifecycle(Generic[S, E]):
 
 
 class Event(Enum):
-    """Base of events. Members are singletons, and are looked up often: their hash costs nothing."""
+    """Base of events. Members are looked up often, so they have the cheap hash of an object: they are singletons."""
 
     __hash__ = object.__hash__
 
@@ -56,31 +56,31 @@ class Move(NamedTuple):
 
 
 class Recent:
-    """The latest moves of a core's records, oldest first."""
+    """The latest moves of all records of a core, oldest first."""
 
     def __init__(self) -> None:
         self._moves: deque[tuple[Any, Enum, Enum, Enum]] = deque(maxlen=MOVES_KEPT)
         self.add = self._moves.append  # record, before, event, after
 
     def of(self, identity: object) -> list[Move]:
-        """The latest moves of one record; ``identity`` as ``identify`` gives it."""
+        """Return the latest moves of one record; ``identity`` is the result of ``identify``."""
         return [Move(*move) for move in self._moves if identify(move[0]) == identity][-MOVES_TOLD:]
 
 
 class IllegalMove(InvariantBroken):
-    """A bug in this program. The text is one line: what should have happened to which record, and its latest moves."""
+    """A bug in Stoker. The text is one line: the record, the event that its state does not allow, and its latest moves."""
 
 
 def may(lifecycle: Lifecycle[S, E], record: Any, event: E) -> bool:
-    """Is ``event`` a legal move of ``record`` now? For events that a peer causes."""
+    """Return whether ``event`` is a legal move of ``record`` now. For events that a peer causes."""
     return event in lifecycle.table[getattr(record, lifecycle.attribute)]
 
 
 def move(lifecycle: Lifecycle[S, E], record: Any, event: E, recent: Recent | None = None) -> None:
     """Change the state of ``record`` by ``event``, and note it in ``recent``.
 
-    Raises IllegalMove, with the record's story, when the table does not have the event for its state; then nothing has
-    changed.
+    Raises IllegalMove, with the record's story, if the table does not allow the event in its state; nothing has changed
+    then.
     """
     before: S = getattr(record, lifecycle.attribute)
     after = lifecycle.table[before].get(event)
@@ -92,7 +92,7 @@ def move(lifecycle: Lifecycle[S, E], record: Any, event: E, recent: Recent | Non
 
 
 def identify(record: Any) -> object:
-    """What tells one record from all others in ``Recent``."""
+    """Return a key that distinguishes the record from all others in ``Recent``."""
     app_id = getattr(record, "app_id", None)
     if app_id is not None:
         return app_id, getattr(record, "id", None) or getattr(record, "executor_id", 0)

@@ -1,4 +1,4 @@
-"""Values as plain data, complete: on the wire fields with default values are left out, a program should find them all."""
+"""Values as plain data with all fields. The wire leaves out fields with default values; programs should find them all."""
 
 from __future__ import annotations
 

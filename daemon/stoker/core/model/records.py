@@ -1,7 +1,7 @@
-"""What survives a master: one record per driver, application, executor and worker, and the id counters.
+"""The records that survive a master: one for each driver, application, executor and worker, and the id counters.
 
 Keys are ``driver/ID``, ``app/ID``, ``executor/APP/N``, ``worker/ID`` and ``meta/counters``. The structs are mutable because
-they are the master's own books; each change that must survive is followed by a ``Persist`` of the whole record.
+they are the master's books; each change that must survive is followed by a ``Persist`` of the whole record.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class DriverRecord(Record):
     description: DriverDescription
     submitted: float
     token: str = ""
-    owner: str = ""  # public key of who submitted it
+    owner: str = ""  # public key of its submitter
     state: DriverState = DriverState.SUBMITTED
     attempts: list[Attempt] = []
     restarts: int = 0  # after failures; relaunches after a lost worker do not count
@@ -43,11 +43,11 @@ class DriverRecord(Record):
     kill_requested: bool = False
     ended: float = 0.0
     reason: str = ""
-    refused_attempt: int = 0  # the latest number that a worker refused: not in ``attempts``, and never given out again
+    refused_attempt: int = 0  # the latest number that a worker refused: not in ``attempts``, and never used again
 
     @property
     def attempt(self) -> int:
-        """Number of the latest attempt, 0 before the first."""
+        """The number of the latest attempt, 0 before the first."""
         return self.attempts[-1].number if self.attempts else 0
 
 
@@ -56,12 +56,12 @@ class AppRecord(Record):
     description: ApplicationDescription
     submitted: float
     token: str = ""
-    owner: str = ""  # public key of who registered it; empty until its process is back after a recovery by reports
+    owner: str = ""  # public key of its registrant; empty for one adopted from reports, until it registers
     state: ApplicationState = ApplicationState.WAITING
     executor_limit: int = 0
     next_executor_id: int = 0
-    cores_max: int = 0  # what it may have in all: its spark.cores.max, else spark.deploy.defaultCores
-    cores_done: int = 0  # finite applications: cores whose executors have ended by themselves
+    cores_max: int = 0  # limit of its cores: its spark.cores.max, else spark.deploy.defaultCores
+    cores_done: int = 0  # finite applications: cores of executors that have ended by themselves
     failures: int = 0  # finite applications: executors that ended with another code than 0
     ended: float = 0.0
     reason: str = ""
@@ -95,12 +95,12 @@ class WorkerRecord(Record):
 
     @property
     def address(self) -> str:
-        """HOST:PORT, [HOST]:PORT for IPv6: what commands take for this worker."""
+        """HOST:PORT, [HOST]:PORT for IPv6; commands accept it as this worker's name."""
         return address_of(self.host, self.port)
 
 
 class Counters(Record):
-    """Numbers for the next ids; they only grow, so ids are unique for ever."""
+    """Numbers for the next ids. They only grow, so an id is never used twice."""
 
     apps: int = 0
     drivers: int = 0

@@ -9,7 +9,8 @@ from enum import Enum
 
 
 class State(str, Enum):
-    """Base of states. They are looked up often: the text's own hash is much cheaper than that of ``Enum``."""
+    """Base of states. They are looked up often, so they have the hash of ``str``, which is much cheaper than that of
+    ``Enum``."""
 
     __hash__ = str.__hash__
 
@@ -83,7 +84,7 @@ class ExecutorState(State):
 
 
 class JobPhase(Enum):
-    """Where a worker is with a driver or executor. Not on the wire: a master knows the states above."""
+    """A worker's progress with a driver or executor. Not on the wire: a master uses the states above."""
 
     PREPARING = "preparing"
     STARTING = "starting"

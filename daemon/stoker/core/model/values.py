@@ -1,8 +1,8 @@
 """Values that travel inside messages and records: what a driver, an application or an executor *is*.
 
-They validate themselves: an illegal one cannot be built, neither by us nor by the decoder (msgspec runs
-``__post_init__`` while decoding and turns ``ValueError`` into its ``ValidationError``). Memory is in MiB,
-times are seconds since the Unix epoch, unless a name says otherwise.
+They validate themselves, so an invalid value cannot exist: msgspec runs ``__post_init__`` while decoding, too, and turns
+``ValueError`` into its ``ValidationError``. Memory is in MiB, times are seconds since the Unix epoch, unless a name says
+otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from stoker.core.model.states import DriverState, ExecutorState
 
 UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
-HIGHEST_EXECUTOR_ID = UNLIMITED // 2  # that a peer may claim: the numbers given out after it have to fit as well
+HIGHEST_EXECUTOR_ID = UNLIMITED // 2  # that a peer may claim; the numbers of later executors must fit above it
 
 # Ids name folders and are numbers in part: at most 12 digits, so that a counter made from one stays far below 64 bits.
 DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
@@ -34,12 +34,12 @@ DriverKind = Literal["python", "archive", "jar", "program"]
 
 
 def number_of(identifier: str) -> int:
-    """The counter in the id of a driver or an application. It grows with every submission, whatever the clock does."""
+    """Return the counter in the id of a driver or an application. It grows with every submission, even if clocks jump."""
     return int(identifier.rsplit("-", 1)[1])
 
 
 class Now(NamedTuple):
-    """The time, as an argument. ``mono`` orders and measures, ``wall`` is shown and stored; both in seconds."""
+    """The time, passed as an argument. ``mono`` orders and measures, ``wall`` is shown and stored; both in seconds."""
 
     mono: float
     wall: float
@@ -75,8 +75,8 @@ class Artifact(Value, frozen=True):
         _check_texts(f"artifact {self.name!r}", (self.name, self.url))
 
 
-RELEASE_PROPERTY = "spark.stoker.spark.release"  # in a driver's conf: of the Spark its jar was made for, as ``4.3.0``
-# Why an executor ended, and with it its application: it would fail again and again.
+RELEASE_PROPERTY = "spark.stoker.spark.release"  # in a driver's conf: the Spark that its jar was made for, as ``4.3.0``
+# Why an executor ended, and its application with it: every later executor would fail as well.
 NO_SHUFFLE_SERVICE = (
     "the application wants an external shuffle service, which workers do not have: set spark.shuffle.service.enabled"
     " false, and for dynamic allocation spark.dynamicAllocation.shuffleTracking.enabled true"
@@ -85,9 +85,9 @@ NO_SHUFFLE_SERVICE = (
 
 class SparkProgram(Value, frozen=True):
     """What an executor of an unmodified Spark application needs besides its command, whose first word is then a Java
-    class. ``release`` says which Spark must be on the worker (``4.3``, or ``4.2|4.1`` where either may be meant);
-    ``driver_host`` and ``driver_port`` are where a new master finds the application's driver, and ``auth`` is how that one
-    authenticates ("": not at all, ``sasl``, ``crypto1``, ``crypto2``)."""
+    class. ``release`` is the Spark that the worker must have (``4.3``, or ``4.2|4.1`` for either). A new master finds the
+    application's driver at ``driver_host`` and ``driver_port``; ``auth`` is how the driver authenticates ("": not at all,
+    ``sasl``, ``crypto1``, ``crypto2``)."""
 
     release: str
     driver_host: str = ""
@@ -106,7 +106,7 @@ class SparkProgram(Value, frozen=True):
 
 
 class DriverDescription(Value, frozen=True):
-    """A program to run once in the cluster.
+    """A program that runs once in the cluster.
 
     ``kind`` says how ``main`` (the name of one of ``artifacts``) is started: *python* a script, *archive* a ``.pyz`` or
     ``.whl``, *jar* by ``java``, *program* as it is. ``main_class`` is the entry point (``package.module:function`` or
@@ -193,7 +193,7 @@ class ApplicationDescription(Value, frozen=True):
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
 
     def has_driver_of(self, other: ApplicationDescription) -> bool:
-        """Whether both were sent by one Spark driver. No two drivers listen at one address at the same time."""
+        """Return whether one Spark driver sent both. Two drivers cannot listen at one address at the same time."""
         mine, its = self.spark, other.spark
         if mine is None or its is None or not mine.driver_host:
             return False
@@ -230,8 +230,8 @@ class Exit(Value, frozen=True):
 
 
 class DrainMark(Value, frozen=True):
-    """Whether a worker is draining: it gets nothing new, and what runs on it goes on. ``revision`` counts the operator's
-    changes of mind, so that of two marks for one worker the later is known (ADR 6)."""
+    """Whether a worker is draining: it gets no new jobs, and its running jobs continue. ``revision`` counts the operator's
+    decisions, so that of two marks for one worker the later is known (ADR 6)."""
 
     draining: bool = False
     revision: int = 0
@@ -240,14 +240,14 @@ class DrainMark(Value, frozen=True):
         _check_range("revision", self.revision, 0)
 
     def changed(self, draining: bool) -> DrainMark:
-        """The mark after an operator's decision; the same one when it changes nothing."""
+        """Return the mark after an operator's decision; the same mark if the decision changes nothing."""
         if draining is self.draining:
             return self
         return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED))
 
 
 class DriverReport(Value, frozen=True):
-    """A driver as its worker knows it, sent when the worker registers. Enough to re-create the master's books."""
+    """A driver as its worker knows it, sent when the worker registers. It suffices to rebuild the master's books."""
 
     driver_id: str
     attempt: int
@@ -301,7 +301,8 @@ def _check_process(started: float, pid: int) -> None:
 
 
 def _check_texts(what: str, texts: Iterable[str]) -> None:
-    """No program takes NUL in its arguments, and neither messages nor file names what is not UTF-8."""
+    """Raise ValueError for NUL, which no program accepts in its arguments, and for text that is not UTF-8, which neither
+    messages nor file names can carry."""
     for text in texts:
         if "\0" in text:
             raise ValueError(f"{what} must not contain NUL: {text[:80]!r}")

@@ -12,7 +12,7 @@ from stoker.core.model.values import Exit, Value
 
 
 class WorkerView(Value, frozen=True):
-    """A worker: its address, state, and what it has and uses."""
+    """A worker: its address, its state, and the resources that it has and uses."""
 
     id: str
     host: str
@@ -124,15 +124,15 @@ class ClusterView(Value, frozen=True):
 
 
 class Sample(Value, frozen=True):
-    """What the cluster had and used at one moment."""
+    """The resources that the cluster had and used at one moment."""
 
     at: float
-    workers: int  # alive and not draining; cores and memory are theirs
+    workers: int  # alive and not draining; the cores and memory below are theirs
     cores: int
     cores_used: int
     memory_mib: int
     memory_used_mib: int
-    drivers: int  # active, those waiting for a worker not counted
+    drivers: int  # active, without those waiting for a worker
     drivers_waiting: int
-    apps: int  # active, those without an executor not counted
+    apps: int  # active, without those that have no executor
     apps_waiting: int

@@ -1,4 +1,4 @@
-"""Immutable view of a worker's books, for its dashboard (spec 15.4, 15.5). Memory in MiB."""
+"""Immutable view of a worker's jobs, for its dashboard (spec 15.4, 15.5). Memory in MiB."""
 
 from __future__ import annotations
 

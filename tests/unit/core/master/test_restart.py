@@ -70,7 +70,7 @@ def test_everything_running_goes_on(keep: bool, worker_first: bool) -> None:
     for unwanted in (LaunchDriver, KillDriver, LaunchExecutor, KillExecutor):
         assert bench.take_all("w1'", unwanted) == []
     assert {added.executor_id for added in bench.take_all("c2'", ExecutorAdded)} == {0}
-    assert bench.submit("c9") > driver_id, "ids are unique for ever"
+    assert bench.submit("c9") > driver_id, "an id is never used twice"
 
 
 def test_recovery_refuses_submissions_until_all_have_answered() -> None:

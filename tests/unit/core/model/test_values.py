@@ -130,9 +130,9 @@ ILLEGAL: list[tuple[type, dict[str, Any], str]] = [
     (RegisterApplication, {"highest_executor_id": -2}, "not the id of an executor"),
     (RegisterApplication, {"highest_executor_id": 2**63}, "not the id of an executor"),
     (RegisterApplication, {"highest_executor_id": UNLIMITED}, "not the id of an executor"),
-    (RegisterApplication, {"ended": (view(id=-1),)}, "cannot be"),
-    (RegisterApplication, {"ended": (view(cores=2**63),)}, "cannot be"),
-    (RegisterApplication, {"ended": (view(), view(id=1, memory_mib=-1))}, "cannot be"),
+    (RegisterApplication, {"ended": (view(id=-1),)}, "cannot have"),
+    (RegisterApplication, {"ended": (view(cores=2**63),)}, "cannot have"),
+    (RegisterApplication, {"ended": (view(), view(id=1, memory_mib=-1))}, "cannot have"),
 ]
 
 

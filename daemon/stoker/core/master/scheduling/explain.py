@@ -1,4 +1,4 @@
-"""Why a driver or an application waits, in words: read off the cluster's own numbers."""
+"""Explain why a driver or an application waits, from a view of the cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
 
 class Waiting:
-    """Looks the cluster through once; each answer is then cheap, also with 10,000 workers and drivers."""
+    """Scans the cluster once; each answer is then cheap, even with 10,000 workers and drivers."""
 
     def __init__(self, cluster: ClusterView) -> None:
         self._master = cluster.state
@@ -23,7 +23,7 @@ class Waiting:
         self._free_memory = max((_memory_free(worker) for worker in self._usable), default=0)
 
     def driver(self, driver: DriverView) -> str:
-        """Nothing for a driver that does not wait for a worker."""
+        """Return why the driver waits; "" if it does not wait for a worker."""
         if not _is_queued(driver):
             return ""
         ahead = bisect_left(self._queue, _place(driver))
@@ -32,14 +32,14 @@ class Waiting:
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
 
     def app(self, app: AppView) -> str:
-        """Nothing for an application that has executors, or has ended."""
+        """Return why the application waits; "" if it has executors or has ended."""
         if app.state is not ApplicationState.WAITING:
             return ""
         why = self._why(app.cores_per_executor or 1, app.memory_mib)
         return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"
 
     def _why(self, cores: int, memory: int) -> str:
-        """Why nothing of that size fits on one worker; "" if it does."""
+        """Return why no worker has room for a job of that size; "" if one has."""
         if self._master is not MasterState.ALIVE:
             return f"the master is {self._master.value} and places nothing yet"
         if not self._alive:

@@ -1,8 +1,8 @@
-"""Who runs where: the scheduling algorithms of spec 10, as pure functions over what is free.
+"""The scheduling algorithms of spec 10, as pure functions over free resources.
 
-Offers are working copies: the functions take from them what they assign, so one pass can go on with what is left.
-Both functions give exactly what the spec's loops give, at the cost of what they place instead of what they look at:
-docs/adr/0002-placement.md has the reasoning, and test_placement_properties.py compares every result with those loops.
+Offers are working copies: the functions subtract what they assign, so one pass can go on with the rest. Both functions
+return exactly what the spec's loops return, but their cost grows with the jobs placed, not with the jobs and workers looked
+at. docs/adr/0002-placement.md has the reasoning; test_placement_properties.py compares every result with those loops.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Shuffle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AppNeed:
-    """What an application may still get. ``executors``: how many it has; memory in MiB an executor."""
+    """What an application may still get. ``executors``: how many it has; memory in MiB for each executor."""
 
     cores_left: int
     cores_per_executor: int | None
@@ -55,11 +55,11 @@ class AppNeed:
 def place_drivers(
     queue: DriverQueue, offers: list[Offer], *, spread_out: bool, slots: int, shuffle: Shuffle
 ) -> list[tuple[str, str]]:
-    """(driver id, worker id) for each driver placed, which leaves the queue. ``slots``: how many more may run.
+    """Take drivers from the queue; return (driver id, worker id) for each one placed. ``slots``: how many more may run.
 
-    Spread out, one round-robin cursor over shuffled workers is shared by all drivers of the pass; a driver that fits
-    nowhere turns the cursor a full round, that is, not at all, and blocks nobody. Packed, each driver takes the first
-    worker by id that fits.
+    Spread out: all drivers of the pass share one round-robin cursor over shuffled workers. A driver that fits on no worker
+    moves the cursor a full round, that is, not at all, and does not block others. Packed: each driver takes the first
+    worker by id that has room.
     """
     candidates = _candidates(queue, offers)
     if spread_out:
@@ -79,7 +79,7 @@ def place_drivers(
         if demand not in searches:
             searches[demand] = _Search(candidates, demand)
         chosen = searches[demand].first(cursor if spread_out else 0)
-        if chosen is None:  # and so it stays in this pass: what is free only shrinks
+        if chosen is None:  # nor will it fit later in this pass: free resources only shrink
             too_large.append(demand)
             continue
         candidates[chosen].take(*demand)
@@ -93,7 +93,7 @@ def place_drivers(
 
 
 def _candidates(queue: DriverQueue, offers: list[Offer]) -> list[Offer]:
-    """Offers on which the smallest demand of the queue fits; the others cannot matter in this pass."""
+    """Return the offers with room for the smallest demand of the queue; the others cannot matter in this pass."""
     demands = queue.demands()
     if not demands:
         return []
@@ -102,9 +102,9 @@ def _candidates(queue: DriverQueue, offers: list[Offer]) -> list[Offer]:
 
 
 class _Search:
-    """First fit for one demand, as often as a pass asks. An offer found too small is too small for the rest of the pass,
-    so it is skipped from then on (disjoint sets with path compression): all searches together look at each offer about
-    once, plus once for each driver placed."""
+    """Repeated first-fit search for one demand. An offer that is too small stays too small for the rest of the pass, so it
+    is skipped from then on (disjoint sets with path compression): all searches together look at each offer about once,
+    plus once for each driver placed."""
 
     def __init__(self, offers: list[Offer], demand: Demand) -> None:
         self._offers = offers
@@ -112,7 +112,7 @@ class _Search:
         self._skip: dict[int, int] = {}  # index of an offer that does not fit -> a later index that may
 
     def first(self, start: int) -> int | None:
-        """Index of the first offer that fits, from ``start`` on and then from the beginning."""
+        """Return the index of the first offer with room, from ``start`` on and then from the beginning."""
         index = self._from(start)
         if index == len(self._offers) and start > 0:
             index = self._from(0)
@@ -147,7 +147,7 @@ _ORDER: dict[WorkerSelection, tuple[Callable[[Offer], Any], bool]] = {
 def place_executors(
     need: AppNeed, offers: list[Offer], *, spread_out: bool, selection: WorkerSelection
 ) -> list[tuple[str, int]]:
-    """(worker id, cores) for each executor to launch, grouped by worker in the order of ``selection``."""
+    """Return (worker id, cores) for each executor to launch, grouped by worker in the order of ``selection``."""
     least = need.cores_per_executor or 1
     if need.cores_left < least or need.executors >= need.executor_limit:
         return []
@@ -157,7 +157,7 @@ def place_executors(
     for offer, bites in zip(usable, _bites(need, usable, spread_out), strict=True):
         if bites == 0:
             continue
-        # Of ``least`` cores a bite: an executor each, or all of them the one executor's there.
+        # A bite has ``least`` cores. Each is an executor, or all of them together are the worker's one executor.
         executors = [bites] if need.cores_per_executor is None else [need.cores_per_executor] * bites
         for cores in executors:
             offer.take(cores, need.memory_mib)
@@ -166,11 +166,11 @@ def place_executors(
 
 
 def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
-    """How many bites of ``cores_per_executor`` cores (of one core without it) each usable worker gives.
+    """Return how many bites of ``cores_per_executor`` cores (of one core without it) each usable worker gives.
 
-    Whole executors, not single cores: of 4 workers with 16 cores, 48 cores in executors of 16 are 3 executors, not 12
-    cores everywhere (SPARK-8881). Without ``cores_per_executor`` the limit on executors is one on workers, and memory
-    is needed once a worker, which "usable" has seen to.
+    Whole executors, not single cores: 48 cores in executors of 16, on 4 workers with 16 cores, are 3 executors, not 12
+    cores on each worker (SPARK-8881). Without ``cores_per_executor`` the limit on executors limits the workers, and a
+    worker needs the memory of one executor, which the choice of usable workers has checked.
     """
     more = need.executor_limit - need.executors
     each = need.cores_per_executor
@@ -189,7 +189,7 @@ def _executors_fitting(offer: Offer, cores: int, memory_mib: int) -> int:
 
 
 def _pack(room: list[int], wanted: int) -> list[int]:
-    """Fill the first, then the second, and so on."""
+    """Fill the first worker, then the second, and so on."""
     given = []
     for space in room:
         given.append(min(space, wanted))
@@ -198,8 +198,8 @@ def _pack(room: list[int], wanted: int) -> list[int]:
 
 
 def _spread(room: list[int], wanted: int) -> list[int]:
-    """One each in turn, round after round, as long as there is room: the same as pouring ``wanted`` into vessels of
-    different heights up to one level, the last incomplete round going to the first that still have room."""
+    """Give each worker one in turn, round after round, while there is room. That equals filling all up to one common level;
+    the last, incomplete round goes to the first workers that still have room."""
     level = 0
     for full, height in enumerate(sorted(room)):
         vessels = len(room) - full

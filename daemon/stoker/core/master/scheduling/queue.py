@@ -1,4 +1,4 @@
-"""Waiting drivers, in submission order, arranged so that a scheduling pass costs what it places, not what waits."""
+"""Waiting drivers in submission order. A scheduling pass costs what it places, however many drivers wait."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import NamedTuple
 
 
 class Demand(NamedTuple):
-    """What a driver takes of a worker; memory in MiB."""
+    """What a driver needs on a worker; memory in MiB."""
 
     cores: int
     memory_mib: int
 
 
 class DriverQueue:
-    """FIFO lanes, one per demand. Drivers of one demand fit or do not fit together, so a pass that finds a demand too large
-    is done with its whole lane. Sequence numbers tell which lane's head is the oldest of all."""
+    """FIFO lanes, one per demand. All drivers of one demand fit, or none does, so a pass that finds a demand too large skips
+    the whole lane. Sequence numbers show which lane's head is the oldest of all."""
 
     def __init__(self) -> None:
-        # A lane maps driver id to sequence number. OrderedDict, because taking the first of a plain dict again and
-        # again walks over all that were taken before.
+        # A lane maps driver id to sequence number. An OrderedDict, because taking the first item of a plain dict
+        # repeatedly scans all slots emptied before.
         self._lanes: dict[Demand, OrderedDict[str, int]] = {}
         self._demand_of: dict[str, Demand] = {}
         self._next = 0
         self._before_first = -1
 
     def push(self, driver_id: str, cores: int, memory_mib: int, *, first: bool = False) -> None:
-        """Append, or with ``first`` put before all others; a driver already waiting keeps its place."""
+        """Append a driver, or with ``first`` put it before all others. A driver that is already waiting keeps its place."""
         if driver_id in self._demand_of:
             return
         demand = Demand(cores, memory_mib)
@@ -42,7 +42,7 @@ class DriverQueue:
             self._next += 1
 
     def remove(self, driver_id: str) -> bool:
-        """False if it was not waiting."""
+        """Remove a driver; False if it was not waiting."""
         demand = self._demand_of.pop(driver_id, None)
         if demand is None:
             return False
@@ -53,11 +53,11 @@ class DriverQueue:
         return True
 
     def demands(self) -> list[Demand]:
-        """The demands of which at least one driver waits."""
+        """Return the demands for which at least one driver waits."""
         return list(self._lanes)
 
     def head(self, demand: Demand) -> tuple[int, str] | None:
-        """Sequence number and id of the oldest driver of that demand."""
+        """Return sequence number and id of the oldest driver with that demand."""
         lane = self._lanes.get(demand)
         if not lane:
             return None

@@ -10,7 +10,7 @@ from stoker.core.model.states import MasterState
 
 
 def schedule(ctx: Context) -> None:
-    """Place what can be placed. Nothing happens unless the master is ALIVE (spec 10)."""
+    """Place every waiting job that fits. Does nothing unless the master is ALIVE (spec 10)."""
     ctx.schedule_wanted = False
     if ctx.state is not MasterState.ALIVE:
         return
@@ -18,7 +18,7 @@ def schedule(ctx: Context) -> None:
     hungry = [app for app in books.apps.values() if _wants_executors(ctx, app)]
     if not books.queue and not hungry:
         return
-    # An executor needs a core, and so does all but the rare driver that asks for none.
+    # An executor needs a core, and so does every driver except the rare one that asks for none.
     is_coreless = any(demand.cores < 1 for demand in books.queue.demands())
     candidates = books.workers if is_coreless else books.with_free_cores
     offers = [
