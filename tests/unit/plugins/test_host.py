@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("ansible", reason="the collection is tested where Ansible is installed")
 
 from plugins.modules.stoker_host import Host
+from tests.support.wait import wait_until
 
 
 class Failed(Exception):
@@ -64,6 +65,8 @@ def test_the_current_the_previous_and_those_in_use_stay(tmp_path: Path) -> None:
     shutil.copy2(shutil.which("sleep") or "/bin/sleep", program)
     made = host(tmp_path, "4.0")
     with subprocess.Popen([program, "600"]) as user:
+        cmdline = Path(f"/proc/{user.pid}/cmdline")
+        wait_until(lambda: str(program) in cmdline.read_text(), what="the program is there")
         made.switch()
         made.prune()
         user.kill()
