@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from stoker.config.shell_words import ShellSyntax, read_assignments
+import msgspec
+
 from stoker.errors import ConfigError
 
 
-@dataclass(slots=True)
-class SparkEnv:
+class SparkEnv(msgspec.Struct):
     """``values`` by name; ``extends`` are those that contain what the process environment had for the same name, so
     that they replace it (``PATH="$PATH:/opt/bin"``, ``SPARK_MASTER_OPTS+=" -Dx=1"``)."""
 
-    values: dict[str, str] = field(default_factory=dict)
-    extends: set[str] = field(default_factory=set)
+    values: dict[str, str] = {}
+    extends: set[str] = set()
 
 
 def find_spark_env(conf_dir: Path) -> Path | None:
@@ -31,6 +30,8 @@ def parse_spark_env(path: Path, environ: Mapping[str, str]) -> SparkEnv:
 
     Raises ConfigError, naming file and line, for anything but assignments, comments and blank lines.
     """
+    from stoker.config.shell_words import ShellSyntax, read_assignments  # noqa: PLC0415 - for commands without such a file
+
     found = SparkEnv()
 
     def lookup(name: str) -> str | None:

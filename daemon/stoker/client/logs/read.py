@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ def parse_target(text: str) -> Target:
         return Target(job_id, -1)
     if APP_ID.fullmatch(job_id) and not slash:
         return Target(job_id, None)
-    if APP_ID.fullmatch(job_id) and re.fullmatch(r"[0-9]{1,9}", executor):
+    if APP_ID.fullmatch(job_id) and executor.isascii() and executor.isdigit() and len(executor) <= 9:
         return Target(job_id, int(executor))
     raise UsageError(f"{text!r} is not an id: write driver-20260131120000-0000 or app-20260131120000-0000/0")
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from stoker.core.model.messages import Message
 
 Then = Callable[[Message], bool]
 
 
-@dataclass(eq=False)
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """A question under way. ``then`` gets each answer and returns whether that was the last one.
 
     ``message`` is what is sent again to the next leader; ``then`` may replace it. With ``on_lost``, the question is not sent

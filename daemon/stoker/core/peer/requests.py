@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from stoker.core.model.messages import Message
 
 
-@dataclass(eq=False, slots=True)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """A question under way. ``message`` goes to the next leader as well, if this one is lost (``repeat``). ``prompt``: the
     master itself answers, at once; if it does not, it does not work."""
 
