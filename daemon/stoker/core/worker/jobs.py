@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stoker.core.model.lifecycles import ATTEMPT, EXECUTOR, JOB, DriverEvent, ExecutorEvent, JobEvent
-from stoker.core.model.messages import DriverStateChanged, ExecutorStateChanged
+from stoker.core.model.messages import (
+    DriverStateChanged,
+    ExecutorStateChanged,
+    KillDriver,
+    KillExecutor,
+    LaunchDriver,
+    LaunchExecutor,
+)
 from stoker.core.model.moves import Recent, move
 from stoker.core.model.states import DriverState, ExecutorState, JobPhase
 from stoker.core.model.values import ApplicationDescription, DriverDescription, DriverReport, ExecutorReport, Exit
@@ -32,6 +39,19 @@ class DriverJob(Job):
     attempt: int
     driver: DriverDescription
     state: DriverState = DriverState.RUNNING
+
+    @classmethod
+    def ordered(cls, message: LaunchDriver, now: float) -> DriverJob:
+        """Return the job that a master asks for. ``now`` is seconds since the Unix epoch."""
+        return cls(
+            key=driver_job_key(message.driver_id, message.attempt),
+            cores=message.driver.cores,
+            memory_mib=message.driver.memory_mib,
+            driver_id=message.driver_id,
+            attempt=message.attempt,
+            driver=message.driver,
+            started=now,
+        )
 
     def report(self) -> DriverReport:
         return DriverReport(
@@ -78,6 +98,19 @@ class ExecutorJob(Job):
     app: ApplicationDescription
     state: ExecutorState = ExecutorState.LAUNCHING
 
+    @classmethod
+    def ordered(cls, message: LaunchExecutor, now: float) -> ExecutorJob:
+        """As of a driver."""
+        return cls(
+            key=executor_job_key(message.app_id, message.executor_id),
+            cores=message.cores,
+            memory_mib=message.memory_mib,
+            app_id=message.app_id,
+            executor_id=message.executor_id,
+            app=message.app,
+            started=now,
+        )
+
     def report(self) -> ExecutorReport:
         return ExecutorReport(
             app_id=self.app_id,
@@ -123,3 +156,28 @@ def driver_job_key(driver_id: str, attempt: int) -> str:
 
 def executor_job_key(app_id: str, executor_id: int) -> str:
     return f"{app_id}/{executor_id}"
+
+
+def unknown_driver(message: KillDriver, worker_id: str) -> DriverStateChanged:
+    """Return the answer to an order to kill a driver that this worker does not have."""
+    return DriverStateChanged(
+        worker_id=worker_id,
+        driver_id=message.driver_id,
+        attempt=message.attempt,
+        state=DriverState.KILLED,
+        exit=_NOT_HERE,
+    )
+
+
+def unknown_executor(message: KillExecutor, worker_id: str) -> ExecutorStateChanged:
+    """As of a driver."""
+    return ExecutorStateChanged(
+        worker_id=worker_id,
+        app_id=message.app_id,
+        executor_id=message.executor_id,
+        state=ExecutorState.KILLED,
+        exit=_NOT_HERE,
+    )
+
+
+_NOT_HERE = Exit(reason="it was not on this worker")

@@ -14,9 +14,7 @@ from stoker.core.model.lifecycles import JOB, JobEvent
 from stoker.core.model.messages import (
     ApplicationFinished,
     DriverStateAck,
-    DriverStateChanged,
     ExecutorStateAck,
-    ExecutorStateChanged,
     KillDriver,
     KillExecutor,
     LaunchDriver,
@@ -28,7 +26,7 @@ from stoker.core.model.messages import (
     WorkerLeaving,
 )
 from stoker.core.model.moves import Recent, move
-from stoker.core.model.states import DriverState, ExecutorState, JobPhase
+from stoker.core.model.states import JobPhase
 from stoker.core.model.values import DrainMark, Exit, Now
 from stoker.core.peer.masters import Rng
 from stoker.core.worker.effects import (
@@ -42,7 +40,15 @@ from stoker.core.worker.effects import (
     StopJob,
     WorkerEffect,
 )
-from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, driver_job_key, executor_job_key
+from stoker.core.worker.jobs import (
+    AnyJob,
+    DriverJob,
+    ExecutorJob,
+    driver_job_key,
+    executor_job_key,
+    unknown_driver,
+    unknown_executor,
+)
 from stoker.core.worker.registration import Registration, WorkerIdentity
 
 REPORT_AGAIN = 5.0  # seconds without an acknowledgement
@@ -181,15 +187,7 @@ class WorkerCore:
         if key in self.jobs:
             self._report(self.jobs[key])
             return
-        job = DriverJob(
-            key=key,
-            cores=message.driver.cores,
-            memory_mib=message.driver.memory_mib,
-            driver_id=message.driver_id,
-            attempt=message.attempt,
-            driver=message.driver,
-            started=self._now.wall,
-        )
+        job = DriverJob.ordered(message, self._now.wall)
         others = [
             other
             for other in self.jobs.values()
@@ -207,15 +205,8 @@ class WorkerCore:
         self._accept(job, f"attempt {others[0].attempt} of it is still being ended here" if others else "")
 
     def _kill_driver(self, address: str, message: KillDriver) -> None:
-        self._kill_or_answer(driver_job_key(message.driver_id, message.attempt), self._never_had_driver(message))
-
-    def _never_had_driver(self, message: KillDriver) -> DriverStateChanged:
-        return DriverStateChanged(
-            worker_id=self.identity.id,
-            driver_id=message.driver_id,
-            attempt=message.attempt,
-            state=DriverState.KILLED,
-            exit=Exit(reason="it was not on this worker"),
+        self._kill_or_answer(
+            driver_job_key(message.driver_id, message.attempt), unknown_driver(message, self.identity.id)
         )
 
     def _driver_ack(self, address: str, message: DriverStateAck) -> None:
@@ -228,26 +219,12 @@ class WorkerCore:
         if key in self.jobs:
             self._report(self.jobs[key])
             return
-        job = ExecutorJob(
-            key=key,
-            cores=message.cores,
-            memory_mib=message.memory_mib,
-            app_id=message.app_id,
-            executor_id=message.executor_id,
-            app=message.app,
-            started=self._now.wall,
-        )
+        job = ExecutorJob.ordered(message, self._now.wall)
         self._accept(job, "")
 
     def _kill_executor(self, address: str, message: KillExecutor) -> None:
-        answer = ExecutorStateChanged(
-            worker_id=self.identity.id,
-            app_id=message.app_id,
-            executor_id=message.executor_id,
-            state=ExecutorState.KILLED,
-            exit=Exit(reason="it was not on this worker"),
-        )
-        self._kill_or_answer(executor_job_key(message.app_id, message.executor_id), answer)
+        never_had = unknown_executor(message, self.identity.id)
+        self._kill_or_answer(executor_job_key(message.app_id, message.executor_id), never_had)
 
     def _executor_ack(self, address: str, message: ExecutorStateAck) -> None:
         self._acknowledged(executor_job_key(message.app_id, message.executor_id))
