@@ -26,6 +26,7 @@ from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
 from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission
+from stoker.client.submit.upload import check_size
 from stoker.config.client import ClientConfig, client_config
 from stoker.core.model.messages import (
     Accepted,
@@ -73,7 +74,7 @@ class Client:
         keys = Keys.open(self.config.keys_dir, create=None) if self.config.authenticate else None
         self._notice = notice
         self.session: Session = Session(self.config.masters, keys=keys, role=role, timeout=timeout, notice=notice)
-        self.book: FileIndex = FileIndex()
+        self.book: FileIndex = FileIndex(lambda path, size: check_size(self.session, path, size))
 
     def __enter__(self) -> Client:
         return self
@@ -90,10 +91,12 @@ class Client:
     # --- submitting --------------------------------------------------------------------------------------------------
 
     def describe(self, app: str | os.PathLike[str], *args: str, **options: Unpack[DriverOptions]) -> DriverDescription:
-        """Describe a program, for ``submit_many``, ``submit_watched`` and repeated submissions. Nothing is sent.
+        """Describe a program, for ``submit_many``, ``submit_watched`` and repeated submissions. Nothing is submitted.
 
         ``app`` is a path on this machine or a URL, ``args`` are the program's arguments; the keywords are those of
         ``DriverOptions``. Raises UsageError and ConfigError for a missing file, a malformed option or property.
+        Before it reads a file of more than 64 MiB it asks the master for its limit: that raises Refused for a larger file,
+        and Unreachable without a master.
         """
         return describe(options_of(app, args, options), self.config, self.book)
 

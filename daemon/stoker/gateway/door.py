@@ -18,6 +18,11 @@ LOG = logging.getLogger("stoker.gateway")
 PEERS = PeerLog(LOG)
 SILENCE = 15.0  # seconds a connection may say nothing at first
 BACKLOG = 4096
+_HTTP = (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"DELE", b"PATC")
+_HTTP_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"This is a Stoker master's port for workers and clients. Its dashboard has another port, 8080 by default.\n"
+)
 _ZMTP, _SPARK, _TLS = 0xFF, 0x00, 0x16
 
 
@@ -81,10 +86,14 @@ class Doorkeeper(asyncio.Protocol):
         elif data[0] == _SPARK:
             self._pass_on(self._spark(), data)
         else:
-            what = "TLS, which the master does not speak" if data[0] == _TLS else "neither ZeroMQ nor Spark"
+            if data.startswith(_HTTP):
+                what = "HTTP, which the dashboard's port speaks"
+                self._transport.write(_HTTP_ANSWER)
+            else:
+                what = "TLS, which the master does not speak" if data[0] == _TLS else "neither ZeroMQ nor Spark"
             host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
             PEERS.warning(host, what, f"closed a connection from {host}:{port}: it is {what}")
-            self._transport.abort()
+            self._transport.close()
 
     def _pass_on(self, protocol: asyncio.Protocol, data: bytes) -> None:
         transport = self._transport

@@ -20,11 +20,12 @@ from stoker.wire import codec
 
 QUICK = 0.5  # seconds in which a host refuses a connection
 NOT_A_MASTER = (
-    "what listens at {} is not a Stoker master: is it a dashboard's port? The master's own is 7077 by default, named in"
-    " its log and on its dashboard"
+    "connected to {}, but no Stoker master answers there: is it a dashboard's port? The master's own is 7077 by default;"
+    " its log and its dashboard name it"
 )
 NEVER_MS = 3_600_000  # links are single-use: libzmq must not reconnect by itself, only say that it would
 CONNECT_TIMEOUT_MS = 10_000
+HANDSHAKE_MS = 4500  # less than core.peer waits for a link to open, so that it learns that the host itself is reachable
 
 T = TypeVar("T", bound=Message)
 log: logging.Logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Link(Generic[T]):
             # before the link is open is send()'s part.
             self._dealer.set(zmq.RECONNECT_IVL, NEVER_MS)
             self._dealer.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
+            self._dealer.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
             if keys is not None:
                 public, secret = keys.pair(role)
                 self._dealer.set(zmq.CURVE_PUBLICKEY, public.encode())
@@ -194,9 +196,14 @@ def _explain_failure(address: str, event: int, value: int, key_file: str) -> Clo
     if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL and value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
         return Closed(f"master {address} and we differ in spark.authenticate: set it alike on both sides", denied=True)
     if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        return Closed(f"what listens at {address} is not a Stoker master (ZMTP error {value:#x})", denied=False)
+        return Closed(
+            f"connected to {address}, but no Stoker master answers there (ZMTP error {value:#x})", denied=False
+        )
     if value == errno.EAGAIN:
-        return Closed(f"{address} did not answer the handshake: is it a master, and is it overloaded?", denied=False)
+        text = f"connected to {address}, but no Stoker master answers there: is it a dashboard's port, or overloaded?"
+        return Closed(text, denied=False)
+    if not key_file:  # without keys, libzmq also takes what another program answers for the end of a handshake
+        return Closed(NOT_A_MASTER.format(address), denied=False)
     # A wrong key and a master that stops just now look alike: libzmq's server hangs up without a word.
     text = f"{address} hung up during the handshake: the master stopped, or its key is not the one in `known_masters`"
     return Closed(text, denied=False)

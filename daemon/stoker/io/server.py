@@ -16,6 +16,7 @@ from stoker.core.model.values import ApplicationDescription
 from stoker.errors import ProtocolError
 from stoker.io import transport
 from stoker.io.loop import Loop
+from stoker.io.peer_log import PeerLog
 from stoker.io.presence import Presence
 from stoker.security.authorizer import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, parse_user_id
 from stoker.security.keys import Keys
@@ -25,6 +26,19 @@ MAX_CONNECTIONS = 65536
 BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
 
 log: logging.Logger = logging.getLogger(__name__)
+PEERS = PeerLog(log)
+_HANDSHAKES = frozenset(
+    {
+        zmq.EVENT_HANDSHAKE_SUCCEEDED,
+        zmq.EVENT_HANDSHAKE_FAILED_AUTH,
+        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    }
+)
+MISDIRECTED = (
+    "closed a connection that did not speak this master's protocol (libzmq does not report its address): an HTTP client"
+    " belongs on the dashboard's port, and a Spark client needs spark.stoker.gateway.enabled true"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,8 @@ class Server:
         self._authorizer = authorizer
         self._admission = Admission(authorizer)
         self._presence = Presence()
+        self._event_before = 0  # the monitor's
+        self._silent: set[int] = set()  # descriptors of connections accepted since the last handshake of any connection
         self._key_of: dict[bytes, str] = {}
         self._router = loop.context.socket(zmq.ROUTER)
         self._monitor: zmq.Socket[bytes] | None = None
@@ -102,7 +118,8 @@ class Server:
                 self._router.set(zmq.CURVE_SERVER, 1)
                 self._router.set(zmq.CURVE_SECRETKEY, keys.pair(Role.MASTER)[1].encode())
             self._open_zap()
-            self._monitor = transport.open_monitor(self._router, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+            events = sum(_HANDSHAKES, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+            self._monitor = transport.open_monitor(self._router, events)
             if endpoint:
                 self._router.bind(endpoint)
                 self.port = port
@@ -180,12 +197,23 @@ class Server:
             self._zap.send_multipart(self._admission.reply([frame.bytes for frame in request]), zmq.NOBLOCK)
 
     def _read_monitor(self) -> None:
+        """Learn who has come and gone. A peer that speaks HTTP or Spark's protocol is disconnected without the event that
+        ends a handshake. That event does not name its connection; a peer that hangs up has it just before
+        its disconnection. So no Stoker peer is taken for another client, but another client may be missed."""
         assert self._monitor is not None
         for event, fd in transport.events(self._monitor):
             if event == zmq.EVENT_ACCEPTED:
                 self._presence.accepted(fd)
+                self._silent.add(fd)
             elif event == zmq.EVENT_DISCONNECTED:
                 self._presence.closed(fd)
+                was_silent = fd in self._silent
+                self._silent.discard(fd)
+                if was_silent and self._event_before != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                    PEERS.warning("unknown addresses", "protocol", MISDIRECTED)
+            elif event != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._silent.clear()
+            self._event_before = event
 
     def _take_gone(self) -> Iterator[Gone]:
         for peer in self._presence.take_gone():

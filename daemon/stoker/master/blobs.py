@@ -73,7 +73,8 @@ class BlobStore:
         return tuple(dict.fromkeys(name for name in names if name not in self._present))
 
     def ask(self, peer: bytes, message: FindMissingBlobs) -> None:
-        self._reply(peer, MissingBlobs(request=message.request, sha256s=self._lacking(message.sha256s)))
+        lacking = self._lacking(message.sha256s)
+        self._reply(peer, MissingBlobs(request=message.request, sha256s=lacking, max_size=self._max_bytes))
 
     # --- receiving ---
 

@@ -13,6 +13,8 @@ from waitress.task import ErrorTask, WSGITask
 from stoker.io.peer_user import is_own_or_root, peer_user
 from stoker.web.access.policy import LOCAL_USER
 
+_ZEROMQ = b"\xff"  # the first byte of a ZeroMQ peer, which sends no line and would wait for an answer indefinitely
+_MALFORMED = b"ZMTP\r\n\r\n"
 STREAM = "stoker.stream"  # WSGI environment: call it with a function that gets the channel once the head is sent
 MAX_BEHIND = 256 * 1024  # bytes of a stream that its reader has not read; then the connection is closed
 
@@ -75,6 +77,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.is_stream:  # the reader of a stream has nothing to send
             self.will_close = True
             return False
+        if data.startswith(_ZEROMQ) and self.request is None:
+            data = _MALFORMED  # the answer tells that client at once that no master listens here
         if self.request is None:
             self.request_began = time.time()
         return super().received(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -37,7 +37,9 @@ class FileIndex:
     """Files by path and their SHA-256, remembered while they do not change: a program that is submitted again and again
     is read once. ``path_of`` finds what an upload has to send."""
 
-    def __init__(self) -> None:
+    def __init__(self, check_size: Callable[[Path, int], None] = lambda path, size: None) -> None:
+        """``check_size`` gets a file and its bytes before the file is read, and may raise what ``source`` then raises."""
+        self._check_size = check_size
         self._known: dict[Path, tuple[tuple[int, int, int, int], str]] = {}
         self._paths: dict[str, Path] = {}
 
@@ -67,6 +69,7 @@ class FileIndex:
         known = self._known.get(path)
         if known is not None and known[0] == stamp:
             return known[1]
+        self._check_size(path, status.st_size)
         try:
             sha256 = sha256_of(path)
         except OSError as error:

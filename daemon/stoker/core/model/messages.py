@@ -396,10 +396,14 @@ class Failed(Message, frozen=True):
 
 
 class MissingBlobs(Message, frozen=True):
-    """Upload these files, then ask again. Also the answer to a ``SubmitDriver`` if the master lacks some of its files."""
+    """Upload these files, then ask again. Also the answer to a ``SubmitDriver`` if the master lacks some of its files.
+
+    ``max_size``, in an answer to ``FindMissingBlobs``: bytes of the largest file that the master accepts. 0: unknown, from a
+    master of release 0.1.0."""
 
     request: int
     sha256s: tuple[str, ...]
+    max_size: int = 0
 
 
 class UploadStatus(Message, frozen=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,6 +115,32 @@ def test_a_file_over_the_limit_is_refused_in_the_masters_words(
     app = write(tmp_path / "job.py", b"x" * 11)
     with pytest.raises(Refused, match=rf"^{app}: the file has 11 bytes; the limit is 10 bytes"):
         client.submit(app)
+
+
+def test_a_large_file_over_the_limit_is_neither_read_nor_sent(client: Client, tmp_path: Path) -> None:
+    app = tmp_path / "job.py"
+    app.touch()
+    os.truncate(app, 3 << 30)
+    start = time.monotonic()
+    with pytest.raises(Refused, match=rf"^{app}: the file has {3 << 30} bytes; the limit is {1 << 30} bytes"):
+        client.submit(str(app))
+    assert time.monotonic() - start < 1.0, "reading 3 GiB takes longer"
+    assert seen(client, SubmitDriver) == seen(client, UploadChunk) == 0
+
+
+def test_a_master_of_an_earlier_release_is_asked_in_vain(
+    client: Client, storing: Storing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_limit(master: ScriptedMaster, peer: bytes, message: Message) -> bool:
+        if isinstance(message, FindMissingBlobs):
+            master.send(peer, MissingBlobs(request=message.request, sha256s=()))
+        return isinstance(message, FindMissingBlobs)
+
+    monkeypatch.setattr(upload_module, "LARGE", 10)
+    storing.hook, storing.max_bytes = without_limit, 10
+    with pytest.raises(Refused, match="the file has 11 bytes; the limit is 10 bytes"):
+        client.submit(write(tmp_path / "job.py", b"x" * 11))
+    assert seen(client, FindMissingBlobs) == seen(client, UploadChunk) == 1
 
 
 def test_a_file_that_changes_meanwhile_is_not_taken(client: Client, tmp_path: Path) -> None:
