@@ -48,8 +48,8 @@ test: $(VENV)/.$(TESTS) lint ## lint, then all tests; ENGINES=no: without large 
 	@scripts/test-needs $(TESTS)
 	@pytest
 
-spark-matrix: $(VENV)/.engines ## every release of Spark on the gateway at once (downloads 2 GB, once)
-	@pytest tests/matrix/versions.py
+spark-matrix: $(VENV)/.engines ## every release of Spark and every pair of them, Airflow (downloads 2.5 GB, once)
+	@pytest tests/matrix/versions.py tests/matrix/airflow_provider.py
 
 molecule: $(VENV)/.tests ## roles and a cluster on hosts in containers; needs root and podman
 	@scripts/test-needs engines

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,18 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.net import has_ipv6
 
 ROOT = Path(__file__).parents[2]
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as listener:
-            listener.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
 
 pytestmark = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 

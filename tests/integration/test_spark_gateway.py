@@ -21,6 +21,7 @@ import pytest
 from stoker.gateway.guard import Caller
 from stoker.gateway.spark_rpc import Frame, FrameReader, Kind, frame
 from tests.support.cluster import Cluster, free_port
+from tests.support.net import has_ipv6
 from tests.support.spark import SparkJob, executor_pids, spark_environment
 from tests.support.wait import wait_until
 
@@ -110,6 +111,29 @@ def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
         job.say("stop")
         assert job.wait() == 0, job.text()
     cluster.wait_for(job.app_id, "FINISHED", within=5)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_executors_and_a_call_back_on_ipv6(tmp_path: Path) -> None:
+    properties = {
+        "spark.stoker.gateway.enabled": "true",
+        "spark.deploy.recoveryMode": "FILESYSTEM",
+        "spark.deploy.recoveryDirectory": str(tmp_path / "recovery"),
+    }
+    conf = {"spark.cores.max": "1", "spark.driver.host": "[::1]", "spark.driver.bindAddress": "[::1]"}
+    with Cluster(tmp_path / "six", host="::1", properties=properties) as six, SparkJob(six, conf) as job:
+        job.say("numbers")
+        assert job.answer() == "45"
+        six.master.kill()
+        before = executor_pids(six, job.app_id)
+        six.master.start()
+        six.wait_for(job.app_id, "RUNNING", within=300)
+        assert executor_pids(six, job.app_id) == before
+        job.say("numbers")
+        assert job.answer() == "45"
+        job.say("stop")
+        assert job.wait() == 0, job.text()
+        six.wait_for(job.app_id, "FINISHED", within=5)
 
 
 def test_executors_start_from_what_was_made_for_them(cluster: Cluster) -> None:

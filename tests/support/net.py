@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,15 @@ from stoker.security.keys import Keys
 from stoker.wire import codec
 
 DEADLINE = 20.0  # seconds: far more than anything here takes, so that a busy machine fails no test
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 class Net:

@@ -14,6 +14,7 @@ import threading
 from collections import Counter, deque
 from typing import Any
 
+from stoker.core.model.addresses import bracketed
 from stoker.core.model.messages import Message
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
@@ -46,7 +47,7 @@ class GatedServer(Server):
         self._woken = threading.Event()
         silence = others.get("heartbeat_timeout", 60.0)
         self._gateway = Gateway(listener, f"\0{inner}", silence=silence, secret=secret)
-        self._gateway.start(Master(self._posted, self._left), Address(host, own_port))
+        self._gateway.start(Master(self._posted, self._left), Address(bracketed(host), own_port))
 
     def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
         self._woken.clear()
