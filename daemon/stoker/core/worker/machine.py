@@ -68,6 +68,7 @@ class WorkerCore:
         self.drain = drain  # the latest word of a master; only remembered and reported: not to place here is its part
         self.jobs: dict[str, AnyJob] = {}
         self.stopping = False
+        self._keeping = False  # while stopping: the processes stay for the next daemon
         self._grace = grace
         self._orphaned: set[str] = set()  # keys of jobs whose keeper died
         self._effects: list[WorkerEffect] = []
@@ -161,7 +162,7 @@ class WorkerCore:
             if job.phase is JobPhase.ENDED:
                 job.reported_at = self._now.mono
         if self.stopping:
-            self._send(WorkerLeaving(worker_id=self.identity.id, keeping=False))
+            self._send(WorkerLeaving(worker_id=self.identity.id, keeping=self._keeping))
 
     def _set_drain(self, address: str, message: SetDrain) -> None:
         if message.drain != self.drain:
@@ -356,7 +357,7 @@ class WorkerCore:
     def stop(self, *, keeping: bool, now: Now) -> None:
         """The daemon is about to go. ``keeping``: its processes stay for the next one; else all of them are ended."""
         self._now = now
-        self.stopping = True
+        self.stopping, self._keeping = True, keeping
         self._send(WorkerLeaving(worker_id=self.identity.id, keeping=keeping))
         if not keeping:
             for job in list(self.jobs.values()):

@@ -373,6 +373,17 @@ def test_stop(bench: Bench, keeping: bool) -> None:
     bench.say(DriverStateAck(epoch=5, driver_id=D1, attempt=1))
 
 
+@pytest.mark.parametrize("keeping", [True, False])
+def test_a_registration_that_is_answered_after_stop_is_followed_by_the_same_announcement(keeping: bool) -> None:
+    """Else the master of a worker that restarts replaces the executors that its keeper keeps."""
+    bench = Bench()
+    bench.core.link_opened(A, bench.now)
+    bench.collect()
+    bench.core.stop(keeping=keeping, now=bench.now)
+    bench.say(RegisteredWorker(epoch=5, worker_id="w", master_url=f"spark://{A}"))
+    assert [message.keeping for message in bench.sent(WorkerLeaving)] == [keeping]
+
+
 def test_reconnect_registers_again(bench: Bench) -> None:
     bench.say(Reconnect(epoch=5))
     assert len(bench.sent(RegisterWorker)) == 1
