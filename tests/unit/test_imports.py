@@ -210,6 +210,15 @@ def rows_of_the_page() -> dict[str, set[str]]:
     return rows
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "core" / "master" / "scheduling").glob("*.py")), ids=lambda path: path.stem
+)
+def test_scheduling_knows_no_books(path: Path) -> None:
+    known = ("stoker.core.model", "stoker.core.master.policy", "stoker.core.master.scheduling")
+    found = [module for _, module in imports(ast.parse(path.read_text())) if module.startswith("stoker.")]
+    assert not [module for module in found if not module.startswith(known)]
+
+
 def test_the_page_says_the_same() -> None:
     rows = rows_of_the_page()
     inside = {f"{room}/{layer}": known for room, layers in LAYERS.items() for layer, known in layers.items()}

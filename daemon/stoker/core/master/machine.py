@@ -17,7 +17,7 @@ from stoker.core.master.effects import Effect, Event, Gone, Received
 from stoker.core.master.policy import Policy
 from stoker.core.master.retention import trim_apps, trim_drivers
 from stoker.core.master.rules import RULES, Rule
-from stoker.core.master.scheduling.run import schedule
+from stoker.core.master.schedule import schedule
 from stoker.core.master.show import cluster_view
 from stoker.core.model.messages import MastersChanged, Message, Reconnect
 from stoker.core.model.records import Record

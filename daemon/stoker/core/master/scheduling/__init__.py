@@ -1,5 +1,5 @@
-"""Which job runs on which worker: one scheduling pass over waiting jobs, and the reason why a job still waits.
+"""Which job runs on which worker, as pure functions, and the reason why a job still waits.
 
-``placement`` decides on plain offers and demands (ADR 2), ``queue`` orders the drivers that wait, ``run`` is one pass
-over the books, ``explain`` gives the reason why a job waits. Knows ``core.model`` and the master's books.
+``placement`` decides on plain offers and demands (ADR 2), ``queue`` orders waiting drivers, ``explain`` gives the reason why
+a job waits. Knows ``core.model`` and the master's policy; ``core.master.schedule`` applies the decisions to the books.
 """
