@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -333,3 +336,26 @@ def test_readers_that_do_not_read_hold_no_thread(small: tuple[DashboardServer, i
             reader.sendall(b"GET /json/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert get(port, "/healthz").status == 200
         assert len(json.loads(get(port, "/json/").body)["activedrivers"]) == 5000  # type: ignore[attr-defined]
+
+
+def spilled() -> int:
+    """How many temporary files, which nobody else can open, this process has open."""
+    names = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed since it was listed
+            names.append(os.readlink(entry))
+    return sum(name.startswith(tempfile.gettempdir()) and name.endswith("(deleted)") for name in names)
+
+
+def test_closing_closes_what_an_answer_has_spilled_to_the_disk() -> None:
+    def application(_environ: object, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    body = b"x" * (32 << 20)  # more than the sockets' buffers and the server's memory for one answer
+    before = spilled()
+    with serving(lambda: application) as server, socket.create_connection((HOST, server.port), DEADLINE) as reader:
+        reader.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(lambda: spilled() > before, "the answer is on the disk")
+        server.close()
+        assert spilled() == before

@@ -87,6 +87,8 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
             self._stopping = True
             if self.task_dispatcher.threads:
                 self.trigger.del_channel()
+            for channel in list(self.active_channels.values()):
+                channel.handle_close()  # its buffers too, which close() leaves open: a large one is a file
             wasyncore.close_all(self._map, ignore_all=True)
 
     def maintenance(self, now: float) -> None:
