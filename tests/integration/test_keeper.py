@@ -368,6 +368,19 @@ def test_what_a_main_process_leaves_has_the_grace_and_counts_until_it_has_gone(s
     daemon.expect("bye")
 
 
+def test_jobs_may_clean_up_when_no_daemon_comes_back(slot: Path, tmp_path: Path) -> None:
+    """They get TERM after half of the time, so that all is over before the master gives the worker up."""
+    command, log = cleaner(tmp_path, 0.3)
+    daemon = Daemon(slot)
+    daemon.open(away=4.0)
+    daemon.spawn("a", "/bin/sh", "-c", f"exec {command}")
+    pid = daemon.expect("started", "a")["pid"]
+    wait_until(lambda: log.exists() and log.read_text() == "up\n", what="it runs")
+    daemon.close()
+    wait_until(lambda: not alive(pid), what="it ends")
+    assert log.read_text() == "up\nTERM\ncleaned up\n"
+
+
 def test_what_ignores_term_is_killed_after_the_grace(daemon: Daemon, slot: Path) -> None:
     daemon.spawn("a", "/bin/sh", "-c", "sh -c \"trap '' TERM; echo up; while :; do sleep 0.05; done\"; echo after")
     daemon.expect("started", "a")

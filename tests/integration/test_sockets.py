@@ -64,6 +64,7 @@ def raw_dealer(net: Net, identity: bytes, role: Role = Role.CLIENT) -> zmq.Socke
         dealer.set(zmq.CURVE_SECRETKEY, secret.encode())
         dealer.set(zmq.CURVE_SERVERKEY, net.keys.master_key(net.address).encode())
     dealer.connect(f"tcp://{net.address}")
+    net.strangers.append(dealer)
     return dealer
 
 
@@ -188,6 +189,15 @@ def test_a_key_decides_the_role_not_the_claim(curve: Net) -> None:
     assert isinstance(answer, Failed)
     assert (answer.request, answer.code) == (3, "not-authorized")
     liar.close()
+
+
+def test_a_peer_has_the_name_of_its_key_not_the_one_it_claims(curve: Net) -> None:
+    assert curve.keys is not None and curve.authorizer is not None
+    admitted = curve.authorizer.lookup(curve.keys.pair(Role.CLIENT)[0])
+    assert admitted is not None and admitted[1] != "somebody-else"
+    curve.opened(name="somebody-else").ask(GetStatus(request=3))
+    curve.until(lambda: curve.events)
+    assert [event.name for event in curve.of(Received)] == [admitted[1]]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class Net:
         self.address = f"127.0.0.1:{self.server.port}"
         self.events: list[Any] = []
         self.links: list[Peer] = []
+        self.strangers: list[zmq.Socket[bytes]] = []  # closed with the rest: a context waits for all of its sockets
         self.draining = True
 
     def link(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> Peer:
@@ -93,6 +94,8 @@ class Net:
     def close(self) -> None:
         for peer in list(self.links):
             peer.close()
+        for stranger in self.strangers:
+            stranger.close(0)
         self.server.close()
         self.loop.close()
 

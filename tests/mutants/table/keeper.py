@@ -28,7 +28,7 @@ MUTANTS = (
            "        for job in ended:\n            if job.exit:",
            (f"{_TESTS}::test_what_a_main_process_leaves_has_the_grace_and_counts_until_it_has_gone",)),
     Mutant("jobs have all of the absence to end in, and then none", _KEEPER, "if absence < self._away / 2 or self._closing:",
-           "if absence < self._away or self._closing:", (f"{_TESTS}::test_jobs_end_when_no_daemon_comes_back",)),
+           "if absence < self._away or self._closing:", (f"{_TESTS}::test_jobs_may_clean_up_when_no_daemon_comes_back",)),
     Mutant("a hung daemon counts as present", "daemon/stoker/worker/keeper/connection.py",
            "return quiet if self.socket is None else max(0.0, quiet - self._silence)",
            "return quiet if self.socket is None else 0.0", (f"{_TESTS}::test_silent_daemon_counts_as_gone",)),

@@ -23,7 +23,7 @@ MUTANTS = (
     Mutant("a peer has the role that it claims", _SERVER, "if known[0] is not role:", "if known[0] is None:",
            (f"{_SOCKETS}::test_a_key_decides_the_role_not_the_claim",)),
     Mutant("a peer has the name that it claims", _SERVER, "            name = known[1]\n", "",
-           (f"{_SOCKETS}::test_a_key_decides_the_role_not_the_claim",)),
+           (f"{_SOCKETS}::test_a_peer_has_the_name_of_its_key_not_the_one_it_claims",)),
     Mutant("any role may send any message", _SERVER, "if role not in roles_allowed(type(message)):", "if role is None:",
            (f"{_SOCKETS}::test_a_role_may_only_send_its_own_messages",)),
     Mutant("a routing id taken by another key is the same peer", _SERVER, "if self._key_of.get(peer, key) != key:",
