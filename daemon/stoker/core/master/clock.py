@@ -20,10 +20,11 @@ class OwnTime:
 
     def at(self, now: Now, due: float) -> Now:
         """Return the own time at ``now``; the master should have looked by ``due`` (own time too)."""
-        if self._last is not None and now.mono - max(self._last, self.mono(due)) > LATE:
-            self._skipped += now.mono - self._last - LATE
+        gap = 0.0 if self._last is None else now.mono - self._last
+        if gap > LATE and now.mono - self.mono(due) > LATE:
+            self._skipped += gap - LATE
         self._last = now.mono
-        return Now(now.mono - self._skipped, now.wall)
+        return Now(now.mono - self._skipped, now.wall) if self._skipped else now
 
     def mono(self, own: float) -> float:
         """Return the ``time.monotonic`` seconds of an own time, if no further gap occurs."""

@@ -58,8 +58,8 @@ class MasterCore:
 
     def handle(self, event: Event, now: Now) -> None:
         """Change the books by one event; effects are collected until ``finish_batch``."""
-        self._look(now)
         if isinstance(event, Gone):
+            self._look(now)
             self._gone(event.peer)
         else:
             self.rules[type(event.message)](event, now)
