@@ -191,7 +191,7 @@ def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: 
     said = len(cluster.master.text())
     with SparkJob(cluster, {**dynamic, "spark.executor.cores": "1"}) as job:
         job.say("profile")
-        job.wait_for("take out withResources")
+        job.wait_for("remove withResources")
         cluster.wait_for(job.app_id, "FAILED", within=20)
     with SparkJob(cluster, {**dynamic, "spark.shuffle.service.enabled": "true"}) as job:
         job.say("numbers")
@@ -199,14 +199,14 @@ def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: 
         cluster.wait_for(job.app_id, "FAILED", within=20)
     gpu = {"spark.executor.resource.gpu.amount": "1", "spark.task.resource.gpu.amount": "1"}
     with SparkJob(cluster, {**LET_IN, **gpu}, wait=False) as job:
-        job.wait_for("asks for the resource 'gpu', which workers do not hand out")
+        job.wait_for("asks for the resource 'gpu', which workers do not offer")
     assert cluster.master.text()[said:].count("WARNING") < 15
 
 
 def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:
     """The executor is refused in words, and those reach the driver's log."""
     with SparkJob(cluster, {**LET_IN, "spark.executorEnv.SPARK_HOME": str(tmp_path)}, wait=False) as job:
-        job.wait_for("where no Spark is on this worker")
+        job.wait_for("on this worker, which the application names")
     assert cluster.status()["completed_apps"][-1]["state"] == "FAILED"
 
 
@@ -214,7 +214,7 @@ def test_who_does_not_know_the_secret_is_not_let_in(cluster: Cluster) -> None:
     before = cluster.status()
     for conf in ({**LET_IN, "spark.authenticate.secret": "guess"}, {}):
         with SparkJob(cluster, conf, wait=False) as job:
-            job.wait_for("does not let this client in")
+            job.wait_for("the master rejects this client")
     after = cluster.status()
     assert [len(after[name]) for name in ("active_apps", "completed_apps")] == [
         len(before[name]) for name in ("active_apps", "completed_apps")
@@ -233,7 +233,7 @@ def test_who_is_refused_hangs_up_himself(cluster: Cluster) -> None:
             said = ask(other, caller.first())  # so the master has been round its loop
             assert said.kind is Kind.RPC_RESPONSE
         again = ask(refused, b"let me in")
-        assert again.kind is Kind.RPC_FAILURE and b"spark.authenticate.secret is another" in again.body
+        assert again.kind is Kind.RPC_FAILURE and b"wrong spark.authenticate.secret" in again.body
         refused.shutdown(socket.SHUT_WR)
         assert refused.recv(1) == b""
 

@@ -14,7 +14,7 @@ from stoker.engines.launch import Launch
 from stoker.engines.spark import any_home, configured_class_path, find_java, java_properties
 from stoker.engines.spark import python_path as pyspark_path
 
-# Runs one entry point, ``module`` or ``module:function``, of what is on PYTHONPATH; the rest of argv is the program's.
+# Runs one entry point, ``module`` or ``module:function``, found on PYTHONPATH; the rest of argv is the program's.
 _ENTRY_POINT = (
     "import importlib,runpy,sys;n=sys.argv.pop(1);m,_,f=n.partition(':');sys.argv[0]=n;"
     "sys.exit(getattr(importlib.import_module(m),f)()) if f else runpy.run_module(m,run_name='__main__',alter_sys=True)"
@@ -34,9 +34,8 @@ def driver_launch(
     worker_url: str = "",
     homes: Sequence[Path] = (),
 ) -> Launch:
-    """argv and environment of a driver whose files are in ``folder``; ``environ`` is what it inherits, ``homes`` where
-    a jar finds Spark's classes and a Python program ``pyspark`` (all else it must bring along). Raises Refused when this
-    machine cannot run it."""
+    """Return argv and environment of a driver whose files are in ``folder``. It inherits ``environ``; in ``homes`` a jar
+    finds Spark's classes, and a Python program ``pyspark``. Raises Refused when this machine cannot run it."""
     main = str(folder / driver.main)
     args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
     env = {**environ, "MASTER": master_url}
@@ -50,7 +49,7 @@ def driver_launch(
         return Launch([*java, *args], env, files)
     python = _driver_python(driver.conf, env)
     if executors := driver.conf.get("spark.pyspark.python"):
-        env["PYSPARK_PYTHON"] = executors  # pyspark learns the executors' Python in no other way
+        env["PYSPARK_PYTHON"] = executors  # pyspark reads only the variable
     env.setdefault("PYTHONUNBUFFERED", "1")
     env.setdefault("PYSPARK_SUBMIT_ARGS", _submit_args({"spark.master": env["MASTER"], **driver.conf}))
     spark = None if "SPARK_HOME" in driver.env else any_home(homes, preferred=driver.conf.get(RELEASE_PROPERTY, ""))
@@ -73,7 +72,7 @@ def driver_launch(
 def _java(
     driver: DriverDescription, folder: Path, env: dict[str, str], homes: Sequence[Path]
 ) -> tuple[list[str], dict[str, str]]:
-    """The words up to the main class, and the files they refer to."""
+    """Return the words up to the main class, and the files they refer to."""
     class_path = [str(folder / name) for name in (driver.main, *driver.jars)]
     spark = any_home(homes, preferred=driver.conf.get(RELEASE_PROPERTY, ""))
     if spark is not None:
@@ -90,14 +89,14 @@ def _java(
 
 
 def _driver_python(conf: Mapping[str, str], env: Mapping[str, str]) -> str:
-    """The interpreter, in Spark's order: properties before variables, the driver's before the executors'."""
+    """Return the interpreter, in Spark's order: properties before variables, the driver's before the executors'."""
     properties = (conf.get(f"spark.pyspark.{name}") for name in ("driver.python", "python"))
     variables = (env.get(name) for name in ("PYSPARK_DRIVER_PYTHON", "PYSPARK_PYTHON"))
     return next(filter(None, (*properties, *variables)), sys.executable)
 
 
 def _submit_args(conf: Mapping[str, str]) -> str:
-    """How pyspark passes a submission's properties on to the JVM that it starts."""
+    """Return the variable by which pyspark passes properties on to the JVM that it starts."""
     words = ["--master", conf["spark.master"]]
     for name, value in sorted(conf.items()):
         if name.startswith("spark.") and name not in _NOT_FOR_PROGRAMS:
@@ -106,7 +105,7 @@ def _submit_args(conf: Mapping[str, str]) -> str:
 
 
 def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:
-    """The submission's limits, for programs that start applications of their own."""
+    """Return the submission's limits as variables, for programs that start applications."""
     names = {
         "spark.cores.max": "STOKER_CORES_MAX",
         "spark.executor.cores": "STOKER_EXECUTOR_CORES",

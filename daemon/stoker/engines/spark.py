@@ -1,7 +1,7 @@
 """Apache Spark's programs on a worker: which Spark distribution runs them, and the ``java`` command (spec/spark-rpc).
 
-Several versions may lie side by side. A *home* is a folder with ``jars/spark-core_*.jar``: an unpacked distribution, or
-the content of the ``pyspark`` package.
+Several versions may be installed side by side. A *home* is a folder with ``jars/spark-core_*.jar``: an unpacked
+distribution, or the content of the ``pyspark`` package.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def spark_executor(
     archive_for: Callable[[Runtime, Sequence[str]], Path | None] = lambda runtime, java_options: None,
     view_for: Callable[[Path], Path] = lambda home: home,
 ) -> Launch:
-    """argv and environment of an executor; its heap is ``memory_mib``. ``archive_for`` gives the class data it may use
-    (``engines.spark_archive``), ``view_for`` the folder where its Python finds a Spark's files (``engines.spark_python``).
-    Raises Refused when this machine lacks the Spark or the Java it needs."""
+    """Return argv and environment of an executor; its heap is ``memory_mib``. ``archive_for`` returns the class data it may
+    use (``engines.spark_archive``), ``view_for`` the folder where its Python finds a Spark's files
+    (``engines.spark_python``). Raises Refused when this machine lacks the Spark or the Java."""
     spark = app.spark
     assert spark is not None
     env = {**environ, "MASTER": master_url}
@@ -73,10 +73,10 @@ def spark_driver(
     homes: Sequence[Path],
     secret: str = "",
 ) -> Launch:
-    """argv and environment of a jar that Spark's own client submitted. Raises Refused.
+    """Return argv and environment of a jar that Spark's old client submitted. Raises Refused.
 
-    The client names ``DriverWrapper``, which ends itself when no worker of Spark's own listens at ``worker_url``; its work,
-    properties and dependencies included, is done by ``SparkSubmit`` as if it were called on this machine.
+    The client names ``DriverWrapper``, which exits when no worker of Spark listens at ``worker_url``. ``SparkSubmit`` does
+    its work instead, with its properties and dependencies, as if it were called on this machine.
     """
     spark = driver.spark
     assert spark is not None
@@ -94,7 +94,7 @@ def spark_driver(
     if main_class == _WRAPPER and len(words) > 2:
         spark, files = _apart(spark)
         main_class = _SUBMIT
-        jars = []  # SparkSubmit loads it beside its dependencies; on the JVM's own class path it would not see them
+        jars = []  # SparkSubmit loads the jar with its dependencies; on the JVM's own class path it would not see them
         properties = str(folder / _PROPERTIES)
         words = ["--deploy-mode", "client", "--properties-file", properties, "--class", words[2], jar, *words[3:]]
     argv = java_command(spark, home, env, memory_mib=driver.memory_mib, main_class=main_class, jars=jars)
@@ -102,8 +102,7 @@ def spark_driver(
 
 
 def _apart(spark: SparkProgram) -> tuple[SparkProgram, dict[str, str]]:
-    """Spark's properties, taken out of the JVM's options, as the properties file of ``SparkSubmit``: secrets may be among
-    them."""
+    """Move Spark's properties, which may be secrets, from the JVM's options to a properties file of ``SparkSubmit``."""
     own = [option for option in spark.java_options if option.startswith("-Dspark.")]
     others = tuple(option for option in spark.java_options if option not in own)
     lines = [_property_line(option.removeprefix("-D")) for option in own]
@@ -111,7 +110,7 @@ def _apart(spark: SparkProgram) -> tuple[SparkProgram, dict[str, str]]:
 
 
 def _property_line(setting: str) -> str:
-    """``name=value`` as java.util.Properties reads it."""
+    """Return ``name=value`` as java.util.Properties reads it."""
     name, _, value = setting.partition("=")
     return f"{_escaped(name)}={_escaped(value)}\n"
 
@@ -122,8 +121,8 @@ def _escaped(text: str) -> str:
 
 
 def java_properties(options: Sequence[str], java: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """``-Dname=value`` options as words for ``java``, and the files they refer to: one with those that Spark takes for
-    secrets, unless this is Java 8, which reads none."""
+    """Return ``-Dname=value`` options as words for ``java``, and the files they refer to: one with the properties that Spark
+    regards as secrets. Java 8 cannot read such a file: there all stay on the command line."""
     secret = [option for option in options if _SECRETS.search(option.partition("=")[0])]
     if not secret or not (Path(java).resolve().parents[1] / "lib" / "modules").exists():
         return list(options), {}
@@ -135,7 +134,7 @@ def java_properties(options: Sequence[str], java: str, folder: Path) -> tuple[li
 def java_command(
     spark: SparkProgram, home: Path, env: dict[str, str], *, memory_mib: int, main_class: str, jars: Sequence[str] = ()
 ) -> list[str]:
-    """The words up to the main class. ``env`` gets what belongs to ``home``. Raises Refused without a Java."""
+    """Return the words up to the main class, and put the variables of ``home`` into ``env``. Raises Refused without Java."""
     java = find_java(env)
     env["SPARK_HOME"] = str(home)
     if spark.library_path:
@@ -148,7 +147,7 @@ def java_command(
 
 
 class ClassPath(NamedTuple):
-    """What this machine's configuration adds ``before`` and ``after`` Spark's own jars."""
+    """Entries that this machine's configuration adds ``before`` and ``after`` Spark's own jars."""
 
     before: list[str]
     after: list[str]
@@ -158,8 +157,8 @@ class ClassPath(NamedTuple):
 
 
 def configured_class_path(home: Path, env: Mapping[str, str]) -> ClassPath:
-    """As Spark's launcher has it: ``conf`` of the Spark (core-site.xml, hive-site.xml, log4j2.properties), and what the
-    environment names. A ``conf`` with templates only is left out, or its executors could share no archive."""
+    """Return what Spark's launcher adds: ``conf`` of the Spark (core-site.xml, hive-site.xml, log4j2.properties), and entries
+    of the environment. A ``conf`` with templates only is left out: with it, executors share no archive."""
     conf = home / "conf"
     named = (env.get(name, "") for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_DIST_CLASSPATH"))
     return ClassPath([str(conf)] if _has_files(conf) else [], [entry for entry in named if entry])
@@ -173,7 +172,7 @@ def _has_files(conf: Path) -> bool:
 
 
 def python_path(home: Path) -> list[str]:
-    """Where a driver's Python finds ``pyspark`` and py4j of the Spark in ``home``."""
+    """Return where a driver's Python finds ``pyspark`` and py4j of the Spark in ``home``."""
     lib = home / "python" / "lib"
     return (
         [str(lib / "pyspark.zip"), *map(str, sorted(lib.glob("py4j-*.zip")))] if (lib / "pyspark.zip").exists() else []
@@ -181,21 +180,24 @@ def python_path(home: Path) -> list[str]:
 
 
 def find_java(env: Mapping[str, str]) -> str:
-    """Of JAVA_HOME, else of PATH. Raises Refused."""
+    """Return ``java`` of JAVA_HOME, else of PATH. Raises Refused."""
     home = env.get("JAVA_HOME")
     java = f"{home}/bin/java" if home else shutil.which("java", path=env.get("PATH"))
     if java is None or not Path(java).exists():
-        raise Refused("there is no Java on this worker: install a JRE there, or set JAVA_HOME")
+        raise Refused("no Java on this worker: install a JRE there, or set JAVA_HOME in its spark-env")
     return java
 
 
 def find_home(release: str, homes: Sequence[Path], *, asked: str = "") -> Path:
-    """The newest Spark of that release (``4.3``, or ``4.2|4.1`` where either may be meant and one is here) in ``homes`` and
-    the folders in them. ``asked`` is what the application itself names (``spark.executorEnv.SPARK_HOME``). Raises Refused,
-    saying what to install or to set."""
+    """Return the newest Spark of that release in ``homes`` and the folders in them. ``release``: ``4.3``, or ``4.2|4.1`` for
+    either, of which one must be here. ``asked``: the application's ``spark.executorEnv.SPARK_HOME``. Raises Refused, saying
+    what to install or to set."""
     if asked:
         if version_of(Path(asked)) is None:
-            raise Refused(f"SPARK_HOME of the application is {asked}, where no Spark is on this worker")
+            raise Refused(
+                f"no Spark in {asked} on this worker, which the application names: correct its"
+                " spark.executorEnv.SPARK_HOME"
+            )
         return Path(asked)
     found = {home: version for home in _candidates(homes) if (version := version_of(home)) is not None}
     fitting = {
@@ -209,20 +211,20 @@ def find_home(release: str, homes: Sequence[Path], *, asked: str = "") -> Path:
     if fitting:
         both = " or ".join(fitting)
         raise Refused(
-            f"the application does not say whether it is of Spark {both}, and this worker has both: set"
+            f"unknown release of Spark ({both}), and this worker has both: set"
             f" {RELEASE_PROPERTY} (a driver's) or spark.executorEnv.SPARK_HOME (an application's)"
         )
     here = ", ".join(sorted(".".join(map(str, version[:3])) for version in found.values())) or "none"
     wanted = release.replace("|", " or ")
     raise Refused(
-        f"there is no Spark {wanted} on this worker (there is: {here}): install it and name its folder in"
+        f"no Spark {wanted} on this worker (installed: {here}): install it and name its folder in"
         " spark.stoker.spark.home"
     )
 
 
 def any_home(homes: Sequence[Path], *, preferred: str = "") -> Path | None:
-    """For a program that may need a Spark: the newest of the release ``preferred`` (``4.3.0`` or ``4.3``), else the newest
-    there is; None when there is none."""
+    """Return a Spark for a program that may need one: the newest of the release ``preferred`` (``4.3.0`` or ``4.3``), else
+    the newest of all; None without any."""
     found = {home: version for home in _candidates(homes) if (version := version_of(home)) is not None}
     wanted = preferred.split(".")[:2]
     fitting = {home for home, version in found.items() if [str(version[0]), str(version[1])] == wanted}
@@ -237,7 +239,7 @@ def _candidates(homes: Iterable[Path]) -> Iterator[Path]:
 
 
 def version_of(home: Path) -> tuple[int, int, int, str] | None:
-    """The version of the Spark in ``home``; None when there is none."""
+    """Return the version of the Spark in ``home``; None without a Spark."""
     try:
         names = [entry.name for entry in os.scandir(home / "jars")]
     except OSError:
@@ -248,7 +250,7 @@ def version_of(home: Path) -> tuple[int, int, int, str] | None:
 
 
 def default_homes(spark_home: str | None) -> tuple[Path, ...]:
-    """Without a setting: $SPARK_HOME, and the ``pyspark`` package beside us (``pip install pyspark``)."""
+    """Return the homes without a setting: $SPARK_HOME, and the package ``pyspark`` installed beside Stoker."""
     homes = [Path(spark_home).absolute()] if spark_home else []
     package = importlib.util.find_spec("pyspark")
     if package is not None and package.origin is not None:

@@ -1,7 +1,7 @@
-"""Class data that Spark's executors share (AppCDS, ADR 16): whose archive an executor may use, and how one is made.
+"""Class data that Spark's executors share (AppCDS, ADR 16): which archive an executor may use, and how to make one.
 
-A JVM that is given a dynamic archive (Java 17 or newer) maps the classes in it instead of reading them out of 300 MB of
-jars. It checks that its own build and the head of its class path are those of the archive, and goes without it if not.
+A JVM with a dynamic archive (Java 17 or newer) maps its classes instead of reading them from 300 MB of jars. The JVM checks
+that its build and the head of its class path are those of the archive, and ignores the archive if not.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from stoker.core.model.values import ApplicationDescription
 
 OLDEST_JAVA = 17
 HEAP_MIB = 512  # of the JVM that makes an archive; Spark starts with no less than 450
-# A program of Spark's own, in all of its releases, that runs a job and writes its result: what it loads is what an
-# executor loads.
+# This program, which all releases of Spark have, runs a job and writes its result: it loads the classes that executors load.
 _PROGRAM = "org.apache.spark.mllib.util.SVMDataGenerator"
-# Options that say something else about archives, or may; two of them together can keep a JVM from starting.
+# Options that may concern archives; two of them together can prevent a JVM's start.
 _OWN = re.compile(r"@|-Xshare|-XX:(Flags|VMOptionsFile)=|-XX:[+-]?\w*(Archive|SharedSpaces|ClassList|AOT|DynamicDump)")
 _OPTIONS_FROM_ENVIRONMENT = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _CHOOSE_ANOTHER = ("SPARK_HOME", "JAVA_HOME", "PATH")  # variables by which an application chooses its Spark or Java
@@ -33,8 +32,8 @@ class Runtime(NamedTuple):
     java: str
 
     def key(self) -> str:
-        """Names the archive; another one when a jar or the Java is another. Empty when this Java has no such archives.
-        Raises OSError when one of the two is gone."""
+        """Return the archive's name, which changes with the jars and the Java; empty when this Java has no such archives.
+        Raises OSError when one of the two is missing."""
         java = Path(self.java).resolve().parent.parent
         release = (java / "release").read_text(errors="replace")
         version = re.search(r'^JAVA_VERSION="(\d+)', release, re.MULTILINE)
@@ -57,8 +56,8 @@ def _stamp(entry: Path | os.DirEntry[str]) -> str:
 
 
 def may_share(app: ApplicationDescription, env: Mapping[str, str]) -> bool:
-    """Only executors with Spark's own classes, the worker's own Spark and Java, and nothing of the user's about archives.
-    ``env`` is the executor's environment."""
+    """Return whether an executor may use an archive: it has only Spark's classes, the worker's Spark and Java, and no options
+    of the user about archives. ``env`` is the executor's environment."""
     spark = app.spark
     if spark is None or spark.class_path or any(name in app.command.env for name in _CHOOSE_ANOTHER):
         return False
@@ -67,15 +66,15 @@ def may_share(app: ApplicationDescription, env: Mapping[str, str]) -> bool:
 
 
 def shared(archive: Path) -> list[str]:
-    """The option for an executor; none when the path cannot be said in it."""
+    """Return the option for an executor; none when the path holds a separator."""
     return [] if os.pathsep in str(archive) else [f"-XX:SharedArchiveFile={archive}"]
 
 
 def maker_argv(runtime: Runtime, java_options: Iterable[str], archive: Path) -> list[str]:
-    """A command that writes ``archive`` and ends, and gives way to everything else. It makes files in its working directory.
+    """Return a command that writes ``archive`` and exits, at the lowest priority. It makes files in its working directory.
 
-    ``java_options`` are an executor's, of which only what opens Java's modules is taken. What listens for some seconds is on
-    loopback and has a secret of its own.
+    ``java_options`` are an executor's; only those that open Java's modules are used. The ports that it opens for some seconds
+    are on loopback and need a secret.
     """
     settings = {
         "spark.authenticate": "true",
@@ -90,6 +89,6 @@ def maker_argv(runtime: Runtime, java_options: Iterable[str], archive: Path) -> 
 
 
 def maker_environment(runtime: Runtime, environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """``folder`` is its working directory."""
+    """Return its environment; ``folder`` is its working directory."""
     own = {"SPARK_HOME": str(runtime.home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(folder)}
     return {**environ, **own}

@@ -1,7 +1,7 @@
 """Spark's Python files for its executors (ADR 19): a view of a Spark in which its zip files are folders.
 
-An executor's Python finds pyspark in zip files in SPARK_HOME, before anything else on its path, and compiles all it imports
-from there at every start. In folders of the same names Python keeps what it has compiled.
+An executor's Python finds pyspark in zip files in SPARK_HOME, first on its path, and compiles all that it imports from there
+at every start. In folders of the same names Python keeps compiled files.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import zipfile
 from pathlib import Path
 
 _LIB = Path("python", "lib")
-_FOLDERS = (Path(), Path("python"), _LIB)  # which a view has of its own
+_FOLDERS = (Path(), Path("python"), _LIB)  # which a view does not link to, but makes
 
 
 def view_key(home: Path) -> str:
-    """Names the view of the Spark in ``home``; another one when its files are others. Empty when it has no zip files. Raises
+    """Return the name of the view of the Spark in ``home``, which changes with its files; empty without zip files. Raises
     OSError."""
     words, has_zips = [str(home)], False
     for folder in _FOLDERS:
@@ -31,7 +31,7 @@ def view_key(home: Path) -> str:
 
 
 def make_view(home: Path, view: Path) -> None:
-    """In the empty folder ``view``. Raises OSError, also for a damaged zip file."""
+    """Make the view in the empty folder ``view``. Raises OSError, also for a damaged zip file."""
     for folder in _FOLDERS:
         (view / folder).mkdir(exist_ok=True)
         for entry in (home / folder).iterdir():
@@ -44,7 +44,7 @@ def make_view(home: Path, view: Path) -> None:
 
 
 def home_of(view: Path) -> Path:
-    """The Spark it is a view of. Raises OSError when it is none."""
+    """Return the Spark that it is a view of. Raises OSError when it is not a view."""
     return (view / "jars").readlink().parent
 
 
@@ -58,5 +58,5 @@ def _unpack(archive: Path, folder: Path) -> None:
             file.extractall(folder)
     except OSError:
         raise
-    except Exception as error:  # of a damaged one each decompressor raises its own
+    except Exception as error:  # each decompressor raises another kind for a damaged file
         raise OSError(f"{archive}: {error}") from None

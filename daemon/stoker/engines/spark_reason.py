@@ -1,4 +1,4 @@
-"""Why a Spark executor ended by itself, where its output says what no exit code does."""
+"""Why a Spark executor exited, found in its output when the exit code does not show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SAID = b"Unable to register with external shuffle server"
 
 
 def reason_in(stderr: Path) -> str:
-    """A sentence for people, or "" when the output names nothing that is known here. It never raises OSError."""
+    """Return a sentence for people; empty when the output holds no known error. Does not raise OSError."""
     try:
         with stderr.open("rb") as file:
             file.seek(max(0, stderr.stat().st_size - _READ))

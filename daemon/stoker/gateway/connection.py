@@ -1,4 +1,4 @@
-"""A Spark client's connection: who it is, and bytes between its socket and its ``Session``."""
+"""A Spark client's connection: authenticates it, and carries bytes between its socket and its ``Session``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from stoker.io.peer_log import PeerLog
 PEERS = PeerLog(logging.getLogger("stoker.gateway"))
 PEER_PREFIX = b"spark/"  # of the routing ids of all connections here; ZeroMQ peers' begin with their role
 _MOST_WAITING = 100  # messages of one client that wait for the master, above which it is not read
-_MOST_UNREAD = 8 << 20  # bytes a client may leave unread before it is given up
+_MOST_UNREAD = 8 << 20  # bytes a client may leave unread above which its connection is closed
 _UNPROVEN = 30.0  # seconds to authenticate
-_REFUSED = 10.0  # seconds for one who is not let in to read why and hang up; Spark's driver tries again after 20
+_REFUSED = 10.0  # seconds for a rejected client to read why and hang up; Spark's driver tries again after 20
 
 
 class Hub(Protocol):
-    """What a connection needs of the gateway."""
+    """The gateway, as its connections use it."""
 
     def opened(self, connection: SparkConnection) -> None: ...
 
@@ -36,8 +36,8 @@ class Hub(Protocol):
 
 
 class SparkConnection(asyncio.Protocol):
-    """``master`` is what we are called until the client says what it calls us. With a ``secret``, nothing is heard before
-    the client has proved to know it; a connection that we open (``returning``) proves it to the driver instead."""
+    """``master`` is this master's address until the client names the one it uses. With a ``secret`` the client must
+    authenticate before anything else. On a connection to a driver (``returning``) this side authenticates instead."""
 
     def __init__(self, hub: Hub, *, master: Address, secret: str = "", returning: Returning | None = None) -> None:
         nonce = secrets.token_hex(8)
@@ -49,14 +49,14 @@ class SparkConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._waiting = 0
-        self.has_spoken = False  # to the master, which hears of its end only then
+        self.has_spoken = False  # to the master, which learns of its end only then
         self._guard = Guard(secret, _nonce) if secret and returning is None else None
         method = returning.app.spark.auth if returning is not None and returning.app.spark is not None else ""
         self._caller = Caller(secret, method, _nonce) if method else None
-        self._first = bytearray()  # encrypted, and too little to tell in which way
+        self._first = bytearray()  # encrypted, and too short to find the version
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._refusal = ""  # why the client is not let in
+        self._refusal = ""  # why the client is rejected
         self.session: Session = Session(
             token=nonce,
             master=master,
@@ -105,7 +105,7 @@ class SparkConnection(asyncio.Protocol):
             self.proven.cancel()
         self._hub.closed(self)
 
-    # --- who is there ---
+    # --- authentication ---
 
     def _be_convinced(self, guard: Guard, incoming: Frame) -> None:
         if self._refusal:
@@ -116,8 +116,8 @@ class SparkConnection(asyncio.Protocol):
         except AuthError as error:
             if incoming.kind is not Kind.RPC_REQUEST:
                 raise
-            PEERS.warning(self._host, "secret", f"{self.where} is not let in: {error}")
-            self._refusal = f"the master does not let this client in: {error}"
+            PEERS.warning(self._host, "secret", f"{self.where} was rejected: {error}")
+            self._refusal = f"the master rejects this client: {error}"
             self._refuse(incoming)
             self._restart_timer(_REFUSED, self.close)
             return
@@ -127,14 +127,14 @@ class SparkConnection(asyncio.Protocol):
             self._prove()
 
     def _refuse(self, incoming: Frame) -> None:
-        """The client hangs up when it has read this. If we did, Spark would interrupt its own thread that is about to read
-        it, and its log would give an InterruptedException for a reason."""
+        """Leave closing to the client. If this side closed, Spark would interrupt its thread that reads the answer, and log
+        an InterruptedException instead of the reason."""
         if incoming.kind is Kind.RPC_REQUEST:
             self._send(failure(incoming.request, self._refusal))
 
     def _convince(self, caller: Caller, incoming: Frame) -> None:
         if incoming.kind is not Kind.RPC_RESPONSE:
-            raise AuthError("the driver does not let this master in: spark.authenticate.secret differs")
+            raise AuthError("the driver rejects this master: its spark.authenticate.secret differs")
         following = caller.received(incoming.body)
         if following is not None:
             self._send(frame(Kind.RPC_REQUEST, following, incoming.request + 1))
@@ -174,14 +174,14 @@ class SparkConnection(asyncio.Protocol):
         self._hub.post(self.peer, message)
 
     def taken(self, count: int) -> None:
-        """The master has handled so many of them; heartbeats, which are ours, count too."""
+        """Note that the master has handled ``count`` messages, the gateway's heartbeats included."""
         was_paused = self._waiting >= _MOST_WAITING
         self._waiting = max(0, self._waiting - count)
         if was_paused and self._waiting < _MOST_WAITING and self._transport is not None:
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """After what was sent is out."""
+        """Close after everything was sent."""
         if self._transport is not None:
             self._transport.close()
 
@@ -193,7 +193,7 @@ class SparkConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() + len(data) > _MOST_UNREAD:
-            PEERS.warning(self._host, "slow", f"{self.where} does not read what it is sent: given up")
+            PEERS.warning(self._host, "slow", f"{self.where} does not read its messages: connection closed")
             self.abort()
         else:
             self._transport.write(data if self._stream is None else self._stream.encrypt(data))

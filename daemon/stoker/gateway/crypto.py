@@ -1,9 +1,9 @@
 """Spark's own authentication with forward secrecy, ``spark.network.crypto.enabled``: X25519 keys that are exchanged under
 the shared secret, and then AES-CTR on the whole connection.
 
-As Spark's ``AuthEngine`` does it (its README calls it the "forward secure auth protocol"), in both of its versions: they
-differ only in the session's key, so what the client first says tells which one it is. AES-GCM, a choice of Spark 4's
-(``spark.network.crypto.cipher``), is not spoken.
+Source: Spark's ``AuthEngine`` (its README: "forward secure auth protocol"), in both versions. They differ only in the
+session's key, so the client's first bytes show the version. AES-GCM (``spark.network.crypto.cipher`` of Spark 4) is not
+supported.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class AuthMessage:
             for _ in range(3):
                 (length,) = struct.unpack_from(">i", data, at)
                 if length < 0 or at + 4 + length > len(data):
-                    raise AuthError("its authentication message ends too early")
+                    raise AuthError("incomplete authentication message")
                 parts.append(data[at + 4 : at + 4 + length])
                 at += 4 + length
             return cls(parts[0].decode(), parts[1], parts[2])
         except (struct.error, UnicodeDecodeError):
-            raise AuthError("its authentication message is malformed") from None
+            raise AuthError("malformed authentication message") from None
 
 
 class Stream:
@@ -78,7 +78,7 @@ class Engine:
     # --- the side that is called ---
 
     def respond(self, challenge: AuthMessage) -> tuple[AuthMessage, dict[int, Stream]]:
-        """Our answer, and the streams. Raises AuthError for one who does not know the secret."""
+        """Return our answer and the streams. Raises AuthError for a wrong secret."""
         theirs = self._open(challenge, b"")
         answer = self._seal(challenge.encode())
         return answer, self._streams(theirs, challenge.encode() + answer.encode(), calls=False)
@@ -99,7 +99,7 @@ class Engine:
     # --- both ---
 
     def _seal(self, transcript: bytes) -> AuthMessage:
-        """Our public key, under the secret."""
+        """Return our public key, encrypted with the secret."""
         modes = _load()
         salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
         state = self._app_id.encode() + salt + transcript
@@ -110,13 +110,13 @@ class Engine:
     def _open(self, message: AuthMessage, transcript: bytes) -> bytes:
         modes = _load()
         if message.app_id != self._app_id:
-            raise AuthError("it authenticates as somebody else than Spark's own user")
+            raise AuthError("unknown user: Spark clients authenticate as sparkSaslUser")
         state = self._app_id.encode() + message.salt + transcript
         nonce, sealed = message.ciphertext[:_NONCE_BYTES], message.ciphertext[_NONCE_BYTES:]
         try:
             public: bytes = modes.AESGCM(_derive(self._secret, message.salt, state)).decrypt(nonce, sealed, state)
         except (modes.InvalidTag, ValueError):
-            raise AuthError("its spark.authenticate.secret is another") from None
+            raise AuthError("wrong spark.authenticate.secret") from None
         return public
 
     def _streams(self, theirs: bytes, transcript: bytes, *, calls: bool) -> dict[int, Stream]:
@@ -124,10 +124,10 @@ class Engine:
         try:
             shared = self._private.exchange(modes.X25519PublicKey.from_public_bytes(theirs))
         except ValueError:
-            raise AuthError("its public key is none") from None
+            raise AuthError("invalid public key") from None
         of_caller = _derive(shared, transcript, b"inputIv")
         of_called = _derive(shared, transcript, b"outputIv")
-        # Spark names them the other way round than one would think: what the caller reads is under its "input" IV.
+        # Spark's names are the caller's: it reads what is encrypted with the "input" IV.
         incoming, outgoing = (of_caller, of_called) if calls else (of_called, of_caller)
         keys = {1: shared, 2: _derive(shared, transcript, b"derivedKey")}
         return {version: Stream(key, incoming, outgoing) for version, key in keys.items()}
@@ -140,7 +140,7 @@ def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
 
 
 def _load() -> Any:
-    """The names needed of ``cryptography``, which only this way of authenticating needs. Raises AuthError."""
+    """Return the names of ``cryptography``, which only this method needs. Raises AuthError without that package."""
     try:
         from stoker.gateway import cipher_suite  # noqa: PLC0415
     except ImportError:

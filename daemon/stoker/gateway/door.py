@@ -16,7 +16,7 @@ from stoker.io.peer_log import PeerLog
 
 LOG = logging.getLogger("stoker.gateway")
 PEERS = PeerLog(LOG)
-SILENCE = 15.0  # seconds a connection may say nothing at first
+SILENCE = 15.0  # seconds until the first byte
 BACKLOG = 4096
 _HTTP = (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"DELE", b"PATC")
 _HTTP_ANSWER = (
@@ -27,7 +27,7 @@ _ZMTP, _SPARK, _TLS = 0xFF, 0x00, 0x16
 
 
 def listen(family: int, address: tuple[str, int]) -> socket.socket:
-    """A listening TCP socket. Raises OSError."""
+    """Return a listening TCP socket. Raises OSError."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +41,7 @@ def listen(family: int, address: tuple[str, int]) -> socket.socket:
 
 
 def watch_for_loss(transport: asyncio.Transport, silence: float) -> None:
-    """Have the kernel notice, within about ``silence`` seconds, that the other machine is gone without a word."""
+    """Have the kernel notice within about ``silence`` seconds that the other machine is unreachable."""
     sock: socket.socket | None = transport.get_extra_info("socket")
     if sock is None or sock.family == socket.AF_UNIX:
         return
@@ -54,7 +54,7 @@ def watch_for_loss(transport: asyncio.Transport, silence: float) -> None:
 
 
 class Doorkeeper(asyncio.Protocol):
-    """A connection until its first byte is here; then its transport is somebody else's."""
+    """A connection until its first byte has come; then another protocol takes its transport over."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Doorkeeper(asyncio.Protocol):
         silence: float,
         transports: MutableSet[asyncio.Transport],
     ) -> None:
-        self._transports = transports  # of everybody who came in, to be closed at the end
+        self._transports = transports  # of all connections, to be closed at the end
         self._inner = inner  # abstract unix socket of the ROUTER
         self._spark = spark
         self._silence = silence
@@ -90,7 +90,7 @@ class Doorkeeper(asyncio.Protocol):
                 what = "HTTP, which the dashboard's port speaks"
                 self._transport.write(_HTTP_ANSWER)
             else:
-                what = "TLS, which the master does not speak" if data[0] == _TLS else "neither ZeroMQ nor Spark"
+                what = "TLS, which this port does not support" if data[0] == _TLS else "neither ZeroMQ nor Spark"
             host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
             PEERS.warning(host, what, f"closed a connection from {host}:{port}: it is {what}")
             self._transport.close()
@@ -111,7 +111,7 @@ class Doorkeeper(asyncio.Protocol):
         outer.transport.pause_reading()
         try:
             _, inner = await loop.create_unix_connection(Half, self._inner)
-        except OSError:  # the ROUTER is closed already: the master is about to end
+        except OSError:  # the ROUTER is closed already: the master is stopping
             if outer.transport is not None:
                 outer.transport.abort()
             return

@@ -31,14 +31,14 @@ LONGEST_PAUSE = 10.0  # seconds between two tries
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """What the gateway calls; all of it is thread-safe."""
+    """The functions that the gateway calls; all are thread-safe."""
 
     post: Callable[[bytes, Message], None]  # a message of this peer
-    gone: Callable[[bytes], None]  # the connection of this peer is over
+    gone: Callable[[bytes], None]  # the connection of this peer has ended
 
 
 class Gateway:
-    """``start`` to ``close``. ``silence`` (seconds): a client whose machine is not heard of for so long is gone."""
+    """Runs from ``start`` to ``close``. ``silence`` (seconds): a client whose machine is silent for so long is lost."""
 
     def __init__(self, listener: socket.socket, inner: str, *, silence: float, secret: str = "") -> None:
         self._listener = listener
@@ -54,23 +54,23 @@ class Gateway:
         self._address = Address("", 0)
 
     def start(self, master: Master, address: Address) -> None:
-        """Let clients in. ``address`` is this master's, for those that do not know it."""
+        """Accept clients. ``address`` is this master's, for clients that have not named it."""
         self._master, self._address = master, address
         self._thread.start()
 
     # --- called by the master's thread ---
 
     def send(self, peer: bytes, message: Message) -> None:
-        """To a peer of ours; one that is gone gets nothing."""
+        """Send to a peer of the gateway; nothing happens when it has disconnected."""
         self._soon(self._deliver, peer, message)
 
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
-        """Tell an application's driver that this master leads now: on the connection on which it registered with this
-        master while it was a standby, else on a new one, which is tried for ``within`` seconds."""
+        """Notify an application's driver that this master leads now: on the connection on which it registered while this
+        master was a standby, else on a new one, which is tried for ``within`` seconds."""
         self._soon(self._start_inviting, app_id, app, webui_url, within)
 
     def taken(self, counts: Mapping[bytes, int]) -> None:
-        """So many messages of each peer have been handled."""
+        """Note how many messages of each peer the master has handled."""
         self._soon(self._taken, counts)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class Gateway:
             self._loop.close()
 
     async def _close_all(self) -> None:
-        """End all tasks first: one that was connecting closes its socket a round after it was cancelled."""
+        """Cancel all tasks first: one that was connecting closes its socket a round later."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -118,7 +118,7 @@ class Gateway:
         return SparkConnection(self, master=self._address, secret=self._secret)
 
     def _beat(self) -> None:
-        """A Spark client sends no heartbeats; that its connection stands is what is known of it."""
+        """Send heartbeats for connected applications: Spark clients send none."""
         for connection in self._connections.values():
             if connection.session.app_id:
                 self.post(connection.peer, ApplicationHeartbeat(app_id=connection.session.app_id))
@@ -159,8 +159,8 @@ class Gateway:
         task.add_done_callback(lambda done: self._invited(app_id, done))
 
     def _invite_on_its_connection(self, returning: Returning, webui_url: str) -> bool:
-        """A driver that registered here is asked there, and nowhere else: it sends what it wants to the master that it
-        heard of last, on the connection on which it did."""
+        """Ask a driver that registered here on its own connection only: it answers the master that notified it last, on the
+        connection where that came."""
         found = next((c.session for c in self._connections.values() if c.session.is_driver_of(returning.app)), None)
         if found is None:
             return False
@@ -174,7 +174,7 @@ class Gateway:
         if self._invitations.get(app_id) is done:
             del self._invitations[app_id]
         if not done.cancelled() and done.exception() is not None:
-            LOG.error("%s could not be told of this master", app_id, exc_info=done.exception())
+            LOG.error("%s: its driver could not be notified of this master", app_id, exc_info=done.exception())
 
     async def _invite(self, returning: Returning, webui_url: str, within: float) -> None:
         spark = returning.app.spark
@@ -199,7 +199,7 @@ class Gateway:
             except (OSError, asyncio.TimeoutError) as error:
                 reason = str(error) or "no answer"
             if self._loop.time() + pause > deadline:
-                LOG.warning("%s: its driver cannot be told of this master: %s", returning.app_id, reason)
+                LOG.warning("%s: its driver could not be notified of this master: %s", returning.app_id, reason)
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,8 +1,8 @@
-"""Who is let in: the exchange that opens a connection when there is a secret (``spark.authenticate.secret``), in Spark's
-two ways, from both sides. No I/O here.
+"""Authentication with ``spark.authenticate.secret``: the exchange that opens a connection, by SASL or by Spark's own
+protocol, from both sides. No I/O here.
 
-``Guard`` is the side that is called; ``Caller`` the one that calls, when a master seeks the driver of an application it
-has inherited. Both take the bodies of RPC frames and give bodies.
+``Guard`` is the side that is called. ``Caller`` is the side that calls: a master that connects to the driver of a recovered
+application. Both take the bodies of RPC frames and return bodies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLAUSIBLE = bytes(4)  # how every frame begins: its length is far below 2^32
 
 
 class Guard:
-    """``received`` what the client says, until ``is_done``. ``method`` says how, once that is known."""
+    """Call ``received`` with the client's messages until ``is_done``. ``method`` is the method it used, once known."""
 
     def __init__(self, secret: str, nonce: Callable[[], str]) -> None:
         self._secret = secret
@@ -33,16 +33,14 @@ class Guard:
         self.method: SparkAuth = ""
 
     def received(self, body: bytes) -> bytes:
-        """The answer. Raises AuthError when the client is not let in."""
+        """Return the answer. Raises AuthError when the client is rejected."""
         if body[:1] == bytes([_SASL_TAG]):
             return self._sasl(_sasl_payload(body))
         if body[:1] == bytes([crypto.TAG]):
             answer, self._ciphers = Engine(USER, self._secret).respond(AuthMessage.decode(body))
             self.is_done = True
             return answer.encode()
-        raise AuthError(
-            "it does not authenticate: set spark.authenticate and spark.authenticate.secret in the application"
-        )
+        raise AuthError("no authentication: set spark.authenticate and spark.authenticate.secret in the application")
 
     def _sasl(self, payload: bytes) -> bytes:
         if self._digest is None:
@@ -57,18 +55,18 @@ class Guard:
         return bool(self._ciphers)
 
     def choose(self, first: bytes) -> tuple[Stream, bytes]:
-        """The stream of the engine version that makes sense of the first bytes (8 at least), and what they say. Raises
-        AuthError."""
+        """Return the stream of the engine version that the first bytes (at least 8) belong to, and these bytes decrypted.
+        Raises AuthError."""
         for version, stream in self._ciphers.items():
             plain = stream.decrypt(first)
             if plain.startswith(_PLAUSIBLE):
                 self.method = _BY_ENGINE[version]
                 return stream, plain
-        raise AuthError("it encrypts in another way than AES/CTR/NoPadding: take out spark.network.crypto.cipher")
+        raise AuthError("unsupported encryption: remove spark.network.crypto.cipher (only AES/CTR/NoPadding works)")
 
 
 class Caller:
-    """``first`` opens; ``received`` the answers, until it gives nothing more to send. ``method`` is a ``Guard.method``."""
+    """Send ``first``, then what ``received`` returns for each answer, until it is None. ``method``: as ``Guard.method``."""
 
     def __init__(self, secret: str, method: SparkAuth, nonce: Callable[[], str]) -> None:
         self._version = next((version for version, name in _BY_ENGINE.items() if name == method), 0)
@@ -81,7 +79,7 @@ class Caller:
         return self._engine.challenge().encode() if self._engine is not None else _sasl_message(b"")
 
     def received(self, body: bytes) -> bytes | None:
-        """What to say next; None when both sides are sure. Raises AuthError."""
+        """Return the next message; None when both sides are authenticated. Raises AuthError."""
         if self._engine is not None:
             self.stream = self._engine.accept(AuthMessage.decode(body))[self._version]
             return None
@@ -102,7 +100,7 @@ def _sasl_payload(body: bytes) -> bytes:
         (length,) = struct.unpack_from(">i", body, 1)
         user, rest = body[5 : 5 + length], body[9 + length :]
     except struct.error:
-        raise AuthError("its SASL message is malformed") from None
+        raise AuthError("malformed SASL message") from None
     if length < 0 or user != USER.encode():
-        raise AuthError("it authenticates as somebody else than Spark's own user")
+        raise AuthError("unknown user: Spark clients authenticate as sparkSaslUser")
     return rest

@@ -1,8 +1,8 @@
 """Java serialization streams, read as data (Java Object Serialization Specification, chapter 6).
 
-A stream describes its own classes, so reading needs no schema, and nothing in it is ever looked up, loaded, called or
-instantiated: objects come out as ``JavaObject``s, which are names and fields. Whatever is malformed, or larger or deeper
-than a control message has any reason to be, is a ``JavaStreamError``. No I/O here.
+A stream describes its own classes, so reading needs no schema. Nothing in it is looked up, loaded, called or instantiated:
+objects become ``JavaObject``s, which are names and fields. A malformed stream, or one that is larger or deeper than any
+control message, raises ``JavaStreamError``. No I/O here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHORT = struct.Struct(">H")
 
 
 class JavaStreamError(Exception):
-    """The bytes are no Java stream of the kind a Spark client sends; one line says why."""
+    """The bytes are not a Java stream such as Spark clients send; one line says why."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +58,7 @@ class JavaClass:
 
 @dataclass(slots=True, eq=False)
 class JavaObject:
-    """``fields`` by name, those of a subclass hiding its parents'; ``extra`` is what a class wrote by itself besides."""
+    """``fields`` by name, those of a subclass hiding its parents'; ``extra`` is what its writeObject added."""
 
     cls: JavaClass
     fields: dict[str, Value] = field(default_factory=dict)
@@ -79,9 +79,9 @@ Value = Union[None, bool, int, float, str, bytes, "list[Value]", JavaClass, Java
 
 
 def parse(data: bytes) -> Value:
-    """The one value of a stream. Raises JavaStreamError; never anything else, whatever the bytes are."""
+    """Return the one value of a stream. Raises JavaStreamError for invalid bytes, and nothing else."""
     if data[:4] != MAGIC:
-        raise JavaStreamError("it does not open with the magic number of a Java stream")
+        raise JavaStreamError("not a Java stream: wrong magic number")
     reader = _Reader(data)
     value = reader.content(0)
     if reader.position != len(data):
@@ -111,7 +111,7 @@ class _Reader:
     def _take(self, count: int) -> bytes:
         end = self.position + count
         if count < 0 or end > len(self._data):
-            raise JavaStreamError("it ends too early")
+            raise JavaStreamError("incomplete stream")
         taken = self._data[self.position : end]
         self.position = end
         return taken
@@ -130,14 +130,14 @@ class _Reader:
 
     def _remember(self, value: Value) -> int:
         if len(self._handles) >= MAX_HANDLES:
-            raise JavaStreamError(f"it holds more than {MAX_HANDLES} objects")
+            raise JavaStreamError(f"more than {MAX_HANDLES} objects")
         self._handles.append(value)
         return len(self._handles) - 1
 
     def _referred(self) -> Value:
         index = self._number(_INT) - FIRST_HANDLE
         if not 0 <= index < len(self._handles):
-            raise JavaStreamError("it refers to an object that has not come yet")
+            raise JavaStreamError("reference to an unknown object")
         return self._handles[index]
 
     def content(self, depth: int) -> Value:
@@ -147,7 +147,7 @@ class _Reader:
         code = self._byte()
         read = _CONTENTS.get(code)
         if read is None:
-            raise JavaStreamError(f"an element opens with {code:#04x}, which no Spark message has")
+            raise JavaStreamError(f"unsupported element type {code:#04x}")
         return read(self, depth)
 
     def _class_object(self, depth: int) -> JavaClass:
@@ -168,10 +168,10 @@ class _Reader:
         if code == REFERENCE:
             cls = self._referred()
             if not isinstance(cls, JavaClass):
-                raise JavaStreamError("a class is given by reference to something else")
+                raise JavaStreamError("a class refers to another kind of object")
             return cls
         if code != CLASSDESC:
-            raise JavaStreamError(f"a class opens with {code:#04x}, which no Spark message has")
+            raise JavaStreamError(f"unsupported class type {code:#04x}")
         return self._described(depth)
 
     def _class(self, depth: int) -> JavaClass:
@@ -218,7 +218,7 @@ class _Reader:
             elif cls.flags & SC_EXTERNALIZABLE and cls.flags & SC_BLOCK_DATA:
                 made.extra.extend(self._extra(depth))
             else:
-                raise JavaStreamError(f"{cls.name[:80]!r} is written in a way that cannot be read without its code")
+                raise JavaStreamError(f"{cls.name[:80]!r} has a format of its own, which cannot be read")
         return made
 
     def _field_value(self, kind: str, depth: int) -> Value:

@@ -1,7 +1,7 @@
 """Java serialization streams, written: the few objects that a Spark master sends.
 
-Java's reader is tolerant: a field that our description of a class leaves out gets its default. What must be true is the
-class's name, its serialVersionUID and the order of fields (primitives first). No I/O here.
+Java's reader gives a field that the description of a class leaves out its default. The class's name, its serialVersionUID
+and the order of fields (primitives first) must be right. No I/O here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENUM_BASE_UID = 0  # of java.lang.Enum and of every enum class
 
 @dataclass(frozen=True, slots=True)
 class ClassSpec:
-    """What to say about a class. ``fields`` are (type, name): ``I``, ``J``, ``Z`` first, then object types such as
+    """A class, as the stream describes it. ``fields`` are (type, name): ``I``, ``J``, ``Z`` first, then object types such as
     ``Ljava/lang/String;``. ``writes``: the class has a writeObject of its own, which adds nothing."""
 
     name: str
@@ -67,12 +67,12 @@ Writable = None | bool | int | str | New | Constant | ClassOf
 
 
 def write(value: Writable) -> bytes:
-    """A whole stream with this one value. Raises KeyError for a field without a value: our own mistake."""
+    """Return a stream with this one value. Raises KeyError for a field without a value, which is a bug."""
     return MAGIC + _content(value)
 
 
 def encode_text(text: str) -> bytes:
-    """Java's modified UTF-8 (see ``java_stream.decode_text``). What is no Unicode (a lone surrogate) becomes '?'."""
+    """Java's modified UTF-8 (see ``java_stream.decode_text``). A lone surrogate becomes '?'."""
     if text.isascii() and "\0" not in text:
         return text.encode("ascii")
     units = text.encode("utf-16-be", "replace")
@@ -81,7 +81,7 @@ def encode_text(text: str) -> bytes:
 
 
 def short_text(text: str) -> bytes:
-    """As ``DataOutput.writeUTF`` does, which takes 65535 bytes at most; a longer one is cut."""
+    """Encode as ``DataOutput.writeUTF`` does; longer than 65535 bytes is cut."""
     data = encode_text(text)
     if len(data) > 0xFFFF:
         data = encode_text(text[:0x5555])

@@ -30,8 +30,8 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """``versions`` are the Spark versions (MAJOR.MINOR) whose messages have the same UIDs, newest first. ``options``: for a
-    version, a Java option that it alone of them gives to every executor (JavaModuleOptions of Spark's launcher)."""
+    """``versions``: the Spark versions (MAJOR.MINOR) whose messages have the same UIDs, newest first. ``options``: for a
+    version, a Java option that only this one of them gives to every executor (JavaModuleOptions of Spark's launcher)."""
 
     versions: tuple[str, ...]
     dialect: Dialect
@@ -40,7 +40,7 @@ class Release:
     options: tuple[tuple[str, str], ...] = ()
 
     def version_by(self, java_options: Sequence[str]) -> str:
-        """``4.1``, or ``4.2|4.1`` when the options leave that open."""
+        """Return ``4.1``, or ``4.2|4.1`` when the options do not decide."""
         told = {version for version, option in self.options if option in java_options}
         return told.pop() if len(told) == 1 else self.name
 
@@ -123,21 +123,21 @@ _REQUESTS = ("RegisterApplication", "RequestSubmitDriver", "RequestKillDriver", 
 
 
 def message_name(value: Value) -> str:
-    """``RegisterApplication`` and the like; empty for what is no message to a master."""
+    """Return ``RegisterApplication`` and the like; empty when it is not a message to a master."""
     name = value.name if isinstance(value, JavaObject) else ""
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
 
 
 def by_name(name: str) -> Release:
-    """The release a record names. Raises UnknownRelease."""
+    """Return the release that a record names. Raises UnknownRelease."""
     for release in RELEASES:
         if name in (release.name, *release.versions):
             return release
-    raise UnknownRelease(f"this master does not speak to Spark {name} any more")
+    raise UnknownRelease(f"this master does not support Spark {name}")
 
 
 def recognise(message: JavaObject) -> Release:
-    """The release of the client that sent this; of several that fit, the newest. Raises UnknownRelease."""
+    """Return the release of the client that sent this; of several that fit, the newest. Raises UnknownRelease."""
     name = message_name(message)
     seen = _uids(message)
     fitting = [
@@ -151,7 +151,7 @@ def recognise(message: JavaObject) -> Release:
         known = ", ".join(version for release in RELEASES for version in sorted(release.versions))
         uids = ", ".join(f"{cls.rpartition('.')[2]} {uid}" for cls, uid in sorted({message.name: message.cls.uid, **{
             cls: seen[cls] for cls in _TELLING if cls in seen}}.items()))  # fmt: skip
-        raise UnknownRelease(f"this master speaks to Spark {known}; the client is another ({uids})")
+        raise UnknownRelease(f"this master supports Spark {known}; the client is an unknown release ({uids})")
     return fitting[-1]
 
 
@@ -159,7 +159,7 @@ _TELLING = ("org.apache.spark.rpc.RpcEndpointRef", "org.apache.spark.resource.Re
 
 
 def _uids(value: Value) -> dict[str, int]:
-    """The UID of every class of the objects in a message."""
+    """Return the UID of every class of the objects in a message."""
     found: dict[str, int] = {}
     seen: set[int] = set()
     waiting: list[Value] = [value]

@@ -31,12 +31,12 @@ _DRIVER_STATES = ("SUBMITTED", "RUNNING", "FINISHED", "RELAUNCHING", "UNKNOWN", 
 
 
 def boolean(value: bool) -> bytes:
-    """An answer of True or False; of no release in particular."""
+    """Return the answer True or False, which is the same in all releases."""
     return write(New(_BOOLEAN, {"value": value}))
 
 
 class Replies:
-    """The messages for clients of one release. ``master`` is this master as the client calls it."""
+    """The messages for clients of one release. ``master``: this master's address, as the client names it."""
 
     def __init__(self, release: Release, master: Address) -> None:
         self._release = release
@@ -76,7 +76,7 @@ class Replies:
         return self._message("ExecutorUpdated", fields, values)
 
     def submit_driver_response(self, driver_id: str, message: str) -> bytes:
-        """``driver_id`` is empty when it was refused."""
+        """``driver_id``: empty when the driver was rejected."""
         fields = (("Z", "success"), (_OPTION, "driverId"), (_REF, "master"), (_STRING, "message"))
         values: dict[str, Writable] = {
             "success": bool(driver_id),
@@ -94,7 +94,7 @@ class Replies:
         return self._message("KillDriverResponse", fields, values)
 
     def driver_status_response(self, state: DriverState | None, worker_id: str, worker_host_port: str) -> bytes:
-        """``state`` None: there is no such driver."""
+        """``state`` None: the driver is unknown."""
         fields = (
             ("Z", "found"), (_OPTION, "exception"), (_OPTION, "state"), (_OPTION, "workerHostPort"), (_OPTION, "workerId"),
         )  # fmt: skip
@@ -112,7 +112,7 @@ class Replies:
         return write(New(ClassSpec(*self._release.message(name), fields), values))
 
     def _enum(self, name: str, order: tuple[str, ...], state: str) -> New:
-        # A singleton of Scala's: without fields, its readResolve finds the real one.
+        # A Scala singleton: it has no fields, and its readResolve finds the real one.
         outer = New(ClassSpec(*self._release.other(name), (), _ENUMERATION), {})
         values: dict[str, Writable] = {
             "i": order.index(state), "name": None, "$outer": outer, "scala$Enumeration$$outerEnum": outer,
@@ -127,7 +127,7 @@ class Replies:
         return New(_NONE, {})
 
     def _master_ref(self) -> New:
-        """A ``NettyRpcEndpointRef`` to this master's endpoint. The time-out is Spark's default for asking."""
+        """Return a ``NettyRpcEndpointRef`` to this master's endpoint, with Spark's default time-out for asking."""
         spec, host, port = self._release.other, self._master.host, self._master.port
         duration = ClassSpec(*spec("scala.concurrent.duration.Duration"))
         finite = ClassSpec(

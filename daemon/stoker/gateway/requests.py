@@ -1,7 +1,6 @@
-"""A Spark client's messages as ours: what its Java objects say, checked and in our own values. No I/O here.
+"""Turns a Spark client's messages, which are Java objects, into Stoker's checked values. No I/O here.
 
-Whatever does not fit raises ``JavaStreamError`` (the message is not what it claims to be) or ``ValueError`` (it asks for
-something invalid).
+Raises ``JavaStreamError`` for a message that is not what it claims to be, ``ValueError`` for an invalid request.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from stoker.gateway.releases import Release
 
 
 class CannotRun(Exception):
-    """The application wants what this cluster does not have, so that it could not go on; one line says what."""
+    """The application needs something that this cluster does not have; one line says what."""
 
 
 T = TypeVar("T", bool, int, str, JavaObject)
 
 _BUILT_IN = frozenset({"cores", "memory", "memoryOverhead", "offHeap", "pyspark.memory"})  # of Spark's own resources
-_WATCHES = "--worker-url"  # an executor would end itself when no worker of Spark's own listens there
+_WATCHES = "--worker-url"  # an executor exits when no worker of Spark listens there
 
 
 def application(message: JavaObject, release: Release, *, auth: SparkAuth = "") -> ApplicationDescription:
-    """Of a ``RegisterApplication(appDescription, driver)``; ``auth`` is how its sender proved itself."""
+    """Return the application of a ``RegisterApplication(appDescription, driver)``. ``auth``: how its sender authenticated."""
     described = _get(message, "appDescription", JavaObject)
     command = _get(described, "command", JavaObject)
     driver_host, driver_port = _address(_get(message, "driver", JavaObject))
@@ -80,11 +79,14 @@ def _without_worker(arguments: list[str]) -> list[str]:
 
 
 def _resources(profile: JavaObject) -> dict[str, int]:
-    """Amounts by name; memory in MiB. Raises ValueError for a resource that workers do not hand out."""
+    """Return amounts by name; memory in MiB. Raises ValueError for a resource that workers do not offer."""
     found: dict[str, int] = {}
     for name, request in scala.mapping(profile.fields.get("executorResources")):
         if name not in _BUILT_IN:
-            raise ValueError(f"the application asks for the resource {str(name)[:80]!r}, which workers do not hand out")
+            raise ValueError(
+                f"the application asks for the resource {str(name)[:80]!r}, which workers do not offer: remove"
+                " spark.executor.resource.*"
+            )
         amount = request.fields.get("amount") if isinstance(request, JavaObject) else None
         if isinstance(name, str) and isinstance(amount, int):
             found[name] = amount
@@ -92,7 +94,7 @@ def _resources(profile: JavaObject) -> dict[str, int]:
 
 
 def _address(ref: JavaObject) -> tuple[str, int]:
-    """Host and port of an endpoint reference."""
+    """Return host and port of an endpoint reference."""
     endpoint = _get(ref, "endpointAddress", JavaObject)
     address = _get(endpoint, "rpcAddress", JavaObject)
     return _get(address, "host", str), _get(address, "port", int)
@@ -107,8 +109,8 @@ def driver_id(message: JavaObject) -> str:
 
 
 def executors_wanted(message: JavaObject) -> int:
-    """The target of a ``RequestExecutors``. Raises CannotRun for executors of another resource profile than the
-    application's own: Spark would ask for them ten times a second, and wait."""
+    """Return the target of a ``RequestExecutors``. Raises CannotRun for executors of another resource profile than the
+    application's: Spark would ask for them ten times a second, and wait."""
     wanted = 0
     for profile, count in scala.mapping(message.fields.get("resourceProfileToTotalExecs")):
         number = scala.unboxed(count)
@@ -118,20 +120,20 @@ def executors_wanted(message: JavaObject) -> int:
             wanted = number
         elif number:
             raise CannotRun(
-                "the application asks for executors of a second resource profile, and this master grants those of the"
-                " default profile only: take out withResources"
+                "the application asks for executors of a second resource profile, and this master grants only those of"
+                " the default profile: remove withResources"
             )
     return min(max(wanted, 0), UNLIMITED)
 
 
 def executor_ids(message: JavaObject) -> tuple[int, ...]:
-    """Of a ``KillExecutors``; what is no number names no executor of ours."""
+    """Return the ids in a ``KillExecutors``; ids that are not numbers are unknown here, and left out."""
     texts = scala.texts(message.fields.get("executorIds"))
     return tuple(int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 10)
 
 
 def driver(message: JavaObject, release: Release) -> DriverDescription:
-    """Of a ``RequestSubmitDriver(driverDescription)``: a jar, run by Spark's own ``DriverWrapper``."""
+    """Return the driver of a ``RequestSubmitDriver(driverDescription)``: a jar, run by Spark's ``DriverWrapper``."""
     described = _get(message, "driverDescription", JavaObject)
     command = _get(described, "command", JavaObject)
     url = _get(described, "jarUrl", str)
@@ -153,11 +155,11 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
 
 
 def _main_of(arguments: list[str]) -> str:
-    """The user's main class: the third word of ``DriverWrapper``'s."""
+    """Return the user's main class: the third argument of ``DriverWrapper``."""
     return arguments[2] if len(arguments) > 2 else ""
 
 
-# Of the submitter's machine, where Spark's client copies its whole environment from.
+# Variables of the submitter's machine; Spark's client sends its whole environment.
 _NOT_FOR_OTHERS = frozenset({
     "HOME", "HOSTNAME", "JAVA_HOME", "LOGNAME", "MAIL", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "SPARK_CONF_DIR",
     "SPARK_HOME", "SPARK_LOCAL_DIRS", "SSH_AUTH_SOCK", "TERM", "TMPDIR", "USER", "_",

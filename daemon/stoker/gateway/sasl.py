@@ -1,7 +1,7 @@
 """SASL DIGEST-MD5 (RFC 2831) as Spark uses it: with ``spark.authenticate.secret`` as the password, for authentication
 only (qop ``auth``). No I/O and no random source here.
 
-MD5 is what the protocol asks for. It proves that both sides know the secret; it encrypts nothing.
+The protocol needs MD5. It proves that both sides know the secret; it encrypts nothing.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _PAIR = re.compile(rb'([A-Za-z-]{1,32})=(?:"((?:[^"\\]|\\.){0,1024})"|([^",\s]{0
 
 
 class AuthError(Exception):
-    """The other side is not let in; one line says why."""
+    """The peer is rejected; one line says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is who: Spark sends both as base64."""
+    """User and secret; Spark sends the user as base64."""
 
     user: str
     secret: str
 
     def response(self, *, nonce: str, cnonce: str, count: str, uri: str, who: str) -> str:
-        """The digest, in hex; ``who`` is AUTHENTICATE for the client's, empty for the server's."""
+        """Return the digest, in hex. ``who``: ``AUTHENTICATE`` for the client's, empty for the server's."""
         user, password = (base64.b64encode(text.encode()) for text in (self.user, self.secret))
         start = _md5(b":".join((user, REALM.encode(), password)))
         a1 = _md5(start + f":{nonce}:{cnonce}".encode()).hex()
@@ -47,10 +47,12 @@ class DigestServer:
         return f'realm="{REALM}",nonce="{self._nonce}",qop="auth",charset=utf-8,algorithm=md5-sess'.encode()
 
     def finish(self, answer: bytes) -> bytes:
-        """The server's own proof. Raises AuthError for any but the right answer."""
+        """Return the server's proof. Raises AuthError for a wrong answer."""
         said = parse(answer)
         if said.get("qop", "auth") != "auth":
-            raise AuthError("it wants SASL encryption, which is not spoken: set spark.network.crypto.enabled instead")
+            raise AuthError(
+                "spark.authenticate.enableSaslEncryption is not supported: set spark.network.crypto.enabled instead"
+            )
         expected_user = base64.b64encode(self._account.user.encode()).decode()
         known = (
             said.get("nonce") == self._nonce and said.get("nc") == "00000001" and said.get("username") == expected_user
@@ -60,7 +62,7 @@ class DigestServer:
         expected = self._account.response(**numbers, uri=uri, who="AUTHENTICATE")
         given = said.get("response", "")
         if not (hmac.compare_digest(expected.encode(), given.encode()) and known and said.get("cnonce")):
-            raise AuthError("its spark.authenticate.secret is another")
+            raise AuthError("wrong spark.authenticate.secret")
         return f"rspauth={self._account.response(**numbers, uri=uri, who='')}".encode()
 
 
@@ -76,7 +78,7 @@ class DigestClient:
     def answer(self, challenge: bytes) -> bytes:
         self._nonce = parse(challenge).get("nonce", "")
         if not self._nonce or '"' in self._nonce or "\\" in self._nonce:
-            raise AuthError("its challenge is malformed")
+            raise AuthError("malformed SASL challenge")
         user = base64.b64encode(self._account.user.encode()).decode()
         digest = self._respond("AUTHENTICATE")
         return (
@@ -85,27 +87,27 @@ class DigestClient:
         ).encode()
 
     def check(self, proof: bytes) -> None:
-        """Raises AuthError when the server does not know the secret."""
+        """Raise AuthError when the server does not know the secret."""
         given = parse(proof).get("rspauth", "")
         if not hmac.compare_digest(self._respond("").encode(), given.encode()):
-            raise AuthError("it does not know spark.authenticate.secret")
+            raise AuthError("the driver has another spark.authenticate.secret")
 
     def _respond(self, who: str) -> str:
         return self._account.response(nonce=self._nonce, cnonce=self._cnonce, count="00000001", uri=self._uri, who=who)
 
 
 def parse(text: bytes) -> dict[str, str]:
-    """The directives of a challenge or an answer. Raises AuthError."""
+    """Return the directives of a challenge or an answer. Raises AuthError."""
     found: dict[str, str] = {}
     at = 0
     while at < len(text):
         match = _PAIR.match(text, at)
         if match is None or len(found) > 32:
-            raise AuthError("its SASL message is malformed")
+            raise AuthError("malformed SASL message")
         value = match[3] if match[2] is None else re.sub(rb"\\(.)", rb"\1", match[2], flags=re.DOTALL)
         name = match[1].decode().lower()
         if name in found:
-            raise AuthError(f"its SASL message has {name} twice")
+            raise AuthError(f"malformed SASL message: {name} twice")
         found[name] = value.decode(errors="replace")
         at = match.end()
     return found

@@ -1,8 +1,6 @@
-"""Scala's and Java's collections and options as they come in Java streams, in the ways of Scala 2.12 and 2.13, as plain
-lists and dictionaries.
+"""Reads the collections and options of Scala 2.12, Scala 2.13 and Java in Java streams, as plain lists and dictionaries.
 
-Each class writes itself in its own way. One that is not listed here is an error: reading it as empty would drop what the
-client asked for.
+Each class has its own format. An unknown class is an error: reading it as empty would drop a part of the request.
 """
 
 from __future__ import annotations
@@ -33,21 +31,21 @@ _PAIRS = ("scala.Tuple2",)  # and its specialised forms, such as Tuple2$mcII$sp
 
 
 def option(value: Value) -> Value:
-    """What is in a ``Some``, or None."""
+    """Return the content of a ``Some``; None for anything else."""
     if isinstance(value, JavaObject) and value.name == "scala.Some":
         return unboxed(value.fields.get("value"))
     return None
 
 
 def unboxed(value: Value) -> Value:
-    """The number or truth value in a ``java.lang.Integer``, ``Long``, ``Boolean`` ...; anything else as it is."""
+    """Return the number or boolean in a ``java.lang.Integer``, ``Long``, ``Boolean`` ...; anything else unchanged."""
     if isinstance(value, JavaObject) and value.name.startswith("java.lang.") and "value" in value.fields:
         return value.fields["value"]
     return value
 
 
 def texts(value: Value) -> list[str]:
-    """A Seq[String]. Raises JavaStreamError when something else is in it."""
+    """Return the elements of a Seq[String]. Raises JavaStreamError for other elements."""
     found = []
     for item in sequence(value):
         if not isinstance(item, str):
@@ -57,7 +55,7 @@ def texts(value: Value) -> list[str]:
 
 
 def sequence(value: Value) -> list[Value]:
-    """The elements of an array, Seq, List, Buffer or Java list. Raises JavaStreamError for anything else."""
+    """Return the elements of an array, Seq, List, Buffer or Java list. Raises JavaStreamError for anything else."""
     whole = value = _unwrapped(value)
     for _ in range(_DEEPEST):
         if isinstance(value, list):
@@ -96,7 +94,7 @@ def _is_empty(value: JavaObject) -> bool:
 
 def _unknown(what: str, value: Value) -> JavaStreamError:
     name = value.name if isinstance(value, JavaObject) else type(value).__name__
-    return JavaStreamError(f"a {what} is written as {name[:120]}, which this master cannot read")
+    return JavaStreamError(f"unsupported class {name[:120]} of a {what}")
 
 
 def _elements(value: JavaObject) -> list[Value]:
@@ -112,7 +110,7 @@ def _is_end(item: Value) -> bool:
 
 
 def _vector(value: JavaObject) -> list[Value]:
-    """Scala 2.12's: arrays of arrays, as deep as ``depth``."""
+    """Return the elements of a Vector of Scala 2.12: arrays of arrays, ``depth`` deep."""
     depth, start, end = (value.fields.get(name) for name in ("depth", "startIndex", "endIndex"))
     if not (isinstance(depth, int) and isinstance(start, int) and isinstance(end, int) and depth <= _DEEPEST):
         raise _unknown("list", value)
@@ -126,7 +124,7 @@ def _vector(value: JavaObject) -> list[Value]:
 
 
 def mapping(value: Value) -> list[tuple[Value, Value]]:
-    """The entries of a Map. Raises JavaStreamError for anything else."""
+    """Return the entries of a Map. Raises JavaStreamError for anything else."""
     value = _unwrapped(value)
     if not isinstance(value, JavaObject):
         raise _unknown("map", value)
@@ -162,7 +160,7 @@ def _entries(value: JavaObject) -> list[tuple[Value, Value]]:
 
 
 def _nodes(tree: Value) -> list[tuple[Value, Value]]:
-    """The entries of a red-black tree, each once: a stream may lead round in a circle."""
+    """Return the entries of a red-black tree, each once: references in a stream may form a circle."""
     found: list[tuple[Value, Value]] = []
     seen: set[int] = set()
     waiting = [tree]
@@ -179,13 +177,13 @@ def _nodes(tree: Value) -> list[tuple[Value, Value]]:
 
 
 def _part(pair: JavaObject, name: str) -> Value:
-    """Of a specialised pair the part is in a field of its own, such as ``_1$mcI$sp``, and ``_1`` is null."""
+    """Return a part of a pair. A specialised pair has it in a field such as ``_1$mcI$sp``, and ``_1`` is null."""
     parts = (content for field, content in pair.fields.items() if field.startswith(name))
     return next((content for content in parts if content is not None), None)
 
 
 def text_map(value: Value) -> dict[str, str]:
-    """A Map[String, String]. Raises JavaStreamError."""
+    """Return the entries of a Map[String, String]. Raises JavaStreamError."""
     found: dict[str, str] = {}
     for key, content in mapping(value):
         if not isinstance(key, str) or not isinstance(content, str):

@@ -1,7 +1,7 @@
 """``GatedServer``: the master's ``Server`` with Spark clients among its peers, on the same port.
 
-ZeroMQ's ROUTER listens on a socket of this machine that has no name in the file system; the gateway's thread has the
-port and passes ZeroMQ connections on to it. What Spark clients say comes out of ``drain`` with everything else.
+ZeroMQ's ROUTER listens on an abstract unix socket. The gateway's thread owns the port and passes ZeroMQ connections on to
+it. ``drain`` returns the messages of Spark clients with all others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME = "spark client"
 
 
 class GatedServer(Server):
-    """As ``Server``; ``secret`` is what a Spark client must know, empty for nothing. Raises ConfigError alike."""
+    """As ``Server``. ``secret``: Spark clients must authenticate with it; empty: anybody may connect. Raises ConfigError."""
 
     def __init__(
         self, loop: Loop, *, host: str, port: int, max_port_retries: int = 16, secret: str = "", **others: Any
@@ -73,7 +73,7 @@ class GatedServer(Server):
         self._gateway.call_back_application(app_id, app, webui_url, within)
 
     def close(self) -> None:
-        with contextlib.suppress(AttributeError):  # closed before it was whole
+        with contextlib.suppress(AttributeError):  # closed before __init__ was done
             self._gateway.close()
         super().close()
 

@@ -1,8 +1,8 @@
-"""One connection of a Spark client, as a state machine: its frames in, our messages to the master out, and back.
+"""One connection of a Spark client, as a state machine: turns its frames into messages to the master, and the answers back.
 
-One connected SparkContext is one application, registered through the same core messages as everybody's. The master's
-answers go back on the connection they were asked on, as Spark's own master does it; so nobody needs to reach the driver.
-No I/O here: the shell is ``gateway.connection``.
+One connected SparkContext is one application, registered by the same core messages as any other. As on Spark's master, the
+answers go back on the connection of the request; so the master need not reach the driver. No I/O here: the shell is
+``gateway.connection``.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from stoker.gateway.spark_rpc import (
     seal_envelope,
 )
 
-_MOST_ASKED = 1000  # questions of one connection that wait for an answer
+_MOST_ASKED = 1000  # requests of one connection that wait for an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """An application of an earlier master whose driver is asked on a connection to follow this master."""
+    """An application of an earlier master. Its driver is asked on this connection to follow this master."""
 
     app_id: str
     app: ApplicationDescription
 
 
 class Session:
-    """``send`` takes bytes for the client, ``post`` a message for the master, ``log`` the kind of a
-    warning and its text, ``close`` ends it all.
+    """``send`` takes bytes for the client, ``post`` a message for the master, ``log`` the kind of a warning and its text;
+    ``close`` closes the connection.
 
-    ``token`` names the application before it has an id, so that a repeated registration makes no second one.
+    ``token`` identifies the application before it has an id, so that a repeated registration makes no second one.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Session:
         close: Callable[[], None],
     ) -> None:
         self.app_id = ""
-        self.auth: SparkAuth = ""  # how the client proved itself (``Guard.method``)
+        self.auth: SparkAuth = ""  # how the client authenticated (``Guard.method``)
         self._token = token
-        self._master = master  # as this client calls us
+        self._master = master  # as this client names it
         self._send, self._post, self._log, self._close = send, post, log, close
-        self._returning: Returning | None = None  # whom this client was asked to go on as
+        self._returning: Returning | None = None  # the application that this client was asked to go on as
         self._release: Release | None = None
         self._refusal = ""
         self._is_leaving = False
@@ -78,9 +78,9 @@ class Session:
     # --- from the client ---
 
     def received(self, incoming: Frame) -> None:
-        """Raises RpcError when the connection is of no more use."""
+        """Handle a frame. Raises RpcError when the connection must be closed."""
         if incoming.kind in (Kind.RPC_RESPONSE, Kind.RPC_FAILURE):
-            return  # nothing of ours waits for one
+            return  # this side asks nothing
         envelope = open_envelope(incoming.body)
         if envelope.receiver is not None:
             self._master = envelope.receiver
@@ -94,13 +94,13 @@ class Session:
             self._handle(incoming, envelope.endpoint, message)
         except (JavaStreamError, ValueError) as error:
             name = message_name(message) or message.name[:80]
-            self._log(f"refused {name}", f"refused {name}: {error}")
+            self._log(f"rejected {name}", f"rejected {name}: {error}")
             if incoming.kind is Kind.RPC_REQUEST:
                 self._send(failure(incoming.request, str(error)))
             elif message_name(message) == "RegisterApplication":
                 self._remove(str(error))
         except UnknownRelease as error:
-            self._refusal = str(error)  # said again when it asks whether we are there: that reaches its log
+            self._refusal = str(error)  # sent again when it verifies this endpoint: that reaches its log
             self._log("release", self._refusal)
             if incoming.kind is Kind.RPC_REQUEST:
                 self._send(failure(incoming.request, self._refusal))
@@ -110,11 +110,11 @@ class Session:
             self._verify(incoming, message)
             return
         if endpoint != "Master":
-            raise ValueError(f"there is no endpoint {endpoint[:80]!r} here")
+            raise ValueError(f"unknown endpoint {endpoint[:80]!r}")
         name = message_name(message)
         handler = _HANDLERS.get(name)
         if handler is None:
-            raise ValueError(f"{name or message.name[:80]!r} is nothing that this master answers")
+            raise ValueError(f"this master does not support {name or message.name[:80]!r}")
         handler(self, incoming, message)
 
     def _verify(self, incoming: Frame, message: JavaObject) -> None:
@@ -134,14 +134,14 @@ class Session:
             self._post(self._registration)
 
     def _came_back(self, incoming: Frame, message: JavaObject) -> None:
-        """It follows this master now. Only the application that was asked to on this connection may say so."""
+        """Accept that the driver follows this master. Only the application that was asked to on this connection may."""
         if self._returning is None:
             raise ValueError("this connection's application was not asked to follow this master")
         if self._is_superseded:
             return
         named = message.fields.get("appId")
         if named is None and self._registration is None:
-            return  # its registration was never answered: it repeats it, and is asked again on that connection
+            return  # its registration was never answered: it registers again, and is asked on that connection
         if named is None or requests.app_id(message) == self._returning.app_id:
             self._go_on(self._returning)
         else:
@@ -152,8 +152,7 @@ class Session:
         self._post(m.RegisterApplication(request=number, token=self._token, app=returning.app, app_id=returning.app_id))
 
     def _disown(self, returning: Returning, other: str) -> None:
-        """The driver at that address belongs to another application: the recorded one has no driver, and recovery must not
-        wait for it."""
+        """End the recorded application: the driver at its address belongs to another one, and recovery must not wait."""
         self._is_superseded = True
         self._go_on(returning)
         reason = f"its driver's address belongs to {other[:80]}"
@@ -164,7 +163,7 @@ class Session:
         self._post(end)
 
     def _unregister(self, incoming: Frame, message: JavaObject) -> None:
-        self._is_leaving = True  # its endpoint is closed: what follows would only fill its log with errors
+        self._is_leaving = True  # its endpoint is closed: further messages would only fill its log with errors
         self._post(m.UnregisterApplication(request=next(self._numbers), app_id=requests.app_id(message)))
 
     def _request_executors(self, incoming: Frame, message: JavaObject) -> None:
@@ -179,7 +178,7 @@ class Session:
         self._post(m.RequestExecutors(request=number, app_id=app_id, executor_limit=wanted))
 
     def _give_up(self, app_id: str, reason: str) -> None:
-        """End an application that cannot go on here; its driver gets the reason, and stops."""
+        """End an application that cannot go on; its driver receives the reason, and stops."""
         if app_id == self.app_id:
             number = next(self._numbers)
             end = m.UnregisterApplication(request=number, app_id=app_id, state=ApplicationState.FAILED, reason=reason)
@@ -207,7 +206,7 @@ class Session:
 
     def _ask(self, incoming: Frame, what: str) -> int:
         if len(self._asked) >= _MOST_ASKED:
-            raise ValueError("too many questions wait for an answer")
+            raise ValueError(f"more than {_MOST_ASKED} requests wait for an answer")
         number = next(self._numbers)
         self._asked[number] = (incoming.request, what)
         return number
@@ -215,7 +214,7 @@ class Session:
     # --- from the master ---
 
     def deliver(self, message: m.Message) -> None:
-        """A message of the master's to this peer."""
+        """Send a message of the master to this client."""
         if self._is_superseded and isinstance(message, (m.RegisteredApplication, m.ApplicationRemoved)):
             return
         if isinstance(message, m.RegisteredApplication):
@@ -233,11 +232,11 @@ class Session:
             self._answered(message)
 
     def is_driver_of(self, app: ApplicationDescription) -> bool:
-        """Whether this client has registered that application, with whichever master answered it."""
+        """Return whether this client registered that application, with any master."""
         return self._registration is not None and self._registration.app.has_driver_of(app)
 
     def invite(self, returning: Returning, webui_url: str) -> None:
-        """Tell the driver of that application that this master leads now. Raises UnknownRelease."""
+        """Notify the driver of that application that this master leads now. Raises UnknownRelease."""
         assert returning.app.spark is not None
         self._release = self._release or by_name(returning.app.spark.release)
         if self._registration is not None and self._returning == returning:
@@ -246,7 +245,7 @@ class Session:
         self._tell(self._replies.master_changed(webui_url))
 
     def supersede(self, app_id: str) -> None:
-        """The driver of that application is asked on another connection, where its answer is expected."""
+        """Ignore answers for that application: its driver is asked on another connection."""
         self._is_superseded = self._returning is not None and self._returning.app_id == app_id
 
     def _registered(self, message: m.RegisteredApplication) -> None:
@@ -274,7 +273,7 @@ class Session:
         )
         if message.state.is_final:
             self._host_of.pop(message.executor_id, None)
-        if message.exit.reason == NO_SHUFFLE_SERVICE:  # its executors run longer than those that crash at their start
+        if message.exit.reason == NO_SHUFFLE_SERVICE:  # these executors run too long to count as a crash loop
             self._give_up(message.app_id, message.exit.reason)
 
     def _remove(self, reason: str) -> None:
@@ -296,14 +295,14 @@ class Session:
             text = message.reason if isinstance(message, m.Failed) else getattr(message, "text", "")
             done = isinstance(message, m.Accepted)
             self._answer(request, self._replies.kill_driver_response(driver_id, done, text))
-        elif isinstance(message, m.Failed) and message.code != "not-leader":  # a standby says nothing, as Spark's
+        elif isinstance(message, m.Failed) and message.code != "not-leader":  # a standby does not answer, as in Spark
             self._remove(message.reason)
 
     def _submitted(self, request: int, message: m.Message) -> None:
         if isinstance(message, m.Submitted):
             self._answer(request, self._replies.submit_driver_response(message.driver_id, message.text))
         else:
-            reason = message.reason if isinstance(message, m.Failed) else "the driver was refused"
+            reason = message.reason if isinstance(message, m.Failed) else "the master rejected the driver"
             self._answer(request, self._replies.submit_driver_response("", reason))
 
     def _status(self, request: int, message: m.Message) -> None:
@@ -317,14 +316,14 @@ class Session:
 
     @property
     def _replies(self) -> Replies:
-        assert self._release is not None, "the master answered a client that has asked nothing"
+        assert self._release is not None, "an answer to a client that sent no request"
         return Replies(self._release, self._master)
 
     def _answer(self, request: int, payload: bytes) -> None:
         self._send(frame(Kind.RPC_RESPONSE, payload, request))
 
     def _tell(self, payload: bytes) -> None:
-        """To the application's endpoint, which takes no answer back."""
+        """Send to the application's endpoint, one way."""
         if not self._is_leaving:
             self._send(frame(Kind.ONE_WAY, seal_envelope(Envelope(self._master, None, "AppClient", payload))))
 

@@ -29,7 +29,7 @@ class Kind(IntEnum):
 
 
 class RpcError(Exception):
-    """The bytes are not Spark's RPC; one line says why. The connection is of no more use."""
+    """The bytes are not Spark's RPC; one line says why. The connection must be closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,7 @@ class Envelope:
 
 
 class FrameReader:
-    """Bytes in as they come, frames out. Raises RpcError at the first that is none; nothing is read ahead of a frame's
-    announced length, which is at most ``MAX_FRAME``."""
+    """Turns received bytes into frames. Raises RpcError at the first invalid one; a frame has at most ``MAX_FRAME`` bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -65,7 +64,7 @@ class FrameReader:
         while len(self._buffer) >= _LENGTH.size:
             length = _LENGTH.unpack_from(self._buffer)[0]
             if not _LENGTH.size < length <= MAX_FRAME:
-                raise RpcError(f"a frame announces {length} bytes, which no message to a master has")
+                raise RpcError(f"invalid frame length {length}")
             if len(self._buffer) < length:
                 return
             frame = bytes(self._buffer[_LENGTH.size : length])
@@ -77,14 +76,14 @@ def _decode(frame: bytes) -> Frame:
     try:
         kind = Kind(frame[0])
     except ValueError:
-        raise RpcError(f"a frame of type {frame[0]} is nothing that a master is asked") from None
+        raise RpcError(f"unsupported frame type {frame[0]}") from None
     head = _ONE_WAY_HEAD if kind is Kind.ONE_WAY else _HEAD
     if len(frame) < head.size:
-        raise RpcError("a frame ends too early")
+        raise RpcError("incomplete frame")
     values = head.unpack_from(frame)
     body = frame[head.size :]
     if values[-1] != len(body):
-        raise RpcError("a frame's body has another length than it announces")
+        raise RpcError("wrong length of a frame's body")
     return Frame(kind, 0 if kind is Kind.ONE_WAY else values[1], body)
 
 
@@ -94,7 +93,7 @@ def frame(kind: Kind, body: bytes, request: int = 0) -> bytes:
 
 
 def failure(request: int, text: str) -> bytes:
-    """What makes the asker's ``ask`` fail with this text."""
+    """Return the answer that makes the client's ``ask`` fail with this text."""
     return frame(Kind.RPC_FAILURE, text.encode()[:8192], request)
 
 
@@ -105,7 +104,7 @@ def open_envelope(body: bytes) -> Envelope:
         receiver, at = _address(body, at)
         endpoint, at = _text(body, at)
     except (struct.error, IndexError, JavaStreamError):
-        raise RpcError("a message's addresses are malformed") from None
+        raise RpcError("malformed addresses of a message") from None
     return Envelope(sender, receiver, endpoint, body[at:])
 
 
@@ -130,5 +129,5 @@ def _text(body: bytes, at: int) -> tuple[str, int]:
     length = struct.unpack_from(">H", body, at)[0]
     at += 2
     if at + length > len(body):
-        raise RpcError("a message ends too early")
+        raise RpcError("incomplete message")
     return decode_text(body[at : at + length]), at + length

@@ -1,24 +1,24 @@
-"""A ZeroMQ peer's connection, passed on byte by byte to the ROUTER behind the door, with back-pressure in both ways.
+"""A ZeroMQ peer's connection, passed on byte by byte to the ROUTER behind the door, with back-pressure in both directions.
 
-libzmq cannot take over a connection that somebody else has accepted. So the door accepts, looks at the first byte, and
-passes the peers of our own protocol on. Keys and encryption reach from end to end; when one side is closed, so is the
-other, at once, which is how the ROUTER notices a peer that has died (io.presence).
+libzmq cannot take over an accepted connection. So the door accepts it, looks at the first byte, and passes ZeroMQ peers on.
+Keys and encryption work from end to end. When one side closes, the other closes at once; so the ROUTER notices the end of a
+peer (io.presence).
 """
 
 from __future__ import annotations
 
 import asyncio
 
-BUFFER = 1 << 20  # bytes written and not taken yet, above which the other side is not read
+BUFFER = 1 << 20  # unsent bytes above which the other side is not read
 
 
 class Half(asyncio.Protocol):
-    """One side of a splice: what comes in here goes out at ``other``."""
+    """One side of a splice: bytes received here are sent by ``other``."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: Half | None = None
-        self._waiting: list[bytes] = []  # come before the other side was there
+        self._waiting: list[bytes] = []  # received before the other side was connected
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -26,7 +26,7 @@ class Half(asyncio.Protocol):
         transport.set_write_buffer_limits(high=BUFFER)
 
     def join(self, other: Half) -> None:
-        """Both are connected now."""
+        """Connect both halves, and send what has waited."""
         self.other, other.other = other, self
         for one, another in ((self, other), (other, self)):
             assert another.transport is not None

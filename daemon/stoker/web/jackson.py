@@ -1,7 +1,7 @@
-"""JSON as Jackson prints and reads it, which is what Spark's clients and monitors are written for.
+"""JSON as Jackson prints and reads it, because Spark's clients and monitors depend on it.
 
-They look for ``"driverState" : "RUNNING"`` in a line: two spaces of indentation, blanks on both sides of the colon, an
-array's objects on the line of its bracket, characters beyond ASCII as they are.
+They search lines for ``"driverState" : "RUNNING"``: two spaces of indentation, blanks on both sides of the colon, an
+array's objects on the line of its bracket, characters beyond ASCII unescaped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _CONTROL = re.compile(r"((?<!\\)(?:\\\\)*\\u)(00[0-9a-f]{2})")
 
 
 class Malformed(Exception):
-    """Not the JSON that was expected; one line says why."""
+    """Unexpected JSON; one line says why."""
 
 
 class _Number(str):
-    """A number's own characters: Jackson hands ``1.50`` to a string as it was written."""
+    """A number as it was written: Jackson makes ``"1.50"`` of ``1.50``."""
 
     __slots__ = ()
 
 
 def pretty(value: object) -> bytes:
-    """As Jackson's default pretty-printer writes it. ``value``: dict, list, tuple, str, int, float, bool or None."""
+    """Print as Jackson's default pretty-printer does. ``value``: dict, list, tuple, str, int, float, bool or None."""
     return "".join(_parts(value, "\n")).encode(errors="replace")
 
 
@@ -53,13 +53,13 @@ def _parts(value: object, newline: str) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """Control characters are escaped with upper-case digits, as Java does."""
+    """Return a JSON string; control characters are escaped with upper-case digits, as in Java."""
     escaped: str = encode_basestring(value)
     return _CONTROL.sub(lambda match: match[1] + match[2].upper(), escaped) if "\\u00" in escaped else escaped
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """An object. Numbers in it are texts as they were written, so ``text_of`` can give them to a string. Raises Malformed."""
+    """Return an object whose numbers are texts, as they were written, for ``text_of``. Raises Malformed."""
     try:
         found = json.loads(body.decode(), parse_int=_Number, parse_float=_Number, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -70,7 +70,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def text_of(value: object, what: str) -> str:
-    """A scalar where a string is wanted, as Jackson coerces it. Raises Malformed, which names it ``what``."""
+    """Return a scalar as a string, as Jackson coerces it. Raises Malformed, which names it ``what``."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
@@ -79,19 +79,19 @@ def text_of(value: object, what: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Malformed(f"{what} has half of a character pair") from None
+        raise Malformed(f"{what} holds half of a surrogate pair") from None
     return str(value)
 
 
 def texts_of(value: object, what: str) -> list[str]:
-    """An array of scalars. Raises Malformed."""
+    """Return an array of scalars as strings. Raises Malformed."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise Malformed(f"{what} must be an array")
     return [text_of(item, f"{what}[{number}]") for number, item in enumerate(value)]
 
 
 def text_map_of(value: object, what: str, *, skip_null: bool = False) -> dict[str, str]:
-    """An object whose values are scalars. Raises Malformed."""
+    """Return an object with scalar values as strings. Raises Malformed."""
     if not isinstance(value, Mapping):
         raise Malformed(f"{what} must be an object")
     return {

@@ -49,12 +49,12 @@ CLUSTER_FIELDS: dict[str, Callable[[ClusterView], Any]] = {
 
 
 def cluster_json(cluster: ClusterView) -> Json:
-    """The master's ``/json/``."""
+    """Return the master's ``/json/``."""
     return {field: make(cluster) for field, make in CLUSTER_FIELDS.items()}
 
 
 def utilization_json(cluster: ClusterView) -> Json:
-    """The master's ``/json/clusterutilization``; percentages are whole, and 100 where there is nothing to use."""
+    """Return the master's ``/json/clusterutilization``; percentages are whole numbers, 100 without workers."""
     total = {field: CLUSTER_FIELDS[field](cluster) for field in ("cores", "coresused", "memory", "memoryused")}
     return {
         "waitingDrivers": sum(driver.state is DriverState.SUBMITTED for driver in cluster.active_drivers),
@@ -88,7 +88,7 @@ def worker_json(worker: WorkerView) -> Json:
 
 
 def app_json(app: AppView) -> Json:
-    """``cores`` are the granted ones, as in Spark; the requested ones are on the application's page."""
+    """Return an application; as in Spark, ``cores`` are the granted ones."""
     return {
         "id": app.id,
         "starttime": _ms(app.submitted),
@@ -106,7 +106,7 @@ def app_json(app: AppView) -> Json:
 
 
 def driver_json(driver: DriverView) -> Json:
-    """``starttime`` is a string, as in Spark."""
+    """Return a driver; as in Spark, ``starttime`` is a string."""
     return {
         "id": driver.id,
         "starttime": str(_ms(driver.submitted)),
@@ -121,7 +121,7 @@ def driver_json(driver: DriverView) -> Json:
 
 
 def worker_page_json(page: WorkerPage) -> Json:
-    """The worker's own ``/json/``."""
+    """Return the worker's ``/json/``."""
     return {
         "id": page.id,
         "masterurl": page.master_url,
@@ -138,7 +138,7 @@ def worker_page_json(page: WorkerPage) -> Json:
 
 
 def _executor_json(executor: ExecutorPage) -> Json:
-    """``appdesc.cores`` is the application's maximum; 0: no limit."""
+    """Return an executor; ``appdesc.cores`` is the application's maximum, 0 without a limit."""
     return {
         "id": executor.executor_id,
         "memory": executor.memory_mib,
@@ -158,7 +158,7 @@ def _executor_json(executor: ExecutorPage) -> Json:
 
 
 def java_date(seconds: float) -> str:
-    """As ``java.util.Date`` prints it, which is what Spark puts there: ``Sat Nov 21 07:41:53 UTC 2026``."""
+    """Return a time as ``java.util.Date`` prints it: ``Sat Nov 21 07:41:53 UTC 2026``."""
     moment = time.localtime(seconds)
     day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]  # English in every locale
     return f"{day} {month} {moment.tm_mday:02} {time.strftime('%H:%M:%S %Z %Y', moment)}"

@@ -50,10 +50,10 @@ def test_a_program_that_may_need_a_spark_gets_its_own_release_or_the_newest(tmp_
 
 def test_a_missing_spark_names_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(
-        Refused, match=r"no Spark 4\.2 or 4\.1 on this worker \(there is: 3\.5\.9\).*spark\.stoker\.spark\.home"
+        Refused, match=r"no Spark 4\.2 or 4\.1 on this worker \(installed: 3\.5\.9\).*spark\.stoker\.spark\.home"
     ):
         find_home("4.2|4.1", [home(tmp_path / "x", "3.5.9"), tmp_path / "nowhere"])
-    with pytest.raises(Refused, match="SPARK_HOME of the application"):
+    with pytest.raises(Refused, match=r"no Spark in .*/nowhere on this worker"):
         find_home("3.5", [tmp_path], asked=str(tmp_path / "nowhere"))
 
 
@@ -201,7 +201,7 @@ def test_a_jar_of_sparks_old_client_is_loaded_beside_its_dependencies(tmp_path: 
     assert launch.argv[2] == f"{there}/jars/*" and launch.argv[-4:] == ["--class", "Main", f"{tmp_path}/app.jar", "x"]
     both = [there, home(tmp_path / "other", "4.2.1")]
     environ = {"JAVA_HOME": str(tmp_path / "jre")}
-    with pytest.raises(Refused, match=r"4\.2 or 4\.1, and this worker has both: set spark\.stoker\.spark\.release"):
+    with pytest.raises(Refused, match=r"\(4\.2 or 4\.1\), and this worker has both: set spark\.stoker\.spark\.release"):
         spark_driver(driver, tmp_path, environ=environ, master_url="spark://m:1", homes=both)
     spark = SparkProgram(release="4.2|4.1", java_options=("-Dspark.stoker.spark.release=4.1.4",))
     named = msgspec.structs.replace(driver, spark=spark)

@@ -1,4 +1,4 @@
-"""Who is let in by the gateway: Spark's two ways to authenticate, from both sides."""
+"""How Spark clients authenticate at the gateway: both methods, from both sides."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_who_knows_the_secret_is_let_in(method: SparkAuth) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_who_does_not_is_not(method: SparkAuth) -> None:
     guard = Guard("s3cr3t", nonces())
-    with pytest.raises(AuthError, match="secret is another"):
+    with pytest.raises(AuthError, match=r"wrong spark\.authenticate\.secret"):
         exchange(Caller("guess", method, nonces()), guard)
     assert not guard.is_done
 

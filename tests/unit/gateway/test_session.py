@@ -260,7 +260,7 @@ def test_a_release_nobody_listed_is_named_and_told_so() -> None:
     assert not client.posted and "RegisterApplication 0" in client.logged[0]
     client.session.received(verify)
     answer = client.frame()
-    assert answer.kind is Kind.RPC_FAILURE and b"speaks to Spark 3.5, 4.0, 4.1, 4.2, 4.3" in answer.body
+    assert answer.kind is Kind.RPC_FAILURE and b"supports Spark 3.5, 4.0, 4.1, 4.2, 4.3" in answer.body
 
 
 def test_what_is_malformed_costs_the_connection_only() -> None:

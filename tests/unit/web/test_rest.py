@@ -155,7 +155,7 @@ def test_unknown_fields_are_named(control: Control) -> None:
         ({"environmentVariables": {"a": {}}}, 'environmentVariables["a"] must be a string, a number or a boolean, not'),
         ({"environmentVariables": []}, "environmentVariables must be an object"),
         ({"sparkProperties": {"spark.x": None}}, 'sparkProperties["spark.x"] must be a string, a number or a boolean, not'),
-        ({"appArgs": ["\ud800"]}, "half of a character pair"),
+        ({"appArgs": ["\ud800"]}, "half of a surrogate pair"),
         ({"environmentVariables": {"a=b": "c"}}, "environment variable"),
         ({"appArgs": ["a\0b"]}, "NUL"),
         ({"appResource": "app.jar"}, "must be an absolute path or a URL of file, local"),

@@ -1,4 +1,4 @@
-"""The interface itself: paths, status codes and texts are Spark's (spec 15.6)."""
+"""The REST interface: paths, status codes and texts are Spark's (spec 15.6)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FAILED = frozenset({DriverState.FAILED, DriverState.ERROR, DriverState.KILLED})
 
 
 class SubmissionControl(Protocol):
-    """What this interface asks of the master, from its own threads. All raise StokerError, whose text is shown."""
+    """The master, as this interface uses it from its threads. All methods raise StokerError, whose text is shown."""
 
     def submit(self, driver: DriverDescription, owner: str) -> str: ...
 
@@ -43,8 +43,7 @@ class SubmissionControl(Protocol):
 
 
 class _NoBrowsers:
-    """A page of somebody else may make a browser send anything here. Programs are free to call a body what they like: curl
-    calls it a form."""
+    """Rejects browsers: a page of another site can make them send anything. Bodies may have any type: curl's is a form."""
 
     def check(self) -> None:
         if says_it_is_a_browser():
@@ -166,7 +165,7 @@ def _add_questions(app: Flask, snapshot: Callable[[], ClusterView], control: Sub
     @app.get(f"{_BASE}/readyz")
     @needs(AccessRole.NONE)
     def readyz() -> Response:
-        """Spark's is about being a standby; a master that recovers is not ready either."""
+        """Answer 503 on a standby, as Spark does, and while the master recovers."""
         is_ready = snapshot().state is MasterState.ALIVE
         return (
             answer("ReadyzResponse", success=True, message="")
@@ -200,7 +199,7 @@ def _add_errors(app: Flask) -> None:
     @app.errorhandler(Exception)
     def internal(problem: Exception) -> Response:
         app.logger.error("%s %s failed", request.method, request.path, exc_info=problem)
-        return protocol.error("The request could not be handled; the daemon's log says why.", 500)
+        return protocol.error("The request failed; see the master's log.", 500)
 
 
 def _what_is_wrong(path: str) -> tuple[str, int]:
@@ -217,7 +216,7 @@ def _what_is_wrong(path: str) -> tuple[str, int]:
 
 
 def _not_alive(cluster: ClusterView, what: str) -> str:
-    """The words by which Spark's clients know that they should ask the next master; "" when this one leads."""
+    """Return the text that makes Spark's clients ask the next master; empty when this one leads."""
     if cluster.state is MasterState.ALIVE:
         return ""
     return f"Current state is not alive: {cluster.state.value}. Can only {what} in ALIVE state."

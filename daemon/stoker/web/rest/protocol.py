@@ -16,7 +16,7 @@ _ACTION = "CreateSubmissionRequest"
 
 
 class MalformedRequest(Exception):
-    """Its text is for whoever sent the request."""
+    """An invalid request; its text goes to the client."""
 
 
 class CreateSubmission(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +32,8 @@ _KNOWN = {"action", "message", *CreateSubmission.__struct_fields__}
 
 
 def parse_create(body: bytes) -> tuple[CreateSubmission, list[str]]:
-    """The request, and the names of fields that it should not have. Numbers and booleans become strings, as Jackson makes
-    them. Raises MalformedRequest."""
+    """Return the request, and the names of unknown fields. Numbers and booleans become strings, as in Jackson. Raises
+    MalformedRequest."""
     try:
         given = {name: value for name, value in jackson.parse(body).items() if value is not None}
         request = _create_of(given)
@@ -70,7 +70,7 @@ def _create_of(given: dict[str, Any]) -> CreateSubmission:
 
 
 def answer(action: str, status: int = 200, **fields: object) -> Response:
-    """Fields in alphabetical order, those that are None left out, printed as Spark's server prints them."""
+    """Return the answer as Spark's server prints it: fields in alphabetical order, without those that are None."""
     message = {"action": action, "serverSparkVersion": __version__, **fields}
     text = jackson.pretty({name: message[name] for name in sorted(message) if message[name] is not None})
     response = Response(text, status, mimetype="application/json")

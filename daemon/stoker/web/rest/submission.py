@@ -1,7 +1,7 @@
-"""From Spark's submission request to a driver of ours.
+"""Turns Spark's submission request into a driver.
 
-A jar is named by ``appResource`` and started by its main class. Python programs come as Spark's own clients and guides
-send them: ``mainClass`` is ``org.apache.spark.deploy.SparkSubmit``, the first of ``appArgs`` is the program.
+``appResource`` names a jar, ``mainClass`` its main class. For a Python program, as Spark's guide submits it, ``mainClass`` is
+``org.apache.spark.deploy.SparkSubmit``, and the first of ``appArgs`` is the program.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KINDS: dict[str, DriverKind] = {
     ".egg": "archive",
 }
 _PLACEHOLDER = re.compile(r"\{\{(.*)\}\}")
-# What describes the submitter's machine or ours, not the driver's (spec 2.4).
+# Variables of the submitter's or the master's machine (spec 2.4).
 _NOT_FOR_DRIVERS = frozenset(
     {"SPARK_ENV_LOADED", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}
 )
@@ -38,10 +38,10 @@ T = TypeVar("T")
 def describe(
     request: CreateSubmission, *, master_url: str, environ: Mapping[str, str], allowed: tuple[re.Pattern[str], ...]
 ) -> DriverDescription:
-    """``environ`` fills in values that are exactly ``{{NAME}}``; ``allowed``: patterns, one of which the program's URL must
-    match (none: all). Raises MalformedRequest."""
+    """Return the driver. A value that is exactly ``{{NAME}}`` is replaced from ``environ``. The program's URL must match one
+    of the patterns ``allowed`` (empty: any URL). Raises MalformedRequest."""
     conf = _filled(request.sparkProperties, environ)
-    conf["spark.master"] = master_url  # the client's has the port of this interface
+    conf["spark.master"] = master_url  # the client's value has the port of this interface
     env = _filled(request.environmentVariables, environ)
     env = {name: value for name, value in env.items() if name not in _NOT_FOR_DRIVERS}
     is_python = request.mainClass == SPARK_SUBMIT
@@ -73,12 +73,12 @@ def describe(
             supervise=_typed(conf, "spark.driver.supervise", parse_bool, False),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts", lambda text: parse_integer(text, -1), -1),
         )
-    except ValueError as error:  # the values check themselves
+    except ValueError as error:  # DriverDescription checks its values
         raise MalformedRequest(f"Malformed request: {error}") from None
 
 
 def check_properties(properties: Mapping[str, str]) -> None:
-    """Those that Spark's server checks as well. Raises MalformedRequest."""
+    """Check the properties that Spark's server checks. Raises MalformedRequest."""
     _typed(properties, "spark.driver.supervise", parse_bool, False)
     _number(properties, "spark.driver.cores", 1)
     _number(properties, "spark.cores.max", 1)
@@ -107,7 +107,7 @@ def _artifacts(text: str) -> list[Artifact]:
 
 
 def _artifact(url: str) -> Artifact:
-    """A path without a scheme is a file on the worker, as it is for Spark."""
+    """Return a file; as in Spark, a path without a scheme is on the worker."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -126,7 +126,7 @@ def _artifact(url: str) -> Artifact:
 
 
 def _each_once(artifacts: list[Artifact]) -> tuple[Artifact, ...]:
-    """spark.jars names the program's jar again."""
+    """Remove duplicates: spark.jars names the program's jar again."""
     by_name: dict[str, Artifact] = {}
     for artifact in artifacts:
         known = by_name.setdefault(artifact.name, artifact)
@@ -147,7 +147,7 @@ def _java_options(conf: Mapping[str, str]) -> list[str]:
 
 
 def _filled(values: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Values that are exactly ``{{NAME}}`` become this master's environment variable, if it has one (spec 4)."""
+    """Replace values that are exactly ``{{NAME}}`` by this master's environment variable, if it is set (spec 4)."""
 
     def fill(value: str) -> str:
         match = _PLACEHOLDER.fullmatch(value)
