@@ -192,6 +192,22 @@ def test_jobs_survive_the_daemon_and_keep_their_exit_codes(slot: Path) -> None:
     second.expect("bye")
 
 
+def test_the_only_jobs_exit_code_is_kept_for_the_next_daemon(slot: Path, tmp_path: Path) -> None:
+    first = Daemon(slot)
+    first.open(away=60.0)
+    first.spawn("a", "/bin/sh", "-c", f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; exit 7")
+    pid = first.expect("started", "a")["pid"]
+    first.close()
+    (tmp_path / "go").touch()
+    wait_until(lambda: not alive(pid), what="it ends while nobody is there")
+    second = Daemon(slot)
+    second.open()
+    second.link.say({"op": "hello"})
+    assert [job["exit"] for job in second.expect("jobs")["jobs"]] == [{"code": 7}]
+    second.link.say({"op": "shutdown", "grace": 0.1})
+    second.expect("bye")
+
+
 def test_jobs_end_when_no_daemon_comes_back(slot: Path) -> None:
     daemon = Daemon(slot)
     daemon.open(away=1.0)

@@ -71,6 +71,8 @@ def _passes(tests: tuple[str, ...], tree: Path, *, timeout: float = TIMEOUT) -> 
         )
     except subprocess.TimeoutExpired:
         return False
+    if done.returncode < 0:  # a signal: the tests did not survive it
+        return False
     if done.returncode not in (0, 1):
         raise ValueError(f"the tests {tests} could not be run: {done.stdout[-500:]}{done.stderr[-500:]}")
     return done.returncode == 0

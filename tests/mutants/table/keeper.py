@@ -35,7 +35,7 @@ MUTANTS = (
     Mutant("exit codes are lost when the daemon is away", _KEEPER,
            "return self._daemon.socket is None and not running and (not kept or self._daemon.absence > self._away)",
            "return self._daemon.socket is None and not running",
-           (f"{_TESTS}::test_jobs_survive_the_daemon_and_keep_their_exit_codes",)),
+           (f"{_TESTS}::test_the_only_jobs_exit_code_is_kept_for_the_next_daemon",)),
     Mutant("jobs are not in the journal", _KEEPER, 'self._write_journal(f"+ {key} {pid} {job.start_time}\\n")', "pass",
            (f"{_TESTS}::test_killed_keepers_jobs_are_ended_by_the_next",)),
     Mutant("another program that has the pid of a killed keeper's job is ended", _PROCESSES,
