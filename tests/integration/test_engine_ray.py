@@ -167,7 +167,11 @@ except KeyboardInterrupt: print("interrupted")
     ("before", "conf", "words"),
     [
         ("import sys; sys.modules['ray'] = None", {}, "Refused: Ray cannot be imported here .*stoker\\[ray\\]"),
-        ("", {"spark.dynamicAllocation.enabled": True}, "ConfigError: spark.dynamicAllocation.enabled is not for Ray"),
+        (
+            "",
+            {"spark.dynamicAllocation.enabled": True},
+            "ConfigError: Ray does not support spark.dynamicAllocation.enabled",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(cluster: Cluster, before: str, conf: dict[str, object], words: str) -> None:

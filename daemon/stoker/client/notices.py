@@ -1,4 +1,4 @@
-"""What stoker itself has to say while a program's output has the stage."""
+"""Stoker's own lines to the user, beside the output of programs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from stoker.errors import StokerError
 
 
 def say(line: str) -> None:
-    """Print a line of stoker's own on stderr, so that stdout belongs to the program or to a script."""
+    """Print a line on stderr, because stdout belongs to the program or to a script."""
     print(f"stoker: {line}", file=sys.stderr, flush=True)
 
 
 def deliver(result: str, *, deed: str) -> None:
-    """Print the result of a deed that must not be repeated. ``deed`` says what was done, for the case that it cannot be
-    printed: a user who tries again would do it twice.
+    """Print the result of an action that must not be repeated. ``deed`` describes the action.
 
-    Raises StokerError with the deed in its text.
+    Raises StokerError with ``deed`` in its text when stdout cannot be written: a user who tried again would repeat it.
     """
     try:
         print(result, flush=True)
     except OSError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # nothing more is to be written there at the exit
+        # At the exit Python would write there again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise StokerError(f"{deed}, but this could not be written to standard output: {error.strerror}") from None

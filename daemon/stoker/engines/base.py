@@ -1,4 +1,4 @@
-"""What an engine of Python programs is told, and what it may ask of its application."""
+"""What an engine of Python programs receives, and what it may ask of its application."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from stoker.core.model.values import UNLIMITED, Command
 class Resources:
     """What an application asks for: ``spark.cores.max``, ``spark.executor.*``, ``spark.dynamicAllocation.*`` and the like.
 
-    ``max_cores`` None: what the cluster gives. ``cores`` and ``memory_mib`` are those of each executor; ``cores`` None: what
-    suits the engine. ``dynamic``: as many executors as there is work for, from ``initial``, between ``least`` and ``most``.
+    ``max_cores`` None: as many as the cluster grants. ``cores`` and ``memory_mib`` are those of each executor; ``cores``
+    None: the engine's default. ``dynamic``: as many executors as there is work for, from ``initial``, between ``least`` and
+    ``most``.
     ``python`` is the executors' interpreter (``""``: see ``engines.python``); ``env`` and ``py_files`` go to them; ``host``
     and ``port`` (0: any) are where this side listens.
     """
@@ -36,7 +37,7 @@ class Resources:
 
     @property
     def executor_limit(self) -> int:
-        """How many executors are wanted at first."""
+        """How many executors the application wants at first."""
         return max(self.initial, self.least) if self.dynamic else UNLIMITED
 
 
@@ -53,7 +54,7 @@ class Grants(Protocol):
 
 class Engine(Protocol):
     """An engine's own scheduler, listening beside the driver. ``label`` is its name for people, ``cores`` what an executor
-    has if nobody says so (None: what is free on its worker), ``address`` where executors connect to, ``ui_url`` its pages."""
+    has by default (None: all that are free on its worker), ``address`` where executors connect to, ``ui_url`` its pages."""
 
     label: str
     cores: int | None
@@ -61,17 +62,17 @@ class Engine(Protocol):
     ui_url: str
 
     def command(self) -> Command:
-        """What an executor runs."""
+        """Return what an executor runs."""
         ...
 
     def attach(self, grants: Grants) -> None:
-        """The application runs: scaling asks its master from now on."""
+        """Called when the application runs: from now on, scaling asks its master."""
         ...
 
     def fail(self, reason: str) -> None:
-        """There will be no executors any more: whoever waits for results hears why."""
+        """The application has ended: fail the results that the program waits for, with this reason."""
         ...
 
     def close(self) -> None:
-        """End it. May be called twice."""
+        """Stop the engine. A second call does nothing."""
         ...

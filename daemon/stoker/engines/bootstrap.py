@@ -1,5 +1,5 @@
-# The first words of an engine's executor, given to its Python as text (``-c``): that Python need not have Stoker, and may
-# be of any version. It becomes MODULE if it is what the driver needs, else it says what is wrong and exits as UNFIT:
+# Starts an engine's executor. Python gets it as text (``-c``), because that Python need not have Stoker, and may be of any
+# version. It runs MODULE if this Python is what the driver needs, else it prints what is wrong and exits as UNFIT:
 #   PYTHON-VERSION PACKAGE VERSION MODULE ARGUMENTS...
 import importlib
 import os
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     if found != version:
         refuse(f"has {package} {found}, the driver has {version}: install the same on both")
     scratch: str | None = os.environ.get("SPARK_EXECUTOR_DIRS")
-    if scratch:  # removed when the application is over
+    if scratch:  # removed when the application has ended
         os.environ["TMPDIR"] = scratch.split(os.pathsep)[0]
     sys.argv[:5] = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

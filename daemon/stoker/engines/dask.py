@@ -37,7 +37,7 @@ _LOOPBACK = "127.0.0.1:0"
 _ALIVE = (ExecutorState.LAUNCHING, ExecutorState.RUNNING)
 
 
-# A worker that is told to end waits for calls that run; nobody will take their results, and others wait for its cores.
+# A worker that is terminated waits for running calls, though nobody will use their results and others wait for its cores.
 _END_SOON = """\
 import os, signal, threading
 def dask_setup(worker):
@@ -53,14 +53,15 @@ def dask_setup(worker):
 
 
 class StokerAdaptive(Adaptive):  # type: ignore[misc]
-    """Dask's own decides; but the master must know of the new target before a worker ends, or it would replace it."""
+    """Dask's own decides; but the master must know the new target before a worker ends, or it would replace that worker."""
 
     async def scale_down(self, workers: Iterable[Any]) -> None:
         await self.cluster.scale_down(workers)
 
 
 class StokerCluster(Cluster):  # type: ignore[misc]
-    """``attach`` it to an application that runs ``command``. ``on_worker`` is told in the loop's thread when a worker came.
+    """``attach`` it to an application that runs ``command``. ``on_worker`` is called in the loop's
+    thread when a worker has connected.
 
     ``scale(n)`` and ``adapt(minimum=, maximum=)`` set how many executors the application wants, as of any Dask cluster.
     Raises Refused when it cannot listen at ``resources.host`` and ``port``.
@@ -132,7 +133,7 @@ class StokerCluster(Cluster):  # type: ignore[misc]
         return Command(argv=argv, env={**environ, **self._resources.env})
 
     def attach(self, grants: Grants) -> None:
-        """From now on the application's master is asked. With dynamic allocation, Dask's ``adapt`` begins."""
+        """From now on, scaling asks the application's master. With dynamic allocation, Dask's ``adapt`` begins."""
         self._grants = grants
         if self._resources.dynamic:
             most = self._resources.most
@@ -145,7 +146,7 @@ class StokerCluster(Cluster):  # type: ignore[misc]
 
     @property
     def plan(self) -> set[Any]:
-        """Names of workers that should be: those that are alive, and placeholders for what the master still owes."""
+        """Names of the wanted workers: those that are alive, and placeholders for those not granted yet."""
         alive = self._alive()
         wanted = self._limit if self._limit < UNLIMITED else len(alive)
         return {*alive, *(f"wanted-{number}" for number in range(wanted - len(alive)))}
@@ -159,13 +160,13 @@ class StokerCluster(Cluster):  # type: ignore[misc]
         return {worker["name"] for worker in self.scheduler_info["workers"].values()}
 
     def scale(self, n: int) -> Any:
-        """Want ``n`` executors in all; those that are too many end once their data is with others."""
+        """Set the number of executors; surplus ones end when they have handed over their data."""
         if n < 0:
             raise ValueError(f"the number of executors must not be negative: {n}")
         return self.sync(self._scale, n)
 
     def scale_down(self, workers: Iterable[Any]) -> Any:
-        """Give these workers (names) back."""
+        """Release these workers (names)."""
         return self.sync(self._give_back, list(workers))
 
     def _alive(self) -> set[int]:
@@ -209,7 +210,7 @@ class StokerCluster(Cluster):  # type: ignore[misc]
             return
         await super()._close()
         if self.scheduler is not None:
-            await self.scheduler.close(reason="the application is over")
+            await self.scheduler.close(reason="the application has ended")
 
     def close(self, timeout: float | None = None) -> Any:
         done = super().close(timeout)
@@ -235,7 +236,7 @@ def _upload(path: Path) -> UploadFile:
 
 
 def _worker_config(security: Security) -> dict[str, Any]:
-    """As Dask's configuration has it. Tasks may become clients themselves (``get_client``)."""
+    """Return the configuration of Dask's workers. Tasks may become clients themselves (``get_client``)."""
     pair = {"cert": security.tls_worker_cert, "key": security.tls_worker_key}
     tls = {"ca-file": security.tls_ca_file, "worker": pair, "client": pair}
     preload = [*dask.config.get("distributed.worker.preload"), _END_SOON]

@@ -1,9 +1,9 @@
-"""``python guard.py DRIVER MARK FOLDER``: ends what an engine left when its driver (a pid) is gone, by whatever cause, and
-removes FOLDER.
+"""``python guard.py DRIVER MARK FOLDER``: stops the processes of an engine when its driver (a pid) has ended, for any reason,
+and removes FOLDER.
 
-The driver holds the other end of standard input. When it writes there or is gone, every process with MARK (``NAME=VALUE``)
-in its environment gets TERM, and KILL when it still runs. So does one whose environment cannot be read, because a long title
-was written over it (Ray's agents do that), if it has a file in FOLDER open. Standard library only.
+The driver holds the other end of standard input. When the driver writes there or ends, every process with MARK
+(``NAME=VALUE``) in its environment gets TERM, and KILL if it still runs. So does a process with an open file in FOLDER whose
+environment cannot be read, because a long title was written over it (Ray's agents do that). Standard library only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import time
 
 LOOK = 0.5  # seconds between looks for the driver
 GRACE = 2.0  # seconds between TERM and KILL
-GIVE_UP = 10.0  # seconds until what even KILL does not end is left to the kernel
+GIVE_UP = 10.0  # seconds until a process that KILL does not end is left to the kernel
 
 
 def belongs(process: str, mark: bytes, folder: str) -> bool:
-    """``process`` is its folder in /proc. Raises OSError: it is gone, or another user's."""
+    """``process`` is its folder in /proc. Raises OSError when it has ended, or belongs to another user."""
     with open(f"{process}/environ", "rb") as file:  # noqa: PTH123
         environment = file.read()
     if mark in environment.split(b"\0"):
@@ -63,7 +63,7 @@ def end_all(mark: bytes, folder: str) -> None:
 
 
 def wait_for(driver: int) -> None:
-    """A process forked from the driver holds the other end as well: that it is closed cannot be relied on."""
+    """Wait for the driver's end. A process forked from the driver holds the other end, too, so its closing is no proof."""
     poller = select.poll()
     poller.register(sys.stdin, select.POLLIN)
     while not poller.poll(LOOK * 1000) and os.getppid() == driver:
@@ -72,7 +72,7 @@ def wait_for(driver: int) -> None:
 
 def main() -> None:
     driver, mark, folder = sys.argv[1:]
-    # Ctrl-C, and the end of the terminal, are the driver's business.
+    # The driver handles Ctrl-C and the end of the terminal.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     wait_for(int(driver))

@@ -1,4 +1,4 @@
-"""What every engine makes of a driver or an executor."""
+"""How a driver or an executor is started: what every engine produces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Launch(NamedTuple):
     files: Mapping[str, str] = {}
 
     def write_files(self, folder: Path) -> None:
-        """Readable by us alone. Raises OSError."""
+        """Write the files, readable by this user alone. Raises OSError."""
         for name, text in self.files.items():
             (folder / name).unlink(missing_ok=True)
             descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

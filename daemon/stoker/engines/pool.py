@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def _caller() -> Callable[..., Any]:
-    """What a worker runs: it unpacks a call inside the task, so that a module that is missing there is the call's own
-    exception. Dask unpacks calls before the task, and loses the worker, and then the next, when that fails.
+    """Return the function that workers run. It unpacks a call inside the task, so that a missing module is the exception of
+    that call. Dask unpacks calls before the task: when that fails, it loses the worker, and then the next one.
 
-    A nested function travels by its code: the worker need not have Stoker.
+    A nested function is sent as code: the worker need not have Stoker.
     """
 
     def call(packed: bytes) -> Any:
@@ -37,10 +37,10 @@ def _caller() -> Callable[..., Any]:
 
 
 class Pool(concurrent.futures.Executor):
-    """Calls are run by the executors of an application, wherever it has some free. A call that was lost with its executor
-    is run again, so it may run twice; everything else is as with Python's own pools.
+    """Runs calls on the executors of an application. A call that was lost with its executor is run again, so it may run
+    twice; everything else is as with Python's own pools.
 
-    ``progress`` shows a bar on stderr while results of ``map`` are waited for (None: if that is a terminal).
+    ``progress``: whether ``map`` shows a bar on stderr (None: if stderr is a terminal).
     """
 
     def __init__(self, client: distributed.Client, *, progress: bool | None = None) -> None:

@@ -1,8 +1,8 @@
 """Ray on an application's executors: the head beside the driver, one Ray node in each executor.
 
-Everybody who connects must show a token made for this application; it goes to the executors in their environment. Ray's
-connections are not encrypted. A guard ends the head's processes when the driver is gone, by whatever cause: Ray does that
-too, but some of its agents take a minute to notice.
+Every connection needs a token made for this application; executors get it in their environment. Ray's connections are not
+encrypted. A guard stops the head's processes when the driver has ended, for any reason: Ray does that, too, but some of its
+agents take a minute to notice.
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ class RayEngine:
 
     def __init__(self, resources: Resources, *, on_worker: Callable[[], None]) -> None:
         if ray.is_initialized():
-            raise Refused("this program is connected to a Ray already: call ray.shutdown() first")
+            raise Refused("this program is already connected to another Ray: call ray.shutdown() first")
         if resources.dynamic:
-            raise ConfigError("spark.dynamicAllocation.enabled is not for Ray: set spark.cores.max, or use app.dask()")
+            raise ConfigError(
+                "Ray does not support spark.dynamicAllocation.enabled: set spark.cores.max, or use app.dask()"
+            )
         self.ray: ModuleType = ray
         self._resources = resources
         self._on_worker = on_worker
@@ -64,7 +66,7 @@ class RayEngine:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_SCHEDULER_EVENTS": "0",  # its advice is about an autoscaler, which this Ray has not
+            "RAY_SCHEDULER_EVENTS": "0",  # its advice is about an autoscaler, which is not used here
         }
         self._before = {name: os.environ.get(name) for name in self._environ}
         self._folder = tempfile.mkdtemp(prefix="stoker-ray-head-", dir="/tmp")  # paths of sockets must be short
@@ -124,14 +126,14 @@ class RayEngine:
         threading.Thread(target=self._find_node, name="stoker-ray", daemon=True).start()
 
     def _find_node(self) -> None:
-        """Ray tells nobody of its nodes; it has to be asked."""
+        """Ray does not report its nodes: poll for the first one."""
         while not self._is_closed.wait(POLL):
             if ray.cluster_resources().get("CPU", 0) > 0:
                 self._on_worker()
                 return
 
     def fail(self, reason: str) -> None:
-        """Ray would wait for new nodes for ever: whatever the main thread does is interrupted."""
+        """Interrupt the main thread: Ray would wait for new nodes indefinitely."""
         if not self._is_closed.is_set():
             _thread.interrupt_main()
 
@@ -145,7 +147,7 @@ class RayEngine:
 
 
 class Guard:
-    """``guard.py`` in a process of its own, for what carries ``mark`` (``NAME=VALUE``)."""
+    """``guard.py`` in a process of its own, for processes with ``mark`` (``NAME=VALUE``) in their environment."""
 
     def __init__(self, mark: str, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -156,7 +158,7 @@ class Guard:
         )
 
     def close(self) -> None:
-        """Returns when everything has ended."""
+        """Return when all of these processes have ended."""
         self._process.communicate(b"\n", timeout=GUARD_TIMEOUT)
 
 

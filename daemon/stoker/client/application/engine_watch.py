@@ -1,5 +1,5 @@
-"""An engine's executors, watched: until its first worker is there by whoever waits for it, then by a thread that tells of
-failures. What is missing is said, and what cannot succeed is not waited for."""
+"""Watches an engine's executors: at first in the thread that waits for the first worker, then in a thread that reports
+failures. It prints what is missing, and gives up when waiting cannot succeed."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from stoker.engines.base import Engine
 from stoker.engines.python import UNFIT
 from stoker.errors import Refused, StokerError, Unreachable
 
-PATIENCE = 2.0  # seconds without an executor before we say what we wait for
-SLOW = 8  # times that, until we say that executors run but no worker of the engine's came
-REPEAT = 60.0  # seconds until we say either again
+PATIENCE = 2.0  # seconds without an executor until the user is told why
+SLOW = 8  # times that, until the user is told that executors run but no worker has connected to the engine
+REPEAT = 60.0  # seconds until either line is repeated
 TAIL = 8192  # bytes of an executor's stderr in which its reason is looked for
 
 _FAILED = (ExecutorState.FAILED, ExecutorState.EXITED)
 
 
 class EngineWatch:
-    """``on_event`` is given to the Application; ``on_worker`` is called when the engine has got a worker, both from any
-    thread. ``notice`` is told what a user should know, in a line."""
+    """``on_event`` is for the Application; the engine calls ``on_worker`` when a worker has connected. Both may be called
+    from any thread. ``notice`` is called with lines for the user."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
-        self._news: queue.SimpleQueue[ApplicationEvent | None] = queue.SimpleQueue()  # None: a worker is there
+        self._news: queue.SimpleQueue[ApplicationEvent | None] = queue.SimpleQueue()  # None: a worker has connected
         self._executors: dict[int, Executor] = {}
-        self._unfit: set[str] = set()  # hosts that will never do
+        self._unfit: set[str] = set()  # hosts that cannot run the engine
         self._latest = ""  # why the latest executor failed
         self._told: set[str] = set()
         self._patience = SLOW
@@ -53,11 +53,11 @@ class EngineWatch:
     def on_worker(self) -> None:
         self._news.put(None)
 
-    # --- until the first worker is there -----------------------------------------------------------------------------
+    # --- until the first worker has connected ------------------------------------------------------------------------
 
     def wait(self, app: Application, engine: Engine, timeout: float | None) -> None:
-        """``timeout`` in seconds. Raises Refused when no host can run the engine's workers or the application was ended,
-        Unreachable when the time is over or no master answers."""
+        """Wait for the first worker. ``timeout`` is in seconds. Raises Refused when no host can run the engine's workers or
+        the application has ended, Unreachable after ``timeout`` or when no master answers."""
         end = float("inf") if timeout is None else time.monotonic() + timeout
         speak_at = time.monotonic() + PATIENCE
         while (now := time.monotonic()) < end:
@@ -78,7 +78,7 @@ class EngineWatch:
         raise Unreachable(f"{app.app_id} has no {engine.label} worker after {timeout:g} s: {self._missing(engine)}")
 
     def _learn(self, app: Application, event: ApplicationEvent) -> bool:
-        """Whether it tells of a failure; ``_latest`` is then that."""
+        """Use an event; return whether it reports a failure, which ``_latest`` then describes."""
         if not isinstance(event, (ExecutorGranted, ExecutorChanged)):
             return False
         executor = event.executor
@@ -91,7 +91,7 @@ class EngineWatch:
         return True
 
     def _speak(self, app: Application, engine: Engine) -> float:
-        """Say what is missing; how many seconds until the next time."""
+        """Print what is missing; return the seconds until the next time."""
         if not self._executors:
             self._notice(self._waiting(app))
             return REPEAT
@@ -124,7 +124,7 @@ class EngineWatch:
     # --- from then on ------------------------------------------------------------------------------------------------
 
     def follow(self, app: Application, engine: Engine) -> None:
-        """Go on in a thread of its own, until the application is over."""
+        """Go on in a thread, until the application has ended."""
         threading.Thread(target=self._follow, args=(app, engine), name="stoker-engine-watch", daemon=True).start()
 
     def _follow(self, app: Application, engine: Engine) -> None:
@@ -141,7 +141,7 @@ class EngineWatch:
                 )
 
     def _tell(self, failure: str) -> None:
-        """A host that cannot run the engine fails again and again, and is told of once."""
+        """Report a failure; a host that cannot run the engine fails repeatedly, and is reported once."""
         where = failure.partition(" on host ")[2]
         if where.partition(" ")[0] not in self._unfit or where not in self._told:
             self._told.add(where)
@@ -149,7 +149,7 @@ class EngineWatch:
 
 
 def why_it_ended(app: Application, executor: Executor) -> str:
-    """One line: where, how, and, when it exited by itself, the last that it wrote to stderr."""
+    """Return one line: where and how it ended and, when it exited by itself, the last line of its stderr."""
     text = f"executor {executor.id} on host {executor.host} {how_it_ended(executor)}"
     if executor.exit.code is None:
         return text
@@ -166,5 +166,5 @@ def why_it_ended(app: Application, executor: Executor) -> str:
 
 
 def _is_unfit(exit: Exit) -> bool:
-    """No retry on that host will mend it: it could not even be started, or said so itself."""
+    """Whether a retry on that host cannot help: the executor could not be started, or reported so itself."""
     return exit.code in UNFIT or (exit.code is None and exit.signal is None)

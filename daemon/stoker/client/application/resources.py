@@ -1,4 +1,4 @@
-"""What an application from Python asks for, out of its settings: ``engines.base.Resources``."""
+"""Makes ``engines.base.Resources`` of the settings of an application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stoker.engines.base import Resources
 from stoker.errors import ConfigError, Unreachable, UsageError
 
 _ENV = "spark.executorEnv."
-# How ``stoker submit`` hands a driver's limits on (engines.driver). What the program itself says is stronger.
+# How ``stoker submit`` passes limits to a driver (engines.driver). The program's own settings win.
 _SUBMITTED = {
     "spark.cores.max": "STOKER_CORES_MAX",
     "spark.executor.cores": "STOKER_EXECUTOR_CORES",
@@ -25,13 +25,13 @@ CONNECT_TIMEOUT = 10.0  # seconds
 
 
 def with_submitted(conf: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
-    """The program's own settings, and what its submission set besides."""
+    """Return the settings of the program, completed by those of its submission."""
     submitted = {name: environ[variable] for name, variable in _SUBMITTED.items() if environ.get(variable)}
     return {**submitted, **{name: _text(value) for name, value in conf.items()}}
 
 
 def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url: str) -> Resources:
-    """``master_url`` is that of the leading master. Raises ConfigError naming the property that is ill-typed, Unreachable
+    """``master_url`` is that of the leading master. Raises ConfigError that names an invalid property, and Unreachable
     when this machine's address towards the master cannot be found."""
 
     def setting(name: str) -> Any:
@@ -76,12 +76,12 @@ def _py_files(text: str) -> tuple[Path, ...]:
 
 
 def _text(value: object) -> str:
-    """As a properties file has it."""
+    """Return the value as a properties file has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _address_towards(master_url: str) -> str:
-    """This machine's address as the cluster sees it: what executors can reach as far as the master can."""
+    """Return this machine's address as the master sees it, so that executors can reach it."""
     host, _, port = master_url.removeprefix("spark://").rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT) as probe:

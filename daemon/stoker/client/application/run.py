@@ -1,7 +1,7 @@
-"""``stoker run``: an application whose executors each run one command, watched from here until all have ended.
+"""``stoker run``: an application whose executors each run one command; it prints their output until all have ended.
 
-It is registered as *finite*: an executor that exits has used its share of the cores up, and the master ends the
-application when none of its work is left. So this side only shows output and waits for that message.
+The application is *finite*: an executor that exits has used up its share of the cores, and the master ends the application
+when no share is left. So this side only prints output and waits for that message.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _MainThread:
 
 
 class Run:
-    """One run. ``on_event`` is given to the Application; ``follow`` returns the exit code."""
+    """One run. ``on_event`` is for the Application; ``follow`` returns the exit code."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -100,7 +100,7 @@ class Run:
         self._events = 0
 
     def on_event(self, event: object) -> None:
-        """From any thread."""
+        """May be called from any thread."""
         self._tasks.put(lambda: self._on_event(event))
 
     def interrupt(self, number: int) -> None:
@@ -158,7 +158,9 @@ class Run:
         elif isinstance(event, Registered) and event.again:
             self._output.say(f"registered again with {event.master_url}")
         elif isinstance(event, Disconnected):
-            self._output.say(f"lost the master ({event.reason}); the executors go on while stoker looks for it")
+            self._output.say(
+                f"lost the master ({event.reason}); executors keep running while stoker looks for a master"
+            )
         elif isinstance(event, Removed):
             self._removed = event
             for job in self._jobs.values():

@@ -31,13 +31,13 @@ def exit_status(removed: Removed, executors: Sequence[Executor]) -> int:
 def _status(executor: Executor) -> int:
     if executor.state not in _BY_THEMSELVES or executor.exit.is_success:
         return 0
-    # The shell that started us sees one byte: any other number counts as 1.
+    # A shell sees one byte of an exit code: any other number counts as 1.
     status = executor.exit.status or 1
     return status if 0 < status < 256 else 1
 
 
 def failures(app_id: str, removed: Removed, executors: Sequence[Executor]) -> list[str]:
-    """Lines about failures, for the user; empty if all went well."""
+    """Return lines about failures, for the user; none if all executors succeeded."""
     failed = [executor for executor in executors if _status(executor)]
     lines = [f"executor {executor.id} on host {executor.host}: {how_it_ended(executor)}" for executor in failed]
     if len(lines) > MOST_LINES:

@@ -1,4 +1,4 @@
-"""What the commands have in common: options, and a connected client."""
+"""The options that commands share, and a connected client."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from stoker.errors import UsageError
 
 
 def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--master`` and ``--timeout``."""
+    """Add ``--master`` and ``--timeout``."""
     add_client_arguments(parser)
     parser.add_argument(
         "--timeout",
         metavar="TIME",
-        help=f"how long to look for a leading master, like 5s or 2min (default {TIMEOUT:g}s)",
+        help=f"how long to wait for a leading master, such as 5s or 2min (default {TIMEOUT:g}s)",
     )
 
 
 def timeout_of(args: argparse.Namespace) -> float:
-    """``--timeout`` in seconds. Raises UsageError."""
+    """Return ``--timeout`` in seconds. Raises UsageError."""
     if args.timeout is None:
         return TIMEOUT
     seconds = parse_duration(args.timeout)
@@ -35,7 +35,7 @@ def timeout_of(args: argparse.Namespace) -> float:
 
 
 def configured(args: argparse.Namespace, environ: Mapping[str, str]) -> ClientConfig:
-    """The client's settings; what is odd in them is said once."""
+    """Return the client's settings, and print their warnings."""
     config = client_config(args, environ)
     for warning in config.warnings:
         say(f"warning: {warning}")
@@ -51,7 +51,7 @@ def comma_list(text: str | None) -> list[str]:
 
 
 def whole(option: str, text: str | None, least: int = 1) -> int | None:
-    """Raises UsageError naming the option."""
+    """Return a whole number of at least ``least``. Raises UsageError that names the option."""
     try:
         return None if text is None else parse_integer(text, least)
     except UsageError as error:
@@ -59,7 +59,7 @@ def whole(option: str, text: str | None, least: int = 1) -> int | None:
 
 
 def memory(option: str, text: str | None) -> int | None:
-    """MiB. Raises UsageError naming the option."""
+    """Return a memory size in MiB. Raises UsageError that names the option."""
     try:
         return None if text is None else parse_memory(text)
     except UsageError as error:
@@ -67,5 +67,5 @@ def memory(option: str, text: str | None) -> int | None:
 
 
 def program_words(words: Sequence[str]) -> list[str]:
-    """The program and its arguments, without the ``--`` that may separate them from our options."""
+    """Return the program and its arguments, without the ``--`` that may separate them from stoker's options."""
     return list(words[1:] if words[:1] == ["--"] else words)

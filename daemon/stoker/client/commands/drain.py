@@ -1,4 +1,4 @@
-"""``stoker drain WORKER...``: nothing new is placed there, what runs goes on; with ``--wait``, until nothing runs there."""
+"""``stoker drain WORKER...``: place no new work on workers; with ``--wait``, wait until they are idle."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MOST_NAMED = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_worker_names(parser, "drain")
-    parser.add_argument("--wait", action="store_true", help="return when nothing runs there any more")
+    parser.add_argument("--wait", action="store_true", help="wait until the workers are idle")
     parser.add_argument(
-        "--timeout", metavar="TIME", help="how long to wait, like 90s or 2h (default: as long as it takes)"
+        "--timeout", metavar="TIME", help="with --wait: how long to wait, such as 90s or 2h (default: unlimited)"
     )
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """0 when they are draining (with ``--wait``: and empty), else 1."""
+    """Return 0 when they are draining (with ``--wait``: and idle), else 1."""
     timeout = math.inf if args.timeout is None else parse_duration(args.timeout)
     if args.timeout is not None and not args.wait:
-        raise UsageError("--timeout has a meaning only with --wait")
+        raise UsageError("--timeout needs --wait")
     config = configured(args, environ)
     with Client(config=config, role=Role.ADMIN, notice=say) as client:
         workers = client.drain(args.workers)
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _wait(client: Client, workers: Sequence[WorkerView], timeout: float) -> tuple[WorkerView, ...]:
-    """Until nothing runs on them, or ``timeout`` seconds have passed; as they are then. Says how many are left, when that
-    changes."""
+    """Wait until nothing runs on the workers, or ``timeout`` seconds have passed; return their latest views. Prints how many
+    jobs are left when that changes."""
     end = time.monotonic() + timeout
     seen = {worker.id: worker for worker in workers}
     said: dict[str, int] = {}
@@ -79,6 +79,6 @@ def _what_runs(worker: WorkerView, cluster: ClusterView) -> str:
     ids = [driver.id for driver in cluster.active_drivers if driver.worker_id == worker.id]
     for app in cluster.active_apps:
         ids += [f"{app.id}/{executor.id}" for executor in app.executors if executor.worker_id == worker.id]
-    named = ", ".join(ids[:_MOST_NAMED]) or f"{worker.running} that are being ended"
+    named = ", ".join(ids[:_MOST_NAMED]) or f"{worker.running} that are being stopped"
     more = len(ids) - _MOST_NAMED
     return named + (f" and {more} more" if more > 0 else "")

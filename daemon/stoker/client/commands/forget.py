@@ -1,4 +1,4 @@
-"""``stoker forget WORKER...``: take workers that are gone for good off the master's list."""
+"""``stoker forget WORKER...``: remove lost workers from the master's list."""
 
 from __future__ import annotations
 

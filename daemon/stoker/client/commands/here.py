@@ -1,5 +1,5 @@
-"""``submit --deploy-mode client``: the program runs here, in this directory and environment, by the rules that a worker
-follows otherwise (``engines.driver``)."""
+"""``submit --deploy-mode client``: runs the program on this machine, in this directory and environment, as a worker would
+(``engines.driver``)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _BY_THE_KERNEL = 0x80  # SI_KERNEL: the terminal has sent it to the program as w
 
 
 def run_here(options: Options, config: ClientConfig, environ: Mapping[str, str]) -> int:
-    """Run the program to its end; its exit code, or 128 + the signal's number. Signals sent to us reach it.
+    """Run the program to its end; return its exit code, or 128 + the signal's number. Signals are passed on to it.
 
-    Raises UsageError for what is malformed, Refused when a file cannot be had or the program cannot be started.
+    Raises UsageError for malformed input, Refused when a file cannot be downloaded or the program cannot be started.
     """
     book = FileIndex()
     driver = describe(options, config, book)
@@ -64,7 +64,7 @@ def _place(artifact: Artifact, target: Path, book: FileIndex) -> None:
 
 
 def _original(word: str, driver: DriverDescription, folder: Path, book: FileIndex) -> str:
-    """The program under its own path, for those that look for files beside themselves."""
+    """Return the program's own path, for programs that look for files beside themselves."""
     if word == str(folder / driver.main):
         main = next(artifact for artifact in driver.artifacts if artifact.name == driver.main)
         if main.sha256:
@@ -75,7 +75,7 @@ def _original(word: str, driver: DriverDescription, folder: Path, book: FileInde
 def _supervise(argv: list[str], env: Mapping[str, str]) -> int:
     program = shutil.which(argv[0], path=env.get("PATH"))
     if program is None:
-        raise Refused(f"cannot start {argv[0]}: it is not there, or not executable")
+        raise Refused(f"cannot start {argv[0]}: it was not found, or is not executable")
     watched = {signal.SIGCHLD, *_FORWARDED}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     try:

@@ -1,5 +1,5 @@
-"""``stoker keys make|show|stage|switch``: the keys of this machine, for clusters whose keys playbooks or people carry from
-host to host (docs/security.md)."""
+"""``stoker keys make|show|stage|switch``: the keys of this machine, for clusters whose keys are distributed by playbooks or
+by an operator (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from stoker.security.keys import Keys, host_name
 _EPILOG = """\
 Private keys never leave the machine. The lines that `show` prints go into the file `authorized` in the keys folder of each
 master; the master's own key goes, as `HOST:PORT PUBLIC-KEY`, into `known_masters` on workers and clients.
-To change keys without a gap: `stage` makes new ones and shows them; add their lines beside the old ones; `switch`, and
-restart the daemons; take the old lines out.
+To change keys without an interruption: run `stage`, which makes new keys and prints them; add their lines beside the old
+ones; run `switch`, and restart the daemons; remove the old lines.
 """
 
 
@@ -27,16 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = {
-        "make": "what is missing",
-        "show": "what is there",
-        "stage": "what comes next",
-        "switch": "to what is staged",
+        "make": "make the keys that these roles lack",
+        "show": "print the public keys",
+        "stage": "make the next keys, and print them",
+        "switch": "use the staged keys",
     }
     parser.add_argument(
-        "action", choices=tuple(actions), help=", ".join(f"{name} {what}" for name, what in actions.items())
+        "action", choices=tuple(actions), help="; ".join(f"{name}: {what}" for name, what in actions.items())
     )
     parser.add_argument("role", nargs="*", help=" | ".join(role.value for role in Role))
-    parser.add_argument("--json", action="store_true", help="public keys by role, and whether any was made")
+    parser.add_argument(
+        "--json", action="store_true", help="print for scripts: public keys by role, and whether any was made"
+    )
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -64,4 +66,4 @@ def _role(word: str) -> Role:
     try:
         return Role(word)
     except ValueError:
-        raise UsageError(f"{word!r} is no role: {', '.join(role.value for role in Role)}") from None
+        raise UsageError(f"{word!r} is not a role: use {', '.join(role.value for role in Role)}") from None

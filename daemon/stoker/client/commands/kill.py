@@ -1,4 +1,4 @@
-"""``stoker kill ID...``: end drivers and applications, and see that they ended (spec 11)."""
+"""``stoker kill ID...``: kill drivers and applications, and wait until they have ended (spec 11)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker kill [OPTIONS] ID..."
     add_connection_arguments(parser)
     parser.add_argument(
-        "--no-wait", action="store_true", help="return when the request is taken, not when they have ended"
+        "--no-wait", action="store_true", help="return when the master has accepted the request, before they have ended"
     )
     parser.add_argument(
-        "--admin", action="store_true", help="use this machine's admin key, which may end everybody's jobs"
+        "--admin", action="store_true", help="use this machine's admin key, which may kill everybody's jobs"
     )
     parser.add_argument("ids", nargs="+", metavar="ID", help="driver-... or app-...")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """0 when all have ended (or, with ``--no-wait``, are being ended), else 1."""
+    """Return 0 when all have ended (with ``--no-wait``: the master has accepted all requests), else 1."""
     if args.ids[0].startswith("spark://") and args.master is None:  # Spark's client: kill MASTER ID (spec 2.3)
         args.master = args.ids.pop(0)
         if not args.ids:
@@ -65,12 +65,12 @@ def _wait(client: Client, kills: list[_Kill]) -> None:
             due = min(end, *(kill.work() for kill in going))
             client.session.pump(max(0.0, due - time.monotonic()))
     for kill in going:
-        kill.refusal = f"{kill.id} is still ending after {WAIT:g} s: look with 'stoker status {kill.id}'"
+        kill.refusal = f"{kill.id} has not ended after {WAIT:g} s: see 'stoker status {kill.id}'"
         say(kill.refusal)
 
 
 class _Kill:
-    """One job on its way out. ``refusal`` says why it is not."""
+    """One job that is being killed. ``refusal`` says why it is not."""
 
     def __init__(self, client: Client, job_id: str) -> None:
         self.id = job_id
@@ -94,7 +94,7 @@ class _Kill:
         return self._app_over or (self._watched is not None and self._watched.is_over)
 
     def look(self) -> None:
-        """Begin to look for its end."""
+        """Start waiting for its end."""
         if self.id.startswith("driver-"):
             self._watched = WatchedDriver(self._client.session, self.id, known=True)
             self._watched.watch()
@@ -121,7 +121,7 @@ class _Kill:
         return True
 
     def _explain(self, answer: Message) -> bool:
-        """It is not there to be killed: has it ended, or was it never there?"""
+        """It cannot be killed: say whether it has ended or is unknown."""
         self.answered = True
         view = (answer.driver or answer.app) if isinstance(answer, Status) else None
         if view is None:

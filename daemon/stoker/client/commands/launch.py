@@ -1,4 +1,4 @@
-"""``stoker launch``: submit in the words of Spark's first submission client (spec 2.3)."""
+"""``stoker launch``: submit with the options of Spark's first submission client (spec 2.3)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stoker.client.submit.submission import Options, describe, parse_environment
 from stoker.errors import UsageError
 
 _EPILOG = """\
-APP_URL is a URL that every worker can reach, or a file here, which is uploaded. MAIN is the main class of a jar, the entry
-point of a .pyz or .whl (package.module:function), or - for a program that has none (.py, an executable).
+APP_URL is a URL that every worker can reach, or a file on this machine, which is uploaded. MAIN is the main class of a jar,
+the entry point of a .pyz or .whl (package.module:function), or - for a program that has none (.py, an executable).
 """
 
 
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("-m", "--memory", metavar="MB", help="memory of the program in MB (default 1024)")
     option("-c", "--cores", metavar="N", help="cores of the program (default 1)")
     option("-s", "--supervise", action="store_true", help="restart the program when it fails or loses its worker")
-    option("-v", "--verbose", action="store_true", help="say more")
+    option("-v", "--verbose", action="store_true", help="print what is submitted, and where")
     option("--env", metavar="K=V", action="append", default=[], help="environment of the program; may be repeated")
     option(
         "words",
         nargs=argparse.REMAINDER,
         metavar="CLUSTER_URL APP_URL MAIN [ARGUMENT...]",
-        help="what to run, and where",
+        help="the cluster, the program, its entry point and its arguments",
     )
 
 

@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f",
         "--follow",
         action="store_true",
-        help="follow the output to its end; also of a job that has not started yet",
+        help="print the output as it is written, to its end; the job need not have started",
     )
-    option("--stderr", action="store_true", help="stderr instead of stdout")
-    option("-n", "--tail", metavar="N", help="only the last N lines (with -f: begin with them)")
-    option("--bytes", metavar="N", help="only the last N bytes (with -f: begin with them)")
+    option("--stderr", action="store_true", help="print stderr instead of stdout")
+    option("-n", "--tail", metavar="N", help="print only the last N lines (with -f: begin with them)")
+    option("--bytes", metavar="N", help="print only the last N bytes (with -f: begin with them)")
     option("id", metavar="ID[/EXECUTOR]", help="driver-..., or app-.../0 for an executor")
 
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     stream: Stream = "stderr" if args.stderr else "stdout"
     lines, last_bytes = whole("--tail", args.tail, 0), whole("--bytes", args.bytes, 0)
     if lines is not None and last_bytes is not None:
-        raise UsageError("--tail and --bytes exclude each other")
+        raise UsageError("--tail and --bytes cannot be combined")
     config = configured(args, environ)
     with connected(args, config) as client:
         if target.executor_id is None:
@@ -65,7 +65,7 @@ def _only_executor(client: Client, app_id: str) -> Target:
         raise NotFound(f"{app_id} has no executor yet: it is {view.state.value}")
     if len(ids) > 1:
         shown = ", ".join(map(str, ids[:20])) + (", ..." if len(ids) > 20 else "")
-        raise UsageError(f"{app_id} has executors {shown}: say which, like {app_id}/{ids[0]}")
+        raise UsageError(f"{app_id} has executors {shown}: name one, for example {app_id}/{ids[0]}")
     return Target(app_id, ids[0])
 
 

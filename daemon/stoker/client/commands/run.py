@@ -19,22 +19,21 @@ from stoker.errors import UsageError
 from stoker.security.keys import Keys
 
 _EPILOG = """\
-Without --total-executor-cores the application takes what the first grant gives it (all free cores, unless
-spark.deploy.defaultCores says less); without --executor-cores there is one executor on each worker. In COMMAND and in
-the values of --env, {{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}} are filled in on the worker.
-COMMAND is looked up there, and runs in a directory of its own. Exit code: 0 if every executor exited with 0, else the
-highest.
+Without --total-executor-cores the application gets all free cores, or spark.deploy.defaultCores if the master sets that.
+Without --executor-cores there is one executor on each worker. The worker replaces {{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}}
+{{APP_ID}} {{WORKER_URL}} in COMMAND and in the values of --env. COMMAND is looked up on the worker, and runs in a directory
+of its own. Exit code: 0 if every executor exited with 0, else the highest.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker run [OPTIONS] -- COMMAND [ARGUMENT...]"
-    parser.description = "Run COMMAND in every executor of a new application, and show their output."
+    parser.description = "Run COMMAND in every executor of a new application, and print their output."
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_client_arguments(parser)
     option = parser.add_argument
-    option("--total-executor-cores", metavar="N", help="cores in all (spark.cores.max)")
+    option("--total-executor-cores", metavar="N", help="cores of all executors together (spark.cores.max)")
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
     option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=float,
         default=REGISTRATION_TIMEOUT,
-        help="give up when no master has answered for so long (default %(default)g)",
+        help="give up when no master has answered for this long (default %(default)g)",
     )
     option("command", nargs=argparse.REMAINDER, metavar="COMMAND...", help="what each executor runs")
 
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescription:
-    """What to ask the master for. Raises UsageError."""
+    """Describe the application. Raises UsageError."""
     argv = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not argv or not argv[0]:
         raise UsageError("nothing to run: stoker run [OPTIONS] -- COMMAND [ARGUMENT...]")
@@ -92,12 +91,12 @@ def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescr
             memory_mib=parse_memory(memory),
             finite=True,
         )
-    except ValueError as error:  # the values check themselves
+    except ValueError as error:  # raised by the description itself
         raise UsageError(str(error)) from None
 
 
 def _configure_logging(environ: Mapping[str, str]) -> None:
-    """What the user must know is said in one line each; the libraries' log is for who debugs."""
+    """Users get single lines; the log is for debugging."""
     if environ.get("STOKER_DEBUG") == "1":
         logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s: %(message)s")
     else:

@@ -1,4 +1,4 @@
-"""``stoker shell``: an interactive Python with an application that is connected and ready, as Spark's shells are."""
+"""``stoker shell``: an interactive Python with a connected application, like Spark's shells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINES = ("dask", "ray", "spark")
 
 _EPILOG = """\
 The shell has `app` (stoker.connect), and `client`: a dask.distributed.Client, or the module ray. With --engine spark it has
-`spark` and `sc` instead. Ctrl-D ends it, and its executors. MASTER names the cluster, as for every command.
+`spark` and `sc` instead. Ctrl-D ends the shell and its executors. MASTER names the cluster, as for every command.
 """
 
 
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_client_arguments(parser)
     option = parser.add_argument
-    option("-c", "--total-executor-cores", metavar="N", help="cores in all (spark.cores.max)")
+    option("-c", "--total-executor-cores", metavar="N", help="cores of all executors together (spark.cores.max)")
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
-    option("--engine", choices=ENGINES, default="dask", help="what runs on the executors (default %(default)s)")
+    option("--engine", choices=ENGINES, default="dask", help="the engine of the executors (default %(default)s)")
     option("--name", metavar="NAME", default="stoker shell", help="shown by `stoker status`")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
     option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")

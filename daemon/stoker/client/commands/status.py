@@ -14,8 +14,10 @@ from stoker.core.model.views import AppView, DriverView, WorkerView
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker status [OPTIONS] [ID]"
     add_connection_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="for scripts; memory in MiB, times in seconds since 1970")
-    parser.add_argument("--all", action="store_true", help="all rows of long tables")
+    parser.add_argument(
+        "--json", action="store_true", help="print for scripts; memory in MiB, times in seconds since 1970"
+    )
+    parser.add_argument("--all", action="store_true", help="print all rows of long tables")
     parser.add_argument("id", nargs="?", metavar="ID", help="driver-..., app-... or worker-...; default: the cluster")
 
 

@@ -21,12 +21,12 @@ from stoker.config.client import ClientConfig
 from stoker.errors import UsageError
 
 _EPILOG = """\
-APP is a file here, which is uploaded, or a URL: http(s):, hdfs: and s3: are fetched by the worker, file: is copied and
-local: used in place there. By its suffix it is a Python script (.py), a Python archive (.pyz, .whl), a Java archive
-(.jar), or else a program that is run as it is. Options behind APP are the program's.
+APP is a file on this machine, which is uploaded, or a URL: the worker downloads http(s):, hdfs: and s3:, copies file: and
+uses local: where it is. Its suffix decides how it is run: a Python script (.py), a Python archive (.pyz, .whl), a Java
+archive (.jar), else an executable. Options after APP belong to the program.
 
-Without --wait the submission id alone is printed. With --wait the program's stdout and stderr appear here and its exit
-code is ours (128 + n for signal n). Ctrl-C then leaves the program running, unless --kill-on-interrupt is given.
+Without --wait, submit prints the submission id. With --wait it prints the program's stdout and stderr, and exits with its
+exit code (128 + n for signal n). Ctrl-C then leaves the program running, unless --kill-on-interrupt is given.
 """
 
 
@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_connection_arguments(parser)
     option = parser.add_argument
     option("--name", metavar="NAME", default="", help="shown by 'stoker status'; default: the program's name")
-    option("--deploy-mode", choices=["cluster", "client"], default="cluster", help="run it in the cluster, or here")
+    option(
+        "--deploy-mode",
+        choices=["cluster", "client"],
+        default="cluster",
+        help="run it in the cluster, or on this machine",
+    )
     option(
         "--class",
         dest="main_class",
@@ -50,19 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option("--driver-memory", metavar="SIZE", help="memory of the program (spark.driver.memory, default 1g)")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
-    option("--files", metavar="F,..", help="files to lie in the program's directory")
+    option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
     option("--jars", metavar="F,..", help=".jar files for its class path")
     option("--env", metavar="K=V", action="append", default=[], help="environment of the program; may be repeated")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
     option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")
-    option("--total-executor-cores", metavar="N", help="cores of the program's executors in all (spark.cores.max)")
-    option("--executor-cores", metavar="N", help="cores of each (spark.executor.cores)")
-    option("--executor-memory", metavar="SIZE", help="memory of each (spark.executor.memory)")
-    option("--wait", action="store_true", help="stream its output and exit with its exit code")
+    option("--total-executor-cores", metavar="N", help="cores of all its executors together (spark.cores.max)")
+    option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
+    option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory)")
+    option("--wait", action="store_true", help="print its output, and exit with its exit code")
     option("--kill-on-interrupt", action="store_true", help="with --wait: Ctrl-C kills the program")
-    option("--status", metavar="ID", help="show one submission, as 'stoker status ID'")
-    option("--kill", metavar="ID", help="end one submission, as 'stoker kill ID'")
+    option("--status", metavar="ID", help="show one submission, like 'stoker status ID'")
+    option("--kill", metavar="ID", help="kill one submission, like 'stoker kill ID'")
     option("app", nargs=argparse.REMAINDER, metavar="APP [ARGUMENT...]", help="the program and its arguments")
 
 
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     words = program_words(args.app)
     if args.status is not None or args.kill is not None:
         if words or (args.status is not None and args.kill is not None):
-            raise UsageError("--status ID and --kill ID stand alone")
+            raise UsageError("--status ID and --kill ID take no further arguments")
         return _about_one(args, environ)
     if not words:
         raise UsageError("nothing to submit: stoker submit [OPTIONS] APP [ARGUMENT...]")

@@ -1,6 +1,6 @@
-"""``stoker token create|list|revoke``: who may look at dashboards and change things over HTTP (docs/security.md).
+"""``stoker token create|list|revoke``: tokens for dashboards and the HTTP interfaces (docs/security.md).
 
-It works on this machine's keys folder; ``playbooks/token.yml`` does the same for a whole cluster.
+It changes this machine's keys folder; ``playbooks/token.yml`` does the same for a whole cluster.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from stoker.security.tokens import Token, TokenFile
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "stoker token create --name NAME [--role ROLE] [--expires 30d] | list [--json] | revoke NAME|ID..."
     actions = parser.add_subparsers(dest="action", required=True, metavar="create|list|revoke", prog="stoker token")
-    create = actions.add_parser("create", description="make a token and print it, this once")
+    create = actions.add_parser("create", description="create a token and print it; it cannot be shown again")
     create.add_argument("--name", required=True, help="who or what it is for; audit lines show it")
-    create.add_argument("--role", choices=ROLES, default="viewer", help="what it may (default: viewer)")
-    create.add_argument("--expires", metavar="TIME", help="after how long it ends, like 12h or 30d (default: never)")
-    shown = actions.add_parser("list", description="the tokens there are")
-    shown.add_argument("--json", action="store_true", help="for programs")
-    revoke = actions.add_parser("revoke", description="end tokens: refused within a second")
+    create.add_argument("--role", choices=ROLES, default="viewer", help="what it permits (default: viewer)")
+    create.add_argument("--expires", metavar="TIME", help="when it expires, such as 12h or 30d (default: never)")
+    shown = actions.add_parser("list", description="list the tokens")
+    shown.add_argument("--json", action="store_true", help="print for scripts")
+    revoke = actions.add_parser("revoke", description="revoke tokens: rejected within a second")
     revoke.add_argument("tokens", nargs="+", metavar="NAME|ID")
 
 
@@ -39,11 +39,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         lifetime = parse_duration(args.expires) if args.expires else None
         if lifetime == 0:
             raise UsageError(
-                "--expires 0: a token that has ended already; leave the option out for one that never ends"
+                "--expires 0: the token would have expired already; leave the option out for one that never expires"
             )
         secret = tokens.create(args.name, AccessRole[args.role.upper()], lifetime)
-        deliver(secret, deed=f"the token {args.name} is made: revoke it with 'stoker token revoke {args.name}'")
-        say(f"this is all that will ever be seen of it; only its hash is kept, in {tokens.path}")
+        deliver(secret, deed=f"the token {args.name} is created: revoke it with 'stoker token revoke {args.name}'")
+        say(f"store the token now: only its hash is kept, in {tokens.path}")
     elif args.action == "revoke":
         for name in dict.fromkeys(args.tokens):
             token = tokens.revoke(name)
@@ -68,7 +68,7 @@ def _list(tokens: list[Token], *, as_json: bool) -> None:
 def _until(token: Token, now: float) -> str:
     if not token.expires:
         return "never"
-    return table.when(token.expires) + ("" if token.is_valid(now) else " (is over)")
+    return table.when(token.expires) + ("" if token.is_valid(now) else " (expired)")
 
 
 def _plain(token: Token) -> dict[str, object]:

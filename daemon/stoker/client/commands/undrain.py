@@ -1,4 +1,4 @@
-"""``stoker undrain WORKER...``: drained workers get work again."""
+"""``stoker undrain WORKER...``: place work on drained workers again."""
 
 from __future__ import annotations
 

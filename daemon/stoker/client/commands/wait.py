@@ -1,4 +1,4 @@
-"""``submit --wait``: the program's output here as if it ran here, and its exit code."""
+"""``submit --wait``: print the program's output, and exit with its exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stoker.core.model.views import DriverView
 from stoker.errors import StokerError
 from stoker.io.signals import END_SIGNALS
 
-PATIENCE = 120.0  # seconds a submitted driver is waited for without a master; a fail-over may take two minutes
+PATIENCE = 120.0  # seconds without a master until a submitted driver is given up; a fail-over may take two minutes
 SAY_WAITING_AFTER = 2.0  # seconds until stoker prints why a driver waits
 _FAILED_SOMEHOW = 1
 
@@ -34,7 +34,7 @@ class Interrupted(Exception):
 def submit_and_wait(client: Client, driver: DriverDescription, *, kill_on_interrupt: bool) -> int:
     """Submit, stream stdout and stderr of all attempts, return the exit code.
 
-    Interrupted, the driver goes on (we say how to get back to it), or is killed with ``kill_on_interrupt``.
+    On Ctrl-C the driver keeps running, and the user learns how to follow it; with ``kill_on_interrupt`` it is killed.
     """
     watched = client.submit_watched(driver)
     say(f"submitted {watched.id}")
@@ -121,7 +121,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _interrupted(client: Client, driver_id: str, number: int, *, kill: bool) -> int:
     if not kill:
         say(
-            f"detached: {driver_id} goes on; 'stoker logs -f {driver_id}' follows it, 'stoker kill {driver_id}' ends it"
+            f"detached: {driver_id} keeps running; 'stoker logs -f {driver_id}' follows it,"
+            f" 'stoker kill {driver_id}' stops it"
         )
         return 128 + number
     # The interrupted connection may have lost a message half-way: ask over a fresh one.

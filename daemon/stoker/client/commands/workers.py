@@ -1,4 +1,4 @@
-"""What the commands about workers have in common: ``drain``, ``undrain``, ``forget``."""
+"""Shared by the commands about workers: ``drain``, ``undrain``, ``forget``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from stoker.core.model.views import WorkerView
 
 
 def add_worker_names(parser: argparse.ArgumentParser, command: str) -> None:
-    """``--master``, ``--json`` and the workers."""
+    """Add ``--master``, ``--json`` and the workers."""
     parser.usage = f"stoker {command} [OPTIONS] WORKER|HOST[:PORT]..."
     add_client_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="for scripts: the workers, as in 'stoker status --json'")
+    parser.add_argument(
+        "--json", action="store_true", help="print the workers for scripts, as 'stoker status --json' does"
+    )
     parser.add_argument("workers", nargs="+", metavar="WORKER", help="an id, a host (all its workers) or HOST:PORT")
 
 
 def change_workers(
     args: argparse.Namespace, environ: Mapping[str, str], change: Callable[[Client], Sequence[WorkerView]]
 ) -> int:
-    """As an administrator, once; show the workers it was about."""
+    """Make one request with the admin key, and print the workers concerned."""
     with Client(config=configured(args, environ), role=Role.ADMIN, notice=say) as client:
         show_workers(change(client), json=args.json)
     return 0

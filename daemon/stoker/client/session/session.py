@@ -28,7 +28,7 @@ from stoker.io.master_links import MasterLinks
 from stoker.security.keys import Keys
 from stoker.wire import codec
 
-TIMEOUT = 20.0  # seconds without a leading master until we give up (spec 9.4)
+TIMEOUT = 20.0  # seconds without a leading master until the session gives up (spec 9.4)
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Drop the connection and what is under way. A second call does nothing."""
+        """Close the connection and drop open questions. A second call does nothing."""
         self._exchanges.clear()
         self._links.close()
         self._context.term()
@@ -87,7 +87,7 @@ class Session:
 
     @property
     def master(self) -> str:
-        """HOST:PORT of the master in use; empty when there is none at the moment."""
+        """HOST:PORT of the master in use; "" while there is none."""
         return self._core.master
 
     # --- asking ------------------------------------------------------------------------------------------------------
@@ -127,12 +127,12 @@ class Session:
         return exchange
 
     def forget(self, exchange: Exchange) -> None:
-        """Its further answers are of no interest."""
+        """Ignore its further answers."""
         self._core.forget(exchange.number)
         self._exchanges.pop(exchange.number, None)
 
     def checked(self, answer: Message) -> Message:
-        """The answer, unless it is a refusal. Raises NotAuthorized, NotFound or Refused."""
+        """Return the answer, unless it is a refusal. Raises NotAuthorized, NotFound or Refused."""
         if not isinstance(answer, Failed):
             return answer
         if answer.code == "not-authorized":

@@ -79,7 +79,7 @@ def workers(views: Sequence[WorkerView]) -> str:
 def worker(view: WorkerView) -> str:
     """One worker in full."""
     address, state, cores, memory, running, heard = _worker(view)[1:]
-    note = f"  nothing new is placed here: 'stoker undrain {address}' lets it work again" if view.draining else ""
+    note = f"  nothing new is placed here: 'stoker undrain {address}' changes that" if view.draining else ""
     pairs = [
         ("Address", address),
         ("Cores", cores),

@@ -61,7 +61,7 @@ class FileIndex:
         return self._paths[sha256]
 
     def forget(self, path: Path) -> None:
-        """It is not what it was: read it again next time."""
+        """The file has changed: read it again next time."""
         self._known.pop(path, None)
 
     def _digest(self, path: Path, status: os.stat_result) -> str:
@@ -79,7 +79,7 @@ class FileIndex:
 
 
 def is_url(name: str) -> bool:
-    """Raises UsageError for a URL of a scheme that workers cannot fetch."""
+    """Whether it is a URL. Raises UsageError for a scheme that workers do not support."""
     match = _URL.fullmatch(name)
     if match is None:
         return False
@@ -87,23 +87,23 @@ def is_url(name: str) -> bool:
         return True
     if match[2].startswith("//"):
         raise UsageError(
-            f"{name!r}: the scheme {match[1]!r} is none of {', '.join(SCHEMES)}; upload a local file instead"
+            f"{name!r}: unsupported scheme {match[1]!r}: use {', '.join(SCHEMES)}, or a local file, which is uploaded"
         )
     return False
 
 
 def program_kind(name: str) -> DriverKind:
-    """By its suffix: ``.py``, ``.pyz``, ``.whl``, ``.jar``, else a program that is run as it is."""
+    """Return the kind of a program by its suffix: ``.py``, ``.pyz``, ``.whl``, ``.jar``, else an executable."""
     return _KINDS.get(Path(file_name(name)).suffix.lower(), "program")
 
 
 def file_name(name: str) -> str:
-    """The last component of a path or URL."""
+    """Return the last component of a path or URL."""
     return Path(unquote(urlsplit(name).path) if is_url(name) else name).name
 
 
 def check_program(name: str) -> None:
-    """A program to be run as it is must be executable. Raises UsageError naming the fix."""
+    """Raise UsageError that names the fix, unless the program can be executed."""
     if is_url(name):
         return
     if "/" not in name and not Path(name).exists():
@@ -117,9 +117,9 @@ def check_program(name: str) -> None:
 
 
 def main_class_of(jar: str) -> str:
-    """``Main-Class`` of a jar's manifest. Raises UsageError when there is none or the jar is not here to be read."""
+    """Return ``Main-Class`` of a jar's manifest. Raises UsageError when it has none, or the jar is not on this machine."""
     if is_url(jar):
-        raise UsageError(f"{jar} is not here to look for its main class: name it with --class")
+        raise UsageError(f"cannot read the main class of {jar} from this machine: name it with --class")
     _regular(jar, Path(jar))
     import zipfile  # noqa: PLC0415 - for jars only
 
@@ -139,14 +139,14 @@ def main_class_of(jar: str) -> str:
 
 
 def check_suffixes(option: str, names: Iterable[str], suffixes: tuple[str, ...]) -> None:
-    """Raises UsageError for a name that has none of them."""
+    """Raise UsageError for a name without one of these suffixes."""
     for name in names:
         if Path(file_name(name)).suffix.lower() not in suffixes:
             raise UsageError(f"{option}: {name!r} does not end in {' or '.join(suffixes)}")
 
 
 def combined(sources: Iterable[Source]) -> tuple[Artifact, ...]:
-    """Their artifacts, each once. Raises UsageError when two different files have one name."""
+    """Return their artifacts, each once. Raises UsageError when two different files have the same name."""
     artifacts: dict[str, Artifact] = {}
     for source in sources:
         artifact = source.artifact
@@ -178,7 +178,7 @@ def _checked(name: str) -> str:
     except UnicodeEncodeError:
         raise UsageError(f"the file name {os.fsencode(name)!r} is not UTF-8 text: rename the file") from None
     if name in RESERVED:
-        raise UsageError(f"a file of a submission must not be called {name!r}: its output is; rename it")
+        raise UsageError(f"a file of a submission must not be called {name!r}: its output is written there; rename it")
     return name
 
 

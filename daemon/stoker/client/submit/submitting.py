@@ -1,4 +1,4 @@
-"""How submissions travel: one that is watched from the first moment, and many at a time."""
+"""Sends submissions: one that is watched from the start, or many at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UPLOADS_OF_A_FILE = 3  # times a master may ask for the same file
 
 
 class Uploads:
-    """The files of submissions. Submissions are sent first, and files only when the master says that it lacks them."""
+    """The files of submissions. Submissions are sent first, and files only when the master asks for them."""
 
     def __init__(self, session: Session, book: FileIndex) -> None:
         self._session = session
@@ -43,7 +43,7 @@ class Uploads:
 
 
 class WatchedSubmission:
-    """``driver`` is there once it is submitted; else ``refusal`` is what the master said instead."""
+    """A submission under way. ``driver`` is set when the master has accepted it, ``refusal`` when it answered otherwise."""
 
     def __init__(self, session: Session, message: SubmitDriver) -> None:
         self.driver: WatchedDriver | None = None

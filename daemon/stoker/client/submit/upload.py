@@ -1,4 +1,4 @@
-"""Sending local files to the master: by their SHA-256, in chunks, some of them under way at once."""
+"""Uploads local files to the master: named by their SHA-256, in chunks, several of them under way at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stoker.errors import Refused, StokerError, Unreachable
 CHUNK = 256 * 1024  # bytes
 WINDOW = 8  # chunks without an answer
 ATTEMPTS = 5  # connections lost in the middle of one file
-NOTICEABLE = 8 * 1024 * 1024  # bytes; smaller files are there before a progress bar is
+NOTICEABLE = 8 * 1024 * 1024  # bytes; smaller files are uploaded before a progress bar appears
 LARGE = 64 * 1024 * 1024  # bytes; to hash a smaller file takes no longer than a question to the master
 
 
@@ -35,7 +35,7 @@ def check_size(session: Session, path: Path, size: int) -> None:
 
 
 def upload(session: Session, book: FileIndex, sha256s: Iterable[str]) -> None:
-    """Upload what the master lacks. Raises Refused (too large, no space), StokerError (the file changed), Unreachable."""
+    """Upload these files. Raises Refused (too large, no space), StokerError (the file changed), Unreachable."""
     for sha256 in dict.fromkeys(sha256s):
         path = book.path_of(sha256)
         try:
@@ -60,7 +60,7 @@ def _send(session: Session, what: _Upload) -> None:
         for _ in range(ATTEMPTS):
             if _Transfer(session, what, progress).run():
                 return
-    raise Unreachable(f"{what.path}: the connection broke {ATTEMPTS} times during its upload: give a URL instead")
+    raise Unreachable(f"{what.path}: the connection was lost {ATTEMPTS} times during its upload: give a URL instead")
 
 
 class _Transfer:
@@ -77,7 +77,7 @@ class _Transfer:
         self._lost = False
 
     def run(self) -> bool:
-        """True when the master has it; False when the connection broke."""
+        """Upload the file; return False when the connection was lost."""
         self._session.connect()
         self._what.file.seek(0)
         self._progress.show(0)
@@ -120,7 +120,7 @@ class _Transfer:
 
 
 class _Progress:
-    """A bar on stderr, if that is a terminal and the file is large enough for anybody to see it."""
+    """A bar on stderr, if that is a terminal and the file is large enough."""
 
     def __init__(self, name: str, size: int) -> None:
         self._bar: Any = None
