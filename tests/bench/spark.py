@@ -146,7 +146,7 @@ def _is_a_daemon(pid: int) -> bool:
 
 def _wait_for_preparations(cluster: Cluster) -> None:
     """An archive of classes, and Python files."""
-    until(lambda: cluster.worker[0].text().count("for the executors to come") == 2, within=120, every=0.1)
+    until(lambda: cluster.worker[0].text().count("for later executors") == 2, within=120, every=0.1)
 
 
 def executors(settings: Settings) -> Iterator[Measure]:

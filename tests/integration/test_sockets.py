@@ -236,7 +236,7 @@ def test_a_revoked_key_is_refused_on_old_and_new_connections(curve: Net) -> None
     worker.ask(HEARTBEAT)
     curve.until(lambda: curve.of(Garbage, client.peer) and len(curve.of(Received, worker.peer)) == 2)
     curve.until(lambda: len(client.heard) == 2)
-    assert client.heard[1] == Failed(request=2, reason="this key is not admitted any more", code="not-authorized")
+    assert client.heard[1] == Failed(request=2, reason="this key is no longer admitted", code="not-authorized")
     late = curve.link(Role.CLIENT)
     curve.until(lambda: late.closed)
     assert late.closed is not None

@@ -15,8 +15,8 @@ ANSWER_WITHIN = 10.0  # seconds
 
 
 def ask_in_loop(loop: Loop, question: Callable[[], T]) -> T:
-    """The answer of ``question``, asked between two rounds. Raises what it raises, and Refused when the loop is too busy
-    (or over)."""
+    """Run ``question`` in the loop and return its result. Raises what it raises, and Refused when the loop is too busy
+    or has ended."""
     future: Future[T] = Future()
 
     def call() -> None:

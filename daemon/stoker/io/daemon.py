@@ -1,4 +1,4 @@
-"""What both daemons do at their start: logging, and honouring what can be honoured of JVM settings."""
+"""The start of both daemons: logging, and JVM settings as far as they apply."""
 
 from __future__ import annotations
 

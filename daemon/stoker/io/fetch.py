@@ -1,6 +1,7 @@
 """``python -m stoker.io.fetch URL DEST``: fetch one file through fsspec, in a process of its own.
 
-A process, because remote file systems bring large libraries and may hang: a daemon stays small and can kill this one.
+It is a process of its own because remote file systems need large libraries and may hang: the daemon stays small and can
+kill it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# What to do about reasons that say it to the initiated only, by words in them.
+# What to do about reasons that only experts understand, by words in them.
 _HINTS = {
     "libjvm": "pip install hdfs-native on the workers",
     "libhdfs": "pip install hdfs-native on the workers",
@@ -32,7 +33,7 @@ _PACKAGES = {
 }
 NO_ROOM = 3  # exit status: this machine's disk is full or read-only
 _TRIES = 4  # of a NameNode, with growing pauses between them
-_RPC_ERROR = re.compile(r'RPCError\("[^"]*", "(.*)', re.DOTALL)  # how hdfs-native says what a NameNode said
+_RPC_ERROR = re.compile(r'RPCError\("[^"]*", "(.*)', re.DOTALL)  # how hdfs-native wraps a NameNode's message
 
 
 def main() -> int:
@@ -62,8 +63,8 @@ def main() -> int:
 
 
 def _options(url: str, scheme: str) -> dict[str, str]:
-    """A NameNode that does not answer is given seconds, enough for a fail-over, not the minutes that are the default. Over
-    webhdfs one is nobody unless one says so; over hdfs its client reads the same variable."""
+    """Return options for fsspec. A silent NameNode gets some seconds, enough for a fail-over, instead of minutes. A webhdfs
+    request is anonymous unless it names a user; the hdfs client reads the same variable."""
     if scheme == "hdfs":
         return {"dfs.client.failover.max.attempts": str(_TRIES)}
     user = os.environ.get("HADOOP_USER_NAME")

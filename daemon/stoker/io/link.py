@@ -36,7 +36,8 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """The link is over. ``denied``: refused for who we are or how we talk; trying again changes nothing by itself."""
+    """The link has ended. ``denied``: the master rejects our key or protocol; trying again changes nothing by
+    itself."""
 
     reason: str
     denied: bool
@@ -67,11 +68,11 @@ class Link(Generic[T]):
         self._keys = keys
         self._key_file = f"{keys.folder}/private/{role.value}.key" if keys is not None else ""
         self._open = False
-        self._closed = False  # Closed was told, or close() called
+        self._closed = False  # Closed was returned, or close() called
         self._failure: Closed | None = None  # why the handshake failed
-        self._end: Closed | None = None  # to be told after the messages before it
+        self._end: Closed | None = None  # to be returned after the messages before it
         self._socket_opened = False
-        self._tries_ipv6 = ":" in host or host.replace(".", "").isdigit()  # there is nothing to look up
+        self._tries_ipv6 = ":" in host or host.replace(".", "").isdigit()  # there is no name to look up
         self._connects_since = time.monotonic()
         self._dealer: zmq.Socket[bytes] = context.socket(zmq.DEALER)
         self._monitor: zmq.Socket[bytes] | None = None
@@ -96,12 +97,13 @@ class Link(Generic[T]):
             raise
 
     def sources(self) -> tuple[zmq.Socket[bytes], ...]:
-        """What to poll (``Loop.add_reader``): when one is readable, ``drain``. Not after ``close``."""
+        """Return the sockets to poll (``Loop.add_reader``); when one is readable, call ``drain``. Not after
+        ``close``."""
         assert self._monitor is not None
         return (self._dealer, self._monitor)
 
     def drain(self, limit: int = 1000) -> list[Opened | Closed | T]:
-        """What has come, in order. Nothing follows ``Closed``."""
+        """Return what was received, in order. Nothing follows ``Closed``."""
         out: list[Opened | Closed | T] = []
         if self._closed:
             return out
@@ -132,19 +134,20 @@ class Link(Generic[T]):
         return True
 
     def wait(self, timeout_s: float) -> bool:
-        """Block until there is something to ``drain``, at most ``timeout_s`` seconds. For callers without a Loop."""
+        """Block until ``drain`` has something to return, at most ``timeout_s`` seconds. For callers without a Loop."""
         poller = zmq.Poller()
         for source in self.sources():
             poller.register(source, zmq.POLLIN)
         return bool(poller.poll(max(0, round(timeout_s * 1000))))
 
     def close(self, linger_s: float = 0.0) -> None:
-        """Close now; with ``linger_s``, messages already sent have that long to get out, in the background."""
+        """Close now. With ``linger_s``, messages already sent are delivered in the background for up to that many
+        seconds."""
         self._open, self._closed = False, True
         transport.close(self._dealer, self._monitor, round(linger_s * 1000))
 
     def _read_monitor(self) -> bool:
-        """Follow the connection's events; whether it has opened now."""
+        """Handle the connection's events; return whether it has just opened."""
         assert self._monitor is not None
         opened = False
         for event, value in transport.events(self._monitor):
@@ -163,7 +166,8 @@ class Link(Generic[T]):
         return opened
 
     def _may_try_ipv6(self) -> bool:
-        """After a quick refusal. One that took long is a host that does not answer, by whatever address."""
+        """Return whether IPv6 is worth a try: after a quick refusal. A slow failure is a host that does not answer at
+        any address."""
         return not self._tries_ipv6 and self._end is None and time.monotonic() < self._connects_since + QUICK
 
     def _try_ipv6(self) -> None:

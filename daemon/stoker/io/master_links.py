@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Message)
 
 
 class Readers(Protocol):
-    """What waits for sources to be readable, as ``io.loop.Loop`` does."""
+    """A poller of sources, such as ``io.loop.Loop``."""
 
     def add_reader(self, source: Source, callback: Callable[[], None]) -> None: ...
 
@@ -87,8 +87,8 @@ class MasterLinks(Generic[T]):
             link.close(self._linger)
 
     def send(self, address: str, message: Message) -> bool:
-        """Send, if there is an open link. One whose master does not read is given up. A message that is larger than masters
-        accept is answered here with what they would answer. False: not sent."""
+        """Send, if there is an open link. A link whose master does not read is closed. An oversized message is answered
+        here as masters would answer it. False: not sent."""
         link = self._links.get(address)
         if link is None:
             return False
@@ -100,11 +100,11 @@ class MasterLinks(Generic[T]):
             self._news.append(LinkMessage(address, Failed(request=request, reason=str(error), code="bad-request")))
             return False
         self.disconnect(address)
-        self._news.append(LinkClosed(address, f"master {address} does not take our messages"))
+        self._news.append(LinkClosed(address, f"master {address} does not read our messages"))
         return False
 
     def drain(self) -> list[LinkEvent]:
-        """What has happened, in order. Nothing of a link follows its ``LinkClosed``."""
+        """Return the events in order. No event of a link follows its ``LinkClosed``."""
         events, self._news = self._news, []
         for address, link in list(self._links.items()):
             for item in link.drain():

@@ -1,4 +1,4 @@
-"""Tell whoever started the daemon that it is ready (the sd_notify protocol: systemd's Type=notify, and the playbooks'
+"""Notify the daemon's starter that it is ready (the sd_notify protocol: systemd's Type=notify, and the playbooks'
 launcher)."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send e.g. ``READY=1`` to $NOTIFY_SOCKET, if there is one; a starter that has gone is no error."""
+    """Send e.g. ``READY=1`` to $NOTIFY_SOCKET, if it is set. A starter that has exited is ignored."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     deployment = os.environ.get("STOKER_DEPLOYMENT")
     if deployment and "STATUS=" in state:  # by this the playbooks see what a running daemon was started with

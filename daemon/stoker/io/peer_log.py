@@ -1,4 +1,4 @@
-"""What peers cause in a daemon's log: no peer can make it grow without bound."""
+"""Rate limits for log lines that peers cause: no peer can make the log grow without bound."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PeerLog:
         self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
 
     def warning(self, peer: str, kind: str, text: str) -> None:
-        """Log ``text``, unless the log has enough lines of this ``kind`` about ``peer``. ``peer`` is what a new connection
-        does not change: the machine's address, or the name that its key has. How many lines were left out is said with the
-        next one."""
+        """Log ``text``, unless the log has enough lines of this ``kind`` about ``peer``. ``peer`` must be the same over
+        reconnections: the machine's address, or the name of its key. The next logged line gives the number of omitted
+        ones."""
         with self._lock:
             now = self._clock()
             own, everybody = self._window(peer, kind, now), self._window("", kind, now)

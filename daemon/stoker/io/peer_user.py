@@ -1,4 +1,4 @@
-"""Whose process is at the other end of a TCP connection from this very machine: the kernel knows.
+"""Find the user whose process has the other end of a TCP connection on this machine.
 
 Asked by sock_diag(7), which finds one connection by its addresses, however many there are.
 """
@@ -24,8 +24,8 @@ _ANSWER_WITHIN = 1.0  # seconds; the kernel answers at once or not at all
 
 
 def peer_user(connection: socket.socket) -> int | None:
-    """The user id of the process that holds the other end; None when it is on another machine, when nobody holds it any
-    more, or when the kernel does not say."""
+    """Return the user id of the process at the other end; None when it is on another machine, is closed, or when the
+    kernel does not report it."""
     try:
         here, there = connection.getsockname(), connection.getpeername()
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
@@ -41,7 +41,7 @@ def is_own_or_root(user: int | None) -> bool:
 
 
 def _question(local: Any, remote: Any) -> bytes:
-    """About the socket whose own address is ``local``."""
+    """Ask the kernel about the socket whose own address is ``local``."""
     source, target = _address(local[0]), _address(remote[0])
     family = socket.AF_INET if source.version == 4 else socket.AF_INET6
     identity = struct.pack("!HH16s16s", local[1], remote[1], source.packed, target.packed)
@@ -61,5 +61,5 @@ def _user(answer: bytes) -> int | None:
     if kind != _SOCK_DIAG_BY_FAMILY:
         return None  # an error: there is no such socket on this machine
     user, inode = _USER_AND_INODE.unpack_from(answer, _USER_AT)
-    # A socket that its process has closed is nobody's, and the kernel then says root's: that must not count.
+    # Of a socket that its process has closed, the kernel reports root as the owner: that must not count.
     return int(user) if inode else None

@@ -1,4 +1,4 @@
-"""Who is connected: joins what a ROUTER's monitor says about file descriptors with what messages say about peers.
+"""Who is connected: joins a ROUTER's monitor events, about file descriptors, with the peers that messages name.
 
 The monitor reports that a connection was accepted on, or closed with, a *file descriptor*; a message carries its peer's
 routing id and the descriptor it came in by. Neither alone says which peer is gone. The two streams are not in step, and
@@ -47,7 +47,7 @@ class _Descriptor:
 
 
 class Presence:
-    """The connections of one ROUTER. Exactly one ``gone`` for every peer ``heard``, and none while it lives."""
+    """The connections of one ROUTER. Each ``heard`` peer is reported as gone exactly once, never while it lives."""
 
     def __init__(self) -> None:
         self._descriptors: dict[int, _Descriptor] = {}
@@ -88,7 +88,8 @@ class Presence:
                 del self._descriptors[fd]
 
     def heard(self, peer: bytes, fd: int, serial: int) -> bool:
-        """A message of ``peer`` came in by ``fd``. False: by a connection given up already; drop it."""
+        """Note a message of ``peer`` received on ``fd``. False: its connection was given up already; drop the
+        message."""
         if self._peers.get(peer) == (fd, serial):
             return True
         row = self._descriptors.get(fd)
@@ -113,7 +114,7 @@ class Presence:
         return gone
 
     def _unseat(self, fd: int, row: _Descriptor) -> None:
-        """Give up those whose connection is over."""
+        """Give up the peers whose connection has ended."""
         seat = row.last + 1
         for index in range(len(row.heard) - 1, -1, -1):
             seat = min(seat - 1, row.heard[index].highest)

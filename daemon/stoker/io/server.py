@@ -1,5 +1,5 @@
-"""``Server``: the master's ROUTER. It turns bytes into messages of ours and into the two facts the master's core needs:
-who sent it (by CURVE key, never by what it says) and who is gone (see io.presence). Nothing here blocks.
+"""``Server``: the master's ROUTER. It turns bytes into messages and into the two facts the master's core needs: the
+sender, identified by its CURVE key and not by its own claims, and who is gone (see io.presence). Nothing here blocks.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The connection of a peer is over; comes once for every peer heard, after all its messages."""
+    """The connection of a peer has ended. It comes once for every peer, after all its messages."""
 
     peer: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What ``peer`` sent was refused; ``reason`` is a line for the log."""
+    """A rejected message of ``peer``; ``reason`` is a line for the log."""
 
     peer: bytes
     reason: str
@@ -77,9 +77,9 @@ class Server:
     ``port`` 0 means any free one; else the ports after it are tried while they are busy (``spark.port.maxRetries``,
     spec 1). ``heartbeat_timeout`` (seconds): a peer whose TCP stack is silent for that long is disconnected.
 
-    ``endpoint``: listen there instead, because somebody else (the gateway) has the port and passes connections on.
+    ``endpoint``: listen there instead, because the gateway has the port and passes connections on.
 
-    Raises ConfigError when no port is free or the host is not ours.
+    Raises ConfigError when no port is free or the host is not an address of this machine.
     """
 
     def __init__(
@@ -132,7 +132,8 @@ class Server:
         loop.add_reader(self._monitor)
 
     def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
-        """What has come since the last call, in order; at most about ``limit`` messages (the rest wakes the loop)."""
+        """Return what was received since the last call, in order; at most about ``limit`` messages (the rest wakes the
+        loop)."""
         out: list[Received | Gone | Garbage] = []
         while True:
             self._read_monitor()
@@ -147,11 +148,12 @@ class Server:
             if not empty or len(out) >= limit or not self._presence.ending():
                 break
         if self._presence.ending():
-            self._loop.wake()  # the queue may be empty: only we know there is more to tell
+            self._loop.wake()  # the queue may be empty although more is to be returned
         return out
 
     def send(self, peer: bytes, message: Message) -> bool:
-        """False: that peer is gone; ``drain`` has said so, or will. Never blocks: one that does not read is gone."""
+        """Send a message. False: the peer is gone, which ``drain`` has reported or will report. Never blocks: a peer
+        that does not read counts as gone."""
         try:
             frames = codec.encode(message)
         except ProtocolError as error:
@@ -162,17 +164,17 @@ class Server:
         try:
             self._router.send_multipart([peer, *frames], zmq.NOBLOCK)
         except zmq.Again:
-            log.warning("%r does not read what it is sent: given up", peer)
+            log.warning("%r does not read its messages: disconnected", peer)
             self._drop(peer)
             return False
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            return False  # closed already; drain tells it, after the messages that still wait
+            return False  # closed already; drain reports it after the waiting messages
         return True
 
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
-        """An unmodified Spark application waits for a call that only a master with a gateway can make."""
+        """Log that an unmodified Spark application waits for a call that only a master with a gateway can make."""
         log.warning("%s is a Spark application, and spark.stoker.gateway.enabled is off: it cannot come back", app_id)
 
     def close(self) -> None:
@@ -186,7 +188,7 @@ class Server:
     # --- connections ---
 
     def _open_zap(self) -> None:
-        """Before the bind: a connection that finds no ZAP handler would be let in without a word."""
+        """Open the ZAP handler, before the bind: without it libzmq accepts every connection silently."""
         self._zap.set(zmq.LINGER, 0)
         self._zap.bind(ZAP_ENDPOINT)
         self._router.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN.encode())
@@ -227,7 +229,7 @@ class Server:
     # --- messages ---
 
     def _receive(self, limit: int) -> tuple[list[list[zmq.Frame]], bool]:
-        """Up to ``limit`` messages, and whether the queue is empty now."""
+        """Return up to ``limit`` messages, and whether the queue is empty now."""
         batch = list(transport.receive_all(self._router, limit))
         return batch, len(batch) < limit
 
@@ -256,13 +258,13 @@ class Server:
             message = codec.to_master.decode([frame.buffer for frame in frames[1:]])
         except ProtocolError as error:
             if frames[1].bytes != codec.HEADER:
-                # In our version: that is how the other side learns that it has another.
+                # Sent in this release's format, which shows the other side that it has another release.
                 self.send(peer, Failed(request=0, reason=str(error), code="bad-request"))
             return Garbage(peer, str(error))
         if self._authorizer is not None:
             known = self._authorizer.lookup(key)
             if known is None:
-                return self._refuse(peer, message, "this key is not admitted any more")
+                return self._refuse(peer, message, "this key is no longer admitted")
             if known[0] is not role:
                 return self._refuse(peer, message, f"a {known[0].value} key calls itself {role.value}")
             name = known[1]
@@ -278,7 +280,7 @@ class Server:
 
 
 def _allow_many_connections() -> None:
-    """Every connection is a descriptor, and the usual soft limit of 1024 is smaller than a cluster with its clients."""
+    """Raise the limit of open descriptors: each connection needs one, and the usual 1024 is too low for a cluster."""
     import resource  # noqa: PLC0415 - Unix only, and clients import this module
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""The sockets of the cluster, and what they tell their owners: import them from here."""
+"""The sockets of the cluster and their events: import them from here."""
 
 from stoker.io.link import Closed, Link, Opened
 from stoker.io.server import Garbage, Gone, Received, Server

@@ -1,4 +1,4 @@
-"""How our ZeroMQ sockets are made, bound, watched and read, and how peers are named on them."""
+"""ZeroMQ sockets: making, binding, watching and reading them, and the names of peers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_routing_id(role: Role, name: str) -> bytes:
 
 
 def parse_routing_id(peer: bytes) -> tuple[Role, str] | None:
-    """(role, name) that a routing id claims; None when it is none of ours."""
+    """Return the (role, name) that a routing id claims; None when it is not one of Stoker's."""
     role, _, rest = peer.decode(errors="replace").partition("/")
     name, slash, nonce = rest.rpartition("/")
     return (_ROLES[role], name) if role in _ROLES and slash and nonce else None
@@ -127,7 +127,9 @@ def warn_of_other_port(host: str, port: int, used: int) -> None:
 def no_free_port(host: str, port: int, max_retries: int) -> ConfigError:
     tried = (max_retries if port else 0) + 1
     if tried == 1:
-        return ConfigError(f"port {port} at {host} is taken: end what listens there, or choose another with --port")
+        return ConfigError(
+            f"port {port} at {host} is taken: stop the program that listens there, or choose another with --port"
+        )
     return ConfigError(f"no free port at {host} from {port} on ({tried} tried): choose another with --port")
 
 
@@ -139,12 +141,13 @@ def _bind_problem(host: str, port: int, error: OSError | zmq.ZMQError) -> str:
     if error.errno in {errno.EADDRNOTAVAIL, errno.ENODEV}:
         return f"{host} is not an address of this machine: choose another with --host"
     if error.errno == errno.EACCES:
-        return f"port {port} needs more rights than we have: choose one over 1023 with --port"
+        return f"port {port} needs root: choose one over 1023 with --port"
     return f"cannot listen at {address_of(host, port)} ({error.strerror}): choose another with --host and --port"
 
 
 def numeric_host(host: str) -> str:
-    """libzmq binds to addresses only. IPv4 first, which is what links to a name try."""
+    """Return the numeric address of a host, because libzmq binds to addresses only. IPv4 is preferred: links to a name
+    try it first."""
     import socket  # noqa: PLC0415 - for daemons only; a command is quicker without
 
     try:

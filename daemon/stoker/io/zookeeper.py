@@ -39,7 +39,7 @@ class SessionState(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ZooKeeperSettings:
-    """``hosts`` is ``h1:p1,h2:p2``, ``directory`` the node below which everything of ours lives, ``session_timeout`` in
+    """``hosts`` is ``h1:p1,h2:p2``, ``directory`` the node below which Stoker's nodes are, ``session_timeout`` in
     seconds, ``auth`` a digest identity ``USER:PASSWORD`` (empty: none, and the nodes are open to all)."""
 
     hosts: str

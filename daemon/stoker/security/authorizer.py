@@ -1,4 +1,4 @@
-"""Whom a master admits: its ``authorized`` file, and the answer to libzmq's question who may connect (ZAP, RFC 27)."""
+"""The keys that a master admits: its ``authorized`` file, and the ZAP handler that answers libzmq (RFC 27)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ log: logging.Logger = logging.getLogger(__name__)
 class Authorizer:
     """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
 
-    A key taken out is refused on new connections from then on, and on old ones from the next look (at most a second). While
-    running, a file that has become malformed or unreadable is logged and changes nothing: a slip of the editor must not
+    A key taken out is refused on new connections from then on, and on old ones from the next look (at most a second).
+    While running, a file that has become malformed or unreadable is logged and changes nothing: a typing error must not
     cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
     """
 
@@ -40,7 +40,7 @@ class Authorizer:
         self._logged: set[str] = set()
 
     def lookup(self, key: str) -> tuple[Role, str] | None:
-        """The role and name of a public key, or None when it is not admitted (any more)."""
+        """Return the role and name of a public key; None when it is not admitted."""
         if time.monotonic() >= self._next_check:
             self._look()
         return self._peers.get(key)
@@ -62,7 +62,7 @@ class Authorizer:
             log.info("%s: %d keys admitted", self._path, len(self._peers))
 
     def admits(self, key: str, address: str) -> bool:
-        """Whether a connection with this key may be made; a refusal is logged once for each key."""
+        """Return whether this key may connect; a rejected key is logged once."""
         self._look()
         admitted = self.lookup(key) is not None
         if not admitted and key not in self._logged and len(self._logged) < _MOST_LOGGED:

@@ -36,7 +36,7 @@ def numbered_words(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock ends with its holder. Raises OSError."""
+    """Hold a lock that one process has at a time and that ends with it. Raises OSError."""
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         _lock(descriptor)
@@ -55,7 +55,8 @@ def _lock(descriptor: int) -> None:
 
 
 def check_private(path: Path, mode: int) -> None:
-    """Raises ConfigError when it is missing, open to others or somebody else's; ``mode`` is the one to advise."""
+    """Check a private file. Raises ConfigError when it is missing, open to other users or owned by one; ``mode`` is the
+    advised mode."""
     try:
         status = path.stat()
     except OSError as error:
@@ -69,7 +70,7 @@ def check_private(path: Path, mode: int) -> None:
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """Changes when the file does; None while there is none."""
+    """Return a stamp that changes with the file; None when it is missing."""
     try:
         status = path.stat()
     except OSError:

@@ -27,7 +27,7 @@ class Keys:
         self.folder = folder
         self.authorized: Path = folder / "authorized"
         self.known_masters: Path = folder / "known_masters"
-        self._turns: dict[str, int] = {}  # address -> which of its keys is to be tried
+        self._turns: dict[str, int] = {}  # address -> the key to try
 
     @classmethod
     def open(cls, folder: Path, *, create: tuple[Role, ...] | None) -> Keys:
@@ -72,7 +72,8 @@ class Keys:
         return [role for role in Role if self._private(role).exists()]
 
     def pair(self, role: Role) -> tuple[str, str]:
-        """(public key, secret key) of ``role``. Raises ConfigError when there is none, or it is open to others."""
+        """Return the (public key, secret key) of ``role``. Raises ConfigError when it is missing or open to other
+        users."""
         path = self._private(role)
         check_private(path.parent, 0o700)
         check_private(path, 0o600)
@@ -97,11 +98,11 @@ class Keys:
         return found[self._turns.get(address, 0) % len(found)]
 
     def try_next_key(self, address: str) -> None:
-        """The key that ``master_key`` gave may be the wrong one."""
+        """Use the master's other key next time: the one that ``master_key`` returned may be wrong."""
         self._turns[address] = self._turns.get(address, 0) + 1
 
     def stage(self, roles: Sequence[Role]) -> dict[Role, str]:
-        """Make the pairs that shall follow those of ``roles``, where there are none yet; the public keys. Raises
+        """Make the missing staged pairs of ``roles``, which will replace those in use; return the public keys. Raises
         ConfigError."""
         with self._changing():
             for role in roles:
@@ -110,7 +111,7 @@ class Keys:
         return self.staged()
 
     def staged(self) -> dict[Role, str]:
-        """Public keys by role of the pairs that ``switch`` will put into use."""
+        """Return the public keys, by role, of the pairs that ``switch`` will put into use."""
         return {role: read_text(self._staged(role)).split()[0] for role in Role if self._staged(role).exists()}
 
     def switch(self) -> bool:
@@ -182,5 +183,5 @@ def _new_pair() -> tuple[str, str]:
 
 
 def host_name() -> str:
-    """This machine's name, as a word for ``authorized``."""
+    """Return this machine's name as a single word for ``authorized``."""
     return "".join(platform.node().split()) or "localhost"

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP: roles, and who somebody is. The roles of keys on the ZeroMQ port are ``states.Role``."""
+"""Roles over HTTP, and the identity of a user. The roles of keys on the ZeroMQ port are ``states.Role``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class AccessRole(IntEnum):
-    """Each may what those before it may."""
+    """Each role includes the ones before it."""
 
     NONE = 0  # log in
     VIEWER = 1  # look at everything, output of jobs included
@@ -35,5 +35,5 @@ class Identity(NamedTuple):
 
     @property
     def kills_as(self) -> str | None:
-        """The owner whose jobs may be killed; None: everybody's."""
+        """Return the owner whose jobs may be killed; None: all jobs."""
         return None if self.role >= AccessRole.OPERATOR else self.owner

@@ -1,7 +1,7 @@
-"""Tokens for browsers, scripts and monitors: who they are of, their role, until when. Only hashes are kept.
+"""Tokens for browsers, scripts and monitors, with owner, role and expiry. Only their hashes are stored.
 
 ``KEYS/tokens`` (0600) has one line a token: ``ID ROLE SHA256 CREATED EXPIRES NAME``. A token is 256 random bits, so one
-round of SHA-256 is enough: there is nothing to guess. Daemons follow the file as it changes.
+round of SHA-256 is enough: it cannot be guessed. Daemons follow the file as it changes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOOK_EVERY = 1.0  # seconds between two looks at whether the file has changed
 
 
 class Token(NamedTuple):
-    """What is kept of one. Times in seconds since the Unix epoch; ``expires`` 0: never."""
+    """The record of a token. Times in seconds since the Unix epoch; ``expires`` 0: never."""
 
     id: str
     role: AccessRole
@@ -64,7 +64,7 @@ class TokenFile:
         self._by_digest: dict[str, Token] = {}
 
     def identify(self, secret: str) -> Token | None:
-        """Whose token that is; None for one that is unknown, revoked or expired."""
+        """Return the record of a token; None for a token that is unknown, revoked or expired."""
         digest = _digest(secret)
         token = self._current().get(digest)
         # The look-up is by hash: what its timing tells is about the hash, of which a guesser controls nothing.
@@ -73,7 +73,7 @@ class TokenFile:
         return token
 
     def is_known(self, token: Token) -> bool:
-        """Is it still good? For what was once let in with it."""
+        """Return whether the token is still valid, for a session that it opened."""
         return token.is_valid(time.time()) and self._current().get(token.digest) == token
 
     @property
@@ -88,7 +88,8 @@ class TokenFile:
         return _parse(self.path)
 
     def create(self, name: str, role: AccessRole, lifetime: float | None = None) -> str:
-        """Make one (``lifetime`` in seconds); the token, which nobody can read again. Raises UsageError, ConfigError."""
+        """Make a token (``lifetime`` in seconds) and return it; it cannot be read again. Raises UsageError,
+        ConfigError."""
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is not a name for a token: 1 to 64 letters, digits and _ . @ -")
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -126,7 +127,7 @@ class TokenFile:
         write_private(self.path, _HEAD + "".join(token.line for token in tokens))
 
     def _current(self) -> dict[str, Token]:
-        """A file that has become malformed lets nobody in: better than somebody who was just revoked."""
+        """Read the file if it has changed. A malformed file admits nobody, because it may revoke a token."""
         with self._lock:
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_EVERY

@@ -1,4 +1,4 @@
-"""``stoker worker``: put a worker together from its configuration and run it until it is told to stop."""
+"""``stoker worker``: make a worker from its configuration and run it until it is stopped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         webui_url=f"{config.web.scheme}://{address_of(config.public_dns or config.web.host, web.port)}",
         version=RELEASE,
     )
-    # Programs that talk to the cluster themselves find the keys this worker uses.
+    # Programs that connect to the cluster use this worker's keys.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
     daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ)
     loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     LOG.info("%s: %d cores, %d MiB, dashboard at %s", identity.id, config.cores, config.memory_mib, identity.webui_url)
     try:
         web.start()
-        gc.freeze()  # what is there now stays: keep it out of every collection
+        gc.freeze()  # these objects live as long as the daemon: exclude them from every collection
         daemon.run()
         LOG.info("stopped")
     finally:
@@ -81,17 +81,18 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _keys(config: WorkerConfig) -> Keys | None:
-    """On a master's own machine the first of the two to start makes the keys; elsewhere an operator brings them."""
+    """Open the keys. On a master's machine, the master or the worker makes them, whichever starts first; elsewhere an
+    operator copies them there."""
     if not config.authenticate:
-        LOG.warning("spark.authenticate is false: this worker obeys whoever answers at its master's address")
+        LOG.warning("spark.authenticate is false: this worker obeys any program that answers at its master's address")
         return None
     local = all(is_own(address.rpartition(":")[0].strip("[]")) for address in config.masters)
     return Keys.open(config.keys_dir, create=(Role.MASTER, Role.WORKER, Role.CLIENT, Role.ADMIN) if local else None)
 
 
 def _listen(config: WorkerConfig, last_port: int) -> socket.socket:
-    """The worker's own port: part of its id and address. What the cluster has to say comes over the worker's connection
-    to its master, so nobody needs to reach this port; listening makes sure that it is this worker's alone."""
+    """Reserve the worker's port, which is part of its id and address, by listening on it. Nobody connects to it: the
+    cluster's messages arrive on the worker's connection to its master."""
     wanted = [config.port + offset for offset in range(config.max_port_retries + 1)] if config.port else [last_port, 0]
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     for port in wanted:

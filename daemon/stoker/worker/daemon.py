@@ -1,4 +1,4 @@
-"""The worker's shell: effects to I/O. One thread, one loop; processes live with the keeper."""
+"""The worker's shell: it turns effects into I/O. One thread, one loop; processes live with the keeper."""
 
 from __future__ import annotations
 
@@ -135,13 +135,14 @@ class WorkerDaemon:
         self._loop.run(self._round)
 
     def stop(self, *, keeping: bool) -> None:
-        """From a signal handler. ``keeping``: a restart, the processes stay; else everything is ended first."""
+        """Stop the daemon; safe in a signal handler. ``keeping``: the processes stay for the next daemon; otherwise
+        they are stopped first."""
         wanted = "keep" if keeping else "end"
         self._stop = "end" if self._stop == "end" else wanted
         self._loop.wake()
 
     def decommission(self) -> None:
-        """From a signal handler: this machine is to go."""
+        """Drain, because this machine will be switched off; safe in a signal handler."""
         self._loop.call_soon_threadsafe(lambda: self._core.decommission(read_clock()))
 
     def close(self) -> None:
@@ -159,7 +160,7 @@ class WorkerDaemon:
             self._class_data.stop()
         for event in self._links.drain():
             self._on_link(event, now)
-        if self._asked != self._core.leader:  # other masters come and go as they like
+        if self._asked != self._core.leader:  # connections to other masters do not matter here
             self._asked = self._core.leader
             self._cache.master_changed()
         if self._processes.are_known:  # not before: the first registration must name everything that runs here
@@ -210,7 +211,7 @@ class WorkerDaemon:
             self._core.handle(event.address, event.message, now)
 
     def _ask_master(self, message: Message) -> bool:
-        """Send to the master we are registered with."""
+        """Send to the master that this worker is registered with."""
         leader = self._core.leader
         return leader is not None and self._links.send(leader, message)
 
@@ -259,20 +260,20 @@ class WorkerDaemon:
         self._logs.all_changed()
 
     def _job_changed(self, job: AnyJob | None) -> None:
-        """It has started or ended; None: not known any more."""
+        """Handle the start or end of a job. None: the job is unknown."""
         if job is not None and job.phase is JobPhase.ENDED:
             self._view.finished(job)
         self._logs.job_changed(job)
 
-    # --- what others ask ---
+    # --- questions from the dashboard ---
 
     def _active_names(self) -> set[str]:
         return {job.driver_id if isinstance(job, DriverJob) else job.app_id for job in self._core.jobs.values()}
 
     def read_log(self, question: ReadLog) -> LogData:
-        """For the dashboard's threads, in the loop as well. Raises Refused when the daemon is too busy."""
+        """Answer a dashboard's thread; the work happens in the loop. Raises Refused when the daemon is too busy."""
         return ask_in_loop(self._loop, lambda: self._logs.read(question))
 
     def page(self) -> WorkerPage:
-        """For the dashboard's threads: asked for in the loop, so that nobody reads the books while they change."""
+        """Return the view for a dashboard's thread. It is made in the loop, because the books change there."""
         return ask_in_loop(self._loop, self._view.page)

@@ -1,4 +1,5 @@
-"""The worker's processes: what the core wants started or stopped goes to the keeper, what the keeper reports to the core."""
+"""The worker's processes: this sends the core's starts and stops to the keeper, and the keeper's reports to the
+core."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from stoker.worker.slot import Slot
 from stoker.worker.spark.class_data import ClassData
 
 LOG = logging.getLogger("stoker.worker")
-NOT_FOUND = (126, 127)  # how a shell, and env, report an interpreter that cannot be started
+NOT_FOUND = (126, 127)  # the exit status of a shell or env whose interpreter cannot be started
 
 
 class Processes:
@@ -84,7 +85,7 @@ class Processes:
     def close(self) -> None:
         self._keeper.close()
 
-    # --- what the core wants ---
+    # --- orders of the core ---
 
     def spawn(self, job: AnyJob, master_url: str) -> None:
         folder = self._preparer.folder(job)
@@ -96,7 +97,7 @@ class Processes:
             self._could_not_start(job.key, Exit(reason=str(error)))
             return
         except OSError as error:
-            # A file that is missing or closed is the job's affair, as long as the folder is there.
+            # A missing or unreadable file is the job's fault, as long as the folder exists.
             refused = is_full(error) or not folder.is_dir()
             self._could_not_start(job.key, Exit(reason=f"cannot start it: {error}", refused=refused))
             return
@@ -125,7 +126,7 @@ class Processes:
     def forget(self, key: str) -> None:
         self.say({"op": "forget", "key": key})
 
-    # --- what the keeper reports ---
+    # --- reports of the keeper ---
 
     def _from_keeper(self, message: FromKeeper) -> None:
         now = read_clock()
@@ -157,7 +158,7 @@ class Processes:
             self._on_change(job)
 
     def _with_hint(self, key: str, exit: Exit) -> Exit:
-        """Name Windows line ends in a script's first line: neither the kernel nor env says what is wrong with it."""
+        """Name Windows line ends in a script's first line, which the kernel and env do not name."""
         job = self._core.jobs.get(key)
         if exit.code not in NOT_FOUND or not isinstance(job, DriverJob) or job.driver.kind != "program":
             return exit
@@ -173,7 +174,7 @@ class Processes:
         self._on_change(job)
 
     def _adopt(self, kept: list[Kept]) -> None:
-        """Take over what the keeper has from before this daemon started."""
+        """Take over the jobs that the keeper kept from an earlier daemon."""
         adopted = 0
         for entry in kept:
             if kind_of(entry) == "class-data":

@@ -1,4 +1,4 @@
-"""Which of the workers that may share a work directory is this one: ``WORK_DIR/.stoker/worker-N``.
+"""The slot of a worker: ``WORK_DIR/.stoker/worker-N``, for workers that share a work directory.
 
 A daemon takes the first slot whose lock is free, so a restarted worker finds the slot of the one before it: its keeper,
 its port, and whether it is draining.
@@ -54,14 +54,14 @@ class Slot:
 
     @property
     def last_port(self) -> int:
-        """The port the worker of this slot had before; 0 if none."""
+        """Return the port of this slot's last worker; 0 if there is none."""
         try:
             return int((self.folder / "port").read_text())
         except (OSError, ValueError):
             return 0
 
     def remember_port(self, port: int) -> None:
-        """A port that cannot be kept is logged: the worker's next daemon then takes another one."""
+        """Store the port. A failure is logged: the next daemon then uses another port."""
         try:
             (self.folder / "port").write_text(f"{port}\n")
         except OSError as error:
@@ -71,7 +71,7 @@ class Slot:
 
     @property
     def drain(self) -> DrainMark:
-        """The mark the worker of this slot was told last; a master that keeps records knows better anyway."""
+        """Return the last drain mark of this slot's worker. A master with records overrides it."""
         path = self.folder / "drain"
         try:
             return msgspec.json.decode(path.read_bytes(), type=DrainMark)
@@ -82,7 +82,7 @@ class Slot:
             return DrainMark()
 
     def remember_drain(self, drain: DrainMark) -> None:
-        """A mark that cannot be kept is logged: it counts all the same until the daemon ends."""
+        """Store the mark. A failure is logged: the mark then holds until the daemon ends."""
         path = self.folder / "drain"
         try:
             write_durably(path, msgspec.json.encode(drain))

@@ -1,4 +1,4 @@
-"""From the worker's books to the immutable page its dashboard shows."""
+"""The worker's books as an immutable view, for its dashboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FINISHED_SHOWN = 1000  # spark.worker.ui.retainedExecutors and retainedDrivers
 
 
 class PageMaker:
-    """Remembers what ended, which the core forgets once it is acknowledged."""
+    """Remember ended jobs, which the core forgets once they are acknowledged."""
 
     def __init__(self, core: WorkerCore) -> None:
         self._core = core

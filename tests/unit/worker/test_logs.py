@@ -315,7 +315,7 @@ def test_only_outputs_of_jobs_are_shown(tmp_path: Path, job_id: str) -> None:
     reader = LogReader(work, is_over=lambda *_: True, reply=lambda *_: None)
     (work / DRIVER).mkdir()
     answer = reader.read(ReadLog(request=1, id=job_id, stream="stdout", executor_id=7, offset=0))
-    assert answer.data == b"" and answer.error == "that is not the name of an output"
+    assert answer.data == b"" and answer.error == "invalid name of an output"
     reader.close()
 
 

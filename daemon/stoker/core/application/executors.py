@@ -1,4 +1,4 @@
-"""The executors of one application, as its master tells of them."""
+"""The executors of one application, as its master reports them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import Exit
 from stoker.core.model.views import ExecutorView
 
-RETAINED_FINISHED = 1000  # a long application with many short executors must not grow for ever
+RETAINED_FINISHED = 1000  # a long application with many short executors must not grow without bound
 
 _ORDER = (ExecutorState.LAUNCHING, ExecutorState.RUNNING, ExecutorState.DECOMMISSIONED)
 
 
 class ExecutorTable:
-    """Live executors and the latest finished ones. Telling it the same twice changes nothing.
+    """Live executors and the latest finished ones. A repeated report changes nothing.
 
     ``finite``: the application has a share of cores to use up, and must be able to tell a master that keeps no records
     how much of it is used.
@@ -36,7 +36,7 @@ class ExecutorTable:
         return tuple(sorted((*self._finished.values(), *self._live.values()), key=lambda executor: executor.id))
 
     def add(self, message: ExecutorAdded) -> Executor | None:
-        """The executor if this is news. One that was given up as LOST can come back with its worker."""
+        """Return the executor if it is new. One that was LOST can return with its worker."""
         self.highest_id = max(self.highest_id, message.executor_id)
         self._unconfirmed.discard(message.executor_id)
         finished = self._finished.get(message.executor_id)
@@ -66,11 +66,11 @@ class ExecutorTable:
         return self._move(executor, message.state, message.exit)
 
     def doubt_all(self) -> None:
-        """Another master leads now: each live executor must be announced again."""
+        """Note a new leader: it must announce each live executor again."""
         self._unconfirmed = set(self._live)
 
     def give_up_doubtful(self, reason: str) -> list[Executor]:
-        """Those that were not announced again count as LOST."""
+        """Return the executors that were not announced again; they count as LOST."""
         doubtful, self._unconfirmed = sorted(self._unconfirmed & set(self._live)), set()
         return [self._move(self._live[id], ExecutorState.LOST, Exit(reason=reason)) for id in doubtful]
 

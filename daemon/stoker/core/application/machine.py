@@ -144,7 +144,7 @@ class ApplicationCore:
 
     @property
     def why_not_registered(self) -> str:
-        """Each master and why it is of no use so far."""
+        """Return each master and why it cannot be used so far."""
         return self._following.masters.complaints()
 
     # --- links -------------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class ApplicationCore:
             self._finish(GaveUp("not-authorized" if masters.any_denied else "unreachable", reason))
 
     def _description(self) -> ApplicationDescription:
-        """With what the first grant gave as the limit of a finite application that named none."""
+        """Return the description; a finite application without a limit gets the cores of its first grant."""
         share = self.executors.share
         if not self._app.finite or self._app.max_cores is not None or not share:
             return self._app
@@ -266,7 +266,7 @@ class ApplicationCore:
         following.send_requests(self._now)
 
     def _on_reconnect(self, master: Master, message: Reconnect) -> None:
-        """A standby that asked us to wait leads now."""
+        """Handle the message of a standby, which asked us to wait, that it leads now."""
         if message.epoch < self.epoch or self.phase is Phase.REMOVED:
             self._note(master, message, f"it leads no more (epoch {message.epoch}, we have seen {self.epoch})")
         else:
@@ -290,7 +290,7 @@ class ApplicationCore:
             return
         master.registrations.clear()
         if not self.app_id and message.state is ApplicationState.FAILED:
-            # Registered on a connection that broke before we heard of it, and ended with that connection: start afresh.
+            # The registration and its end were on a connection that broke before its messages arrived: register afresh.
             self._tokens_used += 1
             self._token = f"{self._token.partition('#')[0]}#{self._tokens_used}"
             master.due = self._following.masters.next_try(master, self._now)

@@ -30,7 +30,8 @@ AskingEffect = PeerEffect | Answered | GaveUp | Notice | Note
 
 
 class Asking:
-    """``timeout`` is how long (seconds) no master may serve us until ``GaveUp``; after that, time begins anew."""
+    """``timeout`` is for how many seconds there may be no serving master until ``GaveUp``; after that, the time starts
+    again."""
 
     def __init__(
         self,
@@ -72,12 +73,12 @@ class Asking:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def ask(self, message: Message, now: float, *, repeat: bool = True, prompt: bool = True) -> Request:
-        """``Answered`` follows, as often as the master answers until the request is forgotten. One that is not repeated ends
-        with ``Lost``."""
+        """Ask the leader. ``Answered`` follows for each answer until the request is forgotten; a question that is not
+        repeated may end with ``Lost``."""
         return self._following.ask(message, now, repeat=repeat, prompt=prompt)
 
     def replace(self, number: int, message: Message) -> None:
-        """Ask the next leader something else."""
+        """Set the question for the next leader."""
         self._following.requests.replace(number, message)
 
     def forget(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What goes into and comes out of every conversation with the masters. An address is HOST:PORT.
+"""Inputs and outputs of every conversation with the masters. An address is HOST:PORT.
 
 Structs rather than dataclasses: every command imports these classes, and a dataclass takes twenty times as long to make.
 """
@@ -77,7 +77,7 @@ class GaveUp(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A line for the user: what takes long, and when that ends."""
+    """A line for the user: that looking for a master takes long, and when it ends."""
 
     text: str
 

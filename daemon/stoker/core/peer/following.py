@@ -34,26 +34,26 @@ class Keep(Enum):
 
 
 class Machine(Protocol):
-    """What is above ``Following``. It may call every method of it from within these."""
+    """The state machine above ``Following``. These methods may call every method of ``Following``."""
 
     def introduce(self, master: Master, now: float) -> None:
-        """The link to this master is open and it is not the leader in use: say who we are, or follow it. It is called again
+        """The link to this master is open and it is not the leader in use: register, or follow it. It is called again
         when ``master.due`` comes, which is never unless the machine sets it."""
 
     def lost(self, master: Master, reason: str) -> None:
-        """``master`` does not lead any more, or its link is lost. There is no leader now."""
+        """``master`` no longer leads, or its link is lost. There is no leader now."""
 
     def beat(self) -> None:
         """Send the leader a heartbeat."""
 
     def gave_up(self) -> None:
-        """No master has served us for ``patience``, or all of them have denied us. Time begins anew afterwards."""
+        """No master has served this peer for ``patience``, or all have denied it. The time starts again afterwards."""
 
 
 class Following:
-    """``emit`` takes the effects. ``patience`` is how long no master may serve us (seconds; it may be changed at any time),
-    ``silence`` how long the leader may leave a prompt question unanswered, ``cap`` the longest pause between two tries of one
-    address."""
+    """``emit`` takes the effects. ``patience`` is for how many seconds there may be no serving master (it may be
+    changed at any time), ``silence`` how long the leader may leave a prompt question unanswered, ``cap`` the longest
+    pause between two tries of one address."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class Following:
         self._heard_at = self._now
 
     def served(self, master: Master, now: float) -> None:
-        """The leader has done something for us: it really leads."""
+        """Note that the leader has answered or registered this peer: it really leads."""
         self._now = now
         master.failures, master.denied, master.why = 0, False, "connected"
         self._is_served, self.down_since = True, None
@@ -219,7 +219,7 @@ class Following:
                 other.link, other.due = LinkState.WAITING, self._now
 
     def not_leader(self, master: Master, message: Failed, now: float) -> None:
-        """This master says that it does not lead; it may have named the one that does. It may come to lead."""
+        """Handle a master's answer that it does not lead; it may name the leader, and may lead later."""
         self._now = now
         why = message.reason or "not the leader"
         if self.keep is Keep.ALL:
@@ -248,7 +248,7 @@ class Following:
         self._machine.lost(master, reason)
 
     def _look_elsewhere(self, lost: Master) -> None:
-        """One of the others may lead already. If ``lost`` did lead, one that could not be reached may be back."""
+        """Try the others now: one may lead already. If ``lost`` did lead, also those that were unreachable."""
         for other in self.masters:
             opened = other.link is LinkState.OPEN and not other.registrations
             may_be_back = other.link is LinkState.WAITING and self._is_served and not other.denied
@@ -280,7 +280,7 @@ class Following:
         self._emit(Send(master.address, message))
 
     def answered(self, message: Message, now: float) -> Request | None:
-        """The question that a message of the leader answers, if it is open."""
+        """Return the open question that this message of the leader answers."""
         request = self.requests.answered(message)
         if request is not None:
             self._heard_at = now

@@ -39,7 +39,7 @@ class Master:
         self.link = LinkState.WAITING
         self.due: float = 0.0
         self.failures = 0  # in a row, since this master last served us
-        self.why = "no answer"  # it cannot be used
+        self.why = "no answer"  # why it cannot be used
         self.denied = False
         self.registrations: set[int] = set()  # request numbers; sent on this link, not answered
 
@@ -101,7 +101,7 @@ class Masters:
         return now + delay * (0.5 + 0.5 * self._rng.random())
 
     def failed(self, master: Master, now: float, why: str, *, denied: bool = False) -> None:
-        """There is no link to it."""
+        """Note that the link failed."""
         master.why, master.denied = why, denied
         master.link, master.due = LinkState.WAITING, self.next_try(master, now)
         master.registrations.clear()
@@ -115,12 +115,12 @@ class Masters:
         return any(master.denied for master in self)
 
     def complaints(self) -> str:
-        """Each master and why it cannot be used, on one line."""
+        """Return each master and why it cannot be used, on one line."""
         return "; ".join(
             master.why if master.address in master.why else f"{master.address}: {master.why}" for master in self
         )
 
 
 def sane_interval(seconds: float) -> float:
-    """Between two heartbeats, whatever a master asks for."""
+    """Return seconds between two heartbeats, within bounds whatever a master asks for."""
     return min(max(seconds, 0.05), 300.0) if math.isfinite(seconds) else 15.0

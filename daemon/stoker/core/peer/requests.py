@@ -73,7 +73,8 @@ class Requests:
         return [msgspec.structs.replace(request.message, request=request.number) for request in taken]
 
     def leader_lost(self) -> list[int]:
-        """What is open goes to the next leader. Returns the numbers of those that must not be repeated; they are closed."""
+        """Send the open questions to the next leader. Those that must not be repeated are closed; return their
+        numbers."""
         lost = [number for number, request in self._open.items() if not request.repeat]
         for number in lost:
             self.forget(number)

@@ -42,7 +42,7 @@ class ForgetJob:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationOver:
-    """No executor of it will come any more: its local directories may go."""
+    """The application gets no more executors: its local directories may be removed."""
 
     app_id: str
 

@@ -1,4 +1,4 @@
-"""A worker's jobs: the drivers and executors it runs, or ran and has not been acknowledged for."""
+"""A worker's jobs: drivers and executors that run, or whose end no master has acknowledged."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class DriverJob(Job):
         )
 
     def run(self, event: JobEvent, recent: Recent | None = None) -> None:
-        """The keeper runs it: just started, or kept since an earlier daemon. Raises IllegalMove."""
+        """Note that the keeper runs the job: just started, or kept since an earlier daemon. Raises IllegalMove."""
         move(JOB, self, event, recent)
 
     def end(self, exit: Exit, *, could_not_run: bool, recent: Recent | None = None) -> None:
-        """Raises IllegalMove when it has ended already."""
+        """Note how the job ended. Raises IllegalMove when it has ended already."""
         move(JOB, self, JobEvent.ENDED, recent)
         self.exit = exit
         if self.killed:

@@ -65,7 +65,7 @@ class WorkerCore:
         drain: DrainMark = DrainMark(),  # noqa: B008 - immutable
     ) -> None:
         self.identity = identity
-        self.drain = drain  # the latest word of a master; only remembered and reported: not to place here is its part
+        self.drain = drain  # the latest mark; the worker only stores and reports it, the master decides on placement
         self.jobs: dict[str, AnyJob] = {}
         self.stopping = False
         self._keeping = False  # while stopping: the processes stay for the next daemon
@@ -114,11 +114,11 @@ class WorkerCore:
         self._emit(Log(level, text))
 
     def _send(self, message: Message) -> None:
-        """To the leader; without one, the next registration reports everything."""
+        """Send to the leader; without a leader, the next registration reports everything."""
         self._registration.send(message)
 
     def _describe(self, highest_epoch: int) -> RegisterWorker:
-        """Everything a master must know of this worker."""
+        """Return the registration: everything a master must know of this worker."""
         return self.identity.registration(
             highest_epoch,
             drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
@@ -143,10 +143,10 @@ class WorkerCore:
         self._now = now
         self._registration.link_closed(address, reason, denied=denied, now=now.mono)
 
-    # --- what masters say ---
+    # --- messages from masters ---
 
     def handle(self, address: str, message: Message, now: Now) -> None:
-        """A message from the master at ``address``; one that does not lead any more is not believed."""
+        """Handle a message from the master at ``address``; ignore a master that no longer leads."""
         self._now = now
         if not self._registration.believes(address, message, now.mono):
             return
@@ -171,7 +171,8 @@ class WorkerCore:
             self._log("draining: nothing new is placed here" if message.drain.draining else "not draining any more")
 
     def decommission(self, now: Now) -> None:
-        """This machine is to go (SIGPWR): drain. A master learns it from a registration, so one of any release does."""
+        """Drain, because this machine will be switched off (SIGPWR). The master learns it from a registration, which
+        masters of every release understand."""
         self._now = now
         drain = self.drain.changed(True)
         if drain == self.drain:
@@ -198,12 +199,12 @@ class WorkerCore:
         ]
         newest = max((other.attempt for other in others), default=0)
         if newest > message.attempt:
-            self.jobs[job.key] = job  # an order from the past
-            self._end(job, Exit(reason=f"attempt {newest} of it is here already"), could_not_run=True)
+            self.jobs[job.key] = job  # an outdated order
+            self._end(job, Exit(reason=f"attempt {newest} of it is already on this worker"), could_not_run=True)
             return
         for older in others:
             self._kill(older)
-        self._accept(job, f"attempt {others[0].attempt} of it is still being ended here" if others else "")
+        self._accept(job, f"attempt {others[0].attempt} of it is still being stopped here" if others else "")
 
     def _kill_driver(self, address: str, message: KillDriver) -> None:
         self._kill_or_answer(
@@ -236,7 +237,7 @@ class WorkerCore:
     # --- the life of a job ---
 
     def _accept(self, job: AnyJob, objection: str) -> None:
-        """Prepare it, or refuse and say why: a refused launch is answered (quirk 7)."""
+        """Prepare the job, or refuse it with a reason: a refused launch is answered (quirk 7)."""
         cores, memory = self.cores_used + job.cores, self.memory_used + job.memory_mib
         if self.stopping:
             objection = "the worker is stopping"
@@ -270,7 +271,9 @@ class WorkerCore:
     def started(self, key: str, pid: int, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
-        if job is None or job.phase is JobPhase.ENDED:  # given up meanwhile: nothing may run that is not in the books
+        if (
+            job is None or job.phase is JobPhase.ENDED
+        ):  # ended meanwhile: a process without a job in the books must stop
             self._emit(StopJob(key, self._grace))
         if job is None or job.phase is not JobPhase.STARTING:
             return
@@ -295,20 +298,21 @@ class WorkerCore:
             self._end(job, exit, could_not_run=False)
 
     def adopt(self, job: AnyJob, now: Now) -> None:
-        """A process of an earlier daemon that the keeper has kept, running or ended."""
+        """Take over a job of an earlier daemon, running or ended, from the keeper."""
         self._now = now
         self.jobs[job.key] = job
 
     def keeper_lost(self, now: Now) -> None:
-        """With its keeper a process's exit code is lost. The next keeper first ends what is left of it; until then
-        (``keeper_back``) nothing is said, or a driver would be started elsewhere while it still runs here."""
+        """Note the loss of the keeper, and with it of the exit codes. The next keeper first stops the remaining
+        processes. Until then (``keeper_back``) nothing is reported, so no driver is started elsewhere while it still
+        runs here."""
         self._now = now
         unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
         at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
         self._orphaned |= at_keeper - unsaid
 
     def keeper_back(self, now: Now) -> None:
-        """The keeper is there, and nothing of one before it runs any more but what it has told (``adopt``)."""
+        """The keeper is ready; of its predecessor's processes only those it reported (``adopt``) still run."""
         self._now = now
         orphaned, self._orphaned = self._orphaned, set()
         for key in sorted(orphaned):
@@ -343,7 +347,7 @@ class WorkerCore:
         if job.phase is JobPhase.ENDED:
             job.reported_at = self._now.mono
         elif job.phase is not JobPhase.RUNNING:
-            return  # nothing to say yet
+            return  # nothing to report yet
         self._send(job.state_changed(self.identity.id))
 
     def _acknowledged(self, key: str) -> None:
@@ -355,7 +359,8 @@ class WorkerCore:
     # --- stopping ---
 
     def stop(self, *, keeping: bool, now: Now) -> None:
-        """The daemon is about to go. ``keeping``: its processes stay for the next one; else all of them are ended."""
+        """Prepare the daemon's end. ``keeping``: its processes stay for the next daemon; otherwise all of them are
+        stopped."""
         self._now = now
         self.stopping, self._keeping = True, keeping
         self._send(WorkerLeaving(worker_id=self.identity.id, keeping=keeping))
@@ -366,7 +371,7 @@ class WorkerCore:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing runs any more, and what ended has been acknowledged or cannot be."""
+        """Return whether no job runs and each end was acknowledged, or cannot be."""
         if any(job.phase is not JobPhase.ENDED for job in self.jobs.values()):
             return False
         return self.leader is None or not self.jobs

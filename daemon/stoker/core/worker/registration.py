@@ -1,4 +1,4 @@
-"""A worker's registration: with which master, how it comes to it and stays so (spec 9.1). Times: monotonic seconds.
+"""A worker's registration with the leading master (spec 9.1). Times: monotonic seconds.
 
 It is tried indefinitely, with all masters that are known: a cluster must recover without an operator.
 """
@@ -62,7 +62,7 @@ class WorkerIdentity:
 
 
 class Registration:
-    """``emit`` takes its effects; ``describe`` is what the worker says of itself, with the highest epoch it has seen."""
+    """``emit`` takes the effects; ``describe`` returns the registration, given the highest epoch seen."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Registration:
         return leader.address if leader is not None else None
 
     def send(self, message: Message) -> None:
-        """To the leader, if there is one."""
+        """Send to the leader, if there is one."""
         if (leader := self._following.leader) is not None:
             self._following.send(leader, message)
 
@@ -126,12 +126,12 @@ class Registration:
         self.send(WorkerHeartbeat(worker_id=self._worker_id))
 
     def gave_up(self) -> None:
-        """Never: a worker has all the patience."""
+        """Never called: a worker tries indefinitely."""
 
-    # --- what masters say ---
+    # --- messages from masters ---
 
     def believes(self, address: str, message: Message, now: float) -> bool:
-        """A message with an epoch below the highest seen is rejected: it comes from a master that does not lead any more
+        """A message with an epoch below the highest seen is rejected: it comes from a master that no longer leads
         (docs/protocol.md)."""
         epoch = getattr(message, "epoch", None)
         if epoch is None:
@@ -141,7 +141,7 @@ class Registration:
             self._log(f"refused {kind} of {address}: epoch {epoch} is over, now is {self.epoch}", logging.WARNING)
             master = self._following.masters.get(address)
             if isinstance(message, RegisteredWorker) and master is not None:
-                self.introduce(master, now)  # by our highest epoch it learns that it leads us no more
+                self.introduce(master, now)  # from our highest epoch it learns that it no longer leads
             return False
         self.epoch = epoch
         return True
@@ -155,13 +155,13 @@ class Registration:
         following.served(master, now)
         if before is not None and before is not master:
             self._log(f"the leader is now {message.master_url}")
-            self.introduce(before, now)  # should it believe that it still leads
+            self.introduce(before, now)  # in case it believes that it still leads
         following.masters.update(message.masters, now)
         self.master_url, self.master_webui_url = message.master_url, message.webui_url
         self._log(f"registered with {message.master_url}")
 
     def handle(self, address: str, message: Message, now: float) -> None:
-        """What is not about jobs."""
+        """Handle a message that is not about jobs."""
         master = self._following.masters.get(address)
         if master is None:
             return

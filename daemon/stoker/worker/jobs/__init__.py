@@ -1,1 +1,1 @@
-"""What a job needs on this worker: its folder, its files, its command and environment, its output, and cleaning up."""
+"""A job's folder, files, command, environment and output on this worker, and their removal."""

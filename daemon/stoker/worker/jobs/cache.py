@@ -1,7 +1,8 @@
 """Uploaded files on a worker: fetched once from the master, kept by SHA-256, linked into job directories.
 
-One download serves all drivers that wait for it, and goes on with the next leader when a master is lost. A cached file is
-read-only and checked (size and time) each time it is used: a job that changed it through its link only costs a download.
+One download serves all drivers that wait for the file. When the master is lost, the download continues from the next
+leader. A cached file is read-only. Its size and time are checked at each use: if a job changed it through its link, it
+is downloaded again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from stoker.worker.jobs.refusal import folder_failure, is_own_fault
 CHUNK = 256 * 1024  # bytes
 IN_FLIGHT = 4  # chunks asked for ahead
 
-Done = Callable[[Exit | None], None]  # called with None or how a job ends that needs the file
+Done = Callable[[Exit | None], None]  # called with None, or with the Exit of a job that needs the file
 
 
 @dataclass
@@ -35,12 +36,12 @@ class _Download:
     waiters: list[Done]
     asked: int = 0  # bytes asked for
     written: int = 0
-    early: dict[int, bytes] = field(default_factory=dict)  # offset -> data that came before its turn
+    early: dict[int, bytes] = field(default_factory=dict)  # offset -> data received out of order
     hash: Any = field(default_factory=hashlib.sha256)
 
 
 class BlobCache:
-    """``ask`` sends to the leading master and says whether it could."""
+    """``ask`` sends to the leading master and returns whether that was possible."""
 
     def __init__(self, folder: Path, ask: Callable[[Message], bool]) -> None:
         self._folder = folder
@@ -52,7 +53,7 @@ class BlobCache:
         self._next_request = 1
 
     def path(self, sha256: str) -> Path | None:
-        """The cached file, if it is there as it was stored."""
+        """Return the cached file; None when it is missing or was changed."""
         path = self._folder / sha256
         try:
             status = path.stat()
@@ -60,7 +61,7 @@ class BlobCache:
             return None
         stamp = (status.st_size, status.st_mtime_ns)
         if sha256 not in self._known:
-            if sha256_of(path) != sha256:  # stored by an earlier daemon: look once
+            if sha256_of(path) != sha256:  # an earlier daemon stored it: check it once
                 path.unlink(missing_ok=True)
                 return None
             self._known[sha256] = stamp
@@ -71,14 +72,14 @@ class BlobCache:
         return path
 
     def fetch(self, sha256: str, size: int, done: Done) -> None:
-        """Get it from the master; ``done`` is called when it is here or cannot be had."""
+        """Fetch the file from the master. ``done`` is called when it is stored, or when it cannot be fetched."""
         download = self._downloads.get(sha256)
         if download is not None:
             download.waiters.append(done)
             return
         path = self._folder / f"{sha256}.part-{os.getpid()}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # should somebody have removed it
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # somebody may have removed it
             file = path.open("wb")
         except OSError as error:
             done(folder_failure(error))
@@ -87,7 +88,7 @@ class BlobCache:
         self._ask_more(download)
 
     def _ask_more(self, download: _Download) -> None:
-        """Without a master, ``master_changed`` does it later."""
+        """Ask for the next chunks. Without a master, ``master_changed`` asks later."""
         limit = download.written + IN_FLIGHT * CHUNK
         while download.asked < max(download.size, 1) and download.asked < limit:
             request = self._next_request
@@ -144,7 +145,7 @@ class BlobCache:
             done(problem)
 
     def master_changed(self) -> None:
-        """Outstanding answers will not come any more, or not be waited for: ask the new master, if there is one."""
+        """Discard outstanding answers, and ask the new master if there is one."""
         self._requests.clear()
         for download in self._downloads.values():
             download.asked = download.written
@@ -152,7 +153,7 @@ class BlobCache:
             self._ask_more(download)
 
     def prune(self, older_than: float) -> None:
-        """Remove files not linked anywhere and not used for so many seconds."""
+        """Remove files that have no link and have not been used for that many seconds."""
         limit = time.time() - older_than
         with contextlib.suppress(OSError):  # somebody removed the folder, or the disk is read-only
             for path in self._folder.iterdir():

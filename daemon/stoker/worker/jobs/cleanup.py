@@ -1,4 +1,4 @@
-"""Old work directories (spark.worker.cleanup.*, spec 12.7): those of jobs that are over, with nothing new in them."""
+"""Old work directories (spark.worker.cleanup.*, spec 12.7): those of ended jobs without recent files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = logging.getLogger("stoker.worker")
 
 
 def clean(work_dir: Path, ttl: float, is_active: Callable[[str], bool]) -> list[str]:
-    """Remove what is older than ``ttl`` seconds and not active; returns the names removed. Runs in a thread."""
+    """Remove directories that are inactive and older than ``ttl`` seconds; return their names. Runs in a thread."""
     limit = time.time() - ttl
     removed = []
     for entry in list(os.scandir(work_dir)) if work_dir.is_dir() else []:
@@ -32,7 +32,7 @@ def clean(work_dir: Path, ttl: float, is_active: Callable[[str], bool]) -> list[
 
 
 def _newest(folder: Path) -> float:
-    """When anything in the folder was last written."""
+    """Return when a file in the folder was last written."""
     newest = folder.stat().st_mtime
     for parent, _, files in os.walk(folder):
         for name in files:

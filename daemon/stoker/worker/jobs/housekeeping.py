@@ -1,4 +1,4 @@
-"""What a worker tidies up: local directories of applications that are over, old work directories, unused uploads."""
+"""Removal of local directories of ended applications, old work directories, and unused uploads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stoker.worker.jobs.cleanup import clean
 from stoker.worker.jobs.prepare import Preparer
 
 LOG = logging.getLogger("stoker.worker")
-CACHE_UNUSED_FOR = 24 * 3600.0  # seconds until an upload no job uses goes
+CACHE_UNUSED_FOR = 24 * 3600.0  # seconds until an unused upload is removed
 CACHE_EVERY = 3600.0  # seconds
 
 
@@ -34,7 +34,7 @@ class Housekeeping:
         self._cleaner: threading.Thread | None = None
 
     def application_over(self, app_id: str) -> None:
-        """Its directories go when none of its executors is left."""
+        """Remove the application's directories as soon as none of its executors is left."""
         self._over.add(app_id)
 
     def look(self, now: float) -> None:
@@ -45,7 +45,7 @@ class Housekeeping:
                     shutil.rmtree(path, ignore_errors=True)
         if now >= self._clean_at and (self._cleaner is None or not self._cleaner.is_alive()):
             self._clean_at = now + self._config.cleanup_interval
-            active = self._active()  # as of now: a job that comes later writes new files and is not old
+            active = self._active()  # as of now: a later job writes new files, so its directory is not old
             self._cleaner = threading.Thread(
                 target=clean, args=(self._config.work_dir, self._config.cleanup_ttl, active.__contains__), daemon=True
             )

@@ -1,4 +1,4 @@
-"""A prepared job as argv and environment: what its engine makes of it, and what the worker adds (spec 4)."""
+"""Command and environment of a prepared job: its engine's, with the worker's additions (spec 4)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Launcher:
         )
 
     def _spark_homes(self) -> tuple[Path, ...]:
-        """Looked for at every launch: a Spark that was installed meanwhile needs no restart."""
+        """Find the installed Sparks. Every launch looks again, so a newly installed Spark needs no restart."""
         return self._config.spark_homes or default_homes(self._environ.get("SPARK_HOME"))
 
 

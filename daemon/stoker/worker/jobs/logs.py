@@ -24,14 +24,15 @@ MAX_READ = 1 << 20  # bytes
 MAX_SEARCH = 4 << 20  # bytes searched for one answer: some ten milliseconds of the worker's loop
 MAX_FIND = 1000  # characters
 FIRST_LOOK = 0.02  # seconds until looking again at an output that cannot be watched; doubled each time
-RARE_LOOK = 0.25  # seconds between two looks at the most
+RARE_LOOK = 0.25  # longest time between two looks, in seconds
 WATCHED_LOOK = 5.0  # the same for an output that is watched: a file system may hide a change
 _STREAMS = re.compile(r"stdout|stderr")
 
 
 @dataclass(eq=False, slots=True)
 class _Held:
-    """A question that waits for output. ``state`` is what its file was like; a difference is a reason to read it."""
+    """A question that waits for output. ``state`` is that of the file when it was read; the file is read again when its
+    state differs."""
 
     address: str
     message: ReadLog
@@ -98,7 +99,7 @@ class LogReader:
             self._drop(held)
 
     def job_changed(self, job: AnyJob | None) -> None:
-        """Its process started or ended: the next ``look`` answers the questions about it."""
+        """Note that its process started or ended: the next ``look`` answers the questions about it."""
         if isinstance(job, DriverJob):
             self._changed.add((job.driver_id, -1))
         elif job is not None:
@@ -108,7 +109,7 @@ class LogReader:
         self._changed.update(self._held)
 
     def files_changed(self, now: float) -> None:
-        """The watch has something to report."""
+        """Read the notifications of the watch."""
         assert self._watch is not None
         watches, lost = self._watch.changed()
         for watch in list(self._watched) if lost else watches:
@@ -117,7 +118,7 @@ class LogReader:
                 self._try(held, now)
 
     def look(self, now: float) -> None:
-        """Answer those for whom there is something, or whose time is up."""
+        """Answer each question that has new output or whose time is up."""
         if self._changed:
             changed, self._changed = self._changed, set()
             for held in [held for job in changed for held in self._held.get(job, ())]:
@@ -148,7 +149,7 @@ class LogReader:
             self._hold(held, now)
 
     def _hold(self, held: _Held, now: float) -> None:
-        """Wait for a change. What came between reading and watching shows in the state of the file."""
+        """Wait for a change. A change between reading and watching shows in the file's state."""
         if self._watch is not None and held.watch is None:
             held.watch = self._watch.add(held.path)
             if held.watch is not None:
@@ -165,7 +166,7 @@ class LogReader:
         pause = WATCHED_LOOK if held.watch is not None else held.pause
         held.pause = min(2 * held.pause, RARE_LOOK)
         heapq.heappush(self._looks, (min(held.until, now + pause), next(self._order), held))
-        if len(self._looks) > 2 * self._held_count + 100:  # most are of questions that are answered
+        if len(self._looks) > 2 * self._held_count + 100:  # most entries belong to answered questions
             self._looks = [look for look in self._looks if not look[2].is_answered]
             heapq.heapify(self._looks)
 
@@ -194,7 +195,7 @@ class LogReader:
     # --- reading ---
 
     def path(self, job_id: str, executor_id: int, stream: str) -> Path | None:
-        """Where that output is; None for an invalid name."""
+        """Return the path of the output; None for an invalid name."""
         if not _STREAMS.fullmatch(stream):
             return None
         if DRIVER_ID.fullmatch(job_id):
@@ -204,11 +205,11 @@ class LogReader:
         return None
 
     def read(self, message: ReadLog) -> LogData:
-        """What there is now; it does not wait."""
+        """Return the present output, without waiting."""
         path = self.path(message.id, message.executor_id, message.stream)
         if path is None:
             return LogData(request=message.request, error="invalid name of an output")
-        over = self._is_over(message.id, message.executor_id)  # before reading: what is written after it is not lost
+        over = self._is_over(message.id, message.executor_id)  # taken before reading, so that later writes are noticed
         try:
             with self._outputs.open(path, may_be_rolled=not DRIVER_ID.fullmatch(message.id)) as output:
                 return self._read_open(output, message, over=over)
@@ -224,7 +225,7 @@ class LogReader:
             return _search(output, message)
         offset, size = _offset(output, message), output.size
         if offset > size:
-            offset = output.first  # a job has truncated it: what follows is new
+            offset = output.first  # a job has truncated it: continue with the new content
         at, data = output.read(offset, max(0, min(message.limit, MAX_READ)))
         ended = over and at + len(data) >= size
         file = f"{self._machine}.{output.file_id}"
@@ -234,7 +235,7 @@ class LogReader:
 
 
 def has_ended(jobs: Mapping[str, AnyJob], job_id: str, executor_id: int) -> bool:
-    """Whether no process of that driver or executor will write any more."""
+    """Return whether the output is complete: no process of that driver or executor will write to it."""
     if executor_id >= 0:
         executor = jobs.get(executor_job_key(job_id, executor_id))
         return executor is None or executor.phase is JobPhase.ENDED

@@ -20,14 +20,14 @@ MAX_OLD_PART = 64 << 20  # bytes; reading a part that a release before 0.2 compr
 _TRIES = 10  # to open an output that is being rolled
 _SETTLED = 1.0  # seconds; a folder that has just changed may change again without another time of change
 _FOLDERS = 512  # whose parts are remembered
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # opening a pipe would wait for its writer
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # without it, opening a pipe waits for its writer
 _GZIP = zlib.MAX_WBITS | 16
 _SIZE = struct.Struct("<I")
 T = TypeVar("T")
 
 
 class NotAFile(OSError):
-    """A job has put something else in its output's place."""
+    """A job has replaced its output by something that is not a regular file."""
 
 
 class Rolled(NamedTuple):
@@ -38,7 +38,7 @@ class Rolled(NamedTuple):
     path: str
 
     def read(self, offset: int, limit: int) -> bytes:
-        """From ``offset`` in the whole output. Nothing when the part was removed meanwhile, or is damaged."""
+        """Read from ``offset`` in the whole output. Empty when the part was removed meanwhile or is damaged."""
         limit, offset = min(limit, self.end - offset), offset - self.start
         with suppress(FileNotFoundError, NotAFile):
             return _with_open(self.path, lambda descriptor: os.pread(descriptor, limit, offset))
@@ -48,7 +48,7 @@ class Rolled(NamedTuple):
 
 
 class Current(NamedTuple):
-    """The file that is written to now."""
+    """The current file, which the job writes to."""
 
     start: int
     end: int
@@ -101,7 +101,7 @@ class OutputFile:
         return start, b"".join(pieces)
 
     def read_filled(self, offset: int, length: int) -> bytes:
-        """The same, at ``offset`` and over missing parts, with zeros for missing bytes."""
+        """Read at exactly ``offset``, with zeros in place of missing bytes."""
         text = bytearray()
         while len(text) < length:
             at, data = self.read(offset + len(text), length - len(text))
@@ -131,7 +131,7 @@ class Outputs:
         raise BlockingIOError(0, "it is rolled faster than it can be read")
 
     def _try_to_open(self, path: Path) -> OutputFile | None:
-        """None when it was rolled meanwhile."""
+        """Try to open the output; None when it was rolled meanwhile."""
         folder = path.parent.stat()
         try:
             descriptor = _open(path)
@@ -171,7 +171,7 @@ class Outputs:
 
 
 def _ranges(parts: list[Part]) -> list[Rolled]:
-    """Parts of earlier releases, whose names do not say it, follow each other from 0."""
+    """Number the bytes of parts from earlier releases, whose names give no range: they follow each other from 0."""
     ranges = list[Rolled]()
     for part in parts:
         end = ranges[-1].end if ranges else 0
@@ -191,13 +191,13 @@ def _old_size(path: str) -> int:
 
 
 def _size_at(descriptor: int, end: int) -> int:
-    """The size that a gzip member which ends there gives of what is in it (bytes)."""
+    """Return the uncompressed bytes of the gzip member that ends there, from its trailer."""
     size: int = _SIZE.unpack(os.pread(descriptor, _SIZE.size, max(0, end - _SIZE.size)))[0]
     return size
 
 
 def _read_compressed(descriptor: int, offset: int, limit: int) -> bytes:
-    """Raises zlib.error for a damaged file."""
+    """Decompress a part. Raises zlib.error for a damaged file."""
     pieces = []
     at, end = 0, os.fstat(descriptor).st_size
     while at < end and limit > 0:
@@ -217,7 +217,7 @@ def _read_compressed(descriptor: int, offset: int, limit: int) -> bytes:
 
 
 def _read_old(descriptor: int, offset: int, limit: int) -> bytes:
-    """Of a file that is one member, by going through it."""
+    """Return the uncompressed bytes of a file that is one member, by decompressing it."""
     stream, text, at = zlib.decompressobj(_GZIP), bytearray(), 0
     while len(text) < limit and offset <= MAX_OLD_PART:
         packed = stream.unconsumed_tail or os.pread(descriptor, 65536, at)

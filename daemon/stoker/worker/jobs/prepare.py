@@ -1,4 +1,4 @@
-"""Before a job starts: its directory, and its files in it (spec 11.1, 12.2)."""
+"""Preparation of a job: its directory, and the files in it (spec 11.1, 12.2)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FETCHERS = 4  # downloads from URLs at once
 
 
 class UnknownScheme(Exception):
-    """The URL of a file is of no kind that a worker fetches."""
+    """The URL of a file has a scheme that workers do not fetch."""
 
 
 class Preparer:
-    """``prepared(key)`` and ``failed(key, exit)`` are called in the loop's thread. ``environ`` is what spark-env exports for
-    jobs: where their files are, and with whose rights they are read."""
+    """``prepared(key)`` and ``failed(key, exit)`` are called in the loop's thread. ``environ`` holds the variables that
+    spark-env exports for jobs; they configure remote file systems and credentials."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Preparer:
         self._prepared = prepared
         self._failed = failed
         self._in_loop = in_loop
-        self._waiting: dict[str, set[str]] = {}  # job key -> names of files that are not there yet
+        self._waiting: dict[str, set[str]] = {}  # job key -> names of missing files
         self._fetching: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
@@ -69,7 +69,7 @@ class Preparer:
             self.cancel(job.key)
             self._failed(job.key, Exit(reason=str(error)))
             return
-        except ValueError as error:  # a URL that is none, or NUL in a path
+        except ValueError as error:  # an invalid URL, or NUL in a path
             self.cancel(job.key)
             self._failed(job.key, Exit(reason=f"a file of the driver has a malformed URL: {error}"))
             return
@@ -84,7 +84,7 @@ class Preparer:
 
     def _executor_folders(self, job: ExecutorJob) -> None:
         folder = self.folder(job)
-        folder.parent.mkdir(parents=True, exist_ok=True)  # the work directory too, should somebody have removed it
+        folder.parent.mkdir(parents=True, exist_ok=True)  # the work directory too: somebody may have removed it
         folder.mkdir()
         for path in self.local_dirs_of(job.app_id):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,7 +99,7 @@ class Preparer:
         waiting = self._waiting[job.key] = {artifact.name for artifact in job.driver.artifacts}
         for artifact in job.driver.artifacts:
             target = folder / artifact.name
-            if os.path.lexists(target):  # an earlier attempt's
+            if os.path.lexists(target):  # left by an earlier attempt
                 waiting.discard(artifact.name)
             elif artifact.sha256:
                 self._place_upload(job.key, artifact, target)
@@ -109,7 +109,7 @@ class Preparer:
                 return  # it has failed
 
     def _arrived(self, key: str, name: str, problem: Exit | None) -> None:
-        """One file is there, or cannot be had; in the loop's thread."""
+        """Note that one file has arrived or cannot be fetched. Called in the loop's thread."""
         waiting = self._waiting.get(key)
         if waiting is None:
             return
@@ -170,7 +170,7 @@ class Preparer:
         self._pool.submit(work)
 
     def _fetch(self, key: str, artifact: Artifact, target: Path, credentials: Mapping[str, str]) -> Exit | None:
-        """In a thread: the fetching process is waited for here, and killed by ``cancel``."""
+        """Run the fetching process and wait for it, in a thread; ``cancel`` kills the process."""
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)],
@@ -207,7 +207,8 @@ class Preparer:
 
 
 def _credentials(driver: DriverDescription) -> dict[str, str]:
-    """The submitter's own, given by ``--env``: a submitter's files are read with the submitter's rights."""
+    """Return the submitter's variables, given with ``--env``: the submitter's files are read with the submitter's
+    rights."""
     return {name: value for name, value in driver.env.items() if name.startswith("AWS_") or name == "HADOOP_USER_NAME"}
 
 

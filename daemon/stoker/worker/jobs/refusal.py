@@ -1,4 +1,4 @@
-"""What a worker cannot do for reasons of its own, as against what is wrong with a job (``Exit.refused``)."""
+"""Failures of the worker itself, as opposed to mistakes in a job: the worker refuses the job (``Exit.refused``)."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _FOLDER = {
 
 
 def is_own_fault(error: OSError) -> bool:
-    """Whether an error in one of the worker's own folders says something about the worker, whatever the job was."""
+    """Return whether an error in the worker's own folders is the worker's fault, whatever the job was."""
     return error.errno in _FOLDER
 
 
 def is_full(error: OSError) -> bool:
-    """Whether an error while a file was copied to a folder of the worker's is the folder's, whatever the source is."""
+    """Return whether an error while copying a file comes from the worker's folder and not from the source."""
     return error.errno in _FULL or error.errno in _MACHINE
 
 
 def folder_failure(error: OSError) -> Exit:
-    """How a job ends for which something of the worker's could not be made."""
+    """Return the Exit of a job for which the worker could not write a file."""
     where = f"cannot write {os.fsdecode(error.filename)}" if error.filename else "cannot write its files"
     return Exit(reason=f"{where}: {error.strerror or error}", refused=is_own_fault(error))
 
 
 def keeper_refusal(message: Failed) -> Exit | None:
-    """The refusal in a keeper's failure to start a process; None when it is about the job's program."""
+    """Return the refusal for a process that the keeper could not start; None when the job's program is at fault."""
     number, stage = message["errno"], message.get("stage", "process")
     known = {*_MACHINE, errno.EBUSY} if stage == "process" else _FOLDER  # EBUSY: it is stopping
     return Exit(reason=f"cannot start processes: {message['reason']}", refused=True) if number in known else None

@@ -33,12 +33,13 @@ class DaemonConnection:
 
     @property
     def absence(self) -> float:
-        """Seconds the daemon has been away: disconnected, or connected and silent for longer than ``silence``."""
+        """Return for how many seconds the daemon has been absent: disconnected, or silent for longer than
+        ``silence``."""
         quiet = time.monotonic() - self._heard
         return quiet if self.socket is None else max(0.0, quiet - self._silence)
 
     def accept(self) -> None:
-        """Take a new daemon of this user; others are hung up on."""
+        """Accept a daemon of this user; close connections of other users."""
         connection, _ = self.listener.accept()
         _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if uid != os.getuid():
@@ -51,7 +52,8 @@ class DaemonConnection:
         self._heard = time.monotonic()
 
     def receive(self) -> Iterator[ToKeeper]:
-        """Yield the messages that have come. A malformed one is logged; if it was to start a process, it is answered."""
+        """Yield the received messages. A malformed one is logged; if it was a request to start a process, it is
+        answered."""
         connection = self.socket
         assert connection is not None
         try:
@@ -80,7 +82,7 @@ class DaemonConnection:
                 yield message
 
     def say(self, message: FromKeeper) -> None:
-        """Queue a message; never blocks. Nobody hears it while no daemon is connected."""
+        """Queue a message; never blocks. Without a connected daemon the message is dropped."""
         if self.socket is not None:
             self._outbox += encode(message)
             self.flush()

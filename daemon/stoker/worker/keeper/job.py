@@ -1,4 +1,4 @@
-"""A job, as its keeper has it. Standard library only, as all the keeper imports."""
+"""A job in the keeper's books. Standard library only, as all the keeper imports."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ process has ended and nothing of the job is left, so nothing is placed on cores 
 stopped by one TERM to everything of it; what still runs after the grace gets KILL. What is left when a main process
 ends by itself is stopped in the same way.
 
-No process is left unmanaged, a daemonised one neither: the keeper is a subreaper, and finds the job of a process by
+No process is left unmanaged, not even a daemonised one: the keeper is a subreaper, and finds the job of a process by
 STOKER_JOB in its environment, or because it saw it below the job when that was stopped, or because no other running job
 is old enough to have started it. A keeper without a daemon for half of ``--away`` seconds stops all jobs, and is done
 before ``--away`` is over. A new keeper first stops whatever the journal of a killed one still names.
@@ -40,7 +40,7 @@ from stoker.worker.keeper.rolling import RollingLogs
 from stoker.worker.keeper.spawn import OutputFailed, start
 
 PR_SET_CHILD_SUBREAPER = 36
-CHECK = 0.1  # seconds between looks while something is being stopped
+CHECK = 0.1  # seconds between two checks while a job is being stopped
 KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL ended
 
 
@@ -213,8 +213,8 @@ class Keeper:
         return found
 
     def _stop(self, job: KeptJob, grace: float) -> None:
-        """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job. Asked again, the time is only
-        shortened: a second TERM could cut a clean-up short."""
+        """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job. A second request only shortens
+        the grace: a second TERM could interrupt a clean-up."""
         kill_at = time.monotonic() + grace
         if job.kill_at is not None:
             job.kill_at = min(job.kill_at, kill_at)
@@ -231,7 +231,7 @@ class Keeper:
             except ProcessLookupError:
                 pass
             except PermissionError:
-                pass  # it became another user's: not ours to end
+                pass  # it runs as another user now: the keeper may not signal it
 
     def _finish_stops(self) -> None:
         now = time.monotonic()
@@ -267,7 +267,7 @@ class Keeper:
             self._jobs.pop(job.key, None)
 
     def _orphans(self) -> Orphans:
-        """Looked at once between two reapings: until then nobody else gets the pid of one."""
+        """Assign each orphan to its job, once between two reapings: until then its pid is not reused."""
         if self._seen is None:
             self._seen = Orphans(self._jobs, self._by_pid)
         return self._seen
@@ -275,7 +275,7 @@ class Keeper:
     # --- the journal ---
 
     def _write_journal(self, line: str) -> None:
-        """All of the line or nothing of it. Raises OSError."""
+        """Write the whole line to the journal, or nothing. Raises OSError."""
         end = os.lseek(self._journal, 0, os.SEEK_END)
         data = line.encode()
         try:

@@ -1,4 +1,4 @@
-"""The daemon's end of its keeper: find the one that is there or start one, talk to it, notice when it dies."""
+"""The daemon's end of its keeper: find the running keeper or start one, exchange messages, notice when it dies."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class KeeperLink:
         return connection
 
     def _at_slot(self, call: Callable[[str], None]) -> None:
-        """A unix socket's path has room for 108 bytes only; through a descriptor of its folder any depth will do."""
+        """Connect through a descriptor of the folder: a unix socket's path is limited to 108 bytes, a folder's is
+        not."""
         folder = os.open(self._slot, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             call(f"/proc/self/fd/{folder}/keeper.sock")
@@ -60,7 +61,7 @@ class KeeperLink:
             os.close(folder)
 
     def _start(self, away: float, silence: float, grace: float) -> socket.socket:
-        """The socket listens before the keeper runs, so nobody waits for it to start."""
+        """Start a keeper. Its socket listens before the process runs, so connecting never waits."""
         path = self._slot / "keeper.sock"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -87,7 +88,7 @@ class KeeperLink:
                     start_new_session=True,
                     pass_fds=[listener.fileno()],
                 )
-            process.returncode = 0  # it outlives us on purpose; nobody waits for it
+            process.returncode = 0  # it outlives this process on purpose; nobody waits for it
         except OSError as error:
             raise StokerError(f"cannot start a keeper in {self._slot}: {error.strerror}") from None
         finally:

@@ -1,4 +1,5 @@
-"""What the daemon and its keeper tell each other about jobs: notes that come back after a restart, and how things ended."""
+"""Notes on jobs that the daemon leaves with its keeper and gets back after a restart, and the Exit of an ended
+process."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def encode(job: AnyJob) -> str:
 
 
 def decode(entry: messages.Kept) -> AnyJob | None:
-    """The job of an entry of the keeper's list; None when its note is not of this version."""
+    """Return the job of an entry in the keeper's list; None when another version wrote its note."""
     try:
         note = base64.b64decode(entry["note"])
         if note[:1] == b"d":
@@ -67,7 +68,7 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
 
 
 def exit_of(message: messages.Exit | messages.Exited) -> Exit:
-    """Return how a process ended, in words too; an end by the kernel for lack of memory is named."""
+    """Return how a process ended, with a reason in words; the OOM killer is named."""
     if message.get("oom"):
         return Exit(code=message.get("code"), signal=message.get("signal"), reason=OUT_OF_MEMORY)
     if "signal" in message:
@@ -81,7 +82,7 @@ def exit_of(message: messages.Exit | messages.Exited) -> Exit:
 
 
 def start_failure(number: int, reason: str) -> Exit:
-    """A program that cannot be started, with the status a shell would give."""
+    """Return the Exit of a program that cannot be started, with the status that a shell would return."""
     if number == errno.ENOENT:
         return Exit(code=127, reason=f"there is no such program (or its interpreter): {reason}")
     if number in (errno.EACCES, errno.ENOEXEC):

@@ -1,4 +1,4 @@
-"""Tells whether the kernel killed a process because memory ran out. Standard library only, as all the keeper imports.
+"""Detect processes that the kernel killed because memory ran out. Standard library only, as all the keeper imports.
 
 Jobs share the keeper's control group, whose counter this reads (v2 ``memory.events``, v1 ``memory.oom_control``); where there
 is none, the machine's (``/proc/vmstat``). The kernel counts before it kills.
@@ -15,14 +15,14 @@ _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 class OomCounter:
-    """``root`` is ``/``, but for tests."""
+    """``root`` is ``/`` except in tests."""
 
     def __init__(self, root: str = "/") -> None:
         self._paths = [*_group_files(root), os.path.join(root, "proc/vmstat")]  # noqa: PTH118 - no pathlib in the keeper
         self._seen = self._read()
 
     def has_grown(self) -> bool:
-        """Return whether the kernel has killed for memory since the last time this said so."""
+        """Return whether the kernel has killed a process for lack of memory since this last returned True."""
         count = self._read()
         grown, self._seen = count > self._seen, count
         return grown
@@ -37,7 +37,7 @@ class OomCounter:
 
 
 def _group_files(root: str) -> Iterator[str]:
-    """Yield where this process's group may be, first by its path, then as a container shows it."""
+    """Yield possible folders of this process's control group: by its path, then as a container shows it."""
     try:
         with open(os.path.join(root, "proc/self/cgroup"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
             lines = [line.rstrip("\n").split(":", 2) for line in file]

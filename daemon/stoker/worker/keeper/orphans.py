@@ -1,4 +1,4 @@
-"""Whose is a process that lost its parents? Standard library only, as all the keeper imports."""
+"""Find the job an orphaned process belongs to. Standard library only, as all the keeper imports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stoker.worker.keeper.processes import MARK, children, is_ours, mark_of, sta
 
 
 class Orphans:
-    """The children of this process that are no job's main process (``mains``), as they are now. They keep their pids until
-    this process reaps them. Each is looked at once, however many jobs there are."""
+    """The present children of this process that are not a job's main process (``mains``). They keep their pids until
+    this process reaps them. Each child is examined once, however many jobs there are."""
 
     def __init__(self, jobs: Mapping[str, KeptJob], mains: Container[int]) -> None:
         self._jobs = jobs
@@ -26,7 +26,7 @@ class Orphans:
             if pid not in mains:
                 for job in self._owners(pid):
                     self._of.setdefault(job.key, []).append(pid)
-        # One that ended before it was looked at has left its own children to us: somebody's, but not in the list.
+        # A child that ended before it was examined left its own children to this process; they are not in the list yet.
         self.is_whole: bool = set(listed).issuperset(children(os.getpid()))
 
     def of(self, job: KeptJob) -> list[int]:
@@ -36,13 +36,13 @@ class Orphans:
         marked = self._jobs.get(mark_of(pid)[len(MARK) :].decode(errors="replace"))
         if marked is not None:
             return [marked]
-        started = start_time(pid)  # it has no mark, or one of a Stoker that ran in a job
-        if not started or not is_ours(pid):  # gone, or of a user it became
+        started = start_time(pid)  # it has no mark, or the mark of a Stoker that ran inside a job
+        if not started or not is_ours(pid):  # it has exited, or runs as another user
             return []
         known = [job for job in self._stopped if job.known.get(pid) == started]
         if known:
             return known
         older = bisect_right(self._starts, started)
-        if older:  # running jobs that may have started it: nobody can say which, if there are several
+        if older:  # running jobs that may have started it; with several, the owner is unknown
             return self._running[:1] if older == 1 else []
         return [job for job in self._ended if job.start_time <= started]

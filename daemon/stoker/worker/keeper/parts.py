@@ -42,7 +42,7 @@ def part_name(path: str, stamp: str, start: int, end: int) -> str:
 
 
 def rolled_parts(path: str) -> list[Part]:
-    """The parts rolled off from the output at ``path``, oldest first. Raises OSError."""
+    """Return the rolled parts of the output at ``path``, oldest first. Raises OSError."""
     folder, name = os.path.split(path)
     found = {}
     with os.scandir(folder) as entries:
@@ -62,7 +62,7 @@ def _part(path: str, match: re.Match[str]) -> Part:
 
 
 def member(data: bytes) -> bytes:
-    """One gzip member that holds ``data``."""
+    """Return a gzip member that holds ``data``."""
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     body = packer.compress(data) + packer.flush()
     size = HEADER_SIZE + len(body) + _TRAILER.size
@@ -71,7 +71,7 @@ def member(data: bytes) -> bytes:
 
 
 def member_size(header: bytes) -> int:
-    """Bytes of the member with this header; 0 when ``member`` did not make it."""
+    """Return the bytes of the member with this header; 0 when ``member`` did not make it."""
     if len(header) < HEADER_SIZE:
         return 0
     magic, _, _, extra, field, length, size = _HEADER.unpack(header[:HEADER_SIZE])

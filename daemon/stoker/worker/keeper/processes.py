@@ -1,5 +1,5 @@
-"""Processes of this machine as /proc tells of them, and what a killed keeper left of its own. Standard library only, as
-all the keeper imports."""
+"""Processes of this machine, from /proc, and those that a killed keeper left behind. Standard library only, as all the
+keeper imports."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ def environment(pid: int) -> list[bytes]:
 
 
 def mark_of(pid: int) -> bytes:
-    """``STOKER_JOB=KEY`` in its environment; empty if a clean environment or a long title took its place."""
+    """Return KEY of ``STOKER_JOB=KEY`` in its environment; empty if the environment was cleared or overwritten by a
+    title."""
     return next((entry for entry in environment(pid) if entry.startswith(MARK)), b"")
 
 
 def is_in_an_environment(entry: bytes) -> bool:
-    """Of any process; ``entry`` is NAME=VALUE."""
+    """Return whether a process has ``entry`` (NAME=VALUE) in its environment."""
     return any(entry in environment(pid) for pid in _pids())
 
 
 def start_time(pid: int) -> int:
-    """In clock ticks since boot; 0 for what is gone or a zombie (a zombie whose other threads run is none). With the pid it
-    names a process while the machine is up."""
+    """Return the start time in clock ticks since boot; 0 for a process that has exited or is a zombie (unless other
+    threads of it run). Until the next boot, pid and start time together identify a process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
             fields = file.read().rsplit(b")", 1)[1].split()
@@ -77,7 +78,8 @@ def children(pid: int) -> list[int]:
 
 
 def tree(roots: Iterable[int]) -> dict[int, int]:
-    """``roots`` and all their descendants that live now, with their start times. It costs nothing for processes of others."""
+    """Return the living processes among ``roots`` and their descendants, with start times. Other processes are not
+    read."""
     found: dict[int, int] = {}
     todo = list(roots)
     while todo:
@@ -94,7 +96,7 @@ def _pids() -> list[int]:
 
 
 def end_survivors(journal: str, grace: float) -> None:
-    """End what a killed keeper left: processes its journal names, their descendants, and all that carry their
+    """Kill the processes that a killed keeper left: those in its journal, their descendants, and all that carry their
     keys and its journal's path."""
     try:
         with open(journal, encoding="utf-8") as file:  # noqa: PTH123
@@ -131,5 +133,5 @@ def _survivors(known: set[tuple[int, int]], marks: set[bytes], keeper: bytes) ->
         carried = environment(pid)
         if keeper in carried and not marks.isdisjoint(carried) and pid != os.getpid():
             roots.add(pid)
-    # What became another user's is not ours to end.
+    # A process that runs as another user now cannot be signalled.
     return {pid: start for pid, start in tree(roots).items() if is_ours(pid)}

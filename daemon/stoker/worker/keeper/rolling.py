@@ -115,7 +115,7 @@ class RollingLog:
 
 
 class _Compression:
-    """Of one rolled part. Its new file gets its name when it is complete. Raises OSError."""
+    """Compression of one rolled part. The new file gets its name when it is complete. Raises OSError."""
 
     def __init__(self, path: str) -> None:
         folder, name = os.path.split(path)
@@ -129,7 +129,7 @@ class _Compression:
             raise
 
     def step(self) -> bool:
-        """Whether there is more to do."""
+        """Return whether more is left to compress."""
         data = self._source.read(MEMBER)
         if data:
             rest = memoryview(member(data))
@@ -152,7 +152,7 @@ class _Compression:
 
 
 class RollingLogs:
-    """All of a keeper."""
+    """All rolled outputs of a keeper."""
 
     def __init__(self) -> None:
         self._open: dict[int, RollingLog] = {}  # by the descriptor of the pipe
@@ -177,12 +177,12 @@ class RollingLogs:
             self._behind.append(log)
 
     def drain(self, key: str) -> None:
-        """Write what an ended job left in its pipes: once its end is reported, nobody waits for more."""
+        """Write the rest that an ended job left in its pipes, before its end is reported."""
         for descriptor in [descriptor for descriptor, log in self._open.items() if log.key == key]:
             self.pump(descriptor)
 
     def compress(self) -> None:
-        """One step for each log that is behind."""
+        """Do one step of compression for each output that has rolled parts left."""
         for log in self._behind:
             log.compress()
         self._behind = [log for log in self._behind if log.is_behind]

@@ -1,6 +1,6 @@
 """Class-data archives on disk: ``WORK_DIR/.stoker/class-data/KEY/{archive.jsa, about.json}``.
 
-A JVM believes what is in an archive: a damaged one can crash it. So its SHA-256 is checked once by each daemon, and its size
+A JVM does not check an archive: a damaged one can crash it. So its SHA-256 is checked once by each daemon, and its size
 and time at each use. All of this may take a while, and runs in a thread.
 """
 
@@ -20,7 +20,7 @@ ARCHIVE, ABOUT = "archive.jsa", "about.json"
 
 
 class About(msgspec.Struct, frozen=True):
-    """What an archive was made for, and its content's hash."""
+    """The Spark and Java of an archive, and its content's hash."""
 
     home: str
     java: str
@@ -28,7 +28,7 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Archive(NamedTuple):
-    """One that was checked; ``size`` in bytes."""
+    """A checked archive; ``size`` in bytes."""
 
     path: Path
     size: int
@@ -48,8 +48,8 @@ class Archives:
         self.workshop = self._store.workshop
 
     def keep(self, key: str, made: Path, runtime: Runtime) -> Archive | None:
-        """Take a file that was just made in a workshop, which goes; if another worker was faster, its archive. Raises
-        OSError."""
+        """Move a new archive from its workshop into the store, and return it; if another worker was faster, return that
+        one. Raises OSError."""
         whole = made.parent / "whole"
         whole.mkdir()
         made.rename(whole / ARCHIVE)
@@ -60,7 +60,7 @@ class Archives:
         return self.check(key)
 
     def check(self, key: str) -> Archive | None:
-        """The archive, if it is there and undamaged; what is left of a damaged one is removed."""
+        """Return the archive if it exists and is undamaged; a damaged one is removed."""
         path = self._store.path(key) / ARCHIVE
         about = self._about(key)
         try:
@@ -76,7 +76,8 @@ class Archives:
         return None
 
     def prune(self) -> list[str]:
-        """Remove those of a Spark or a Java that has changed or is gone; the keys of the others. Raises OSError."""
+        """Remove archives whose Spark or Java has changed or was removed; return the keys of the others. Raises
+        OSError."""
         return self._store.prune(self._is_current)
 
     def _is_current(self, key: str) -> bool:

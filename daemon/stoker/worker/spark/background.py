@@ -1,4 +1,4 @@
-"""Slow work of a daemon's part: in a thread, one piece at a time; what becomes of it is told in the loop."""
+"""Slow work in a thread, one piece at a time; its results are delivered in the loop."""
 
 from __future__ import annotations
 

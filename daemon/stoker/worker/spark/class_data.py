@@ -64,7 +64,7 @@ class ClassData:
     # --- a launch ---
 
     def archive_for(self, runtime: Runtime, java_options: Sequence[str]) -> Path | None:
-        """None when there is none yet; then it will be made."""
+        """Return the archive; None when it does not exist yet, and it will be made."""
         if not self._is_on:
             return None
         try:
@@ -101,7 +101,7 @@ class ClassData:
         return min(self._start_at if self._wanted else float("inf"), self._prune_at)
 
     def stop(self) -> None:
-        """The worker ends: make nothing any more."""
+        """Stop making archives, because the worker stops."""
         self._is_on = False
         self._wanted.clear()
         self._prune_at = float("inf")
@@ -128,12 +128,12 @@ class ClassData:
 
     def _pruned(self, found: dict[str, Archive | None] | OSError) -> None:
         if isinstance(found, OSError):
-            LOG.warning("class-data archives cannot be looked through: %s", found)
+            LOG.warning("class-data archives cannot be checked: %s", found)
             return
         self._ready.update({key: archive for key, archive in found.items() if archive is not None})
 
     def _checked(self, request: ArchiveRequest, found: Archive | OSError | None) -> None:
-        """Another worker, or a daemon before this one, may have made it."""
+        """Look in the store: another worker or an earlier daemon may have made the archive."""
         if isinstance(found, Archive):
             self._ready[request.key] = found
         else:
@@ -171,7 +171,7 @@ class ClassData:
             self._say({"op": "stop", "key": CLASS_DATA_KEY + self._making.key, "grace": 0})
 
     def on_keeper(self, message: Started | Failed | Exited) -> None:
-        """Handle what the keeper says about a process that makes an archive."""
+        """Handle the keeper's message about a process that makes an archive."""
         if message["op"] == "started":
             with contextlib.suppress(OSError):  # where memory runs out, this goes before any executor
                 Path(f"/proc/{message['pid']}/oom_score_adj").write_text("1000")
@@ -194,19 +194,19 @@ class ClassData:
             self._give_up(request, f"it could not be kept: {archive or 'it is damaged'}")
             return
         self._ready[request.key] = archive
-        LOG.info("%s: %d MiB, for the executors to come", archive.path, archive.size >> 20)
+        LOG.info("%s: %d MiB, for later executors", archive.path, archive.size >> 20)
         self._prune()  # it may be the successor of one
 
     def _give_up(self, request: ArchiveRequest, reason: str) -> None:
-        """Until the daemon's next start."""
+        """Give up an archive until the daemon's next start."""
         self._given_up.add(request.key)
         LOG.warning("no class-data archive for %s: %s; its executors start as usual", request.runtime.home, reason)
 
     def left_over(self, key: str) -> None:
-        """The keeper has a process of a daemon before this one."""
+        """Stop a process that an earlier daemon started."""
         self._say({"op": "stop", "key": key, "grace": 0})
         self._say({"op": "forget", "key": key})
 
     def keeper_lost(self) -> None:
-        """With all its processes; it is made when an executor next asks for it."""
+        """Stop making the archive, with all its processes; it is made when the next executor asks for it."""
         self._making = None

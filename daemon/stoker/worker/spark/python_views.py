@@ -39,7 +39,7 @@ class PythonViews:
         self._prune_at = time.monotonic() if self._is_on and folder.is_dir() else float("inf")
 
     def view_for(self, home: Path) -> Path:
-        """``home`` itself while there is no view of it; then one will be made."""
+        """Return the view of ``home``; ``home`` itself while there is none, and a view will be made."""
         if not self._is_on:
             return home
         try:
@@ -83,11 +83,11 @@ class PythonViews:
             shutil.rmtree(workshop, ignore_errors=True)
 
     def _is_needed(self, key: str) -> bool:
-        """Its Spark is as it was, or somebody still runs on it."""
+        """Return whether a view is still valid: its Spark is unchanged, or an executor still uses it."""
         view = self._store.path(key)
         try:
             is_current = view_key(home_of(view)) == key
-        except OSError:  # the Spark is gone
+        except OSError:  # the Spark was removed
             is_current = False
         return is_current or is_in_an_environment(b"SPARK_HOME=" + bytes(view))
 
@@ -98,10 +98,10 @@ class PythonViews:
             self._given_up.add(key)
             LOG.warning("Python files of %s cannot be unpacked: %s; its executors start as usual", home, error)
             return
-        LOG.info("Python files of %s are unpacked for the executors to come", home)
+        LOG.info("Python files of %s are unpacked for later executors", home)
         self._prune_at = time.monotonic()  # it may be the successor of one
 
 
 def _looked_through(result: list[str] | OSError) -> None:
     if isinstance(result, OSError):
-        LOG.warning("unpacked Python files cannot be looked through: %s", result)
+        LOG.warning("unpacked Python files cannot be checked: %s", result)

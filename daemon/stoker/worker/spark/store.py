@@ -1,6 +1,6 @@
-"""Things that workers make of what is installed and keep: ``FOLDER/KEY/``, for all workers that share the folder.
+"""Files that workers derive from installed software and keep in ``FOLDER/KEY/``, for all workers that share the folder.
 
-One is made in a *workshop* and comes here whole or not at all, also when the power goes. All of this may take a while, and
+An entry is made in a *workshop* and moved here atomically, even across a power cut. All of this may take a while, and
 runs in a thread.
 """
 
@@ -25,14 +25,14 @@ class Store:
         return self._folder / key
 
     def workshop(self, key: str, worker: str) -> Path:
-        """An empty folder where ``worker`` (its slot's name) makes that thing. Raises OSError."""
+        """Return an empty folder in which ``worker`` (its slot's name) makes an entry. Raises OSError."""
         path = self._folder / f"{key}.{worker}"
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True, mode=0o700)
         return path
 
     def keep(self, key: str, whole: Path) -> None:
-        """Take a folder that was just made; if another worker was faster, its own stays. Raises OSError."""
+        """Move a new folder into the store; if another worker was faster, keep that one. Raises OSError."""
         for path in [*whole.rglob("*"), whole]:
             if not path.is_symlink():
                 to_disk(path)
@@ -41,7 +41,7 @@ class Store:
         to_disk(self._folder)
 
     def remove(self, key: str) -> None:
-        """It goes whole, too: what a killed worker has begun to remove is not found any more."""
+        """Remove an entry atomically: one that a killed worker has begun to remove is not found again."""
         going = self.path(f"{key}.removed")
         shutil.rmtree(going, ignore_errors=True)
         with contextlib.suppress(OSError):  # it is not there
@@ -49,7 +49,7 @@ class Store:
         shutil.rmtree(going, ignore_errors=True)
 
     def prune(self, is_current: Callable[[str], bool]) -> list[str]:
-        """Remove what is not; the keys of the others. Raises OSError."""
+        """Remove invalid entries; return the keys of the others. Raises OSError."""
         if not self._folder.is_dir():
             return []
         kept = []
