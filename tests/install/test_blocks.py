@@ -47,7 +47,7 @@ LEFT_OUT = {
     r"stoker \w+ [^#'\"]*\[": "it shows the form of the command",
     r"stoker forget": "needs a worker that is dead: tests/integration/test_drain.py",
     r"stoker shell": "needs a terminal: tests/integration/test_shell.py",
-    r"pip install '\.\[": "test_extras_can_be_installed resolves it without the download",
+    r"(\.venv/bin/)?pip install (-e )?'\.\[": "it downloads: test_package.py, test_extras_can_be_installed",
     r"export PATH=": "the programs are on the PATH of these tests",
 }
 # Page whose programs are not run -> why.

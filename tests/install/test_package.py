@@ -110,3 +110,11 @@ def test_what_messages_say_to_install_is_what_an_extra_would() -> None:
     for path in SOURCES.rglob("*.py"):
         for named in re.findall(r"pip install ((?:[a-z][a-z0-9\-]+(?: (?!on\b|for\b|there\b)|\b))+)", path.read_text()):
             assert set(named.split()) <= known, (path, named)
+
+
+@pytest.mark.parametrize("extra", ["ssh", "shell"])
+def test_extras_can_be_installed(extra: str) -> None:
+    """As the pages say, in the checkout's environment. Without an index: the tests' lock has what these two ask for."""
+    words = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-build-isolation", f".[{extra}]"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "does not provide the extra" not in done.stderr, done.stdout + done.stderr
