@@ -1,4 +1,7 @@
-"""Images of test hosts: a minimal Debian with systemd, sshd and Python, made from packages; no registry is asked."""
+"""Images of test hosts, made from Debian packages; no registry is asked.
+
+A host has systemd, sshd and Python. A bare image has what README asks for, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from tests.support.podman import exclusively, podman, run
 
 BASE = ("python3", "systemd-sysv", "dbus", "openssh-server", "iproute2", "procps", "sudo")
+BARE = ("git", "make", "python3")
 FLAVOURS: dict[str, tuple[str, tuple[str, ...]]] = {  # name: Debian release, packages beyond BASE
     "bookworm": ("bookworm", ("default-jre-headless", "libzookeeper-java")),
     "trixie": ("trixie", ("default-jre-headless", "libzookeeper-java", "prometheus")),
@@ -23,20 +27,29 @@ def image(flavour: str) -> str:
     packages = ",".join(BASE + extra)
     digest = hashlib.sha256(f"{release} {packages} {_CUSTOMIZE.read_text()}".encode()).hexdigest()[:12]
     name = f"localhost/stoker-test-host:{flavour}-{digest}"
+    return _built(name, release, packages, [f"--customize-hook={_CUSTOMIZE}"])
+
+
+def bare_image(release: str) -> str:
+    """The name of a minimal Debian with git, make and python3 only. Raises PodmanError."""
+    return _built(f"localhost/stoker-test-bare:{release}-{'-'.join(BARE)}", release, ",".join(BARE), [])
+
+
+def _built(name: str, release: str, packages: str, hooks: list[str]) -> str:
     with exclusively("image"):
         if run("podman", "image", "exists", name, check=False).returncode != 0:
-            _build(name, release, packages)
+            _build(name, release, packages, hooks)
     return name
 
 
-def _build(name: str, release: str, packages: str) -> None:
+def _build(name: str, release: str, packages: str, hooks: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="stoker-image-") as folder:
         Path(folder).chmod(0o755)  # apt drops its privileges below it
         archive = str(Path(folder) / "rootfs.tar")
         quick = ["force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*"]
         run(
             "mmdebstrap", "--variant=minbase", f"--include={packages}", f"--keyring={_KEYRING}",
-            *[f"--dpkgopt={option}" for option in quick], f"--customize-hook={_CUSTOMIZE}",
+            *[f"--dpkgopt={option}" for option in quick], *hooks,
             '--setup-hook=mkdir -p "$1/usr/share/man/man1"',  # a Java links its manual pages, there or not
             release, archive, *_mirror(), timeout=900,
         )  # fmt: skip

@@ -37,13 +37,16 @@ def cannot_run() -> str:
     return f"needs: sudo apt-get install {' '.join(missing)}" if missing else ""
 
 
-def run(*command: str, timeout: float = 120.0, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str, timeout: float = 120.0, check: bool = True, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command. Raises PodmanError when it fails (with ``check``) or takes ``timeout`` seconds."""
     env = {**os.environ, "CONTAINERS_CONF": str(_SETTINGS), "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
-        )
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise PodmanError(f"{' '.join(command)}: still running after {timeout:g} s") from error
     if check and done.returncode != 0:
