@@ -91,7 +91,8 @@ def test_a_strange_program_is_told_what_is_missing(door: Door, path: str) -> Non
 def test_health_needs_no_token_and_tells_nothing(door: Door) -> None:
     assert door.browser().get("/healthz").get_json() == {"status": "ok"}
     assert door.browser().get("/readyz").get_json() == {"status": "ALIVE"}
-    assert door.browser().get("/static/stoker.css").status_code == 200
+    with door.browser().get("/static/stoker.css") as response:
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

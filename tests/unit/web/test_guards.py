@@ -38,7 +38,8 @@ def client() -> FlaskClient:
 
 @pytest.mark.parametrize("path", ["/", "/missing", "/fails", "/json/missing", "/static/stoker.css"])
 def test_security_headers(client: FlaskClient, path: str) -> None:
-    headers = client.get(path).headers
+    with client.get(path) as response:
+        headers = response.headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
