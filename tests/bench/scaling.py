@@ -21,7 +21,6 @@ import msgspec
 from stoker.core.master.effects import Gone, Received, Send, batch_of
 from stoker.core.master.invariants import violations
 from stoker.core.master.machine import MasterCore
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     ExecutorStateChanged,
     Message,
@@ -31,6 +30,7 @@ from stoker.core.model.messages import (
     SubmitDriver,
     WorkerHeartbeat,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.records import ExecutorRecord
 from stoker.core.model.states import ExecutorState, MasterState, Role
 from stoker.core.model.values import (

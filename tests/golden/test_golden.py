@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     DrainWorkers,
     ForgetWorkers,
@@ -26,6 +25,7 @@ from stoker.core.model.messages import (
     UnregisterApplication,
     WorkerLeaving,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState, ExecutorState, Role
 from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport
 from tests.support.core import Bench, application, driver

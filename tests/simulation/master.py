@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from stoker.core.master import effects as core_effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Log, Send, batch_of
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import Failed, Message, RegisterApplication, RegisterWorker
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import MasterState, Role
 from stoker.io.sockets import Garbage, Gone, Received
 from stoker.leader.base import Candidate, Elected, Follow, Frozen, LeadershipEvent, Revoked, Roster, Thawed

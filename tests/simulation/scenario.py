@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from stoker.core.master.policy import Policy
+from stoker.core.model.policy import Policy
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
 from tests.simulation.checks import SETTLE, Checks

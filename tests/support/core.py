@@ -12,7 +12,6 @@ import msgspec
 from stoker.core.master.effects import Forget, Gone, Invite, Log, Persist, Received, Send
 from stoker.core.master.invariants import violations
 from stoker.core.master.machine import MasterCore
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     ApplicationHeartbeat,
     DriverStateChanged,
@@ -26,6 +25,7 @@ from stoker.core.model.messages import (
     SubmitDriver,
     WorkerHeartbeat,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState, ExecutorState, Role
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription, Exit, Now
 from stoker.recovery.records import decode_record, encode_record

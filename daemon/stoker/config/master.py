@@ -14,7 +14,7 @@ from stoker.config.registry import MOST_BODY_BYTES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, anonymous_role, tls_port, web_config
-from stoker.core.master.policy import Policy
+from stoker.core.model.policy import Policy
 from stoker.errors import ConfigError
 from stoker.security.roles import AccessRole
 

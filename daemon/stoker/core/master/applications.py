@@ -7,7 +7,7 @@ import logging
 from stoker.core.master import executors
 from stoker.core.master.books import App
 from stoker.core.master.context import Context
-from stoker.core.master.retention import trim_apps
+from stoker.core.master.history import trim_apps
 from stoker.core.model.lifecycles import APPLICATION, APPLICATION_END, ApplicationEvent
 from stoker.core.model.messages import (
     Accepted,

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from stoker.core.master.books import Books
 from stoker.core.master.effects import Effect, Forget, Invite, Log, Persist, Send
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
+from stoker.core.model.policy import Policy
 from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, worker_key
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, Now

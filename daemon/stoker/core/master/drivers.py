@@ -11,7 +11,7 @@ import logging
 from stoker.core.master import refusals
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
-from stoker.core.master.retention import trim_drivers
+from stoker.core.master.history import trim_drivers
 from stoker.core.master.show import driver_view
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
 from stoker.core.model.messages import (
@@ -29,7 +29,7 @@ from stoker.core.model.messages import (
 from stoker.core.model.moves import may
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
-from stoker.core.model.values import DriverReport, Exit
+from stoker.core.model.values import Exit
 
 ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
 
@@ -102,7 +102,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
     driver = ctx.books.drivers.get(message.driver_id)
     is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
     if driver is None or not is_current:
-        _answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
+        answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
         return
     event = DRIVER_END.get(message.state, DriverEvent.STARTED)
     if not may(DRIVER, driver.record, event):
@@ -123,7 +123,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
     ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
 
 
-def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
+def answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
     """Answer a report about an attempt that has ended in the books."""
     if not state.is_final:
         ctx.log(
@@ -327,87 +327,3 @@ def forget_watcher(ctx: Context, peer: bytes) -> None:
         driver = ctx.books.drivers.get(driver_id)
         if driver is not None:
             driver.watchers = [watcher for watcher in driver.watchers if watcher[0] != peer]
-
-
-# --- what a registering worker reports -------------------------------------------------------------------------------
-
-
-def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
-    """Update the books from a (re-)registering worker's report on a driver."""
-    books, peer = ctx.books, worker.peer
-    assert peer is not None
-    if report.state is DriverState.ERROR and report.exit.refused:
-        _refusal_reported(ctx, worker, report)
-        return
-    driver = books.drivers.get(report.driver_id)
-    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
-        driver = _adopt(ctx, report)
-    elif driver is None or report.attempt < driver.record.attempt or not _may_run(driver, report):
-        if not report.state.is_final:
-            description = report.driver
-            books.mark_dying(worker, (report.driver_id, report.attempt), description.cores, description.memory_mib)
-        _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
-        return
-    _bind(ctx, driver, worker, report)
-    if report.state.is_final:
-        ended(ctx, driver, DRIVER_END[report.state], report.exit)
-        ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
-        return
-    driver.record.reason = ""
-    changed(ctx, driver)
-    if driver.record.kill_requested:
-        ctx.send(peer, KillDriver(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
-
-
-def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
-    """Book a refusal that a registering worker repeats: its first report, or the answer to it, was lost."""
-    books = ctx.books
-    driver = books.drivers.get(report.driver_id)
-    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
-        driver = _adopt(ctx, report)
-        driver.record.refused_attempt = report.attempt
-        enqueue(ctx, driver)
-        changed(ctx, driver)
-    elif (
-        driver is not None
-        and report.attempt == driver.record.attempt
-        and may(DRIVER, driver.record, DriverEvent.REFUSED)
-    ):
-        refused(ctx, driver, worker, report.exit.reason)
-    _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
-
-
-def _may_run(driver: Driver, report: DriverReport) -> bool:
-    """Return False for the last attempt of a queued driver: it was given up, so its process must not go on."""
-    waiting = driver.record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
-    return not (waiting and report.attempt == driver.record.attempt)
-
-
-def _adopt(ctx: Context, report: DriverReport) -> Driver:
-    """Take over a driver that this master does not know: an earlier master without recovery accepted it."""
-    record = DriverRecord(id=report.driver_id, description=report.driver, submitted=report.started or ctx.now.wall)
-    driver = Driver(record)
-    ctx.books.drivers[record.id] = driver
-    ctx.books.reserve_id(record.id)
-    ctx.save_counters()
-    ctx.log(f"took over {record.id} from its worker")
-    return driver
-
-
-def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> None:
-    ctx.books.release_driver(driver)
-    ctx.books.queue.remove(report.driver_id)  # the books took it for never started
-    ctx.books.relaunching.discard(report.driver_id)
-    driver.relaunch_at = None
-    record = driver.record
-    if report.attempt > record.attempt:
-        record.attempts.append(Attempt(number=report.attempt, worker_id="", worker_host=""))
-    attempt = record.attempts[-1]
-    attempt.worker_id, attempt.worker_host = worker.record.id, worker.record.host
-    ctx.move(DRIVER, record, DriverEvent.REPORTED)
-    ctx.move(ATTEMPT, attempt, DriverEvent.REPORTED)
-    attempt.pid = report.pid
-    attempt.started = report.started or attempt.started
-    assert worker.peer is not None
-    driver.launched_via = worker.peer
-    ctx.books.place_driver(driver, worker)

@@ -1,8 +1,10 @@
-"""Use of the cluster over the last hour: samples in a ring of fixed size."""
+"""What is kept of the past: the usage of the last hour, as samples, and ended jobs up to the retained limits (spec 5.1)."""
 
 from __future__ import annotations
 
 from stoker.core.master.books import Books
+from stoker.core.master.context import Context
+from stoker.core.model.records import app_key, driver_key, executor_key
 from stoker.core.model.states import ApplicationState, WorkerState
 from stoker.core.model.views import Sample
 
@@ -41,3 +43,24 @@ def take_sample(books: Books, wall: float) -> Sample:
         apps=len(books.apps) - waiting_apps,
         apps_waiting=waiting_apps,
     )
+
+
+def trim_drivers(ctx: Context, keep: int) -> None:
+    """Remove the oldest ended drivers beyond ``keep``."""
+    books = ctx.books
+    while len(books.completed_drivers) > keep:
+        oldest = next(iter(books.completed_drivers))
+        books.forget(oldest, books.completed_drivers.pop(oldest).record.token)
+        ctx.forget(driver_key(oldest))
+
+
+def trim_apps(ctx: Context, keep: int) -> None:
+    """Remove the oldest ended applications beyond ``keep``."""
+    books = ctx.books
+    while len(books.completed_apps) > keep:
+        oldest = next(iter(books.completed_apps))
+        old = books.completed_apps.pop(oldest)
+        books.forget(oldest, old.record.token)
+        for executor in old.removed:
+            ctx.forget(executor_key(oldest, executor.id))
+        ctx.forget(app_key(oldest))

@@ -14,12 +14,12 @@ from stoker.core.master import applications, drivers, recovery, refusals, worker
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context, Rng
 from stoker.core.master.effects import Effect, Event, Gone, Received
-from stoker.core.master.policy import Policy
-from stoker.core.master.retention import trim_apps, trim_drivers
+from stoker.core.master.history import trim_apps, trim_drivers
 from stoker.core.master.rules import RULES, Rule
 from stoker.core.master.schedule import schedule
 from stoker.core.master.show import cluster_view
 from stoker.core.model.messages import MastersChanged, Message, Reconnect
+from stoker.core.model.policy import Policy
 from stoker.core.model.records import Record
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Now

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from stoker.core.master import draining, drivers, executor_reports, executors
+from stoker.core.master import draining, driver_reports, drivers, executor_reports, executors
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import WORKER, WorkerEvent
@@ -124,7 +124,7 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
     for key in list(worker.dying):
         books.release_dying(worker, key)
     for driver_report in message.drivers:
-        drivers.reported(ctx, worker, driver_report)
+        driver_reports.reported(ctx, worker, driver_report)
     running = executor_reports.possible(ctx, worker, message.executors)
     for executor_report in running:
         executor_reports.reported(ctx, worker, executor_report)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from stoker.core.master.books import REMOVED_EXECUTORS_SHOWN
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     Accepted,
     ApplicationFinished,
@@ -28,6 +27,7 @@ from stoker.core.model.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import ExecutorReport, SparkProgram
 from tests.support.core import Bench, application

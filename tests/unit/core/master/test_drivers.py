@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
@@ -22,6 +21,7 @@ from stoker.core.model.messages import (
     SubmitDriver,
     Submitted,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState, Role
 from stoker.core.model.values import DriverReport, Exit
 from tests.support.core import Bench, driver

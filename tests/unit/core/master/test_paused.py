@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from stoker.core.master.clock import LATE, OwnTime
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import LaunchDriver, Reconnect, RegisterWorker, WorkerHeartbeat
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState, MasterState, WorkerState
 from stoker.core.model.values import DriverReport, Now
 from tests.support.core import Bench

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     DriverStateAck,
     ExecutorAdded,
@@ -14,6 +13,7 @@ from stoker.core.model.messages import (
     LaunchDriver,
     LaunchExecutor,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
 from stoker.core.model.values import DriverReport, ExecutorReport, Exit
 from tests.support.core import Bench, application, driver

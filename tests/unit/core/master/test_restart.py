@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     ExecutorAdded,
     Failed,
@@ -20,6 +19,7 @@ from stoker.core.model.messages import (
     RegisterWorkerFailed,
     SubmitDriver,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import DriverReport, ExecutorReport, Exit, SparkProgram
 from tests.support.core import Bench, application, driver

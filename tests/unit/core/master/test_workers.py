@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.core.master.policy import Policy
 from stoker.core.model.messages import (
     LaunchDriver,
     Reconnect,
@@ -13,6 +12,7 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
     WorkerLeaving,
 )
+from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState, WorkerState
 from tests.support.core import Bench
 

@@ -1,5 +1,5 @@
 """Which job runs on which worker, as pure functions, and the reason why a job still waits.
 
 ``placement`` decides on plain offers and demands (ADR 2), ``queue`` orders waiting drivers, ``explain`` gives the reason why
-a job waits. Knows ``core.model`` and the master's policy; ``core.master.schedule`` applies the decisions to the books.
+a job waits. Knows ``core.model``; ``core.master.schedule`` applies the decisions to the books.
 """

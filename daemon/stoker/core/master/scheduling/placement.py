@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stoker.core.master.policy import WorkerSelection
 from stoker.core.master.scheduling.queue import Demand, DriverQueue
+from stoker.core.model.policy import WorkerSelection
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stoker.core.master.policy import WorkerSelection
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
 from stoker.core.master.scheduling.queue import Demand, DriverQueue
+from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.values import UNLIMITED
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stoker.core.master.policy import WorkerSelection
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
 from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.model.policy import WorkerSelection
 
 # --- the spec's text -------------------------------------------------------------------------------------------------
 
