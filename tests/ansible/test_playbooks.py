@@ -95,6 +95,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     found.play("stop-all", check=False)
 
 
+@pytest.mark.timeout(300)
 def test_start_is_verified_and_idempotent_and_stop_leaves_nothing(site: Site) -> None:
     done = site.play("start-all", "--check", "--diff")
     assert changed(done) > 0 and not (site.home / "conf" / "spark-env").exists()
