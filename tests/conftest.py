@@ -25,8 +25,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+TESTS = Path(__file__).parent
+STRICT = frozenset({"unit", "golden", "contract"})  # a file or socket left open fails the test
+
+
 def pytest_report_header() -> list[str]:
     return [f"left out: {line} (make test ENGINES=yes brings it)" for line in _skipped]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in STRICT:
+            item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -128,17 +128,19 @@ class Reader:
 
     def _daemon(self, command: str) -> str:
         """In a terminal of its own; returns when its dashboard answers."""
-        log = (self.home / f"terminal-{len(self.daemons)}").open("wb")
-        started = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"], cwd=self.home, env=self.env, stdout=log, stderr=log
-        )
+        terminal = self.home / f"terminal-{len(self.daemons)}"
+        with terminal.open("wb") as log:
+            started = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"], cwd=self.home, env=self.env, stdout=log, stderr=log
+            )
         self.daemons.append(started)
         port = self.ports["8080" if "stoker master" in command else "8081"]
 
         def answers() -> bool:
-            assert started.poll() is None, Path(log.name).read_text()
+            assert started.poll() is None, terminal.read_text()
             try:
-                return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/", timeout=2).status == 200)
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/", timeout=2) as answer:
+                    return bool(answer.status == 200)
             except OSError:
                 return False
 
