@@ -166,7 +166,7 @@ except KeyboardInterrupt: print("interrupted")
 @pytest.mark.parametrize(
     ("before", "conf", "words"),
     [
-        ("import sys; sys.modules['ray'] = None", {}, "Refused: Ray cannot be imported here .*stoker\\[ray\\]"),
+        ("import sys; sys.modules['ray'] = None", {}, "Refused: Ray cannot be imported here .*: pip install ray"),
         (
             "",
             {"spark.dynamicAllocation.enabled": True},

@@ -28,7 +28,7 @@ def use(cluster: Cluster) -> None:
     worker_id, address = found.groups()
     drained = cluster.cli("drain", address)
     assert "draining" in drained.stdout, drained.stderr
-    hint = re.search(r"'stoker (undrain \S+)' lets it work", cluster.cli("status", worker_id).stdout)
+    hint = re.search(r"'stoker (undrain \S+)' changes that", cluster.cli("status", worker_id).stdout)
     assert hint is not None and hint.group(1) == f"undrain {address}"
     undrained = cluster.cli(*hint.group(1).split())
     assert undrained.returncode == 0 and "draining" not in undrained.stdout, undrained.stderr
