@@ -3,6 +3,10 @@
 A stream describes its own classes, so reading needs no schema. Nothing in it is looked up, loaded, called or instantiated:
 objects become ``JavaObject``s, which are names and fields. A malformed stream, or one that is larger or deeper than any
 control message, raises ``JavaStreamError``. No I/O here.
+
+A stream may refer to what it has said before, so a few bytes can describe a graph that is cyclic or looks huge. Reading takes
+a time that its steps limit, however its classes and objects are connected; a reader of the result must visit each object once
+(``scala``).
 """
 
 from __future__ import annotations
@@ -14,7 +18,10 @@ from typing import Union
 
 MAGIC = b"\xac\xed\x00\x05"
 MAX_DEPTH = 64  # objects within objects, and classes above a class
-MAX_HANDLES = 50_000  # objects, strings, arrays and class descriptions of one stream
+MAX_CLASSES = 500  # class descriptions of one stream; a registration has about 35
+_SLOW_BYTES = 8  # of a text with characters beyond the 16-bit plane, which take as long as a step
+_OBJECT_STEPS = 3  # what an object takes more than other elements
+MAX_STEPS = 20_000  # elements, fields of classes and of objects in one stream; a registration has about 400
 
 # The bytes that open an element (TC_ constants).
 NULL, REFERENCE, CLASSDESC, OBJECT, STRING, ARRAY, CLASS = 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76
@@ -22,6 +29,8 @@ BLOCKDATA, ENDBLOCKDATA, BLOCKDATALONG, LONGSTRING, ENUM = 0x77, 0x78, 0x7A, 0x7
 FIRST_HANDLE = 0x7E0000
 
 SC_WRITE_METHOD, SC_SERIALIZABLE, SC_EXTERNALIZABLE, SC_BLOCK_DATA, SC_ENUM = 1, 2, 4, 8, 16
+_FORMATS = SC_SERIALIZABLE | SC_EXTERNALIZABLE  # how objects of a class are written; one of them
+_OTHER_DATA = SC_WRITE_METHOD | SC_EXTERNALIZABLE  # data of an object beside its fields
 
 _PRIMITIVES = {
     "B": struct.Struct(">b"), "C": struct.Struct(">H"), "D": struct.Struct(">d"), "F": struct.Struct(">f"),
@@ -38,22 +47,16 @@ class JavaStreamError(Exception):
 
 @dataclass(slots=True, eq=False)
 class JavaClass:
-    """A class as the stream describes it; ``fields`` are (type, name) of its own, in the stream's order."""
+    """A class as the stream describes it; ``fields`` are (type, name) of its own, in the stream's order. ``lineage`` is this
+    class and those above it, the topmost first; it is empty while the description is being read."""
 
     name: str
     uid: int
     flags: int = 0
     fields: tuple[tuple[str, str], ...] = ()
     parent: JavaClass | None = None
-
-    def lineage(self) -> list[JavaClass]:
-        """This class and those above it, the topmost first."""
-        found: list[JavaClass] = []
-        here: JavaClass | None = self
-        while here is not None:
-            found.append(here)
-            here = here.parent
-        return found[::-1]
+    lineage: tuple[JavaClass, ...] = ()
+    with_data: tuple[JavaClass, ...] = ()  # those of ``lineage`` of which an object has bytes in the stream
 
 
 @dataclass(slots=True, eq=False)
@@ -91,8 +94,13 @@ def parse(data: bytes) -> Value:
 
 def decode_text(data: bytes) -> str:
     """Java's modified UTF-8: NUL as two bytes, characters beyond the 16-bit plane as two surrogates of three bytes."""
-    if data.isascii():
-        return data.decode("ascii")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return _decode_slowly(data)
+
+
+def _decode_slowly(data: bytes) -> str:
     try:
         text = data.replace(b"\xc0\x80", b"\0").decode("utf-8", "surrogatepass")
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -105,6 +113,8 @@ class _Reader:
         self._data = data
         self.position = len(MAGIC)
         self._handles: list[Value] = []
+        self._steps_left = MAX_STEPS
+        self._classes_left = MAX_CLASSES
 
     # --- bytes ---
 
@@ -124,13 +134,23 @@ class _Reader:
         return self._take(1)[0]
 
     def _text(self) -> str:
-        return decode_text(self._take(self._number(_SHORT)))
+        return self._decode(self._take(self._number(_SHORT)))
+
+    def _decode(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            self._spend(len(data) // _SLOW_BYTES)
+            return _decode_slowly(data)
 
     # --- elements ---
 
+    def _spend(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise JavaStreamError(f"more than {MAX_STEPS} elements")
+
     def _remember(self, value: Value) -> int:
-        if len(self._handles) >= MAX_HANDLES:
-            raise JavaStreamError(f"more than {MAX_HANDLES} objects")
         self._handles.append(value)
         return len(self._handles) - 1
 
@@ -144,6 +164,7 @@ class _Reader:
         """One object, string, array, class, enum constant, reference or null."""
         if depth > MAX_DEPTH:
             raise JavaStreamError(f"objects are nested more than {MAX_DEPTH} deep")
+        self._spend(1)
         code = self._byte()
         read = _CONTENTS.get(code)
         if read is None:
@@ -157,7 +178,7 @@ class _Reader:
 
     def _string(self, code: int) -> str:
         length = self._number(_SHORT if code == STRING else _LONG)
-        text = decode_text(self._take(length))
+        text = self._decode(self._take(length))
         self._remember(text)
         return text
 
@@ -169,6 +190,8 @@ class _Reader:
             cls = self._referred()
             if not isinstance(cls, JavaClass):
                 raise JavaStreamError("a class refers to another kind of object")
+            if not cls.lineage:
+                raise JavaStreamError("a class refers to one whose description is incomplete")
             return cls
         if code != CLASSDESC:
             raise JavaStreamError(f"unsupported class type {code:#04x}")
@@ -183,14 +206,24 @@ class _Reader:
     def _described(self, depth: int) -> JavaClass:
         if depth > MAX_DEPTH:
             raise JavaStreamError(f"classes are nested more than {MAX_DEPTH} deep")
+        self._classes_left -= 1
+        if self._classes_left < 0:
+            raise JavaStreamError(f"more than {MAX_CLASSES} classes")
         cls = JavaClass(self._text(), self._number(_LONG))
         self._remember(cls)
         cls.flags = self._byte()
-        cls.fields = tuple(self._field() for _ in range(self._number(_SHORT)))
+        count = self._number(_SHORT)
+        self._spend(1 + count)
+        cls.fields = tuple(self._field() for _ in range(count))
         self._extra(depth)
         cls.parent = self._class_or_none(depth + 1)
-        if len(cls.lineage()) > MAX_DEPTH:
+        above = cls.parent.lineage if cls.parent is not None else ()
+        if len(above) >= MAX_DEPTH:
             raise JavaStreamError(f"classes are nested more than {MAX_DEPTH} deep")
+        cls.lineage = (*above, cls)
+        cls.with_data = tuple(
+            one for one in cls.lineage if one.fields or one.flags & _OTHER_DATA or not one.flags & _FORMATS
+        )
         return cls
 
     def _field(self) -> tuple[str, str]:
@@ -207,9 +240,10 @@ class _Reader:
         return signature, name
 
     def _object(self, depth: int) -> JavaObject:
+        self._spend(_OBJECT_STEPS)
         made = JavaObject(self._class(depth))
         self._remember(made)
-        for cls in made.cls.lineage():
+        for cls in made.cls.with_data:
             if cls.flags & SC_SERIALIZABLE:
                 for kind, name in cls.fields:
                     made.fields[name] = self._field_value(kind, depth)
@@ -225,6 +259,7 @@ class _Reader:
         form = _PRIMITIVES.get(kind)
         if form is None:
             return self.content(depth + 1)
+        self._spend(1)
         value: bool | int | float = form.unpack(self._take(form.size))[0]
         return value
 
@@ -232,6 +267,7 @@ class _Reader:
         """Objects and runs of bytes up to the end mark."""
         found: list[Value] = []
         while True:
+            self._spend(1)
             code = self._byte()
             if code == ENDBLOCKDATA:
                 return found

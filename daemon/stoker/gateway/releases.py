@@ -160,7 +160,7 @@ _TELLING = ("org.apache.spark.rpc.RpcEndpointRef", "org.apache.spark.resource.Re
 
 def _uids(value: Value) -> dict[str, int]:
     """Return the UID of every class of the objects in a message."""
-    found: dict[str, int] = {}
+    classes: dict[int, JavaClass] = {}
     seen: set[int] = set()
     waiting: list[Value] = [value]
     while waiting:
@@ -171,11 +171,11 @@ def _uids(value: Value) -> dict[str, int]:
         if isinstance(item, list):
             waiting.extend(item)
         elif isinstance(item, JavaObject):
-            found.update((cls.name, cls.uid) for cls in item.cls.lineage())
+            classes[id(item.cls)] = item.cls
             waiting.extend(item.fields.values())
             waiting.extend(item.extra)
         else:
             cls = item.cls if isinstance(item, JavaEnum) else item
             assert isinstance(cls, JavaClass)
-            found[cls.name] = cls.uid
-    return found
+            classes[id(cls)] = cls
+    return {above.name: above.uid for cls in classes.values() for above in cls.lineage}

@@ -1,16 +1,21 @@
 """Reads the collections and options of Scala 2.12, Scala 2.13 and Java in Java streams, as plain lists and dictionaries.
 
 Each class has its own format. An unknown class is an error: reading it as empty would drop a part of the request.
+
+Elements may be references to the same object. So no function here takes a time, or makes a result, that is larger than
+the limits of a stream would allow without references.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from stoker.gateway.java_stream import JavaClass, JavaObject, JavaStreamError, Value
+from stoker.gateway.java_stream import MAX_STEPS, JavaClass, JavaObject, JavaStreamError, Value
 
 _END = ("SerializeEnd$",)  # the mark behind the elements of a collection of unknown length
 _DEEPEST = 8  # wrappers within wrappers
+_MOST_TEXT = 1 << 20  # characters in all texts of one collection
 _WRAPPED = re.compile(r"(?:.*\$)?underlying|m|list")  # the field of a wrapper that holds another collection
 _ELEMENTS = ("unsafeArray", "array", "prefix1", "a")  # the field of a sequence that holds its elements
 _MAP_FIELD = re.compile(r"(?:.*\$)?(key|value)([1-4])")
@@ -28,6 +33,7 @@ _SEQUENCES = frozenset({
     _PROXY, "scala.collection.immutable.List$SerializationProxy", "java.util.ArrayList", "java.util.LinkedList",
 })  # fmt: skip
 _PAIRS = ("scala.Tuple2",)  # and its specialised forms, such as Tuple2$mcII$sp
+_SPECIALISED = ("", *(f"$mc{kind}$sp" for kind in "IJDCZ"))  # ends of the names of their fields
 
 
 def option(value: Value) -> Value:
@@ -51,7 +57,13 @@ def texts(value: Value) -> list[str]:
         if not isinstance(item, str):
             raise JavaStreamError("a list of texts holds something else")
         found.append(item)
+    _check_size(map(len, found))
     return found
+
+
+def _check_size(lengths: Iterable[int]) -> None:
+    if sum(lengths) > _MOST_TEXT:
+        raise JavaStreamError(f"a collection has more than {_MOST_TEXT} characters")
 
 
 def sequence(value: Value) -> list[Value]:
@@ -116,7 +128,10 @@ def _vector(value: JavaObject) -> list[Value]:
         raise _unknown("list", value)
     items: list[Value] = [value.fields.get(f"display{depth - 1}")] if depth else []
     for _ in range(depth):
-        items = [item for inner in items if isinstance(inner, list) for item in inner]
+        arrays = [inner for inner in items if isinstance(inner, list)]
+        if sum(map(len, arrays)) > MAX_STEPS:  # arrays that contain one array many times, many times
+            raise JavaStreamError(f"a list has more than {MAX_STEPS} elements")
+        items = [item for inner in arrays for item in inner]
     found: list[Value] = [item for item in items if item is not None]
     if len(found) != end - start:
         raise _unknown("list", value)
@@ -178,7 +193,7 @@ def _nodes(tree: Value) -> list[tuple[Value, Value]]:
 
 def _part(pair: JavaObject, name: str) -> Value:
     """Return a part of a pair. A specialised pair has it in a field such as ``_1$mcI$sp``, and ``_1`` is null."""
-    parts = (content for field, content in pair.fields.items() if field.startswith(name))
+    parts = (pair.fields.get(name + suffix) for suffix in _SPECIALISED)
     return next((content for content in parts if content is not None), None)
 
 
@@ -189,4 +204,5 @@ def text_map(value: Value) -> dict[str, str]:
         if not isinstance(key, str) or not isinstance(content, str):
             raise JavaStreamError("a map of texts holds something else")
         found[key] = content
+    _check_size(len(key) + len(content) for key, content in found.items())
     return found

@@ -15,6 +15,7 @@ from stoker.gateway.java_stream import JavaStreamError, decode_text
 from stoker.gateway.java_writer import short_text
 
 MAX_FRAME = 1 << 20  # bytes; Spark's own messages to a master are some KB
+MAX_NAME = 1024  # bytes of a host or an endpoint
 _LENGTH = struct.Struct(">q")
 _HEAD = struct.Struct(">bqi")  # type, request, size
 _ONE_WAY_HEAD = struct.Struct(">bi")
@@ -128,6 +129,8 @@ def _address(body: bytes, at: int) -> tuple[Address | None, int]:
 def _text(body: bytes, at: int) -> tuple[str, int]:
     length = struct.unpack_from(">H", body, at)[0]
     at += 2
+    if length > MAX_NAME:
+        raise RpcError(f"a host or an endpoint has more than {MAX_NAME} bytes")
     if at + length > len(body):
         raise RpcError("incomplete message")
     return decode_text(body[at : at + length]), at + length

@@ -92,7 +92,7 @@ def test_what_is_written_is_read() -> None:
     read = js.parse(write(New(spec, values)))
     assert isinstance(read, js.JavaObject)
     assert read.cls.name == "a.Child"
-    assert [cls.uid for cls in read.cls.lineage()] == [7, -3]
+    assert [cls.uid for cls in read.cls.lineage] == [7, -3]
     unit = read.fields.pop("unit")
     assert isinstance(unit, js.JavaEnum) and unit.constant == "SECONDS"
     assert read.fields == {"number": -5, "long": 2**40, "flag": True, "text": "Zoë \0 🔥"}
@@ -155,7 +155,7 @@ def test_a_chain_of_classes_is_bounded() -> None:
 
 
 def test_the_number_of_objects_is_bounded() -> None:
-    many = js.MAX_HANDLES + 1
+    many = js.MAX_STEPS + 1
     array = b"ur\x00\x02[L" + bytes(8) + b"\x02\x00\x00xp" + struct.pack(">i", many) + b"t\x00\x00" * many
     with pytest.raises(js.JavaStreamError, match="more than"):
         js.parse(js.MAGIC + array)
