@@ -2,5 +2,6 @@
 
 The simulator's mutants (``tests/simulation/mutants.py``) cover the cores. Here are recovery engines, sockets, keys, web
 access, uploads, the worker's files, the keeper, the gateway, the client and Ansible's plugins. ``table`` lists file, change
-and tests; ``make mutants`` plants each bug in a copy of the tree and runs its tests, one of which has to fail.
+and tests; ``make mutants`` plants each bug in a copy of the tree (``plant``) and runs its tests, one of which has to fail.
+``report`` is the pytest plugin that says which test did what.
 """

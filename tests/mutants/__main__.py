@@ -1,4 +1,7 @@
-"""``python -m tests.mutants [--only TEXT]``: plant every bug of the table; exit code 1 if one is not found."""
+"""``python -m tests.mutants [--only TEXT]``: plant every bug of the table, or those with TEXT in name or file.
+
+The exit code is 1 if a bug is not found, or if its tests did not run.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
-from tests.mutants.plant import check_tests, copy_tree, is_found
+from tests.mutants.plant import Field, Verdict
 from tests.mutants.table import MUTANTS
 
 
@@ -17,19 +21,21 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="mutants with this text in their name or file")
     args = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if args.only in mutant.name or args.only in mutant.file]
-    survivors = []
+    counts: Counter[Verdict] = Counter()
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stoker-mutants-") as folder:
-        tree = Path(folder)
-        copy_tree(tree)
-        check_tests(chosen, tree)
+        field = Field(Path(folder))
         for mutant in chosen:
             start = time.monotonic()
-            found = is_found(mutant, tree)
-            print(f"{'found   ' if found else 'SURVIVES'} {time.monotonic() - start:5.1f} s  {mutant.name}", flush=True)
-            if not found:
-                survivors.append(mutant.name)
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants found")
-    return 1 if survivors or not chosen else 0
+            result = field.judge(mutant)
+            counts[result.verdict] += 1
+            line = f"{result.verdict.value:10} {time.monotonic() - start:5.1f} s  {mutant.name}"
+            print(f"{line}: {result.detail}" if result.detail else line, flush=True)
+    print(
+        f"{len(chosen)} bugs in {(time.monotonic() - begin) / 60:.0f} min: {counts[Verdict.FOUND]} found, "
+        f"{counts[Verdict.SURVIVES]} survive, {counts[Verdict.NONE]} without a verdict"
+    )
+    return 0 if chosen and counts[Verdict.FOUND] == len(chosen) else 1
 
 
 if __name__ == "__main__":

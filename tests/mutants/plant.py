@@ -1,17 +1,25 @@
-"""A copy of the tree with one bug planted in it, and the tests run there."""
+"""A copy of the tree with one bug planted in it, the tests run there, and the verdict."""
 
 from __future__ import annotations
 
+import contextlib
+import enum
+import itertools
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.mutants.report import VARIABLE
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 300  # seconds for the tests of one mutant
+
+_CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)  # by the program itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,117 @@ class Mutant:
     tests: tuple[str, ...]
 
 
-def copy_tree(target: Path) -> None:
-    """The files that git tracks or would add, links as links. Bytecode and build outputs stay behind."""
+class Verdict(enum.Enum):
+    FOUND = "found"
+    SURVIVES = "SURVIVES"
+    NONE = "NO VERDICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``detail`` names the test that failed, or says why there is no verdict."""
+
+    verdict: Verdict
+    detail: str = ""
+
+
+class NoVerdict(Exception):
+    """The tests did not run as they must; the message says why."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the tests of one run did, by node id."""
+
+    events: dict[str, list[str]] = field(default_factory=dict)
+    failed: str = ""  # the first that failed, or in which the interpreter crashed
+
+    def get(self, what: str) -> list[str]:
+        return self.events.get(what, [])
+
+
+class Field:
+    """A copy of the tree in which bugs are planted one after the other. ``folder`` is empty, and is the caller's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tree = folder / "tree"
+        self._report = folder / "report"
+        self._good: set[str] = set()  # tests that passed without a bug
+        self._times = itertools.count(1)
+        _copy_tree(self._tree)
+
+    def judge(self, mutant: Mutant, *, timeout: float = TIMEOUT) -> Result:
+        """Plant the bug, run its tests, and take the bug out again. A bug is found if one of its tests fails, and passes
+        without the bug. Tests that were skipped, not collected, killed from outside or too slow give no verdict.
+        """
+        path = self._tree / mutant.file
+        good = path.read_text(encoding="utf-8")
+        if good.count(mutant.old) != 1:
+            return Result(Verdict.NONE, f"{mutant.old!r} is {good.count(mutant.old)} times in {mutant.file}")
+        self._write(path, good.replace(mutant.old, mutant.new))
+        try:
+            run = self._run(mutant.tests, timeout)
+        except NoVerdict as reason:
+            return Result(Verdict.NONE, str(reason))
+        finally:
+            self._write(path, good)
+        return self._judge(run, timeout)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Bytecode is matched by size and time of the source, in seconds: every version has a time of its own."""
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, (next(self._times),) * 2)
+
+    def _judge(self, run: _Run, timeout: float) -> Result:
+        if run.failed:
+            if run.failed not in self._good:
+                try:
+                    if self._run((run.failed,), timeout).failed:
+                        return Result(Verdict.NONE, f"{run.failed} fails without the bug, too")
+                except NoVerdict as reason:
+                    return Result(Verdict.NONE, f"without the bug: {reason}")
+                self._good.add(run.failed)
+            return Result(Verdict.FOUND, run.failed)
+        if run.get("skipped"):
+            return Result(Verdict.NONE, f"skipped: {', '.join(run.get('skipped'))}")
+        return Result(Verdict.SURVIVES) if run.get("passed") else Result(Verdict.NONE, "no test ran")
+
+    def _run(self, tests: tuple[str, ...], timeout: float) -> _Run:
+        """Run the tests up to the first failure. Raises NoVerdict."""
+        environ = {
+            **os.environ,
+            "PYTHONPATH": f"{self._tree / 'daemon'}:{self._tree}",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # a third of the start
+            VARIABLE: str(self._report),
+        }
+        self._report.write_text("")
+        plugins = ["no:cacheprovider", "pytest_timeout", "tests.mutants.report"]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", *(f"-p{plugin}" for plugin in plugins), *tests]
+        try:
+            done = subprocess.run(
+                command, cwd=self._tree, env=environ, capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise NoVerdict(f"the tests took longer than {timeout:.0f} s") from None
+        finally:
+            _kill_processes(f"{VARIABLE}={self._report}")
+        run = _Run()
+        for line in self._report.read_text(encoding="utf-8").splitlines():
+            what, node = json.loads(line)
+            run.events.setdefault(what, []).append(node)
+        if run.get("uncollected"):
+            raise NoVerdict(f"not collected: {', '.join(run.get('uncollected'))}: {_last_line(done.stdout)}")
+        if -done.returncode in _CRASHES and run.get("started"):
+            run.failed = run.get("started")[-1]
+        elif done.returncode not in (0, 1) and not run.get("skipped"):
+            raise NoVerdict(f"pytest ended with {done.returncode}: {_last_line(done.stdout + done.stderr)}")
+        else:
+            run.failed = next(iter(run.get("failed")), "")
+        return run
+
+
+def _copy_tree(target: Path) -> None:
+    """The files that git tracks or would add, links as links. Build outputs stay behind."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -41,38 +158,13 @@ def copy_tree(target: Path) -> None:
             shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def check_tests(mutants: Sequence[Mutant], tree: Path) -> None:
-    """Raises ValueError when a test fails without a bug: then it would find anything."""
-    tests = tuple(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
-    if not _passes(tests, tree, timeout=TIMEOUT * 4):
-        raise ValueError(f"these tests fail without a bug: pytest {' '.join(tests)}")
+def _kill_processes(mark: str) -> None:
+    """Kill what the tests left running, in whatever session: every process with ``mark`` in its environment."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
-def is_found(mutant: Mutant, tree: Path) -> bool:
-    """Plant the bug in ``tree``, run the tests there, and take the bug out again. Raises ValueError for a change that
-    does not apply."""
-    path = tree / mutant.file
-    good = path.read_text(encoding="utf-8")
-    if good.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} is {good.count(mutant.old)} times in {mutant.file}")
-    path.write_text(good.replace(mutant.old, mutant.new), encoding="utf-8")
-    try:
-        return not _passes(mutant.tests, tree)
-    finally:
-        path.write_text(good, encoding="utf-8")
-
-
-def _passes(tests: tuple[str, ...], tree: Path, *, timeout: float = TIMEOUT) -> bool:
-    environ = {**os.environ, "PYTHONPATH": f"{tree / 'daemon'}:{tree}", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environ, capture_output=True, text=True, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    if done.returncode < 0:  # a signal: the tests did not survive it
-        return False
-    if done.returncode not in (0, 1):
-        raise ValueError(f"the tests {tests} could not be run: {done.stdout[-500:]}{done.stderr[-500:]}")
-    return done.returncode == 0
+def _last_line(output: str) -> str:
+    return (output.strip().splitlines() or ["no output"])[-1]
