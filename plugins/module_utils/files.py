@@ -10,6 +10,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
+
 SPEC = {
     "type": "list",
     "elements": "dict",
@@ -31,7 +33,7 @@ def write_files(module: AnsibleModule) -> dict[str, Any]:
         wanted = [found for found in map(Wanted, module.params["files"]) if found.differs]
         written = [] if module.check_mode and not _can_try(wanted) else _write(module, wanted)
     except OSError as error:
-        module.fail_json(msg=f"cannot write {error.filename}: {error.strerror}")
+        module.fail_json(msg=f"cannot write {explained(error, 'the files')}")
     if not module.check_mode:
         for file in written:
             os.replace(file.part, file.path)

@@ -127,6 +127,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stoker.spark.plugins.module_utils import files
+from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
 from ansible_collections.stoker.spark.plugins.module_utils.background import Background
 from ansible_collections.stoker.spark.plugins.module_utils.systemd import Systemd
 
@@ -255,8 +256,11 @@ def main() -> None:
     )
     written = files.write_files(module)
     daemons = Daemons(module)
-    daemons.stop_others()
-    daemons.bring()
+    try:
+        daemons.stop_others()
+        daemons.bring()
+    except OSError as error:
+        module.fail_json(msg=explained(error, module.params["pid_dir"]))
     module.exit_json(
         **{**written, "changed": written["changed"] or any(daemons.done.values())},
         daemons={name: {"pid": daemons.pids[name], "done": what} for name, what in daemons.done.items()},

@@ -116,6 +116,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
+
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one first
 # What a release must be able to do on any host, and on those of a role.
@@ -378,8 +380,7 @@ def main() -> None:
         host.make_link()
         keys = host.make_keys() if installed or not module.check_mode else {}
     except OSError as error:
-        where = error.filename or "the host"
-        module.fail_json(msg=f"{where}: {error.strerror}; root is needed to prepare a host: set ansible_become")
+        module.fail_json(msg=explained(error, module.params["prefix"]))
     module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, **_known(keys), **facts)
 
 

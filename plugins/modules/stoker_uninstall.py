@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: stoker_uninstall
 short_description: Remove what the playbooks put on a host
 description:
-  - Removes units, releases, configuration and keys; with O(purge=true) also work directories, records, logs and the user.
+  - Removes units, releases, configuration, secrets and keys; with O(purge=true) also work directories, records, logs and
+    the user.
   - In folders that a user may have chosen, removes only what Stoker makes there, and the folder if it is empty then.
   - Fails while a daemon runs.
 options:
@@ -90,8 +91,10 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
+
 UNITS = "/etc/systemd/system"
-CONFIGURATION = ("spark-env", "spark-defaults.conf", "client", "keys", "zookeeper", "zookeeper.auth")
+CONFIGURATION = ("spark-env", "spark-defaults.conf", "client", "keys", "secrets", "zookeeper", "zookeeper.auth")
 OF_ZOOKEEPER = ("version-2", "myid")
 OF_MASTER = ("master-*",)
 OF_WORK = ("driver-*", "app-*", ".stoker")
@@ -212,7 +215,7 @@ def main() -> None:
     try:
         _remove(module, removal)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}", removed=removal.removed)
+        module.fail_json(msg=explained(error, module.params["prefix"]), removed=removal.removed)
     module.exit_json(changed=bool(removal.removed), removed=removal.removed)
 
 

@@ -64,6 +64,8 @@ import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
+
 PROGRAMS = ("/usr/bin/java", "/usr/share/java/zookeeper.jar", "/usr/share/java/slf4j-simple.jar")
 
 
@@ -111,7 +113,7 @@ def main() -> None:
             has_data=_has_data(data_dir),
         )
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; root is needed: set ansible_become")
+        module.fail_json(msg=explained(error, data_dir))
 
 
 if __name__ == "__main__":

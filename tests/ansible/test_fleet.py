@@ -81,7 +81,8 @@ def test_a_running_daemon_is_not_uninstalled(site: Site, tmp_path: Path) -> None
 
 
 def test_remove_worker_and_uninstall(site: Site) -> None:  # noqa: F811
-    site.play("start-all")
+    site.play("start-all", "-e", '{"stoker_common_secrets": {"spark": "hush"}}')
+    assert (site.home / "conf" / "secrets" / "spark").exists()
     job = site.stoker("submit", "/bin/sleep", "600").stdout.strip()
     wait_until(lambda: workers(site)[0]["running"] == 1, what=f"{job} runs")
     assert "say which" in fails(site, "remove-worker", "-e", "worker=nowhere")
