@@ -91,5 +91,5 @@ def _summary(cluster: dict[str, Any]) -> str:
     if not cluster:
         return "No master answers: the states of workers and jobs are not known."
     drivers, apps = len(cluster["active_drivers"]), len(cluster["active_apps"])
-    alive = sum(worker["state"] == "ALIVE" for worker in cluster["workers"])
+    alive = sum(worker["state"] == "ALIVE" and not worker["draining"] for worker in cluster["workers"])
     return f"{cluster['url']} is {cluster['state']}: {alive} workers alive, {drivers} drivers, {apps} applications."

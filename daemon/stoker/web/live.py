@@ -17,7 +17,6 @@ from flask import Response, request
 
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.views import ClusterView, WorkerView
-from stoker.web.spark_json import alive_workers, spark_state
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each
 LOOKS = 40.0  # polls a second of all browsers together: the more browsers, the less often each polls
@@ -43,11 +42,11 @@ class Scene:
 
     @cached_property
     def alive(self) -> list[WorkerView]:
-        return alive_workers(self.cluster)
+        return self.cluster.live_workers
 
     @cached_property
     def worker_states(self) -> Counter[str]:
-        return Counter(spark_state(worker).value for worker in self.cluster.workers)
+        return Counter(worker.shown_state.value for worker in self.cluster.workers)
 
     @cached_property
     def active_states(self) -> Counter[str]:

@@ -22,7 +22,7 @@ from stoker.web.log_pages import add_log_pages
 from stoker.web.log_window import LogReaders
 from stoker.web.metrics.routes import add_master_metrics
 from stoker.web.pages import add_pages
-from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, spark_state, utilization_json
+from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, utilization_json
 from stoker.web.standby import lead_to_leader
 
 
@@ -48,7 +48,6 @@ def make_app(
     """Make the dashboard. ``title`` is spark.ui.title ("": the master's URL). ``snapshot`` may raise StokerError: a 503."""
     access = access or Access()
     app = new_app(__name__, access=access)
-    app.jinja_env.filters["spark_state"] = lambda worker: spark_state(worker).value
     lead_to_leader(app, snapshot)
     add_pages(app, snapshot, control.history, access=access, title=title)
     logs = LogReaders(control.read_log)

@@ -12,34 +12,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stoker.core.model.states import DriverState, WorkerState
+from stoker.core.model.states import DriverState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.core.model.worker_views import ExecutorPage, WorkerPage
 
 Json = dict[str, Any]
 
 
-def spark_state(worker: WorkerView) -> WorkerState:
-    """Return Spark's name of the state: a draining worker is DECOMMISSIONED, though here it can be undrained (spec 14)."""
-    decommissioned = worker.draining and worker.state is WorkerState.ALIVE
-    return WorkerState.DECOMMISSIONED if decommissioned else worker.state
-
-
-def alive_workers(cluster: ClusterView) -> list[WorkerView]:
-    """Return the workers whose cores and memory count in the totals of page and JSON."""
-    return [worker for worker in cluster.workers if spark_state(worker) is WorkerState.ALIVE]
-
-
 CLUSTER_FIELDS: dict[str, Callable[[ClusterView], Any]] = {
     "url": lambda cluster: cluster.url,
     "workers": lambda cluster: [worker_json(worker) for worker in cluster.workers],
-    "aliveworkers": lambda cluster: len(alive_workers(cluster)),
-    "cores": lambda cluster: sum(worker.cores for worker in alive_workers(cluster)),
-    "coresused": lambda cluster: sum(worker.cores_used for worker in alive_workers(cluster)),
-    "memory": lambda cluster: sum(worker.memory_mib for worker in alive_workers(cluster)),
-    "memoryused": lambda cluster: sum(worker.memory_used_mib for worker in alive_workers(cluster)),
-    "resources": lambda cluster: [{} for _ in alive_workers(cluster)],
-    "resourcesused": lambda cluster: [{} for _ in alive_workers(cluster)],
+    "aliveworkers": lambda cluster: len(cluster.live_workers),
+    "cores": lambda cluster: sum(worker.cores for worker in cluster.live_workers),
+    "coresused": lambda cluster: sum(worker.cores_used for worker in cluster.live_workers),
+    "memory": lambda cluster: sum(worker.memory_mib for worker in cluster.live_workers),
+    "memoryused": lambda cluster: sum(worker.memory_used_mib for worker in cluster.live_workers),
+    "resources": lambda cluster: [{} for _ in cluster.live_workers],
+    "resourcesused": lambda cluster: [{} for _ in cluster.live_workers],
     "activeapps": lambda cluster: [app_json(app) for app in cluster.active_apps],
     "completedapps": lambda cluster: [app_json(app) for app in cluster.completed_apps],
     "activedrivers": lambda cluster: [driver_json(driver) for driver in cluster.active_drivers],
@@ -82,7 +71,7 @@ def worker_json(worker: WorkerView) -> Json:
         "resources": {},
         "resourcesused": {},
         "resourcesfree": {},
-        "state": spark_state(worker).value,
+        "state": worker.shown_state.value,
         "lastheartbeat": _ms(worker.last_heartbeat),
     }
 

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
+from stoker.core.model.filters import app_text, driver_text, worker_text
 from stoker.core.model.views import AppView, DriverView, WorkerView
 from stoker.web.listing import Column, Table
-from stoker.web.spark_json import spark_state
-
-
-def _worker_text(worker: WorkerView) -> str:
-    draining = "draining" if worker.draining else ""
-    return f"{worker.id} {worker.address} {spark_state(worker).value} {draining} {worker.version}"
-
-
-def _app_text(app: AppView) -> str:
-    return f"{app.id} {app.name} {app.user} {app.state.value} {app.reason}"
-
-
-def _driver_text(driver: DriverView) -> str:
-    parts = (driver.id, driver.name, driver.user, driver.main, driver.main_class, driver.worker_id, driver.reason)
-    return f"{' '.join(parts)} {driver.state.value}"
 
 
 WORKERS: Table[WorkerView] = Table(
@@ -27,12 +13,12 @@ WORKERS: Table[WorkerView] = Table(
     (
         Column("Worker Id", "id", lambda worker: worker.id),
         Column("Address", "address", lambda worker: (worker.host, worker.port), minor=True),
-        Column("State", "state", lambda worker: spark_state(worker).value),
+        Column("State", "state", lambda worker: worker.shown_state.value),
         Column("Cores", "cores", lambda worker: (worker.cores_used, worker.cores)),
         Column("Memory", "memory", lambda worker: (worker.memory_used_mib, worker.memory_mib)),
     ),
-    _worker_text,
-    lambda worker: spark_state(worker).value,
+    worker_text,
+    lambda worker: worker.shown_state.value,
 )
 
 _APP_COLUMNS: tuple[Column[AppView], ...] = (
@@ -49,12 +35,12 @@ ACTIVE_APPS = Table(
     "apps",
     "Running Applications",
     _APP_COLUMNS,
-    _app_text,
+    app_text,
     lambda app: app.state.value,
     "No application is registered. Run a command on every executor: stoker run --total-executor-cores 2 -- hostname",
 )
 COMPLETED_APPS = Table(
-    "completed-apps", "Completed Applications", _APP_COLUMNS, _app_text, lambda app: app.state.value, "None yet."
+    "completed-apps", "Completed Applications", _APP_COLUMNS, app_text, lambda app: app.state.value, "None yet."
 )
 
 _DRIVER_COLUMNS: tuple[Column[DriverView], ...] = (
@@ -70,7 +56,7 @@ ACTIVE_DRIVERS = Table(
     "drivers",
     "Running Drivers",
     (*_DRIVER_COLUMNS, Column("Duration", "duration", lambda driver: -driver.submitted, number=True)),
-    _driver_text,
+    driver_text,
     lambda driver: driver.state.value,
     "No driver runs or waits. Submit a program: stoker submit job.py",
 )
@@ -78,7 +64,7 @@ COMPLETED_DRIVERS = Table(
     "completed-drivers",
     "Completed Drivers",
     _DRIVER_COLUMNS,
-    _driver_text,
+    driver_text,
     lambda driver: driver.state.value,
     "None yet.",
 )

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from stoker.core.model.plain import complete
-from stoker.core.model.states import WorkerState
 from stoker.core.model.values import Value
 from stoker.core.model.views import ClusterView, WorkerView
 
@@ -17,7 +16,7 @@ def as_json(view: Value) -> str:
     if isinstance(view, ClusterView):
         view = msgspec.structs.replace(
             view,
-            workers=tuple(sorted(view.workers, key=lambda w: (w.state is not WorkerState.ALIVE, w.host, w.port))),
+            workers=tuple(sorted(view.workers, key=lambda w: (not w.is_live, w.host, w.port))),
             active_drivers=tuple(sorted(view.active_drivers, key=lambda driver: driver.id)),
             completed_drivers=tuple(sorted(view.completed_drivers, key=lambda driver: driver.id)),
             active_apps=tuple(sorted(view.active_apps, key=lambda app: app.id)),

@@ -18,7 +18,7 @@ def cluster(view: ClusterView, *, all_rows: bool = False) -> str:
     parts = [_summary(view)]
     parts += [f"warning: {text.clean(warning, 200)}" for warning in view.warnings]
     most = None if all_rows else text.MOST_ROWS
-    workers = sorted(view.workers, key=lambda worker: (worker.state is not WorkerState.ALIVE, worker.host, worker.port))
+    workers = sorted(view.workers, key=lambda worker: (not worker.is_live, worker.host, worker.port))
     waiting_last = sorted(view.active_drivers, key=lambda driver: (driver.state.value == "SUBMITTED", driver.id))
     active_apps = sorted(view.active_apps, key=lambda app: app.id)
     done_drivers = sorted(view.completed_drivers, key=lambda driver: driver.ended, reverse=True)
@@ -41,7 +41,7 @@ def _table(title: str, headers: Sequence[str], rows: list[list[str]], everything
 
 
 def _summary(view: ClusterView) -> str:
-    alive = [worker for worker in view.workers if worker.state is WorkerState.ALIVE]
+    alive = view.live_workers
     waiting = sum(driver.state.value == "SUBMITTED" for driver in view.active_drivers)
     drivers = (
         f"{len(view.active_drivers) - waiting} running, {waiting} waiting, {len(view.completed_drivers)} completed"
@@ -65,10 +65,11 @@ def _summary(view: ClusterView) -> str:
 
 
 def _count(view: ClusterView) -> str:
-    counts = Counter(worker.state for worker in view.workers)
+    counts = Counter(worker.shown_state for worker in view.workers)
+    draining = sum(worker.draining for worker in view.workers if worker.state is WorkerState.ALIVE)
+    counts[WorkerState.DECOMMISSIONED] -= draining  # those that remain have announced their end
     kinds = [f"{counts[kind]} {kind.value.lower()}" for kind in WorkerState if counts[kind]]
-    draining = sum(worker.draining for worker in view.workers)
-    return (", ".join(kinds) or "none") + (f"; {draining} draining" if draining else "")
+    return ", ".join(kinds + [f"{draining} draining"] * bool(draining)) or "none"
 
 
 def workers(views: Sequence[WorkerView]) -> str:

@@ -35,6 +35,16 @@ class WorkerView(Value, frozen=True):
         """HOST:PORT, or [HOST]:PORT for IPv6: how commands name this worker."""
         return address_of(self.host, self.port)
 
+    @property
+    def shown_state(self) -> WorkerState:
+        """The state for people: DECOMMISSIONED, Spark's word, while a live worker is draining (ADR 6)."""
+        return WorkerState.DECOMMISSIONED if self.draining and self.state is WorkerState.ALIVE else self.state
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it counts as a live worker: connected, and not draining. Pages, JSON, metrics and commands count so."""
+        return self.shown_state is WorkerState.ALIVE
+
 
 class AttemptView(Value, frozen=True):
     """One run of a driver."""
@@ -121,6 +131,11 @@ class ClusterView(Value, frozen=True):
     leader_url: str = ""  # on a standby: the leading master
     leader_webui_url: str = ""
     warnings: tuple[str, ...] = ()  # lines for people, for example that the cluster runs without authentication
+
+    @property
+    def live_workers(self) -> list[WorkerView]:
+        """The workers whose cores and memory count in totals."""
+        return [worker for worker in self.workers if worker.is_live]
 
 
 class Sample(Value, frozen=True):

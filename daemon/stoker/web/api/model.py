@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Value
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
-from stoker.web.spark_json import alive_workers
 
 
 class Cluster(Value, frozen=True):
@@ -78,7 +77,7 @@ class Problem(Value, frozen=True):
 
 
 def cluster_of(view: ClusterView) -> Cluster:
-    alive = alive_workers(view)
+    alive = view.live_workers
     return Cluster(
         url=view.url,
         state=view.state,
@@ -87,7 +86,7 @@ def cluster_of(view: ClusterView) -> Cluster:
         webui_url=view.webui_url,
         leader_url=view.leader_url,
         leader_webui_url=view.leader_webui_url,
-        workers=_count(worker.state.value for worker in view.workers),
+        workers=_count(worker.shown_state.value for worker in view.workers),
         drivers=_count(driver.state.value for driver in (*view.active_drivers, *view.completed_drivers)),
         applications=_count(app.state.value for app in (*view.active_apps, *view.completed_apps)),
         cores=sum(worker.cores for worker in alive),

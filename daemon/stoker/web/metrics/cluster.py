@@ -10,7 +10,6 @@ from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, 
 
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.views import AppView, ClusterView, WorkerView
-from stoker.web.spark_json import alive_workers
 
 MIB = 1024 * 1024
 
@@ -18,7 +17,7 @@ MIB = 1024 * 1024
 def cluster_metrics(cluster: ClusterView) -> Iterator[Metric]:
     yield InfoMetricFamily("stoker_build", "Version of this daemon", {"version": cluster.version})
     yield from _master(cluster)
-    yield from _resources(alive_workers(cluster))
+    yield from _resources(cluster.live_workers)
     yield from _jobs(cluster)
     yield from _per_worker(cluster.workers)
     yield from _per_application(cluster.active_apps)
@@ -57,7 +56,7 @@ def _resources(alive: Sequence[WorkerView]) -> Iterator[Metric]:
 
 
 def _jobs(cluster: ClusterView) -> Iterator[Metric]:
-    workers = Counter(worker.state for worker in cluster.workers)
+    workers = Counter(worker.shown_state for worker in cluster.workers)
     drivers = Counter(driver.state for driver in (*cluster.active_drivers, *cluster.completed_drivers))
     apps = Counter(app.state for app in (*cluster.active_apps, *cluster.completed_apps))
     yield by_label(
@@ -89,7 +88,7 @@ def _per_worker(workers: Sequence[WorkerView]) -> Iterator[Metric]:
     labels = ["worker", "host"]
     names = [(worker.id, worker.host) for worker in workers]
     for name, meaning, values in (
-        ("up", "1 while the worker is alive", [float(worker.state is WorkerState.ALIVE) for worker in workers]),
+        ("up", "1 while the worker is alive and not draining", [float(worker.is_live) for worker in workers]),
         ("cores", "Cores of the worker", [worker.cores for worker in workers]),
         ("cores_used", "Cores in use", [worker.cores_used for worker in workers]),
         ("memory_bytes", "Memory of the worker", [worker.memory_mib * MIB for worker in workers]),

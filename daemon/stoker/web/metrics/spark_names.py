@@ -12,13 +12,12 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from stoker.core.model.states import ApplicationState
 from stoker.core.model.views import ClusterView
 from stoker.core.model.worker_views import WorkerPage
-from stoker.web.spark_json import alive_workers
 
 
 def master(cluster: ClusterView) -> dict[str, object]:
     return {
         "master.workers": len(cluster.workers),
-        "master.aliveWorkers": len(alive_workers(cluster)),
+        "master.aliveWorkers": len(cluster.live_workers),
         "master.apps": len(cluster.active_apps),
         "master.waitingApps": sum(app.state is ApplicationState.WAITING for app in cluster.active_apps),
     }

@@ -151,7 +151,7 @@ def test_why_waiting_knows_what_drains() -> None:
 def test_people_and_scripts_see_it() -> None:
     view = cluster(worker(1, draining=True, running=2), worker(2))
     shown = render.cluster(view)
-    assert "2 alive; 1 draining" in shown and "ALIVE draining" in shown
+    assert "1 alive, 1 draining" in shown and "ALIVE draining" in shown
     one = render.worker(view.workers[0])
     assert "stoker undrain h1:1" in one and "2 drivers and executors" in one
     assert "undrain" not in render.worker(view.workers[1])
