@@ -6,13 +6,14 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stoker.core.model.states import DriverState
+from stoker.core.model.states import DriverState, WorkerState
 from stoker.core.model.views import ClusterView
 from stoker.security.roles import AccessRole
 from stoker.security.tokens import TokenFile
@@ -82,7 +83,9 @@ def test_changes_are_told_to_all(site: Site) -> None:
     for listener in listeners:
         found = {(kind, data["id"]): data for kind, _, data in (listener.event() for _ in range(3))}
         assert found["driver", driver_view(1).id]["state"] == "RELAUNCHING"
-        assert found["driver", driver_view(2).id] == {"id": driver_view(2).id, "removed": True}
+        removed = found["driver", driver_view(2).id]
+        assert removed == {"at": removed["at"], "id": driver_view(2).id, "removed": True}
+        assert removed["at"] == pytest.approx(time.time(), abs=60)
         assert found["application", app_view(1).id]["removed"]
         listener.close()
 
@@ -173,5 +176,21 @@ def test_a_revoked_token_ends_its_stream(tmp_path: Path, monkeypatch: pytest.Mon
 def test_heartbeats_are_no_changes() -> None:
     old = cluster_view()
     new = cluster_view(workers=tuple(worker_view(1, last_heartbeat=9e9) for _ in range(1)) + old.workers[1:])
-    assert list(differences(old, new)) == []
-    assert [kind for kind, _ in differences(old, cluster_view(epoch=4))] == ["master"]
+    assert list(differences(old, new, 9e9)) == []
+    assert [kind for kind, _ in differences(old, cluster_view(epoch=4), 9e9)] == ["master"]
+
+
+def test_changes_say_when_and_whose() -> None:
+    changed = cluster_view(
+        workers=(worker_view(1, draining=True), worker_view(2, state=WorkerState.DEAD)),
+        active_drivers=(driver_view(2, started=50.0, user="bob"), driver_view(4, state=DriverState.SUBMITTED, submitted=60.0,
+                        attempts=())),
+        completed_drivers=(driver_view(3, state=DriverState.FAILED, ended=5.0), driver_view(1, ended=70.0)),
+    )  # fmt: skip
+    old = cluster_view(completed_drivers=(driver_view(3, state=DriverState.FAILED, ended=5.0),))
+    found = {data["id"]: (data["at"], data.get("user"), data["state"]) for _, data in differences(old, changed, 99.0)}
+    assert found == {
+        worker_view(1).id: (99.0, None, "DECOMMISSIONED"),
+        driver_view(2).id: (50.0, "bob", "RUNNING"),
+        driver_view(4).id: (60.0, "", "SUBMITTED"),
+    }

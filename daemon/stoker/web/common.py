@@ -25,6 +25,7 @@ from stoker.web.csrf import Csrf
 from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show_mib, show_time, web_link
 
 ROWS = 200  # rows shown in a table; JSON has all
+PROGRAMS = ("/json", "/api/", "/metrics", "/history", "/healthz", "/readyz")  # paths whose errors are JSON
 _HERE = Path(__file__).parent
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
@@ -125,7 +126,7 @@ def whole_number(name: str, default: int) -> int:
 
 
 def _error_answer(code: int, text: str) -> Response:
-    if request.path.startswith(("/json", "/api/")):
+    if request.path.startswith(PROGRAMS):
         return as_json({"error": text, "status": code}, code)
     if request.path.rstrip("/") == "/log":
         return Response(f"{text}\n", code, mimetype="text/plain")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from flask import Flask, Response
@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.states import MasterState
-from stoker.core.model.views import ClusterView, Sample
+from stoker.core.model.views import ClusterView
 from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
 from stoker.web.access.policy import Access
@@ -29,10 +29,6 @@ from stoker.web.standby import lead_to_leader
 class MasterControl(ApiControl, Protocol):
     """What the dashboard needs from the master besides snapshots; called from the dashboard's threads."""
 
-    def history(self) -> Sequence[Sample]:
-        """Return the usage of the cluster over the last hour, oldest first."""
-        ...
-
     def read_log(self, question: ReadLog) -> LogData:
         """Return a part of a job's output. Raises StokerError, whose text is shown."""
         ...
@@ -49,14 +45,13 @@ def make_app(
     access = access or Access()
     app = new_app(__name__, access=access)
     lead_to_leader(app, snapshot)
-    add_pages(app, snapshot, control.history, access=access, title=title)
+    add_pages(app, snapshot, access=access, title=title)
     logs = LogReaders(control.read_log)
     add_log_pages(app, logs, back="Master")
     add_changes(app, control, access)
     _add_json(app, snapshot)
     add_master_metrics(app, snapshot)
-    add_api(app, snapshot, control, logs, access)
-    add_events(app, EventStream(snapshot))
+    add_events(add_api(app, snapshot, control, logs, access), EventStream(snapshot))
     return app
 
 

@@ -11,10 +11,9 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
 from stoker.core.model.states import ApplicationState, DriverState
-from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 from stoker.security.roles import AccessRole
 from stoker.web.access.policy import Access, who
-from stoker.web.common import as_json
 from stoker.web.csrf import Csrf
 from stoker.web.listing import Listing
 from stoker.web.live import Audience, LivePages, Scene
@@ -48,7 +47,6 @@ class PageMaker(Protocol):
 def add_pages(
     app: Flask,
     snapshot: Callable[[], ClusterView],
-    history: Callable[[], Sequence[Sample]],
     *,
     access: Access,
     title: str,
@@ -66,13 +64,6 @@ def add_pages(
             "Settings are not shown on pages: they are in spark-env and spark-defaults.conf of the master's machine, which"
             " 'stoker config check FILE' explains."
         )
-
-    @app.get("/history/")
-    def usage() -> Response:
-        """Return the samples after ``since`` for the charts, as one list for each field."""
-        since = request.args.get("since", 0.0, type=float)
-        samples = [sample for sample in history() if sample.at > since]
-        return as_json({name: [getattr(sample, name) for sample in samples] for name in Sample.__struct_fields__})
 
 
 def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageMaker:

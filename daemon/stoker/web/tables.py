@@ -6,7 +6,6 @@ from stoker.core.model.filters import app_text, driver_text, worker_text
 from stoker.core.model.views import AppView, DriverView, WorkerView
 from stoker.web.listing import Column, Table
 
-
 WORKERS: Table[WorkerView] = Table(
     "workers",
     "Workers",

@@ -175,7 +175,7 @@ def test_samples_after_a_moment() -> None:
     assert everything["at"] == [5.0, 10.0]
     assert everything["drivers_waiting"] == [4, 4]
     assert site.browser.get("/history/?since=5").get_json()["at"] == [10.0]
-    assert site.browser.get("/history/?since=x").get_json()["at"] == [5.0, 10.0]
+    assert site.browser.get("/history/?since=x").status_code == 400
 
 
 # --- timelines ---

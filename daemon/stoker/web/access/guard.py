@@ -8,16 +8,17 @@ from urllib.parse import quote
 
 from flask import Flask, g, redirect, request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from stoker.security.roles import AccessRole, Identity
 from stoker.security.tokens import Token
 from stoker.web.access.audit import audit
-from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loopback
+from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loopback, says_it_is_a_browser
 
 View = TypeVar("View", bound=Callable[..., object])
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO_FORMS = "Send the body as JSON, with the header Content-Type: application/json: forms are for pages."
 MACHINES = ("/json", "/api/", "/metrics")  # paths for programs: they get a status, not the log-in page
 
 
@@ -53,6 +54,8 @@ def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = T
         if not g.identity.may(wanted):
             return _turn_away(wanted, has_login=has_login)
         if request.method not in SAFE and not is_shown and is_from_browser():
+            if request.path.startswith("/api/") and not says_it_is_a_browser():
+                raise UnsupportedMediaType(_NO_FORMS)
             csrf.check()
         return None
 

@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from flask import Flask, Response, request
+from flask import Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from stoker.core.model.states import DriverState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import StokerError
-from stoker.web.api.declare import BASE
+from stoker.security.roles import AccessRole
+from stoker.web.api.declare import Api, Operation
 
 LOG = logging.getLogger("stoker.web")
 STREAM = "stoker.stream"  # in the WSGI environment, set by ``channel``
@@ -111,7 +113,7 @@ class EventStream:
         last, self._last = self._last, cluster
         if last is None or last is cluster:
             return []
-        changes = list(differences(last, cluster))
+        changes = list(differences(last, cluster, time.time()))
         if len(changes) > MOST_AT_ONCE:
             changes = [("reset", {"reason": f"{len(changes)} changes at once"})]
         frames = []
@@ -123,10 +125,9 @@ class EventStream:
         return frames
 
 
-def add_events(app: Flask, stream: EventStream) -> None:
+def add_events(api: Api, stream: EventStream) -> None:
     """GET /api/v1/events; ``Last-Event-ID`` resumes where a listener stopped."""
 
-    @app.get(f"{BASE}/events")
     def events() -> Response:
         response = Response(b"", mimetype="text/event-stream")
         response.headers.remove("Content-Length")
@@ -138,38 +139,61 @@ def add_events(app: Flask, stream: EventStream) -> None:
         if become_stream is None or stream.is_full:
             raise ServiceUnavailable("Too many are listening already: try again later.")
         last_id = request.headers.get("Last-Event-ID", "")
-        is_allowed = app.extensions["still_allowed"]()
+        is_allowed = current_app.extensions["still_allowed"]()
         become_stream(lambda channel: stream.listen(channel, last_id, is_allowed))
         return response
 
+    api.add(
+        Operation("GET", "/events", "Changes, as server-sent events", AccessRole.VIEWER, "text/event-stream"), events
+    )
 
-def differences(old: ClusterView, new: ClusterView) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return (kind, new view) of everything whose state differs; heartbeats and the passing of time do not count."""
+
+def differences(old: ClusterView, new: ClusterView, now: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return (kind, new view) of everything whose state differs; heartbeats and the passing of time do not count. ``at`` is
+    when it happened, as far as the view says, else ``now``: seconds since the Unix epoch."""
     if (old.state, old.epoch, old.leader_url) != (new.state, new.epoch, new.leader_url):
-        yield "master", {"state": new.state.value, "epoch": new.epoch, "leader_url": new.leader_url}
-    yield from _of("worker", old.workers, new.workers, _worker)
-    yield from _of(
-        "driver", (*old.active_drivers, *old.completed_drivers), (*new.active_drivers, *new.completed_drivers), _driver
-    )
-    yield from _of(
-        "application", (*old.active_apps, *old.completed_apps), (*new.active_apps, *new.completed_apps), _app
-    )
+        yield "master", {"at": now, "state": new.state.value, "epoch": new.epoch, "leader_url": new.leader_url}
+    drivers = (*old.active_drivers, *old.completed_drivers), (*new.active_drivers, *new.completed_drivers)
+    apps = (*old.active_apps, *old.completed_apps), (*new.active_apps, *new.completed_apps)
+    for kind, before, after, shown, changed_at in (
+        ("worker", old.workers, new.workers, _worker, lambda _: 0.0),
+        ("driver", *drivers, _driver, _driver_changed),
+        ("application", *apps, _app, _app_changed),
+    ):
+        for view, value in _of(before, after, shown):
+            yield kind, {"at": (changed_at(view) if view else 0.0) or now, **value}
 
 
-def _of(kind: str, old: Any, new: Any, shown: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of(old: Any, new: Any, shown: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Return (view, what is shown of it); None for a view that is no longer there."""
     before = {view.id: view for view in old}
     for view in new:
         was = before.pop(view.id, None)
-        if was is not view and (was is None or shown(was) != (now := shown(view))):
-            yield kind, shown(view) if was is None else now
+        if was is not view and (was is None or shown(was) != shown(view)):
+            yield view, shown(view)
     for gone in before:
-        yield kind, {"id": gone, "removed": True}
+        yield None, {"id": gone, "removed": True}
+
+
+def _driver_changed(view: DriverView) -> float:
+    """Return when the driver entered its state; 0: unknown."""
+    if view.ended:
+        return view.ended
+    if view.state is DriverState.RUNNING:
+        return view.started
+    return 0.0 if view.attempts else view.submitted
+
+
+def _app_changed(view: AppView) -> float:
+    if view.ended:
+        return view.ended
+    return 0.0 if view.executors or view.removed_executors else view.submitted
 
 
 def _worker(view: WorkerView) -> dict[str, Any]:
     return {
         "id": view.id,
-        "state": view.state.value,
+        "state": view.shown_state.value,
         "draining": view.draining,
         "cores": view.cores,
         "cores_used": view.cores_used,
@@ -182,6 +206,7 @@ def _driver(view: DriverView) -> dict[str, Any]:
     return {
         "id": view.id,
         "name": view.name,
+        "user": view.user,
         "state": view.state.value,
         "attempts": len(view.attempts),
         "worker_id": view.worker_id,
@@ -193,6 +218,7 @@ def _app(view: AppView) -> dict[str, Any]:
     return {
         "id": view.id,
         "name": view.name,
+        "user": view.user,
         "state": view.state.value,
         "cores_granted": view.cores_granted,
         "executors": len(view.executors),

@@ -11,7 +11,8 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorVi
 
 
 class Cluster(Value, frozen=True):
-    """Counts are by state. ``cores`` and ``memory_mib`` add up live workers; a standby sets ``leader_url``."""
+    """Counts are by state; a draining worker is DECOMMISSIONED. ``live_workers`` counts the workers that are ALIVE, whose
+    ``cores`` and ``memory_mib`` these are. A standby sets ``leader_url``."""
 
     url: str
     state: MasterState
@@ -23,6 +24,7 @@ class Cluster(Value, frozen=True):
     workers: dict[str, int]
     drivers: dict[str, int]
     applications: dict[str, int]
+    live_workers: int
     cores: int
     cores_used: int
     memory_mib: int
@@ -31,26 +33,32 @@ class Cluster(Value, frozen=True):
 
 
 class Workers(Value, frozen=True):
-    """One page of a list; ``total`` counts all entries."""
+    """One page of a list. ``total`` counts all that the filters find; ``next`` is the cursor of the next page, "" on the
+    last."""
 
     total: int
     offset: int
+    next: str
     items: tuple[WorkerView, ...]
 
 
 class Drivers(Value, frozen=True):
-    """One page of a list; ``total`` counts all entries."""
+    """One page of a list. ``total`` counts all that the filters find; ``next`` is the cursor of the next page, "" on the
+    last."""
 
     total: int
     offset: int
+    next: str
     items: tuple[DriverView, ...]
 
 
 class Applications(Value, frozen=True):
-    """One page of a list; ``total`` counts all entries."""
+    """One page of a list, without the executors that ended. ``total`` counts all that the filters find; ``next`` is the
+    cursor of the next page, "" on the last."""
 
     total: int
     offset: int
+    next: str
     items: tuple[AppView, ...]
 
 
@@ -59,6 +67,26 @@ class Executors(Value, frozen=True):
 
     executors: tuple[ExecutorView, ...]
     removed: tuple[ExecutorView, ...]
+
+
+class History(Value, frozen=True):
+    """The use of the cluster over the last hour, a list for each field: element by element they belong together. Cores and
+    memory are those of live workers."""
+
+    at: list[float]
+    workers: list[int]
+    cores: list[int]
+    cores_used: list[int]
+    memory_mib: list[int]
+    memory_used_mib: list[int]
+    drivers: list[int]
+    drivers_waiting: list[int]
+    apps: list[int]
+    apps_waiting: list[int]
+
+
+class Health(Value, frozen=True):
+    status: str
 
 
 class Submitted(Value, frozen=True):
@@ -89,6 +117,7 @@ def cluster_of(view: ClusterView) -> Cluster:
         workers=_count(worker.shown_state.value for worker in view.workers),
         drivers=_count(driver.state.value for driver in (*view.active_drivers, *view.completed_drivers)),
         applications=_count(app.state.value for app in (*view.active_apps, *view.completed_apps)),
+        live_workers=len(alive),
         cores=sum(worker.cores for worker in alive),
         cores_used=sum(worker.cores_used for worker in alive),
         memory_mib=sum(worker.memory_mib for worker in alive),

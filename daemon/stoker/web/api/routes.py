@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import Forbidden, NotFound
 
-from stoker.core.model.states import ApplicationState, DriverState, WorkerState
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
-from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, Sample, WorkerView
 from stoker.errors import StokerError
 from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.policy import Access, who
-from stoker.web.api import model
-from stoker.web.api.declare import BASE, Api, Operation, Parameter
+from stoker.web.api import lists, model
+from stoker.web.api.declare import Api, Operation
+from stoker.web.api.document import document
+from stoker.web.api.elsewhere import mention_others
+from stoker.web.api.query import Parameter
 from stoker.web.changes import Changes
 from stoker.web.common import as_json, refusal
 from stoker.web.log_window import MAX_WINDOW, WINDOW, LogReaders, Output
 
 VIEWER, SUBMITTER, OPERATOR = AccessRole.VIEWER, AccessRole.SUBMITTER, AccessRole.OPERATOR
-PAGE = (
-    Parameter("offset", "how many to leave out"),
-    Parameter("limit", "how many at most", default=100, least=1, most=1000),
-)
 BYTES = (
     Parameter("offset", "first byte; negative: so many from the end", default=-WINDOW, least=-(2**53)),
     Parameter("limit", "bytes at most", default=WINDOW, most=MAX_WINDOW),
@@ -35,8 +34,6 @@ APP = (("id", APP_ID.pattern),)
 WORKER = (("id", WORKER_ID.pattern),)
 STREAM = (("stream", "(stdout|stderr)"),)
 EXECUTOR = (("executor", "[0-9]{1,9}"),)
-T = TypeVar("T")
-Job = TypeVar("Job", WorkerView, DriverView, AppView)
 
 
 class ApiControl(Changes, Protocol):
@@ -46,6 +43,10 @@ class ApiControl(Changes, Protocol):
 
     def status(self, job_id: str) -> DriverView | AppView: ...
 
+    def history(self) -> Sequence[Sample]:
+        """Return the use of the cluster over the last hour, oldest first."""
+        ...
+
 
 def add_api(
     app: Flask, snapshot: Callable[[], ClusterView], control: ApiControl, logs: LogReaders, access: Access
@@ -54,10 +55,11 @@ def add_api(
     _Reading(snapshot, control, logs).add_to(api)
     _Changing(control, access).add_to(api)
 
-    @app.get(f"{BASE}/openapi.json")
-    def document() -> Response:
-        return as_json(api.document())
-
+    mention_others(api)
+    api.add(
+        Operation("GET", "/openapi.json", "This description", VIEWER, "application/json"),
+        lambda: as_json(document(api.operations)),
+    )
     return api
 
 
@@ -72,23 +74,31 @@ class _Reading:
             api.add(Operation("GET", path, summary, VIEWER, answer, **more), view)
 
         get("/cluster", "The cluster in numbers", model.Cluster, lambda: model.cluster_of(self._snapshot()))
-        get("/workers", "All workers", model.Workers, self.workers, parameters=(*PAGE, _state(WorkerState)))
+        get("/workers", "Workers, oldest first", model.Workers, self.workers, parameters=lists.WORKERS)
         get("/workers/{id}", "One worker", WorkerView, self.worker, errors=(404,), names=WORKER)
-        get("/drivers", "Active drivers, then completed ones", model.Drivers, self.drivers,
-            parameters=(*PAGE, _state(DriverState)))  # fmt: skip
+        get("/drivers", "Drivers, newest first", model.Drivers, self.drivers, parameters=lists.DRIVERS)
         get("/drivers/{id}", "One driver, with its attempts", DriverView, self.driver, errors=(404,), names=DRIVER)
         get("/drivers/{id}/logs/{stream}", "Output of a driver; headers Log-Offset, Log-Size, Log-Ended", "text/plain",
             self.driver_log, parameters=BYTES, errors=(404,), names=(*DRIVER, *STREAM))  # fmt: skip
-        get("/applications", "Active applications, then completed ones", model.Applications, self.apps,
-            parameters=(*PAGE, _state(ApplicationState)))  # fmt: skip
+        get("/applications", "Applications, newest first", model.Applications, self.apps, parameters=lists.APPLICATIONS)
         get("/applications/{id}", "One application", AppView, self.app, errors=(404,), names=APP)
-        get("/applications/{id}/executors", "Its executors", model.Executors, self.executors, errors=(404,), names=APP)
+        get("/applications/{id}/executors", "Its executors", model.Executors, self.executors,
+            parameters=lists.EXECUTORS, errors=(404,), names=APP)  # fmt: skip
         get("/applications/{id}/executors/{executor}/logs/{stream}", "Output of an executor; headers as for drivers",
             "text/plain", self.executor_log, parameters=BYTES, errors=(404,), names=(*APP, *EXECUTOR, *STREAM))  # fmt: skip
 
-    def workers(self, offset: int, limit: int, state: str) -> model.Workers:
-        total, items = _page(self._snapshot().workers, offset, limit, state)
-        return model.Workers(total=total, offset=offset, items=items)
+        get("/history/", "The use of the cluster over the last hour", model.History, self.history, base="",
+            parameters=(Parameter("since", "only what is later than this time", float, 0.0),))  # fmt: skip
+
+    def history(self, since: float) -> model.History:
+        samples = [sample for sample in self._control.history() if sample.at > since]
+        return model.History(**{name: [getattr(one, name) for one in samples] for name in Sample.__struct_fields__})
+
+    def workers(self, limit: int, cursor: str, offset: int, **query: str) -> model.Workers:
+        cluster = self._snapshot()
+        found = lists.filters_of(query).workers(cluster.workers, cluster.active_apps)
+        items, following = lists.page(found, limit=limit, cursor=cursor, offset=offset, newest_first=False)
+        return model.Workers(total=len(found), offset=offset, next=following, items=items)
 
     def worker(self, id: str) -> WorkerView:
         for worker in self._snapshot().workers:
@@ -96,10 +106,12 @@ class _Reading:
                 return worker
         raise NotFound(f"There is no worker {id[:80]}.")
 
-    def drivers(self, offset: int, limit: int, state: str) -> model.Drivers:
+    def drivers(self, limit: int, cursor: str, offset: int, active: str, **query: str) -> model.Drivers:
         cluster = self._snapshot()
-        total, items = _page((*cluster.active_drivers, *reversed(cluster.completed_drivers)), offset, limit, state)
-        return model.Drivers(total=total, offset=offset, items=items)
+        jobs = lists.chosen(active, cluster.active_drivers, cluster.completed_drivers)
+        found = lists.filters_of(query).drivers(jobs)
+        items, following = lists.page(found, limit=limit, cursor=cursor, offset=offset, newest_first=True)
+        return model.Drivers(total=len(found), offset=offset, next=following, items=items)
 
     def driver(self, id: str) -> DriverView:
         found = self._job(id)
@@ -107,10 +119,13 @@ class _Reading:
             raise NotFound(f"There is no driver {id[:80]}.")
         return found
 
-    def apps(self, offset: int, limit: int, state: str) -> model.Applications:
+    def apps(self, limit: int, cursor: str, offset: int, active: str, **query: str) -> model.Applications:
         cluster = self._snapshot()
-        total, items = _page((*cluster.active_apps, *reversed(cluster.completed_apps)), offset, limit, state)
-        return model.Applications(total=total, offset=offset, items=items)
+        jobs = lists.chosen(active, cluster.active_apps, cluster.completed_apps)
+        found = lists.filters_of(query).apps(jobs)
+        items, following = lists.page(found, limit=limit, cursor=cursor, offset=offset, newest_first=True)
+        short = tuple(msgspec.structs.replace(app, removed_executors=()) for app in items)
+        return model.Applications(total=len(found), offset=offset, next=following, items=short)
 
     def app(self, id: str) -> AppView:
         found = self._job(id)
@@ -118,9 +133,11 @@ class _Reading:
             raise NotFound(f"There is no application {id[:80]}.")
         return found
 
-    def executors(self, id: str) -> model.Executors:
-        app = self.app(id)
-        return model.Executors(executors=app.executors, removed=app.removed_executors)
+    def executors(self, id: str, **query: str) -> model.Executors:
+        app, filters = self.app(id), lists.filters_of(query)
+        return model.Executors(
+            executors=tuple(filters.executors(app.executors)), removed=tuple(filters.executors(app.removed_executors))
+        )
 
     def driver_log(self, id: str, stream: str, offset: int, limit: int) -> Response:
         return self._log(id, -1, stream, offset, limit)
@@ -157,7 +174,7 @@ class _Changing:
             api.add(Operation("POST", path, summary, role, errors=(404, 409), **more), view)
 
         post("/drivers", "Submit a driver; its files must be URLs that workers reach", SUBMITTER, self.submit,
-             answer=model.Submitted, status=201, body=DriverDescription)  # fmt: skip
+             answer=model.Submitted, status=201, body=DriverDescription, creates="/drivers")  # fmt: skip
         post("/drivers/{id}/kill", "Kill a driver", SUBMITTER, self.kill, answer=model.Done, names=DRIVER)
         post("/applications/{id}/kill", "Kill an application", SUBMITTER, self.kill, answer=model.Done, names=APP)
         post(
@@ -204,12 +221,3 @@ def _changed(action: str, target: str, change: Callable[[], str]) -> str:
         raise refusal(error) from None
     audit(action, said if action == "submit" else target)
     return said
-
-
-def _state(states: Any) -> Parameter:
-    return Parameter("state", "only those in this state", str, "", choices=tuple(state.value for state in states))
-
-
-def _page(items: Sequence[Job], offset: int, limit: int, state: str) -> tuple[int, tuple[Job, ...]]:
-    wanted = [item for item in items if item.state.value == state] if state else items
-    return len(wanted), tuple(wanted[offset : offset + limit])

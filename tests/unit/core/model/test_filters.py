@@ -11,7 +11,9 @@ from tests.support.web import app_view, driver_view, executor_view, worker_view
 DRIVERS = [
     driver_view(1, name="etl-day", user="ada", worker_host="host1"),
     driver_view(2, name="etl-night", user="bob", state=DriverState.SUBMITTED, worker_id=""),
-    driver_view(3, name="report [1]", user="ada", state=DriverState.FAILED, reason="Out of memory", worker_host="host1"),
+    driver_view(
+        3, name="report [1]", user="ada", state=DriverState.FAILED, reason="Out of memory", worker_host="host1"
+    ),
 ]
 APPS = [app_view(1), app_view(2, user="bob", state=ApplicationState.WAITING, executors=())]
 WORKERS = [worker_view(1), worker_view(2, draining=True), worker_view(3, state=WorkerState.DEAD)]

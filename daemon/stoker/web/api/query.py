@@ -1,0 +1,126 @@
+"""The query and the body of a request. Whatever an operation does not know is an error: a filter with a misspelt name would
+find everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from flask import request
+from msgspec import inspect
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from stoker.core.model.values import Value
+from stoker.errors import did_you_mean
+
+LONGEST = 300  # characters of a text in a query
+ANY_TEXT = r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"  # not empty: a variable of a script that was not set finds nothing
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A query parameter. ``kind`` is int, float or str; with empty ``choices`` every text of ``pattern`` is valid."""
+
+    name: str
+    meaning: str
+    kind: type[int] | type[float] | type[str] = int
+    default: int | float | str = 0
+    least: int = 0
+    most: int = 2**53
+    choices: tuple[str, ...] = ()
+    pattern: str = ANY_TEXT
+
+    def read(self) -> Any:
+        """Raises BadRequest."""
+        given = request.args.getlist(self.name)
+        if not given:
+            return self.default
+        if len(given) > 1:
+            raise BadRequest(f"{self.name} must be given once, not {len(given)} times.")
+        text = given[0]
+        if self.kind is str:
+            return self._text(text)
+        pattern, noun = (r"-?[0-9]{1,16}", "whole number") if self.kind is int else (r"[-+0-9.e]{1,30}", "number")
+        try:
+            number = (int if self.kind is int else float)(text) if re.fullmatch(pattern, text, re.ASCII) else None
+        except ValueError:
+            number = None
+        if number is None or not self.least <= number <= self.most:
+            raise BadRequest(f"{self.name} must be a {noun} from {self.least} to {self.most}, not {text[:40]!r}.")
+        return number
+
+    def _text(self, text: str) -> str:
+        if self.choices and text not in self.choices:
+            hint = did_you_mean(text.upper() if self.choices[0].isupper() else text, self.choices)
+            raise BadRequest(f"{self.name} must be one of {', '.join(self.choices)}, not {text[:40]!r}{_also(hint)}.")
+        if len(text) > LONGEST or not re.fullmatch(self.pattern[1:-1], text):
+            wanted = "a text without control characters" if self.pattern is ANY_TEXT else self.pattern[1:-1]
+            raise BadRequest(f"{self.name} must be {wanted}, not {text[:40]!r}: leave it out to set none.")
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        if self.kind is str:
+            if self.choices:
+                return {"type": "string", "enum": list(self.choices)}
+            return {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": self.pattern}
+        kind = "integer" if self.kind is int else "number"
+        return {"type": kind, "minimum": self.least, "maximum": self.most, "default": self.default}
+
+
+def read_query(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """Return the values by name. Raises BadRequest for an unknown parameter, or an invalid value."""
+    known = {parameter.name: parameter for parameter in parameters}
+    for name in request.args:
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            hint = did_you_mean(name, known)
+            raise BadRequest(f"{request.path[:80]} has no parameter {name[:40]!r}{_also(hint)}: {has}.")
+    return {name: parameter.read() for name, parameter in known.items()}
+
+
+def read_body(kind: type[Value]) -> Value:
+    """Return the request's body. Raises UnsupportedMediaType, and BadRequest for a body that is not a ``kind``."""
+    if request.mimetype != JSON:
+        raise UnsupportedMediaType(
+            f"The body must be JSON, sent with the header Content-Type: {JSON}, not {request.mimetype[:80] or 'none'}."
+        )
+    data = request.get_data()
+    try:
+        value = msgspec.json.decode(data, type=kind)
+        plain = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The body is not what is asked for: {error}.") from None
+    _reject_unknown(plain, inspect.type_info(kind), "")
+    return value
+
+
+def read_no_body() -> None:
+    """Raises BadRequest for a body, since the operation takes none; an empty object does not count."""
+    if request.get_data().strip() not in {b"", b"{}"}:
+        raise BadRequest(f"{request.method} {request.path[:80]} takes no body.")
+
+
+def _reject_unknown(value: object, kind: inspect.Type, where: str) -> None:
+    """Raise BadRequest for a field that ``kind`` does not have; msgspec would ignore it."""
+    if isinstance(kind, inspect.UnionType):
+        for one in kind.types:
+            if isinstance(one, inspect.StructType):
+                _reject_unknown(value, one, where)
+    elif isinstance(kind, inspect.VarTupleType) and isinstance(value, list):
+        for number, item in enumerate(value):
+            _reject_unknown(item, kind.item_type, f"{where}[{number}]")
+    elif isinstance(kind, inspect.StructType) and isinstance(value, dict):
+        known = {field.encode_name: field.type for field in kind.fields}
+        for name, content in value.items():
+            if name not in known:
+                hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
+                raise BadRequest(f"The body{where and f' at {where}'} has no field {name[:40]!r}: {hint}.")
+            _reject_unknown(content, known[name], f"{where}.{name}" if where else name)
+
+
+def _also(hint: str) -> str:
+    return f" ({hint})" if hint else ""
