@@ -47,11 +47,14 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
     promtool("test", "rules", CASES.name, cwd=tmp_path)
 
 
-def test_every_alert_has_a_case() -> None:
+def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     rules = {rule["alert"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]}
     cases = yaml.safe_load(CASES.read_text())["tests"]
-    fired = {case["alertname"] for test in cases for case in test["alert_rule_test"] if case["exp_alerts"]}
-    assert fired == rules
+    for fires in (True, False):
+        found = {
+            one["alertname"] for test in cases for one in test["alert_rule_test"] if bool(one["exp_alerts"]) is fires
+        }
+        assert found == rules, f"fires: {fires}"
 
 
 def test_only_metrics_that_exist_are_asked_for() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import DriverDescription, Exit
@@ -28,6 +29,7 @@ class Control:
         self.submitted: list[tuple[DriverDescription, str]] = []
         self.error = error
         self.samples = samples
+        self.tally = Tally()
         self.output = b""
 
     def kill(self, job_id: str, owner: str | None) -> str:
@@ -61,6 +63,9 @@ class Control:
             if job.id == job_id:
                 return job
         raise NotFound(f"There is no driver or application {job_id}")
+
+    def counts(self) -> Counts:
+        return self.tally.copy()
 
     def history(self) -> tuple[Sample, ...]:
         return self.samples

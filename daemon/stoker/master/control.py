@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from stoker.core.model.counts import Counts
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
@@ -25,6 +26,9 @@ class Control:
 
     def history(self) -> Sequence[Sample]:
         return self._dashboard().history()
+
+    def counts(self) -> Counts:
+        return self._dashboard().counts()
 
     def read_log(self, question: ReadLog) -> LogData:
         return self._dashboard().read_log(question)

@@ -23,6 +23,7 @@ from stoker.core.master import effects as core_effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
 from stoker.core.model.addresses import address_of
+from stoker.core.model.counts import Tally
 from stoker.core.model.messages import (
     FetchBlob,
     FindMissingBlobs,
@@ -73,6 +74,7 @@ class MasterDaemon:
         news: deque[LeadershipEvent],
         epoch: int,
         webui_url: str,
+        tally: Tally | None = None,
     ) -> None:
         self.loop = loop
         self._news = news
@@ -89,6 +91,7 @@ class MasterDaemon:
             rng=random.Random(),  # noqa: S311 - spreads load, guards nothing
             webui_url=webui_url,
             version=RELEASE,
+            tally=tally,
         )
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(

@@ -16,6 +16,7 @@ import msgspec
 from stoker.core.master.effects import Received
 from stoker.core.master.history import INTERVAL, History, take_sample
 from stoker.core.master.machine import MasterCore
+from stoker.core.model.counts import Counts
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
@@ -72,6 +73,7 @@ class LeaderDashboard:
         self._lock = threading.Lock()
         self._view: ClusterView | None = None
         self._view_until = 0.0
+        self._counts = core.ctx.tally.copy()
 
     def sample(self, now: Now) -> float:
         """Take a sample if one is due. The loop calls this, at the latest at the time that the last call returned
@@ -86,16 +88,21 @@ class LeaderDashboard:
         ``VIEW_SHARE`` of that time. Raises Refused when the loop is too busy."""
         with self._lock:
             if self._view is None or time.monotonic() >= self._view_until:
-                self._view, cost = ask_in_loop(self._loop, self._timed_view)
+                self._view, self._counts, cost = ask_in_loop(self._loop, self._timed_view)
                 self._view_until = time.monotonic() + max(VIEW_AGE, cost / VIEW_SHARE)
             return self._view
 
-    def _timed_view(self) -> tuple[ClusterView, float]:
-        """Return a view, and the seconds that it took."""
+    def counts(self) -> Counts:
+        """Return the counters as they were at the latest snapshot."""
+        with self._lock:
+            return self._counts
+
+    def _timed_view(self) -> tuple[ClusterView, Counts, float]:
+        """Return a view, the counters, and the seconds that both took."""
         start = time.perf_counter()
         view = self._make_view()
         view = msgspec.structs.replace(view, warnings=(*view.warnings, *self._warnings))
-        return view, time.perf_counter() - start
+        return view, self._core.ctx.tally.copy(), time.perf_counter() - start
 
     def history(self) -> tuple[Sample, ...]:
         """Return the use of the cluster over the last hour, oldest first."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from stoker.config.master import MasterConfig
 from stoker.core.model.addresses import address_of
+from stoker.core.model.counts import Tally
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
@@ -44,6 +45,7 @@ class Lifecycle:
         self._stopping = False
         self._is_ready = False
         self._webui_url = ""
+        self._tally = Tally()
 
     def stop(self) -> None:
         """End ``run``. Callable from a signal handler or any thread."""
@@ -119,6 +121,7 @@ class Lifecycle:
                 url=self._url,
                 webui_url=self._webui_url,
                 on_serving=self._say_ready,
+                tally=self._tally,
             )
             self._enter(standby)
             services.leadership.start(on_event)
@@ -147,6 +150,7 @@ class Lifecycle:
             news=news,
             epoch=elected.epoch,
             webui_url=self._webui_url,
+            tally=self._tally,
         )
         try:
             daemon.recover()

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import DriverDescription
@@ -34,6 +35,7 @@ class Standby:
         url: str,
         webui_url: str,
         on_serving: Callable[[str], None],
+        tally: Tally | None = None,
     ) -> None:
         self.loop = loop
         self.url = url
@@ -44,7 +46,7 @@ class Standby:
         self._on_serving = on_serving
         self._elected: Elected | None = None
         self._following = Follow(None, "no election yet")
-        self.dashboard: StandbyDashboard = StandbyDashboard(self.view)
+        self.dashboard: StandbyDashboard = StandbyDashboard(self.view, tally)
 
     def run(self) -> Elected | None:
         """Serve until this master is elected; return None when it must stop, or must stand for election again."""
@@ -110,8 +112,12 @@ class Standby:
 class StandbyDashboard:
     """A standby's pages: they link to the leader's, and reject every change."""
 
-    def __init__(self, view: Callable[[], ClusterView]) -> None:
+    def __init__(self, view: Callable[[], ClusterView], tally: Tally | None = None) -> None:
         self.snapshot = view
+        self._tally = tally or Tally()  # nothing changes it while this master does not lead
+
+    def counts(self) -> Counts:
+        return self._tally.copy()
 
     def history(self) -> tuple[Sample, ...]:
         return ()

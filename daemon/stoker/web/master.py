@@ -8,6 +8,7 @@ from typing import Protocol
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 
+from stoker.core.model.counts import Counts
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.states import MasterState
 from stoker.core.model.views import ClusterView
@@ -28,6 +29,10 @@ from stoker.web.standby import lead_to_leader
 
 class MasterControl(ApiControl, Protocol):
     """What the dashboard needs from the master besides snapshots; called from the dashboard's threads."""
+
+    def counts(self) -> Counts:
+        """Return the counters and histograms, as of the latest snapshot. Raises StokerError while the master starts."""
+        ...
 
     def read_log(self, question: ReadLog) -> LogData:
         """Return a part of a job's output. Raises StokerError, whose text is shown."""
@@ -50,7 +55,7 @@ def make_app(
     add_log_pages(app, logs, back="Master")
     add_changes(app, control, access)
     _add_json(app, snapshot)
-    add_master_metrics(app, snapshot)
+    add_master_metrics(app, snapshot, control.counts)
     add_events(add_api(app, snapshot, control, logs, access), EventStream(snapshot))
     return app
 

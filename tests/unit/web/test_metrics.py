@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 
 import msgspec
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from stoker.core.model.states import MasterState
-from stoker.core.model.views import ClusterView
+from stoker.core.model.states import ApplicationState, DriverState, MasterState
+from stoker.core.model.values import Exit
+from stoker.core.model.views import AttemptView, ClusterView
 from stoker.errors import Unreachable
 from stoker.web.master import make_app as master_app
 from stoker.web.worker import make_app as worker_app
-from tests.support.web import Control, app_view, cluster_view, worker_page
+from tests.support.web import Control, app_view, cluster_view, driver_view, worker_page, worker_view
 
 
 def master(cluster: ClusterView | None = None) -> FlaskClient:
@@ -33,7 +35,7 @@ def samples(client: FlaskClient, path: str = "/metrics/prometheus") -> dict[str,
     found = {}
     for family in text_string_to_metric_families(response.text):
         assert family.documentation, f"{family.name} has no HELP"
-        assert family.type in {"gauge", "counter", "info"}, f"{family.name} has no TYPE"
+        assert family.type in {"gauge", "counter", "histogram", "info"}, f"{family.name} has no TYPE"
         for sample in family.samples:
             labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
             found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
@@ -58,6 +60,62 @@ def test_cluster() -> None:
     assert found["stoker_worker_up{host=host2,worker=worker-20140513164640-host2-7002}"] == 0
     assert found["stoker_build_info{version=0.1.0}"] == 1
     assert found["process_resident_memory_bytes"] > 0
+
+
+def test_counters_and_histograms() -> None:
+    control = Control()
+    control.tally.drivers_ended[DriverState.FAILED] += 3
+    for seconds in (0.2, 2.0, 1e6):
+        control.tally.driver_wait.observe(seconds)
+    found = samples(master_app(cluster_view, control).test_client())
+    assert found["stoker_drivers_ended_total{state=FAILED}"] == 3
+    assert found["stoker_drivers_ended_total{state=KILLED}"] == 0, "from the start, so that the first increase is seen"
+    assert found["stoker_driver_queue_seconds_bucket{le=0.5}"] == 1
+    assert found["stoker_driver_queue_seconds_bucket{le=5}"] == 2
+    assert found["stoker_driver_queue_seconds_bucket{le=+Inf}"] == found["stoker_driver_queue_seconds_count"] == 3
+    assert found["stoker_driver_queue_seconds_sum"] == 1_000_002.2
+
+
+def attempts(*, ago: float, exit: Exit, count: int = 5, running: bool = True) -> tuple[AttemptView, ...]:
+    began = time.time() - ago
+    runs = [
+        AttemptView(number=n, worker_id="", state=DriverState.FAILED, started=began, ended=began + n, exit=exit)
+        for n in range(1, count + 1)
+    ]
+    last = AttemptView(number=count + 1, worker_id="", state=DriverState.RUNNING, started=began)
+    return (*runs, last) if running else tuple(runs)
+
+
+@pytest.mark.parametrize(
+    ("runs", "loops"),
+    [
+        (attempts(ago=300, exit=Exit(code=1)), 1),
+        (attempts(ago=300, exit=Exit(code=1), running=False), 1),
+        (attempts(ago=300, exit=Exit(code=1), count=4), 0),
+        (attempts(ago=1000, exit=Exit(code=1)), 0),
+        (attempts(ago=300, exit=Exit(code=0)), 0),
+    ],
+)
+def test_crash_loops(runs: tuple[AttemptView, ...], loops: int) -> None:
+    cluster = cluster_view(active_drivers=(driver_view(1, attempts=runs),))
+    assert samples(master(cluster))["stoker_crash_loops{kind=driver}"] == loops
+
+
+def test_what_waits_longest() -> None:
+    now = time.time()
+    again = driver_view(1, state=DriverState.SUBMITTED, attempts=attempts(ago=100, exit=Exit(code=1), running=False))
+    idle = app_view(1, state=ApplicationState.WAITING, executor_limit=0, executors=())
+    waits = app_view(2, state=ApplicationState.WAITING, executors=(), submitted=now - 50)
+    found = samples(master(cluster_view(active_drivers=(again,), active_apps=(idle, waits))))
+    assert 90 < found["stoker_drivers_waiting_longest_seconds"] < 99, "since its last attempt ended"
+    assert 49 < found["stoker_applications_waiting_longest_seconds"] < 90, "not the one that wants no executor"
+
+
+def test_a_draining_worker_is_not_live() -> None:
+    found = samples(master(cluster_view(workers=(worker_view(1, draining=True), worker_view(2)))))
+    assert found["stoker_workers{state=ALIVE}"] == found["metrics_master_aliveWorkers_Value{type=gauges}"] == 1
+    assert found["stoker_workers{state=DECOMMISSIONED}"] == 1
+    assert found["stoker_cores"] == 8
 
 
 def test_an_empty_standby() -> None:

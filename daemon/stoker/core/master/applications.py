@@ -92,6 +92,7 @@ def _registered_again(ctx: Context, app: App) -> None:
 def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) -> App:
     books = ctx.books
     returning = bool(app_id)
+    ctx.tally.applications_registered += not returning
     if returning:
         books.reserve_id(app_id)
         ctx.log(f"took over {app_id}: it was registered with an earlier master")
@@ -321,6 +322,8 @@ def finish(ctx: Context, app: App, event: ApplicationEvent, reason: str, *, tell
     books, record = ctx.books, app.record
     ctx.move(APPLICATION, record, event)
     record.reason, record.ended = reason, ctx.now.wall
+    ctx.tally.applications_ended[record.state] += 1
+    ctx.tally.application_duration.observe(record.ended - record.submitted)
     app.view = None
     _end_executors(ctx, app)
     if tell:

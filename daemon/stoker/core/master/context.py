@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from stoker.core.master.books import Books
 from stoker.core.master.effects import Effect, Forget, Invite, Log, Persist, Send
+from stoker.core.model.counts import Tally
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
 from stoker.core.model.policy import Policy
@@ -27,13 +28,24 @@ class Rng(Protocol):
 class Context:
     """One per master. ``now`` is set before each event is handled."""
 
-    def __init__(self, *, policy: Policy, epoch: int, url: str, webui_url: str, rng: Rng, version: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        epoch: int,
+        url: str,
+        webui_url: str,
+        rng: Rng,
+        version: str = "",
+        tally: Tally | None = None,
+    ) -> None:
         self.policy = policy
         self.epoch = epoch
         self.url = url
         self.webui_url = webui_url
         self.version = version
         self.rng = rng
+        self.tally = tally or Tally()
         self.state = MasterState.ALIVE
         self._recent = Recent()
         self.masters: tuple[str, ...] = ()  # addresses of all masters, this one's first; empty: there is no other

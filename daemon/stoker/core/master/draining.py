@@ -51,6 +51,7 @@ def forget(ctx: Context, peer: bytes | None, message: ForgetWorkers) -> None:
     views = tuple(map(worker_view, chosen))
     for worker in chosen:
         ctx.books.drop_worker(worker)
+        ctx.tally.workers_removed["forgotten"] += 1
         ctx.forget(worker_key(worker.record.id))
         ctx.log(f"forgot {worker.record.id}")
     if chosen:

@@ -51,6 +51,7 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
         driver = Driver(record)
         books.tokens[message.token] = record.id
         books.drivers[record.id] = driver
+        ctx.tally.drivers_submitted += 1
         ctx.save_counters()
         enqueue(ctx, driver)
         ctx.save_driver(record)
@@ -69,6 +70,7 @@ def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
     """Put a SUBMITTED driver into the queue; ``first``: at its head."""
     record = driver.record
     driver.relaunch_at = None
+    driver.queued_at = ctx.now.wall if record.attempts else record.submitted
     ctx.books.relaunching.discard(record.id)
     ctx.books.queue.push(record.id, record.description.cores, record.description.memory_mib, first=first)
     ctx.schedule_wanted = True
@@ -84,6 +86,8 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
         worker_host=worker.record.host,
         started=ctx.now.wall,
     )
+    ctx.tally.driver_attempts += 1
+    ctx.tally.driver_wait.observe(ctx.now.wall - driver.queued_at)
     record.attempts.append(attempt)
     del record.attempts[:-ATTEMPTS_KEPT]
     ctx.move(DRIVER, record, DriverEvent.PLACED)
@@ -113,6 +117,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
         refusals.started(worker)
         ctx.move(DRIVER, driver.record, event)
         attempt = driver.record.attempts[-1]
+        ctx.tally.driver_start.observe(ctx.now.wall - attempt.started)
         attempt.pid, attempt.started = message.pid, ctx.now.wall
         changed(ctx, driver)
         return
@@ -168,6 +173,7 @@ def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None
     wait = min(record.backoff, policy.supervise_backoff_cap)
     record.backoff = min(2 * wait, policy.supervise_backoff_cap)
     record.restarts += 1
+    ctx.tally.driver_restarts["failed"] += 1
     ctx.move(DRIVER, record, DriverEvent.RESTART_LATER)
     record.reason = f"{exit.reason}; restart {record.restarts} in {wait:g} s"
     ctx.books.relaunching.add(record.id)
@@ -202,6 +208,7 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
     if record.kill_requested:
         finish(ctx, driver, DriverEvent.KILLED, "killed on request")
     elif record.description.supervise:
+        ctx.tally.driver_restarts["worker_lost"] += 1
         ctx.move(DRIVER, record, DriverEvent.REQUEUED)
         enqueue(ctx, driver)
         record.reason = why
@@ -282,6 +289,9 @@ def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> Non
     books, record = ctx.books, driver.record
     ctx.move(DRIVER, record, event)
     record.reason, record.ended = reason, ctx.now.wall
+    ctx.tally.drivers_ended[record.state] += 1
+    if record.attempts:
+        ctx.tally.driver_duration.observe(record.ended - record.attempts[0].started)
     books.drivers.pop(record.id, None)
     books.completed_drivers[record.id] = driver
     driver.relaunch_at = None

@@ -31,6 +31,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorSt
     if event is ExecutorEvent.STARTED:
         refusals.started(worker)
         ctx.move(EXECUTOR, executor, event)
+        ctx.tally.executor_start.observe(ctx.now.wall - executor.started)
         executor.pid, app.view = message.pid, None
         ctx.save_executor(executor)
         executors.tell(ctx, app, executor)

@@ -29,6 +29,9 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         memory_mib=record.description.memory_mib,
         started=ctx.now.wall,
     )
+    ctx.tally.executors_launched += 1
+    if record.next_executor_id == 0:
+        ctx.tally.application_wait.observe(ctx.now.wall - record.submitted)
     record.next_executor_id += 1
     ctx.move(APPLICATION, record, ApplicationEvent.GRANTED)
     app.launched_via[executor.id] = worker.peer
@@ -111,6 +114,7 @@ def close(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent
     """Move an executor to its final state and out of the live ones, and notify its application."""
     ctx.move(EXECUTOR, executor, event)
     executor.exit, executor.ended = exit, ctx.now.wall
+    ctx.tally.executors_ended[executor.state] += 1
     if len(app.removed) == app.removed.maxlen:  # the oldest makes room
         ctx.forget(executor_key(app.record.id, app.removed[0].id))
     ctx.books.release_executor(app, executor)

@@ -18,6 +18,7 @@ from stoker.core.master.history import trim_apps, trim_drivers
 from stoker.core.master.rules import RULES, Rule
 from stoker.core.master.schedule import schedule
 from stoker.core.master.show import cluster_view
+from stoker.core.model.counts import Tally
 from stoker.core.model.messages import MastersChanged, Message, Reconnect
 from stoker.core.model.policy import Policy
 from stoker.core.model.records import Record
@@ -36,12 +37,23 @@ class OutputLocation:
 
 
 class MasterCore:
-    """One leading master. ``rng`` decides shuffles and jitter, so a run can be replayed from its seed."""
+    """One leading master. ``tally`` counts on from what it has. ``rng`` decides shuffles and jitter, so a run can be
+    replayed from its seed."""
 
     def __init__(
-        self, *, policy: Policy, epoch: int, url: str, rng: Rng, webui_url: str = "", version: str = ""
+        self,
+        *,
+        policy: Policy,
+        epoch: int,
+        url: str,
+        rng: Rng,
+        webui_url: str = "",
+        version: str = "",
+        tally: Tally | None = None,
     ) -> None:
-        self.ctx: Context = Context(policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version)
+        self.ctx: Context = Context(
+            policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version, tally=tally
+        )
         # From a message's type to its rule; a shell adds its own, so that there is one table for all messages.
         self.rules: dict[type[Message], Callable[[Received, Now], None]] = {
             kind: partial(self._obey, rule) for kind, rule in RULES.items()

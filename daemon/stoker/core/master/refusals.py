@@ -15,6 +15,7 @@ from stoker.core.master.context import Context
 def refused(ctx: Context, worker: Worker, job: str, reason: str) -> None:
     """Note that the worker refused ``job``, and avoid it for a while."""
     worker.refusal = reason
+    ctx.tally.jobs_refused += 1
     if worker.avoided_until is not None:  # placed before the first refusal came
         return
     wait = min(ctx.policy.avoid_first * 2.0 ** min(worker.refusals, 30), ctx.policy.avoid_cap)

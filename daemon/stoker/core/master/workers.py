@@ -68,6 +68,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     draining.tell(ctx, worker, message.drain)
     _reconcile(ctx, worker, predecessor, message)
     ctx.save_worker(record)
+    ctx.tally.workers_registered += 1
     ctx.log(f"registered {record.id} with {record.cores} cores and {record.memory_mib} MiB")
     ctx.schedule_wanted = True
 
@@ -193,6 +194,7 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
     """Book that the worker is unreachable."""
     books, record = ctx.books, worker.record
     books.unbind_worker(worker)
+    ctx.tally.workers_lost += not worker.leaving
     ctx.move(WORKER, record, WorkerEvent.LEFT_TO_RESTART if worker.keeping else WorkerEvent.CONNECTION_LOST)
     ctx.log(f"{record.id} is {record.state.value}: {why}", logging.INFO if worker.leaving else logging.WARNING)
     if not worker.keeping:
@@ -252,4 +254,5 @@ def check_silence(ctx: Context) -> None:
             and not worker.record.drain.draining  # or the mark would be forgotten
         ):
             ctx.books.drop_worker(worker)
+            ctx.tally.workers_removed["dead"] += 1
             ctx.forget(worker_key(worker.record.id))

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 
-from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
-from stoker.core.model.views import AppView, ClusterView, WorkerView
+from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
+from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
 
 MIB = 1024 * 1024
+LOOP, LOOP_WITHIN = 5, 900.0  # runs, seconds
+_FAILED = {DriverState.FAILED, DriverState.ERROR, ExecutorState.FAILED, ExecutorState.EXITED}
 
 
 def cluster_metrics(cluster: ClusterView) -> Iterator[Metric]:
@@ -76,11 +78,48 @@ def _jobs(cluster: ClusterView) -> Iterator[Metric]:
         ["state"],
         [([state.value], apps[state]) for state in ApplicationState],
     )
-    waiting = [driver.submitted for driver in cluster.active_drivers if driver.state is DriverState.SUBMITTED]
+    now = time.time()
+    since = [_driver_waits_since(driver) for driver in cluster.active_drivers if driver.state is DriverState.SUBMITTED]
     yield gauge(
         "stoker_drivers_waiting_longest_seconds",
         "How long the driver that waits longest for a worker has waited",
-        max(0.0, time.time() - min(waiting)) if waiting else 0.0,
+        max(0.0, now - min(since, default=now)),
+    )
+    since = [_app_waits_since(app) for app in cluster.active_apps if _waits(app)]
+    yield gauge(
+        "stoker_applications_waiting_longest_seconds",
+        "How long the application that waits longest for an executor has waited",
+        max(0.0, now - min(since, default=now)),
+    )
+    loops = {
+        "driver": sum(_is_crash_loop(driver.attempts, now) for driver in cluster.active_drivers),
+        "application": sum(_is_crash_loop(app.removed_executors, now) for app in cluster.active_apps),
+    }
+    yield by_label(
+        "stoker_crash_loops",
+        f"Jobs of which {LOOP} runs in a row failed within the last {LOOP_WITHIN / 60:.0f} minutes",
+        ["kind"],
+        [([kind], count) for kind, count in loops.items()],
+    )
+
+
+def _driver_waits_since(driver: DriverView) -> float:
+    return driver.attempts[-1].ended if driver.attempts else driver.submitted
+
+
+def _waits(app: AppView) -> bool:
+    """Return whether the application wants an executor and has none; one with dynamic allocation may want none."""
+    return app.state is ApplicationState.WAITING and app.executor_limit != 0
+
+
+def _app_waits_since(app: AppView) -> float:
+    return max((app.submitted, *(executor.ended for executor in app.removed_executors[-1:])))
+
+
+def _is_crash_loop(runs: Sequence[AttemptView | ExecutorView], now: float) -> bool:
+    latest = [run for run in runs[-LOOP - 1 :] if run.ended][-LOOP:]  # without the one that runs
+    return len(latest) == LOOP and all(
+        run.ended > now - LOOP_WITHIN and not run.exit.is_success and run.state in _FAILED for run in latest
     )
 
 

@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 
+from stoker.core.model.counts import Counts
 from stoker.core.model.views import ClusterView
 from stoker.core.model.worker_views import WorkerPage
 from stoker.web.common import as_json
 from stoker.web.metrics import cluster, spark_names
+from stoker.web.metrics.counts import counters
 from stoker.web.metrics.worker import worker_metrics
 
 View = TypeVar("View")
@@ -33,13 +35,18 @@ class _Collector:
         return self._metrics()
 
 
-def add_master_metrics(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
+def add_master_metrics(app: Flask, snapshot: Callable[[], ClusterView], counts: Callable[[], Counts]) -> None:
     """``snapshot`` may raise StokerError, which becomes a 503: Prometheus then shows the target as down."""
+
+    def counted(_: ClusterView) -> Iterable[Metric]:
+        return counters(counts())  # as of the snapshot that was just made
 
     def names_of_spark(view: ClusterView) -> Iterable[Metric]:
         return spark_names.as_metrics({**spark_names.master(view), **spark_names.applications(view)})
 
-    _add_prometheus(app, "/metrics/prometheus", snapshot, [cluster.cluster_metrics, names_of_spark], process=True)
+    _add_prometheus(
+        app, "/metrics/prometheus", snapshot, [cluster.cluster_metrics, counted, names_of_spark], process=True
+    )
     for kind, gauges in (("master", spark_names.master), ("applications", spark_names.applications)):
         _add_spark(app, f"/metrics/{kind}", snapshot, gauges)
 
