@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, overload
 
 from stoker.client.logs.follower import Agenda, follow, stream_of
 from stoker.client.logs.jobs import PolledExecutor, WatchedDriver
-from stoker.client.logs.read import Target, parse_target, read_all
+from stoker.client.logs.read import Target, attempt_of, parse_target, read_all
 from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
@@ -213,13 +213,15 @@ class Client:
 
     # --- output ------------------------------------------------------------------------------------------------------
 
-    def read_log(self, target: str, stream: Stream = "stdout", *, offset: int = 0) -> bytes:
+    def read_log(self, target: str, stream: Stream = "stdout", *, offset: int = 0, attempt: int = 0) -> bytes:
         """Return what ``driver-...`` or ``app-.../EXECUTOR`` has written so far, from byte ``offset`` (negative: from the
-        end).
+        end). With ``attempt`` > 0 only what that attempt of the driver wrote; else all that the worker of its latest attempt
+        has. Raises Refused when it cannot be read.
 
         Offsets count from the first byte that was ever written; ``notice`` gets a line when some were removed since.
         """
-        windows = read_all(self.session, _one(target), stream, offset=offset, notice=self._notice)
+        wanted = attempt_of(_one(target), attempt)
+        windows = read_all(self.session, wanted, stream, offset=offset, notice=self._notice)
         return b"".join(window.data for window in windows)
 
     def follow(self, target: str | WatchedDriver, stream: Stream = "stdout") -> Iterator[bytes]:

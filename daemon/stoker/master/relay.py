@@ -29,7 +29,9 @@ class _Pending:
 class LogRelay:
     """Passes log requests on. ``locate`` finds the worker to ask; ``send`` sends a message to a peer."""
 
-    def __init__(self, locate: Callable[[str, int], OutputLocation], send: Callable[[bytes, Message], None]) -> None:
+    def __init__(
+        self, locate: Callable[[str, int, int], OutputLocation], send: Callable[[bytes, Message], None]
+    ) -> None:
         self._locate = locate
         self._send = send
         self._numbers = itertools.count(1)
@@ -41,7 +43,7 @@ class LogRelay:
 
     def ask(self, message: ReadLog, answer: Answer, *, asker: bytes | None = None) -> None:
         """Pass on a request. ``answer`` is called once, now or in a later round; never if the asker disconnects first."""
-        location = self._locate(message.id, message.executor_id)
+        location = self._locate(message.id, message.executor_id, message.attempt)
         if location.waiting:
             answer(LogData(request=message.request, waiting=True))
             return

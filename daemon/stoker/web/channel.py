@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from typing import Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
+from stoker.errors import StokerError
 from stoker.io.peer_user import is_own_or_root, peer_user
 from stoker.web.access.policy import LOCAL_USER
 
+LOG = logging.getLogger("stoker.web")
 _ZEROMQ = b"\xff"  # the first byte of a ZeroMQ peer, which sends no line and would wait for an answer indefinitely
 _MALFORMED = b"ZMTP\r\n\r\n"
 STREAM = "stoker.stream"  # WSGI environment: call it with a function that gets the channel once the head is sent
-MAX_BEHIND = 256 * 1024  # bytes of a stream that its reader has not read; then the connection is closed
+SEND = "stoker.send"  # WSGI environment: call it with an iterator of bytes, which a thread of its own sends as the body
+MAX_BEHIND = (
+    256 * 1024
+)  # bytes of a stream that its reader has not read; then the connection is closed, or its sender waits
+LOOK_AGAIN = 1.0  # seconds between checks of a sender whether its reader has gone
 
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]
@@ -44,6 +54,7 @@ class _Task(WSGITask):  # type: ignore[misc]
         environ = super().get_environment()
         environ[LOCAL_USER] = self.channel.is_of_local_user
         environ[STREAM] = self._stream_to
+        environ[SEND] = lambda pieces: self._stream_to(lambda channel: channel.send_all(pieces))
         return environ
 
     def _stream_to(self, streamer: Callable[[Channel], None]) -> None:
@@ -108,12 +119,54 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.will_close = True
             self.server.pull_trigger()
             return False
-        piece = b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data
+        return self._write(data)
+
+    def send_all(self, pieces: Generator[bytes, None, None]) -> None:
+        """Send all pieces and close the connection, in a thread of its own, which waits for a slow reader. A reader that goes
+        or stops reading, or an error of ``pieces``, ends it early: the reader misses the end of the body, or bytes of it."""
+        self.server.senders.add(self)
+        threading.Thread(target=self._send_pieces, args=(pieces,), name="download", daemon=True).start()
+
+    def _send_pieces(self, pieces: Generator[bytes, None, None]) -> None:
         try:
-            self.write_soon(piece)
+            self._send_until_done(pieces)
+        finally:
+            self.server.senders.discard(self)
+
+    def _send_until_done(self, pieces: Generator[bytes, None, None]) -> None:
+        is_sent, connection = False, self.socket  # which becomes None when it is closed
+        try:
+            with closing(pieces):
+                is_sent = all(self._has_room() and self._write(piece) for piece in pieces)
+        except StokerError as error:
+            LOG.warning("a download ended early: %s", error)
+        except Exception:
+            LOG.exception("a download failed")
+        if is_sent:
+            self._end_stream()
+        else:
+            with suppress(OSError, AttributeError):
+                connection.shutdown(socket.SHUT_RDWR)  # the server's thread notices, and closes the connection
+
+    def _has_room(self) -> bool:
+        """Wait until the reader has read most of what was sent. False when it is gone."""
+        with self.outbuf_lock:
+            while self.connected and not self.will_close and self.total_outbufs_len > MAX_BEHIND:
+                self.outbuf_lock.wait(LOOK_AGAIN)
+        return bool(self.connected and not self.will_close)
+
+    def _write(self, data: bytes) -> bool:
+        try:
+            self.write_soon(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
         except ClientDisconnected:
             return False
         return True
+
+    def _end_stream(self) -> None:
+        with suppress(ClientDisconnected):
+            self.write_soon(b"0\r\n\r\n" if self._is_chunked else b"")
+        self.close_when_flushed = True
+        self.server.pull_trigger()
 
     def readable(self) -> Any:
         """Always true for a stream: reading is how its end is noticed."""
@@ -125,5 +178,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             super().handle_write()
             return
         self._flush_exception(self._flush_some_if_lockable)
+        if self.close_when_flushed and not self.total_outbufs_len:
+            self.will_close = True
         if self.will_close:
             self.handle_close()

@@ -47,6 +47,7 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
         self.channel_class = Channel if tls is None else TlsChannel
         self.request_within = request_within
         self.idle = idle
+        self.senders: set[Channel] = set()  # those with a thread of their own, which may wake this server's thread
         self._stopping = False
         self._lock = threading.Lock()
         adjustments = Adjustments(
@@ -82,10 +83,10 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
                 self.trigger.pull_trigger()
 
     def _close_all(self) -> None:
-        """Keep the wake-up pipe while a running page may still write to it: its descriptor must not be reused by then."""
+        """Keep the wake-up pipe while a page or a download may write to it: its descriptor must not be reused by then."""
         with self._lock:
             self._stopping = True
-            if self.task_dispatcher.threads:
+            if self.task_dispatcher.threads or self.senders:
                 self.trigger.del_channel()
             for channel in list(self.active_channels.values()):
                 channel.handle_close()  # its buffers too, which close() leaves open: a large one is a file

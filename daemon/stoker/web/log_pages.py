@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import BadRequest, RequestedRangeNotSatisfiable
-from werkzeug.http import parse_range_header
+from werkzeug.exceptions import BadRequest
 
 from stoker.web.common import whole_number
+from stoker.web.log_files import OutputFiles
 from stoker.web.log_window import (
     BEFORE_MATCH,
     MAX_FIND,
@@ -23,7 +22,6 @@ from stoker.web.log_window import (
     Window,
 )
 
-MAX_FILE = 16 * MAX_WINDOW  # bytes of one answer with bytes as they are: a browser may be slow to take them
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # colours and unprintable characters
 
 
@@ -37,6 +35,7 @@ class Piece(NamedTuple):
 
 def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
     """Add the pages. ``back`` names the daemon of this dashboard: Master or Worker."""
+    files = OutputFiles(logs, logs.for_downloads())
 
     @app.get("/logPage/")
     def log_page() -> str:
@@ -51,21 +50,20 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
             "pieces": _pieces(window, find, found),
             "link": _linker(output, window.length),
             "back": back,
-            "max_file": MAX_FILE,
         }
-        return render_template("log.html", title=f"{output.stream} log page for {output.name}", **values)
+        return render_template("log.html", title=f"{output.stream} log page for {output.title}", **values)
 
     @app.get("/log/")
     def log_text() -> Response:
         output = Output.asked_for(request.args)
         window = _asked_window(logs, output, None)
-        head = f"==== Bytes {window.start}-{window.end} of {window.size} of {output.name}/{output.stream} ====\n"
+        head = f"==== Bytes {window.start}-{window.end} of {window.size} of {output.title}/{output.stream} ====\n"
         return Response(head + window.text, mimetype="text/plain")
 
     @app.get("/logFile/")
     def log_file() -> Response:
-        """Answer with raw bytes, as Range asks; without Range the last ``MAX_FILE``."""
-        return _bytes_answer(logs, Output.asked_for(request.args), as_file="download" in request.args)
+        """Answer with raw bytes, as Range asks; without Range with all of them."""
+        return files.answer(Output.asked_for(request.args), as_file="download" in request.args)
 
     @app.get("/logTail/")
     def log_tail() -> Response:
@@ -128,51 +126,3 @@ def _pieces(window: Window, find: str, found: Found | None) -> list[Piece]:
 def _matches(text: str, find: str) -> list[Piece]:
     parts = re.split(f"({re.escape(find)})", text, flags=re.IGNORECASE)
     return [Piece(part, index % 2 == 1) for index, part in enumerate(parts) if part]
-
-
-# --- bytes ---
-
-
-def _bytes_answer(logs: LogReaders, output: Output, *, as_file: bool) -> Response:
-    last = logs.window(output, length=1)
-    size = last.size
-    start, stop, asked = _range(last.first, size)
-    if start >= stop and asked:
-        raise RequestedRangeNotSatisfiable(size, description="There is nothing there (yet).")
-    response = Response(
-        b"" if request.method == "HEAD" else _read_all(logs, output, start, stop),
-        206 if asked or stop - start < size else 200,
-        mimetype="text/plain" if not as_file else "application/octet-stream",
-    )
-    if response.status_code == 206:
-        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    response.content_length = stop - start
-    response.headers["Accept-Ranges"] = "bytes"
-    if as_file:
-        name = f"{output.name.replace('/', '-')}.{output.stream}"
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}.txt"'
-    return response
-
-
-def _range(oldest: int, size: int) -> tuple[int, int, bool]:
-    """First byte, end, and whether a range was asked for; several ranges, or an unreadable one, count as none. Bytes before
-    ``oldest`` do not exist any more."""
-    wanted = parse_range_header(request.headers.get("Range"))
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
-        return max(size - MAX_FILE, oldest), size, False
-    first, stop = wanted.ranges[0]
-    if first < 0:
-        first, stop = max(size + first, 0), size
-    first = min(max(first, oldest), size)
-    stop = min(size if stop is None else stop, size, first + MAX_FILE)
-    return first, stop, True
-
-
-def _read_all(logs: LogReaders, output: Output, start: int, stop: int) -> Iterator[bytes]:
-    """Yield the bytes; end early if the file has become shorter."""
-    while start < stop:
-        window = logs.window(output, start=start, length=min(stop - start, MAX_WINDOW))
-        if window.start != start or not window.data:
-            return
-        yield window.data
-        start += len(window.data)

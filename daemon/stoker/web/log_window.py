@@ -22,6 +22,7 @@ WINDOW = 100 * 1024  # bytes shown by default, from the end
 MAX_WINDOW = 1024 * 1024  # bytes at most
 MAX_FIND = 200  # characters of a text that is searched for
 SEARCH_FOR = 2.0  # seconds; then the page says how far the search got and offers to go on
+DOWNLOAD_PATIENCE = 60.0  # seconds a download waits for its turn to read
 READERS = 2  # requests that may wait for workers at once: pages need a thread even when workers are frozen
 BEFORE_MATCH = 8 * 1024  # bytes shown before what was found
 _SEARCH_STEP = 4 << 20  # bytes
@@ -32,27 +33,32 @@ ReadLogs = Callable[[ReadLog], LogData]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output: of a driver, or of an application's executor (``executor_id`` >= 0)."""
+    """One output: of a driver, or of one ``attempt`` of it (> 0), or of an application's executor (``executor_id`` >= 0)."""
 
     job_id: str
     executor_id: int
     stream: Stream
+    attempt: int = 0
 
     @classmethod
     def asked_for(cls, args: Mapping[str, str]) -> Output:
-        """Return the output that the query names: driverId, or appId and executorId; and logType. Raises BadRequest."""
+        """Return the output that the query names: driverId (and attempt), or appId and executorId; and logType. Raises
+        BadRequest."""
         if "self" in args:
             raise BadRequest(
                 "The daemon's own log is its standard error, which its service manager keeps (journalctl)."
             )
         driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
         executor = whole_number("executorId", -1) if app else -1
+        attempt = whole_number("attempt", 0) if driver else 0
+        if not 0 <= attempt < 2**31:
+            raise BadRequest(f"attempt must be the number of an attempt, 1 or more, not {attempt}.")
         is_driver = not app and DRIVER_ID.fullmatch(driver)
         is_executor = not driver and APP_ID.fullmatch(app) and 0 <= executor < 2**31
         if stream == "stdout" and (is_driver or is_executor):
-            return cls(driver or app, executor, "stdout")
+            return cls(driver or app, executor, "stdout", attempt)
         if stream == "stderr" and (is_driver or is_executor):
-            return cls(driver or app, executor, "stderr")
+            return cls(driver or app, executor, "stderr", attempt)
         raise BadRequest("Name a driverId, or an appId and an executorId, and logType=stdout or stderr.")
 
     @property
@@ -63,10 +69,21 @@ class Output:
     def name(self) -> str:
         return self.job_id if self.is_driver else f"{self.job_id}/{self.executor_id}"
 
+    @property
+    def title(self) -> str:
+        """Return the name, and which attempt."""
+        return f"{self.name} attempt {self.attempt}" if self.attempt else self.name
+
+    @property
+    def file_name(self) -> str:
+        """Return the name under which a browser saves it."""
+        return f"{self.title.replace('/', '-').replace(' ', '-')}.{self.stream}.txt"
+
     def query(self, stream: str = "") -> str:
         """Return the query of a link to this output, or to its other stream."""
         job = {"driverId": self.job_id} if self.is_driver else {"appId": self.job_id, "executorId": self.executor_id}
-        return urlencode({**job, "logType": stream or self.stream})
+        attempt = {"attempt": self.attempt} if self.attempt else {}
+        return urlencode({**job, **attempt, "logType": stream or self.stream})
 
 
 class Window(NamedTuple):
@@ -106,11 +123,16 @@ class Found(NamedTuple):
 
 
 class LogReaders:
-    """Limits how many dashboard threads wait for workers at once."""
+    """Limits how many threads wait for workers at once. A thread waits at most ``patience`` seconds for its turn."""
 
-    def __init__(self, read: ReadLogs) -> None:
+    def __init__(self, read: ReadLogs, *, patience: float = SEARCH_FOR) -> None:
         self._read = read
+        self._patience = patience
         self._places = threading.BoundedSemaphore(READERS)
+
+    def for_downloads(self) -> LogReaders:
+        """Return readers of the same outputs, with places of their own, for threads that no page waits for."""
+        return LogReaders(self._read, patience=DOWNLOAD_PATIENCE)
 
     def window(self, output: Output, *, start: int | None = None, length: int = WINDOW) -> Window:
         """``start`` None: the last ``length`` bytes. A window outside of the output is moved into it. Raises NotFound,
@@ -152,15 +174,21 @@ class LogReaders:
             limit=limit,
             find=find,
             backwards=backwards,
+            attempt=output.attempt,
         )
 
     def _answer(self, output: Output, question: ReadLog) -> LogData:
-        if not self._places.acquire(timeout=SEARCH_FOR):
+        if not self._places.acquire(timeout=self._patience):
             raise ServiceUnavailable("Too many are reading logs at the moment: try again.")
         try:
             data = self._read(question)
         finally:
             self._places.release()
         if data.error:
-            raise NotFound(f"There is no {output.stream} of {output.name} to read: {data.error}.")
+            raise NotFound(f"There is no {output.stream} of {output.title} to read: {data.error}.")
+        if data.attempt != output.attempt and not data.waiting:
+            raise NotFound(
+                f"The worker that has the {output.stream} of {output.name} is of a release that cannot separate attempts:"
+                " look at the output of all of them."
+            )
         return data

@@ -18,6 +18,7 @@ from stoker.engines.spark_reason import reason_in
 from stoker.errors import StokerError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
+from stoker.worker.jobs.attempts import note_attempt
 from stoker.worker.jobs.launch import Launcher
 from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.jobs.refusal import is_full, keeper_refusal
@@ -101,6 +102,8 @@ class Processes:
             refused = is_full(error) or not folder.is_dir()
             self._could_not_start(job.key, Exit(reason=f"cannot start it: {error}", refused=refused))
             return
+        if isinstance(job, DriverJob):
+            note_attempt(folder, job.attempt)
         is_executor = isinstance(job, ExecutorJob)
         title = "Spark Executor Command" if is_executor else "Launch Command"
         quoted = " ".join(f'"{word}"' for word in launch.argv)

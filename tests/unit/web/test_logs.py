@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from flask.testing import FlaskClient
 
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.errors import Unreachable
-from stoker.web import log_pages, log_window
+from stoker.web import log_files, log_window
 from stoker.web.master import make_app
 from stoker.worker.jobs.logs import MAX_SEARCH, LogReader
 from stoker.worker.keeper.parts import member, part_name
@@ -71,12 +72,56 @@ def test_ranges(master: Master, asked: str | None, status: int, content_range: s
         assert response.content_length == len(data)
 
 
-def test_downloads_have_a_name_and_an_end(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_pages, "MAX_FILE", 4)
+LARGE = b"".join(b"%07d a line of output\n" % number for number in range(60_000))  # bytes: more than one window
+
+
+def test_a_download_is_whole_and_has_a_name(master: Master) -> None:
+    master.path.write_bytes(LARGE)
     response = master.browser.get(f"/logFile/?{OUTPUT}&download")
+    assert (response.status_code, response.content_length) == (200, len(LARGE))
     assert response.headers["Content-Disposition"] == f'attachment; filename="{DRIVER}.stdout.txt"'
-    assert (response.status_code, response.headers["Content-Range"], response.data) == (206, "bytes 6-9/10", b"6789")
-    assert "A download is the last 4 bytes at most" in master.browser.get(f"/logPage/?{OUTPUT}").text
+    assert response.data == LARGE
+    head = master.browser.head(f"/logFile/?{OUTPUT}")
+    assert (head.status_code, head.content_length, head.data) == (200, len(LARGE), b"")
+    rest = master.browser.get(f"/logFile/?{OUTPUT}", headers={"Range": "bytes=9-"})
+    assert (rest.status_code, rest.data) == (206, LARGE[9:])
+
+
+@pytest.mark.parametrize("asked", ["gzip", "gzip, deflate, br", "br;q=1, *;q=0.5"])
+def test_a_download_is_compressed_on_request(master: Master, asked: str) -> None:
+    master.path.write_bytes(LARGE)
+    response = master.browser.get(f"/logFile/?{OUTPUT}", headers={"Accept-Encoding": asked})
+    assert (response.status_code, response.headers["Content-Encoding"]) == (200, "gzip")
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert len(response.data) < len(LARGE) / 4
+    assert gzip.decompress(response.data) == LARGE
+
+
+@pytest.mark.parametrize("headers", [{"Accept-Encoding": "gzip;q=0"}, {"Accept-Encoding": "gzip", "Range": "bytes=0-"}])
+def test_a_range_and_a_refusal_are_not_compressed(master: Master, headers: dict[str, str]) -> None:
+    master.path.write_bytes(LARGE)
+    response = master.browser.get(f"/logFile/?{OUTPUT}", headers=headers)
+    assert "Content-Encoding" not in response.headers
+    assert response.data == LARGE
+
+
+def test_an_output_that_shrinks_ends_its_download_early(master: Master) -> None:
+    master.path.write_bytes(LARGE)
+    response = master.browser.get(f"/logFile/?{OUTPUT}")
+    master.path.write_bytes(b"new")
+    assert len(response.data) < len(LARGE)
+
+
+def test_downloads_at_once_are_limited(master: Master) -> None:
+    master.path.write_bytes(LARGE)
+    begun = [master.browser.get(f"/logFile/?{OUTPUT}", buffered=False) for _ in range(log_files.AT_ONCE)]
+    bodies = [response.iter_encoded() for response in begun]
+    for body in bodies:
+        next(body)
+    assert "try again later" in master.browser.get(f"/logFile/?{OUTPUT}").text
+    for response in begun:
+        response.close()
+    assert master.browser.get(f"/logFile/?{OUTPUT}").data == LARGE
 
 
 def test_an_empty_output_is_no_error(master: Master) -> None:

@@ -10,9 +10,9 @@ from stoker.client.api import Client
 from stoker.client.commands.common import add_connection_arguments, configured, connected, whole
 from stoker.client.commands.wait import PATIENCE
 from stoker.client.logs.follower import Agenda, follow, stream_of
-from stoker.client.logs.jobs import PolledExecutor, WatchedDriver
+from stoker.client.logs.jobs import PolledAttempt, PolledExecutor, WatchedDriver
 from stoker.client.logs.output import write_all
-from stoker.client.logs.read import Target, offset_of_last_lines, parse_target, read_all
+from stoker.client.logs.read import Target, attempt_of, offset_of_last_lines, parse_target, read_all
 from stoker.client.notices import say
 from stoker.core.model.messages import Stream
 from stoker.core.model.views import AppView
@@ -32,11 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--stderr", action="store_true", help="print stderr instead of stdout")
     option("-n", "--tail", metavar="N", help="print only the last N lines (with -f: begin with them)")
     option("--bytes", metavar="N", help="print only the last N bytes (with -f: begin with them)")
+    option(
+        "--attempt",
+        metavar="N",
+        help="print only what attempt N of a driver wrote, on whatever worker ('stoker status ID')",
+    )
     option("id", metavar="ID[/EXECUTOR]", help="driver-..., or app-.../0 for an executor")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    target = parse_target(args.id)
+    target = attempt_of(parse_target(args.id), whole("--attempt", args.attempt, 1) or 0)
     stream: Stream = "stderr" if args.stderr else "stdout"
     lines, last_bytes = whole("--tail", args.tail, 0), whole("--bytes", args.bytes, 0)
     if lines is not None and last_bytes is not None:
@@ -95,6 +100,10 @@ def _follow(
         offset = _first_offset(client, target, stream, lines, last_bytes)
         executor = PolledExecutor(session, target.id, target.executor_id)
         return stream_of(session, executor, stream, offset=offset, notice=say)
+    if target.attempt:
+        offset = _first_offset(client, target, stream, lines, last_bytes)
+        attempt = PolledAttempt(session, target.id, target.attempt)
+        return stream_of(session, attempt, stream, offset=offset, notice=say)
     driver = WatchedDriver(session, target.id)
     driver.watch()
     follow(session, Agenda(driver), lambda: driver.view is not None or driver.is_over)

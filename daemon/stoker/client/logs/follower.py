@@ -25,6 +25,9 @@ POLL = 30.0  # seconds that a worker may hold a question without an answer; a ma
 GIVE_UP_ANSWER = POLL + 10.0  # seconds until a question about output is asked again
 LOOK_AGAIN = 0.1  # seconds until asking again for a process that has not started
 RETRY_ERROR = 0.3  # seconds until asking again after an error
+CANNOT_SEPARATE = (
+    "its worker or the master is of a release that cannot separate attempts: read all of them, without --attempt"
+)
 LAST_TRIES = 5  # after the process has ended, until the rest of its output is given up
 
 
@@ -52,6 +55,7 @@ class Job(Task):
         self.id = job_id
         self.executor_id = executor_id
         self.name = name
+        self.attempt = 0  # of a driver, if only one of them is followed
         self.news: int = 0
         self.failure: StokerError | None = None  # why nothing can be learned of it
         self.followers: list[Follower] = []
@@ -156,6 +160,7 @@ class Follower(Task):
             offset=offset,
             limit=LIMIT,
             wait=POLL,
+            attempt=self._job.attempt,
         )
 
         def answered(answer: Message) -> bool:
@@ -180,6 +185,8 @@ class Follower(Task):
             self._failed(getattr(answer, "reason", "") or "the master sent something else than output")
         elif answer.error or answer.waiting:
             self._without_output(run, answer)
+        elif answer.attempt != self._job.attempt:
+            self._failed(CANNOT_SEPARATE, final=True)
         elif self._is_of_expected_file(asked, answer):
             self._take(run, asked, answer)
 

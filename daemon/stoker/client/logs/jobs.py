@@ -1,4 +1,5 @@
-"""Jobs whose output is followed: drivers, whose changes the master reports, and executors, whose state the client polls."""
+"""Jobs whose output is followed: drivers, whose changes the master reports; executors and single attempts, whose state the
+client polls."""
 
 from __future__ import annotations
 
@@ -76,11 +77,11 @@ class WatchedDriver(Job):
         return self._watch_at
 
 
-class PolledExecutor(Job):
-    """An executor. Its application's state is asked for only when its output does not come."""
+class _Polled(Job):
+    """A single run. The state of its job is asked for only when its output does not come."""
 
-    def __init__(self, asker: Asker, app_id: str, executor_id: int) -> None:
-        super().__init__(app_id, executor_id, f"{app_id}/{executor_id}")
+    def __init__(self, asker: Asker, job_id: str, executor_id: int, name: str) -> None:
+        super().__init__(job_id, executor_id, name)
         self._asker = asker
         self._is_over = False
         self._asking = False
@@ -89,6 +90,10 @@ class PolledExecutor(Job):
     def is_over(self) -> bool:
         return self._is_over
 
+    def lives(self, status: Status) -> bool:
+        """Return whether the run goes on, by the state of its job."""
+        raise NotImplementedError
+
     def check(self) -> None:
         if not self._asking:
             self._asking = True
@@ -96,8 +101,7 @@ class PolledExecutor(Job):
 
     def _take(self, answer: Message) -> bool:
         self._asking = False
-        app = answer.app if isinstance(answer, Status) else None
-        lives = app is not None and any(executor.id == self.executor_id for executor in app.executors)
+        lives = isinstance(answer, Status) and self.lives(answer)
         if self._is_over is lives:
             self._is_over = not lives
             self.changed()
@@ -105,3 +109,26 @@ class PolledExecutor(Job):
 
     def run_ended(self) -> None:
         self._is_over = True
+
+
+class PolledExecutor(_Polled):
+    """An executor."""
+
+    def __init__(self, asker: Asker, app_id: str, executor_id: int) -> None:
+        super().__init__(asker, app_id, executor_id, f"{app_id}/{executor_id}")
+
+    def lives(self, status: Status) -> bool:
+        app = status.app
+        return app is not None and any(executor.id == self.executor_id for executor in app.executors)
+
+
+class PolledAttempt(_Polled):
+    """One attempt of a driver."""
+
+    def __init__(self, asker: Asker, driver_id: str, attempt: int) -> None:
+        super().__init__(asker, driver_id, -1, f"attempt {attempt} of {driver_id}")
+        self.attempt = attempt
+
+    def lives(self, status: Status) -> bool:
+        attempts = status.driver.attempts if status.driver is not None else ()
+        return any(attempt.number == self.attempt and not attempt.state.is_final for attempt in attempts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from stoker.client.logs.follower import lost
+from stoker.client.logs.follower import CANNOT_SEPARATE, lost
 from stoker.client.session.session import Session
 from stoker.core.model.messages import LogData, ReadLog, Stream
 from stoker.core.model.values import APP_ID, DRIVER_ID
@@ -15,10 +15,12 @@ PIECE = 1 << 20  # bytes asked for at a time, the most a worker gives
 
 
 class Target(NamedTuple):
-    """Names an output: of a driver (``executor_id`` -1) or an executor; ``executor_id`` None: any executor."""
+    """Names an output: of a driver (``executor_id`` -1), or of one ``attempt`` of it (> 0), or of an executor;
+    ``executor_id`` None: any executor."""
 
     id: str
     executor_id: int | None
+    attempt: int = 0
 
 
 def parse_target(text: str) -> Target:
@@ -33,8 +35,16 @@ def parse_target(text: str) -> Target:
     raise UsageError(f"{text!r} is not an id: write driver-20260131120000-0000 or app-20260131120000-0000/0")
 
 
+def attempt_of(target: Target, attempt: int) -> Target:
+    """Narrow a target to one attempt; 0: to none. Raises UsageError for anything but a driver."""
+    if attempt and target.executor_id != -1:
+        raise UsageError(f"only a driver has attempts, and {name_of(target)} is an application's: leave --attempt out")
+    return target._replace(attempt=attempt)
+
+
 def name_of(target: Target) -> str:
-    return target.id if target.executor_id in (None, -1) else f"{target.id}/{target.executor_id}"
+    name = target.id if target.executor_id in (None, -1) else f"{target.id}/{target.executor_id}"
+    return f"attempt {target.attempt} of {name}" if target.attempt else name
 
 
 class Window(NamedTuple):
@@ -52,12 +62,22 @@ def read_window(session: Session, target: Target, stream: Stream, *, offset: int
     """At most ``limit`` bytes from ``offset`` (negative: from the end). Raises Refused when it cannot be read."""
     executor_id = -1 if target.executor_id is None else target.executor_id
     answer = session.call(
-        ReadLog(request=0, id=target.id, stream=stream, executor_id=executor_id, offset=offset, limit=limit)
+        ReadLog(
+            request=0,
+            id=target.id,
+            stream=stream,
+            executor_id=executor_id,
+            offset=offset,
+            limit=limit,
+            attempt=target.attempt,
+        )
     )
     if not isinstance(answer, LogData):
         raise ProtocolError(f"the master answered a question about output with {type(answer).__name__}")
     if answer.error:
         raise Refused(f"{stream} of {name_of(target)}: {answer.error}")
+    if answer.attempt != target.attempt and not answer.waiting:
+        raise Refused(f"{stream} of {name_of(target)}: {CANNOT_SEPARATE}")
     return Window(answer.offset, answer.data, answer.size, answer.waiting, answer.first)
 
 

@@ -162,9 +162,11 @@ class MasterCore:
         for peer in peers:
             self.ctx.send(peer, Reconnect(epoch=self.ctx.epoch))
 
-    def locate_output(self, job_id: str, executor_id: int) -> OutputLocation:
-        """Find the worker that has the output of a driver's latest attempt, or of an executor."""
-        return self._executor_output(job_id, executor_id) if job_id.startswith("app-") else self._driver_output(job_id)
+    def locate_output(self, job_id: str, executor_id: int, attempt: int = 0) -> OutputLocation:
+        """Find the worker that has the output of an executor, or of a driver's ``attempt``; 0: of its latest."""
+        if job_id.startswith("app-"):
+            return self._executor_output(job_id, executor_id)
+        return self._driver_output(job_id, attempt)
 
     def _executor_output(self, app_id: str, executor_id: int) -> OutputLocation:
         app = self.ctx.books.find_app(app_id)
@@ -175,12 +177,18 @@ class MasterCore:
                 return self._location(executor.worker_id)
         return OutputLocation(error=f"{app_id} has no executor {executor_id}")
 
-    def _driver_output(self, driver_id: str) -> OutputLocation:
+    def _driver_output(self, driver_id: str, number: int) -> OutputLocation:
         driver = self.ctx.books.find_driver(driver_id)
         if driver is None:
             return OutputLocation(error=f"There is no driver {driver_id}")
-        if driver.record.attempts:
-            return self._location(driver.record.attempts[-1].worker_id)
+        attempts = driver.record.attempts
+        for attempt in reversed(attempts):
+            if number in (0, attempt.number):
+                return self._location(attempt.worker_id)
+        if attempts and number < attempts[0].number:
+            return OutputLocation(error=f"only its attempts since {attempts[0].number} are remembered")
+        if attempts:
+            return OutputLocation(error=f"{driver_id} has no attempt {number}: its latest is {attempts[-1].number}")
         if driver.record.state.is_final:
             return OutputLocation(error=f"{driver_id} has never run")
         return OutputLocation(waiting=True)

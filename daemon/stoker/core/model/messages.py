@@ -339,6 +339,9 @@ class ReadLog(Message, frozen=True):
 
     With ``find`` the output is searched instead, ignoring the case of ASCII letters: for the first match at ``offset`` or
     later, with ``backwards`` for the last match before it. One answer covers a part; ``LogData.searched`` says how much.
+
+    With ``attempt`` > 0 only what that attempt of a driver wrote, on the worker where it ran; else all that the worker of
+    the latest attempt has.
     """
 
     request: int
@@ -350,6 +353,7 @@ class ReadLog(Message, frozen=True):
     wait: float = 0.0
     find: str = ""
     backwards: bool = False
+    attempt: int = 0
 
 
 class UploadChunk(Message, frozen=True):
@@ -443,7 +447,8 @@ class LogData(Message, frozen=True):
     ``file`` identifies the file: attempts of a driver may continue one file, even on another worker that shares the
     directory. All parts of a rolled output count as one file; ``first`` is the first byte that still exists, and ``offset``
     is larger than requested if the bytes there were removed. Of a search: ``found`` is the match (-1: not in this part),
-    ``searched`` the number of bytes searched from ``offset`` (0 with bytes left: the worker's release cannot search)."""
+    ``searched`` the number of bytes searched from ``offset`` (0 with bytes left: the worker's release cannot search).
+    ``attempt`` returns the attempt that was asked for (0: its release cannot separate attempts)."""
 
     request: int
     offset: int = 0
@@ -456,6 +461,7 @@ class LogData(Message, frozen=True):
     found: int = -1
     searched: int = 0
     first: int = 0
+    attempt: int = 0
 
 
 ToMaster = (

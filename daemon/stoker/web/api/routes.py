@@ -30,6 +30,9 @@ BYTES = (
     Parameter("limit", "bytes at most", default=WINDOW, most=MAX_WINDOW),
 )
 DRIVER = (("id", DRIVER_ID.pattern),)
+ATTEMPT = Parameter(
+    "attempt", "only what this attempt wrote, on whatever worker; 0: all that its latest worker has", most=2**31 - 1
+)
 APP = (("id", APP_ID.pattern),)
 WORKER = (("id", WORKER_ID.pattern),)
 STREAM = (("stream", "(stdout|stderr)"),)
@@ -79,7 +82,7 @@ class _Reading:
         get("/drivers", "Drivers, newest first", model.Drivers, self.drivers, parameters=lists.DRIVERS)
         get("/drivers/{id}", "One driver, with its attempts", DriverView, self.driver, errors=(404,), names=DRIVER)
         get("/drivers/{id}/logs/{stream}", "Output of a driver; headers Log-Offset, Log-Size, Log-Ended", "text/plain",
-            self.driver_log, parameters=BYTES, errors=(404,), names=(*DRIVER, *STREAM))  # fmt: skip
+            self.driver_log, parameters=(*BYTES, ATTEMPT), errors=(404,), names=(*DRIVER, *STREAM))  # fmt: skip
         get("/applications", "Applications, newest first", model.Applications, self.apps, parameters=lists.APPLICATIONS)
         get("/applications/{id}", "One application", AppView, self.app, errors=(404,), names=APP)
         get("/applications/{id}/executors", "Its executors", model.Executors, self.executors,
@@ -139,14 +142,13 @@ class _Reading:
             executors=tuple(filters.executors(app.executors)), removed=tuple(filters.executors(app.removed_executors))
         )
 
-    def driver_log(self, id: str, stream: str, offset: int, limit: int) -> Response:
-        return self._log(id, -1, stream, offset, limit)
+    def driver_log(self, id: str, stream: str, offset: int, limit: int, attempt: int) -> Response:
+        return self._log(Output(id, -1, "stderr" if stream == "stderr" else "stdout", attempt), offset, limit)
 
     def executor_log(self, id: str, executor: str, stream: str, offset: int, limit: int) -> Response:
-        return self._log(id, int(executor), stream, offset, limit)
+        return self._log(Output(id, int(executor), "stderr" if stream == "stderr" else "stdout"), offset, limit)
 
-    def _log(self, job_id: str, executor: int, stream: str, offset: int, limit: int) -> Response:
-        output = Output(job_id, executor, "stderr" if stream == "stderr" else "stdout")
+    def _log(self, output: Output, offset: int, limit: int) -> Response:
         if offset < 0:
             size = self._logs.window(output, length=0).size
             offset = max(size + offset, 0)

@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.states import JobPhase
 from stoker.core.model.values import APP_ID, DRIVER_ID
 from stoker.core.worker.jobs import AnyJob, DriverJob, executor_job_key
 from stoker.io.inotify import FileWatch
 from stoker.io.loop import Loop
+from stoker.worker.jobs.attempts import Excerpt, section_of
 from stoker.worker.jobs.output import OutputFile, Outputs
 
 LOG = logging.getLogger("stoker.worker")
@@ -212,6 +215,8 @@ class LogReader:
         over = self._is_over(message.id, message.executor_id)  # taken before reading, so that later writes are noticed
         try:
             with self._outputs.open(path, may_be_rolled=not DRIVER_ID.fullmatch(message.id)) as output:
+                if message.attempt > 0 and message.executor_id < 0:
+                    return self._read_attempt(output, path.parent, message, over=over)
                 return self._read_open(output, message, over=over)
         except FileNotFoundError:
             if over:
@@ -220,7 +225,19 @@ class LogReader:
         except OSError as error:
             return LogData(request=message.request, error=f"cannot read the output: {error.strerror}")
 
-    def _read_open(self, output: OutputFile, message: ReadLog, *, over: bool) -> LogData:
+    def _read_attempt(self, output: OutputFile, folder: Path, message: ReadLog, *, over: bool) -> LogData:
+        section = section_of(folder, message.attempt, message.stream)
+        if section is not None:
+            excerpt = Excerpt(output, section)
+            answer = self._read_open(excerpt, message, over=over or section.end is not None)
+        elif over:
+            error = f"attempt {message.attempt} has never run on this worker"
+            answer = LogData(request=message.request, error=error, ended=True)
+        else:
+            answer = LogData(request=message.request, waiting=True)
+        return msgspec.structs.replace(answer, attempt=message.attempt)
+
+    def _read_open(self, output: OutputFile | Excerpt, message: ReadLog, *, over: bool) -> LogData:
         if message.find:
             return _search(output, message)
         offset, size = _offset(output, message), output.size
@@ -261,11 +278,11 @@ def _is_news(answer: LogData) -> bool:
     return bool(answer.data or answer.ended or answer.error)
 
 
-def _offset(output: OutputFile, message: ReadLog) -> int:
+def _offset(output: OutputFile | Excerpt, message: ReadLog) -> int:
     return max(output.first, output.size + message.offset) if message.offset < 0 else message.offset
 
 
-def _search(output: OutputFile, message: ReadLog) -> LogData:
+def _search(output: OutputFile | Excerpt, message: ReadLog) -> LogData:
     """Matches *begin* in the part that is searched, so parts neither overlap nor leave gaps."""
     wanted = message.find[:MAX_FIND].encode(errors="replace").lower()
     size = output.size
