@@ -117,6 +117,30 @@ def test_with_a_password_and_an_authority_of_ones_own(wheel: Path, tmp_path: Pat
         assert found(tmp_path / "d", PIP_INDEX_URL=f"https://{address}/simple", PIP_CERT=str(cert)).startswith("uv ")
 
 
+def test_a_password_is_not_sent_where_an_index_redirects_to(wheel: Path) -> None:
+    seen: list[str | None] = []
+
+    def note(request: Simple) -> None:
+        seen.append(request.headers["Authorization"])
+        Simple.do_GET(request)
+
+    with serving(wheel, do_GET=note) as other:
+
+        def redirect(request: Simple) -> None:
+            seen.append(request.headers["Authorization"])
+            request.send_response(302)
+            request.send_header("Location", f"http://{other}{request.path}")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+
+        with serving(wheel, do_GET=redirect) as address:
+            index = Index(
+                Settings({"PIP_INDEX_URL": f"http://ada:secret@{address}/simple", "PIP_CONFIG_FILE": os.devnull})
+            )
+            assert [link.name for link in index.links("uv")] == [wheel.name]
+    assert seen[0] is not None and seen[1:] == [None]
+
+
 def test_a_file_with_another_hash_is_not_run(wheel: Path, tmp_path: Path) -> None:
     forged = tmp_path / wheel.name
     forged.write_bytes(wheel.read_bytes() + b"x")

@@ -196,6 +196,29 @@ def test_a_masters_own_line_goes_before_the_star(keys: Keys) -> None:
     assert keys.master_key("h:7078") == "a" * 40
 
 
+def test_while_a_master_changes_its_key_both_are_tried_in_turn(keys: Keys) -> None:
+    keys.known_masters.write_text(f"h:7077 {'a' * 40}\nh:7077 {'b' * 40}\n")
+    tried = []
+    for _ in range(4):
+        tried.append(keys.master_key("h:7077")[0])
+        keys.try_next_key("h:7077")
+    assert tried == ["a", "b", "a", "b"]
+
+
+# --- the next keys -------------------------------------------------------------------------------------------------
+
+
+def test_a_staged_pair_stays_until_it_is_put_into_use(keys: Keys) -> None:
+    """Its public key is in the hands of the other machines already."""
+    before = keys.pair(Role.MASTER)[0]
+    staged = keys.stage([Role.MASTER])
+    assert keys.stage([Role.MASTER, Role.WORKER])[Role.MASTER] == staged[Role.MASTER] != before
+    assert keys.pair(Role.MASTER)[0] == before
+    assert keys.switch() and not keys.switch()
+    assert keys.pair(Role.MASTER)[0] == staged[Role.MASTER]
+    assert keys.staged() == {}
+
+
 # --- following the file --------------------------------------------------------------------------------------------
 
 

@@ -499,6 +499,24 @@ def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     second.expect("bye")
 
 
+def test_a_killed_keepers_job_is_ended_by_the_next_though_another_had_ended(slot: Path) -> None:
+    first = Daemon(slot)
+    first.open()
+    first.spawn("a", "/bin/sleep", "600")
+    first.spawn("b", "/bin/true")
+    pid = first.expect("started", "a")["pid"]
+    first.expect("exited", "b")
+    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+    wait_until(lambda: first.pump() or first.lost)
+    second = Daemon(slot)
+    second.open()
+    second.link.say({"op": "hello"})
+    assert second.expect("jobs")["jobs"] == []
+    assert not alive(pid)
+    second.link.say({"op": "shutdown", "grace": 0.1})
+    second.expect("bye")
+
+
 def test_a_killed_keepers_successor_leaves_a_job_of_the_same_name_elsewhere(tmp_path: Path, daemon: Daemon) -> None:
     """Two clusters on one machine may give the same name; two workers do, to what they make of the same Spark."""
     daemon.spawn("a", "/bin/sleep", "600")

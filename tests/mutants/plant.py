@@ -18,6 +18,7 @@ from tests.mutants.report import VARIABLE
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 300  # seconds for the tests of one mutant
+TEST_TIMEOUT = 60  # seconds for one test, after which it has failed: many bugs make a test wait
 
 _CRASHES = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)  # by the program itself
 
@@ -118,7 +119,16 @@ class Field:
         }
         self._report.write_text("")
         plugins = ["no:cacheprovider", "pytest_timeout", "tests.mutants.report"]
-        command = [sys.executable, "-m", "pytest", "-x", "-q", *(f"-p{plugin}" for plugin in plugins), *tests]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            f"--timeout={TEST_TIMEOUT}",
+            *(f"-p{plugin}" for plugin in plugins),
+            *tests,
+        ]
         try:
             done = subprocess.run(
                 command, cwd=self._tree, env=environ, capture_output=True, text=True, timeout=timeout, check=False

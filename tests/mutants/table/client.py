@@ -7,6 +7,7 @@ from tests.mutants.plant import Mutant
 _SESSION = "daemon/stoker/client/session/session.py"
 _FOLLOWER = "daemon/stoker/client/logs/follower.py"
 _UPLOAD = "daemon/stoker/client/submit/upload.py"
+_SESSIONS = "tests/unit/client/session/test_session.py"
 _HEADER = "daemon/stoker/client/logs/header.py"
 _REPORT = "daemon/stoker/client/application/run_report.py"
 _FOLLOWS = ("tests/unit/client/logs/test_follower.py", "tests/unit/client/logs/test_lost_output.py")
@@ -17,7 +18,7 @@ MUTANTS = (
     Mutant("a missing job is an ordinary refusal", _SESSION, 'NotFound if answer.code == "not-found" else Refused', "Refused",
            ("tests/unit/client/session/test_session.py",)),
     Mutant("an answer that leads on is taken for the last", _SESSION, "if exchange.then(effect.message):",
-           "if exchange.then(effect.message) or True:", ("tests/unit/client",)),
+           "if exchange.then(effect.message) or True:", (f"{_SESSIONS}::test_a_question_may_have_several_answers",)),
     Mutant("an output that goes on elsewhere is read from the old place", _FOLLOWER, "if asked != expected:", "if asked < 0:",
            _FOLLOWS),
     Mutant("an output ends where its first part does", _FOLLOWER, "if answer.ended and self._offset >= answer.size:",
@@ -51,7 +52,7 @@ MUTANTS = (
     Mutant("a replaced executor makes a run fail", _REPORT, "_BY_THEMSELVES = (ExecutorState.EXITED, ExecutorState.FAILED)",
            "_BY_THEMSELVES = (ExecutorState.EXITED, ExecutorState.FAILED, ExecutorState.LOST)",
            ("tests/unit/client/application/test_run_report.py",)),
-    Mutant("a run that was killed succeeded if its executors did", _REPORT,
+    Mutant("a run that was killed has the exit code of its executors", _REPORT,
            "if removed.state is ApplicationState.KILLED or not executors:", "if not executors:",
            ("tests/unit/client/application/test_run_report.py",)),
 )  # fmt: skip

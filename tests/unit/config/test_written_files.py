@@ -62,3 +62,11 @@ def test_bash_reads_the_same(tmp_path: Path) -> None:
 
 def test_a_unit_s_environment_is_quoted() -> None:
     assert text.stoker_systemd("A", '/a b/100%"x\\') == 'Environment="A=/a b/100%%\\"x\\\\"'
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [("100%", "100%%"), ("%h", "%%h"), ("a\\b", "a\\\\b"), ('say "x"', 'say \\"x\\"'), (True, "true"), ("a b", "a b")],
+)
+def test_systemd_expands_nothing_in_a_value(value: object, line: str) -> None:
+    assert text.stoker_systemd("A", value) == f'Environment="A={line}"'

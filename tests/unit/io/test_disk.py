@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from stoker.io.disk import write_durably
+from stoker.io.disk import sha256_of, write_durably
 
 
 def test_content_and_its_name_are_flushed_in_that_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +48,9 @@ def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / f".file.{os.getpid()}").write_text("torn")
     write_durably(tmp_path / "file", b"new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_the_hash_is_of_the_whole_file(tmp_path: Path) -> None:
+    content = b"0123456789abcdef" * 200_000  # three reads
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()

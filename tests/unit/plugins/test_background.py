@@ -69,3 +69,18 @@ def test_a_pid_file_that_was_cut_short_or_overwritten_means_no_process(
 ) -> None:
     (tmp_path / "stoker-master.pid").write_text(content)
     assert background.look("master")[0] == 0
+
+
+def test_a_daemon_s_earlier_logs_are_kept(tmp_path: Path, background: Background) -> None:
+    background.params.update(
+        {"log_dir": str(tmp_path), "log_max_files": 3, "user": "", "environment": {}, "niceness": 0, "deployment": "d"}
+    )
+    for number in range(4):
+        background.begin({"name": "worker-1", "command": ["/bin/sh", "-c", f"echo start {number}"]})
+        process, ready = background._starting["worker-1"]
+        process.wait(20)
+        ready.close()
+        (Path(background._sockets.name) / "worker-1").unlink()
+    logs = {path.name: path.read_text() for path in tmp_path.glob("*.log*")}
+    name = "stoker-worker-1.log"
+    assert logs == {name: "start 3\n", f"{name}.1": "start 2\n", f"{name}.2": "start 1\n"}

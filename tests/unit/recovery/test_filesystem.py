@@ -57,6 +57,19 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     assert [path.name for path in directory.iterdir()] == ["recovery.sqlite"]
 
 
+def test_the_names_of_a_new_store_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    FilesystemRecovery(tmp_path / "recovery").close()
+    assert {tmp_path, tmp_path / "recovery"} <= set(flushed)
+
+
 def test_one_commit_is_one_durable_append(tmp_path: Path) -> None:
     """No shared memory (NFS), a write-ahead log, and every commit synchronous."""
     engine = FilesystemRecovery(tmp_path)

@@ -302,6 +302,20 @@ def test_sessions_are_bounded_and_end(door: Door, monkeypatch: pytest.MonkeyPatc
     assert ended.find(ended.start(token)) is None
 
 
+def test_a_session_is_prolonged_by_each_request(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = door.tokens.identify(door.token(AccessRole.VIEWER))
+    assert token is not None
+    now = [1000.0]
+    sessions = Sessions(60.0)
+    monkeypatch.setattr("stoker.web.access.sessions.time.monotonic", lambda: now[0])
+    session = sessions.start(token)
+    for _ in range(3):
+        now[0] += 50.0
+        assert sessions.find(session) == token
+    now[0] += 61.0
+    assert sessions.find(session) is None
+
+
 # --- a view that says nothing of roles ---
 
 

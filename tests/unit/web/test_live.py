@@ -90,6 +90,18 @@ def test_a_page_is_made_once_for_all_but_each_has_his_own_token(monkeypatch: pyt
     assert len(site.control.killed) == 3
 
 
+def test_a_body_is_reused_for_some_seconds_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows for how long jobs have been running."""
+    now = [1000.0]
+    monkeypatch.setattr("stoker.web.live.time.monotonic", lambda: now[0])
+    pages = live.LivePages(cluster_view)
+    assert pages._body("page", lambda: "first") == "first"
+    now[0] += live.BODY_AGE - 1
+    assert pages._body("page", lambda: "second") == "first"
+    now[0] += 2
+    assert pages._body("page", lambda: "third") == "third"
+
+
 def test_bodies_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "PAGES_KEPT", 2)
     pages = live.LivePages(cluster_view)

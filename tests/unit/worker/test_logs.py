@@ -305,6 +305,46 @@ def test_a_watch_reports_once_and_needs_a_file(tmp_path: Path) -> None:
         os.fstat(watch.descriptor)
 
 
+def test_lost_notifications_are_said_to_be_lost(tmp_path: Path) -> None:
+    """The kernel keeps a bounded number; a watched file causes two."""
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if most > 20_000:
+        pytest.skip(f"this system keeps {most} notifications")
+    watch = FileWatch()
+    try:
+        for number in range(most // 2 + 2):
+            path = tmp_path / str(number)
+            path.touch()
+            assert watch.add(path) is not None
+            path.write_bytes(b"x")
+        answers = iter(watch.changed, ([], False))
+        assert [lost for _, lost in answers].count(True) == 1
+    finally:
+        watch.close()
+
+
+def test_an_output_that_its_job_truncated_is_read_from_its_start(reader: Reader) -> None:
+    reader.append(b"0123456789")
+    reader.path.write_bytes(b"new")
+    reader.ask(offset=10)
+    (answer,) = reader.taken()
+    assert (answer.offset, answer.data, answer.size) == (0, b"new", 3)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("offset", range(11, 16))
+def test_a_match_across_two_searches_is_found(reader: Reader, offset: int, backwards: bool) -> None:
+    reader.append(b"x" * 10 + b"needle" + b"x" * 10)
+    before = ReadLog(
+        request=1, id=DRIVER, stream="stdout", offset=offset if backwards else 0, limit=offset, find="Needle",
+        backwards=backwards,
+    )  # fmt: skip
+    answer = reader.logs.read(before)
+    assert (answer.found, answer.searched) == (10, offset)
+    after = ReadLog(request=1, id=DRIVER, stream="stdout", offset=offset, limit=100, find="Needle")
+    assert reader.logs.read(after).found == -1
+
+
 @pytest.mark.parametrize("job_id", [f"{DRIVER}/../../secret", f"{APP}/../..", f"../{DRIVER}", f"{DRIVER}\n", "..", ""])
 def test_only_outputs_of_jobs_are_shown(tmp_path: Path, job_id: str) -> None:
     work = tmp_path / "work"

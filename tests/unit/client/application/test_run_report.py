@@ -36,3 +36,9 @@ def test_an_application_that_was_ended_has_not_succeeded() -> None:
     good = [Executor(0, "w", "h", 1, 1, EXITED, Exit(code=0))]
     assert exit_status(Removed(ApplicationState.KILLED, ""), good) == 1
     assert exit_status(Removed(ApplicationState.FAILED, ""), good) == 1
+
+
+def test_the_exit_code_of_a_killed_application_is_not_its_executors() -> None:
+    bad = [Executor(0, "w", "h", 1, 1, EXITED, Exit(code=3))]
+    assert exit_status(Removed(ApplicationState.KILLED, ""), bad) == 1
+    assert exit_status(Removed(ApplicationState.FAILED, ""), bad) == 3

@@ -44,6 +44,11 @@ def test_unfinished_lines_pass_at_once() -> None:
     assert only.feed(b"\r20%") == b"\r20%"
 
 
+def test_a_header_begins_at_the_start_of_a_line() -> None:
+    assert filtered([b"error: ", HEADER]) == b"error: " + HEADER
+    assert filtered([b"error:\n", HEADER]) == b"error:\n"
+
+
 def test_what_only_looks_like_a_header_is_shown_in_the_end() -> None:
     only = HeaderFilter()
     text = b'Launch Command: "rocket"\nlift off\n'

@@ -197,6 +197,26 @@ def test_a_master_that_does_not_answer_is_left(start: Start, monkeypatch: pytest
         assert kill(session) == second.address
 
 
+def test_a_question_may_have_several_answers(start: Start) -> None:
+    def script(master: ScriptedMaster, peer: bytes, message: Message) -> None:
+        assert isinstance(message, WatchDriver)
+        for state in (DriverState.RUNNING, DriverState.FINISHED, DriverState.FINISHED):
+            master.send(peer, DriverUpdate(request=message.request, driver=view(state)))
+
+    master = start(script)
+    states: list[DriverState] = []
+
+    def then(answer: Message) -> bool:
+        assert isinstance(answer, DriverUpdate)
+        states.append(answer.driver.state)
+        return states[-1] is DriverState.FINISHED
+
+    with Session([master.address], keys=master.keys) as session:
+        session.ask(WatchDriver(request=0, driver_id=ID), then)
+        assert session.wait(lambda: len(states) == 2, 5)
+        assert not session.wait(lambda: len(states) == 3, 0.3), "the answer that is the last one ends it"
+
+
 def test_a_silent_watch_is_no_reason_to_leave(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "ANSWER_WITHIN", 0.2)
 

@@ -152,6 +152,24 @@ def test_a_file_that_changes_meanwhile_is_not_taken(client: Client, tmp_path: Pa
     assert client.submit(app), "read again, it is what it is"
 
 
+def test_a_file_that_becomes_shorter_meanwhile_is_not_taken(client: Client, storing: Storing, tmp_path: Path) -> None:
+    pieces = 30
+    app = write(tmp_path / "job.py", b"x" * (pieces * upload_module.CHUNK))
+
+    def truncate(master: ScriptedMaster, peer: bytes, message: Message) -> bool:
+        if not isinstance(message, UploadChunk):
+            return False
+        os.truncate(app, 0)
+        is_too_much = len(master.got(UploadChunk)) > pieces
+        if is_too_much:
+            master.send(peer, Failed(request=message.request, reason="the file has no more pieces"))
+        return is_too_much
+
+    storing.hook = truncate
+    with pytest.raises(StokerError, match=rf"^{app} became shorter while it was uploaded: submit it again"):
+        client.submit(app)
+
+
 def test_a_file_that_is_gone(client: Client, tmp_path: Path) -> None:
     driver = client.describe(write(tmp_path / "job.py", b"before"))
     (tmp_path / "job.py").unlink()

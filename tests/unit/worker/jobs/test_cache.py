@@ -155,6 +155,11 @@ def test_pruning_keeps_what_is_linked_or_was_used_lately(cache: BlobCache, maste
     cache.prune(3600.0)
     assert path.exists()
     (tmp_path / "job" / "program").unlink()
+    for times in ((time.time(), long_ago), (long_ago, time.time())):  # read lately, stored lately
+        os.utime(path, times)
+        cache.prune(3600.0)
+        assert path.exists()
+    os.utime(path, (long_ago, long_ago))
     cache.prune(3600.0)
     assert not path.exists()
 

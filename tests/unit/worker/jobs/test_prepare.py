@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import queue
+import resource
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +78,43 @@ def test_a_file_is_there_when_its_job_is_prepared(tmp_path: Path) -> None:
     assert place.ended == [("k", None)]
     assert [path.name for path in place.preparer.folder(job).iterdir()] == ["t"]
     assert (place.preparer.folder(job) / "t").read_text() == "content"
+
+
+def test_a_killed_job_s_download_ends(tmp_path: Path) -> None:
+    """The server never answers: the process that asks it would wait for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for turns in (0, 1):  # killed before the loop knows of the process, and after
+            place = Place(tmp_path, {})
+            job = place.prepare(f"http://127.0.0.1:{server.getsockname()[1]}/t")
+            for _ in range(turns):
+                place.turn()
+            place.preparer.cancel(job.key)
+            for _ in range(2 - turns):  # the process has started; it has ended
+                place.turn()
+            place.preparer.close()
+            assert place.ended == []
+
+
+def test_a_restarted_driver_finds_the_files_of_its_first_attempt(tmp_path: Path) -> None:
+    place = Place(tmp_path, {})
+    job = place.prepare("local:/nowhere/t")  # as it is on the worker, even if it does not exist
+    place.prepare("local:/nowhere/t")
+    place.preparer.close()
+    assert place.ended == [("k", None), ("k", None)]
+    assert (place.preparer.folder(job) / "t").readlink() == Path("/nowhere/t")
+
+
+def test_half_a_file_is_not_left(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x" * (4 << 20))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        place = Place(tmp_path, {})
+        job = place.prepare((tmp_path / "source").as_uri())
+        place.turn()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    place.preparer.close()
+    ((_, problem),) = place.ended
+    assert problem is not None and "File too large" in problem.reason
+    assert list(place.preparer.folder(job).iterdir()) == []
