@@ -111,7 +111,8 @@ class Reader:
         if command.startswith(("stoker master", "stoker worker")):
             return self._daemon(command)
         ends = self.home / "environment"
-        script = f"set -e\n{command}\nenv -0 >{ends}"
+        fails = 'curl() { command curl --fail-with-body "$@"; }'  # a page's request gets no error
+        script = f"set -e\n{fails}\n{command}\nenv -0 >{ends}"
         done = subprocess.run(
             ["bash", "-c", script], cwd=self.home, env=self.env, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=60, check=False,

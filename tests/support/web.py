@@ -201,6 +201,7 @@ class Page(HTMLParser):
         self.buttons: list[tuple[str, dict[str, str]]] = []  # of such forms: its id, and what the button adds
         self._form: str | None = None
         self.text = ""
+        self.codes: list[str] = []  # of <pre><code>: to copy
         self._open: list[str] = []
         self._heading = ""
         self.feed(html)
@@ -236,6 +237,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         words = " ".join(data.split())
         self.text = f"{self.text} {words}".strip() if words else self.text
+        if self._open[-2:] == ["pre", "code"]:
+            self.codes.append(data)
         if "h2" in self._open:
             self._heading += data
         elif {"td", "th"} & set(self._open) and words:

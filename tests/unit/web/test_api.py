@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -19,10 +20,11 @@ from stoker.core.model.states import DriverState
 from stoker.core.model.views import ClusterView, Sample
 from stoker.errors import NotAuthorized, NotFound, Refused
 from stoker.security.roles import AccessRole
+from stoker.security.tokens import TokenFile
 from stoker.web.access.policy import Access
 from stoker.web.common import PROGRAMS
 from stoker.web.master import make_app
-from tests.support.web import Control, app_view, cluster_view, driver_view, worker_view
+from tests.support.web import Control, Page, app_view, cluster_view, driver_view, worker_view
 
 DRIVER, APP, WORKER = driver_view().id, app_view().id, worker_view().id
 PROGRAM = {"kind": "python", "main": "job.py", "artifacts": [{"name": "job.py", "url": "file:/srv/job.py"}]}
@@ -111,9 +113,41 @@ def test_all_described_answers_are_looked_at() -> None:
     of_json = {
         path
         for path, ways in get("/openapi.json")["paths"].items()
-        if "application/json" in ways.get("get", {"responses": {"200": {"content": {}}}})["responses"]["200"]["content"]
+        if "application/json" in ways.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
     }
     assert of_json == set(REAL)
+
+
+# --- the page for people ---
+
+
+def page_at(origin: str, **options: Any) -> Page:
+    return Page(client(**options).get("/api/", base_url=origin).get_data(as_text=True))
+
+
+def test_the_page_has_every_operation_and_works_without_scripts() -> None:
+    page = page_at("http://localhost:8080")
+    for path, ways in get("/openapi.json")["paths"].items():
+        for method in ways:
+            assert f"{method.upper()} {path}" in page.text
+    assert f"curl http://localhost:8080/api/v1/drivers/{driver_view(2).id}" in page.codes, "a job that exists"
+    assert not page.foreign()
+    assert client().get("/api").status_code == 200
+    assert client().get("/api/v1/").headers["Location"] == "/api/"
+
+
+def test_the_page_says_how_to_send_a_token_where_one_is_needed(tmp_path: Path) -> None:
+    tokens = TokenFile(tmp_path)
+    page = page_at("https://host0:8443", role=AccessRole.NONE, host="host0", tokens=tokens)
+    drivers = [code for code in page.codes if "/api/v1/drivers?" in code]
+    assert drivers == [
+        "curl -H \"Authorization: Bearer $TOKEN\" 'https://host0:8443/api/v1/drivers?state=RUNNING&name=etl-*'"
+    ]
+    assert "stoker token create" in page.text
+    assert driver_view(2).id not in page.text, "a stranger sees no jobs"
+    open_to_viewers = page_at("http://localhost", role=AccessRole.VIEWER)
+    assert not any("TOKEN" in code for code in open_to_viewers.codes if "/cluster" in code and "\n" not in code)
+    assert any("TOKEN" in code for code in open_to_viewers.codes if code.endswith("/kill"))
 
 
 # --- reading ---

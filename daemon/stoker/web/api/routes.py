@@ -19,6 +19,7 @@ from stoker.web.api import lists, model
 from stoker.web.api.declare import Api, Operation
 from stoker.web.api.document import document
 from stoker.web.api.elsewhere import mention_others
+from stoker.web.api.page import add_page
 from stoker.web.api.query import Parameter
 from stoker.web.changes import Changes
 from stoker.web.common import as_json, refusal
@@ -63,6 +64,7 @@ def add_api(
         Operation("GET", "/openapi.json", "This description", VIEWER, "application/json"),
         lambda: as_json(document(api.operations)),
     )
+    add_page(api, snapshot, access)
     return api
 
 
