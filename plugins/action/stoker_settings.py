@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
 
-from stoker.config.check import find_problems
+try:
+    from stoker.config.check import find_problems
+except ImportError as error:
+    MISSING = str(error)
+else:
+    MISSING = ""
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+ANSIBLE = (2, 19)  # those before it evaluate variables that a condition excludes
 # Of the file a variable becomes: its name, and what it is read in (nothing of the controller's).
 FILES: dict[str, tuple[str, dict[str, str] | None]] = {
     "spark_env": ("spark-env", {}),
@@ -24,12 +33,29 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        if unfit := _unfit_controller(ansible_version, MISSING):
+            raise AnsibleActionFail(unfit)
         if not self._task.args["masters"]:
             raise AnsibleActionFail("the inventory names no master, put a host into group masters")
         problems = [line for variable in FILES for line in _problems(variable, self._task.args[variable])]
         if problems:
             raise AnsibleActionFail("; ".join(problems))
         return {**result, **{variable: self._task.args[variable] for variable in FILES}, "changed": False}
+
+
+def _unfit_controller(version: str, missing: str) -> str:
+    """Why this Ansible cannot run the playbooks, with the fix; empty when it can."""
+    if tuple(map(int, version.split(".")[:2])) < ANSIBLE:
+        return (
+            f"ansible-core {version} is too old: 2.19 or newer is needed; use .venv/bin/ansible-playbook of a checkout,"
+            f" or install it: {sys.executable} -m pip install 'ansible-core>=2.19'"
+        )
+    if missing:
+        return (
+            f"the Python of this Ansible lacks Stoker ({missing}): use .venv/bin/ansible-playbook of a checkout, or"
+            f" install it: {sys.executable} -m pip install '{CHECKOUT}'"
+        )
+    return ""
 
 
 def _problems(variable: str, text: str) -> list[str]:

@@ -227,6 +227,26 @@ def test_all_wrong_settings_are_named_before_anything_is_done(site: Site, words:
     assert not (site.home / "conf").exists() and not (site.home / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("surroundings", "says"),
+    [
+        ("sys.modules['stoker'] = None", "the Python of this Ansible lacks Stoker"),
+        (
+            "import ansible.release; ansible.release.__version__ = '2.18.19'",
+            "ansible-core 2.18.19 is too old: 2.19 or newer",
+        ),
+    ],
+    ids=["without Stoker", "too old"],
+)
+def test_an_ansible_that_cannot_do_it_says_so_before_anything_is_done(site: Site, surroundings: str, says: str) -> None:
+    program = f"import sys; {surroundings}; from ansible.cli.playbook import main; main()"
+    words = [sys.executable, "-c", program, "-i", str(site.inventory), f"{REPO}/playbooks/start-all.yml"]
+    done = subprocess.run(words, cwd=REPO, env=site.env, capture_output=True, text=True, timeout=100, check=False)
+    said = re.sub(r"\s+", " ", done.stdout + done.stderr)
+    assert done.returncode != 0 and says in said and "pip install" in said and "Traceback" not in said, said
+    assert not (site.home / "conf").exists() and not (site.home / "state").exists()
+
+
 def test_tags_configure_without_a_restart_and_start_a_part(site: Site) -> None:
     site.play("start-all")
     before = site.pid("master"), site.pid("worker-1")
