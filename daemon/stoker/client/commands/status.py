@@ -5,10 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from stoker.client.commands.common import add_connection_arguments, configured, connected
 from stoker.core.model.states import ApplicationState, DriverState
-from stoker.core.model.views import AppView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+from stoker.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from stoker.core.model.filters import Filters
+
+_FILTERS = ("state", "user", "name", "worker", "text")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print for scripts; memory in MiB, times in seconds since 1970"
     )
     parser.add_argument("--all", action="store_true", help="print all rows of long tables")
+    option = parser.add_argument
+    option("--state", metavar="STATE", help="only jobs in this state, such as RUNNING")
+    option("--user", metavar="USER", help="only jobs of this user")
+    option("--name", metavar="NAME", help="only jobs of this name; * stands for any text")
+    option("--worker", metavar="WORKER", help="only this worker (id, HOST:PORT or HOST), and the jobs on it")
+    option("--text", metavar="WORDS", help="only jobs that contain all these words")
     parser.add_argument("id", nargs="?", metavar="ID", help="driver-..., app-... or worker-...; default: the cluster")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    filters = _filters(args)
     config = configured(args, environ)
     with connected(args, config) as client:
         view = client.status(args.id) if args.id else client.cluster()
@@ -30,7 +44,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if args.json:
         from stoker.client.show.as_json import as_json  # noqa: PLC0415 - one of two ways
 
-        print(as_json(view))
+        print(as_json(filters.cluster(view) if filters and isinstance(view, ClusterView) else view))
     else:
         from stoker.client.show import cluster as render  # noqa: PLC0415 - one of two ways
         from stoker.client.show import job as render_job  # noqa: PLC0415
@@ -42,6 +56,24 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         elif isinstance(view, WorkerView):
             print(render.worker(view))
         else:
-            print(render.cluster(view, all_rows=args.all))
+            print(render.cluster(view, all_rows=args.all, filters=filters))
     sys.stdout.flush()
     return 0
+
+
+def _filters(args: argparse.Namespace) -> Filters | None:
+    """Return the filters that are set, if any. Raises UsageError."""
+    given = {name: getattr(args, name) for name in _FILTERS if getattr(args, name) is not None}
+    if given and args.id:
+        raise UsageError(f"--{next(iter(given))} narrows the lists of the cluster: leave out {args.id}")
+    for name, value in given.items():
+        if not value.strip():
+            raise UsageError(f"--{name} must not be empty: leave it out to set no filter")
+    states = dict.fromkeys([*(state.value for state in DriverState), *(state.value for state in ApplicationState)])
+    state = given.get("state", "").upper()
+    if state and state not in states:
+        hint = did_you_mean(state, states) or f"use one of {', '.join(states)}"
+        raise UsageError(f"--state {given['state'][:40]} is not a state of a driver or an application: {hint}")
+    from stoker.core.model.filters import Filters  # noqa: PLC0415 - most commands have none
+
+    return Filters(**given | ({"state": state} if state else {})) if given else None

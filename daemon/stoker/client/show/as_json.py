@@ -12,7 +12,8 @@ from stoker.core.model.views import ClusterView, WorkerView
 
 
 def as_json(view: Value) -> str:
-    """Indented; workers by state and address, all else by id."""
+    """Indented; workers by state and address, all else by id. A cluster has ``live_workers`` too: how many of its workers
+    count as live."""
     if isinstance(view, ClusterView):
         view = msgspec.structs.replace(
             view,
@@ -22,7 +23,10 @@ def as_json(view: Value) -> str:
             active_apps=tuple(sorted(view.active_apps, key=lambda app: app.id)),
             completed_apps=tuple(sorted(view.completed_apps, key=lambda app: app.id)),
         )
-    return msgspec.json.format(msgspec.json.encode(complete(view)), indent=2).decode()
+    plain = complete(view)
+    if isinstance(view, ClusterView):
+        plain["live_workers"] = len(view.live_workers)
+    return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
 
 def workers_as_json(views: Sequence[WorkerView]) -> str:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stoker.client.show import table as text
 from stoker.core.model.states import WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
+if TYPE_CHECKING:
+    from stoker.core.model.filters import Filters
+
 T = TypeVar("T")
 
 
-def cluster(view: ClusterView, *, all_rows: bool = False) -> str:
-    """All of it; at most 50 rows a table unless ``all_rows``."""
+def cluster(view: ClusterView, *, all_rows: bool = False, filters: Filters | None = None) -> str:
+    """The whole cluster in numbers, and its tables: of what the filters find, at most 50 rows each unless ``all_rows``."""
     parts = [_summary(view)]
     parts += [f"warning: {text.clean(warning, 200)}" for warning in view.warnings]
+    if filters is not None:
+        view = filters.cluster(view)
+        if not (view.active_drivers or view.completed_drivers or view.active_apps or view.completed_apps):
+            parts.append("No driver or application matches.")
     most = None if all_rows else text.MOST_ROWS
     workers = sorted(view.workers, key=lambda worker: (not worker.is_live, worker.host, worker.port))
     waiting_last = sorted(view.active_drivers, key=lambda driver: (driver.state.value == "SUBMITTED", driver.id))

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from stoker.core.model.addresses import names_address
-from stoker.core.model.views import AppView, DriverView, ExecutorView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,18 @@ class Filters:
     def executors(self, views: Iterable[ExecutorView]) -> list[ExecutorView]:
         found = [view for view in views if not self.state or view.state.value == self.state]
         return [view for view in found if self._is_on(view.worker_id, view.host)] if self.worker else found
+
+    def cluster(self, view: ClusterView) -> ClusterView:
+        """Return the view with the jobs that match, and the workers that match ``worker``."""
+        here = Filters(worker=self.worker)
+        return msgspec.structs.replace(
+            view,
+            workers=tuple(here.workers(view.workers, ())),
+            active_drivers=tuple(self.drivers(view.active_drivers)),
+            completed_drivers=tuple(self.drivers(view.completed_drivers)),
+            active_apps=tuple(self.apps(view.active_apps)),
+            completed_apps=tuple(self.apps(view.completed_apps)),
+        )
 
     def _jobs(self, views: Iterable[Any]) -> list[Any]:
         found = list(views)

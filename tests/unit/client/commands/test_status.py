@@ -1,0 +1,45 @@
+"""``stoker status`` with filters: what is shown, and what is rejected before a master is asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from stoker.client.commands import status
+from stoker.client.show.as_json import as_json
+from stoker.client.show.cluster import cluster as table
+from stoker.core.model.filters import Filters
+from stoker.errors import UsageError
+from tests.support.web import cluster_view, driver_view, worker_view
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    status.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--state", "RUNING"], "did you mean RUNNING?"),
+        (["--state", "x"], "use one of SUBMITTED"),
+        (["--user", ""], "--user must not be empty"),
+        (["--user", "ada", "driver-20140513164640-0001"], "leave out driver-20140513164640-0001"),
+    ],
+)
+def test_a_filter_that_would_find_everything_is_rejected(words: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says.replace("?", r"\?")):
+        status.run(parsed(*words), {})
+
+
+def test_tables_and_json_are_narrowed_and_the_numbers_are_the_clusters() -> None:
+    view = cluster_view(workers=(worker_view(1), worker_view(2, draining=True)))
+    shown = table(view, filters=Filters(state="FAILED"))
+    assert driver_view(3).id in shown and driver_view(1).id not in shown
+    assert "1 running, 1 waiting, 1 completed" in shown and "1 alive, 1 draining" in shown
+    assert "No driver or application matches" in table(view, filters=Filters(user="nobody"))
+    found = json.loads(as_json(Filters(worker="host1").cluster(view)))
+    assert ([one["id"] for one in found["workers"]], found["live_workers"]) == ([worker_view(1).id], 1)
