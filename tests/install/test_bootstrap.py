@@ -100,7 +100,9 @@ def test_from_a_folder(wheel: Path, tmp_path: Path) -> None:
     assert found(tmp_path / "b", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_EXTRA_INDEX_URL=index).startswith("uv ")
 
 
-def test_with_a_password_and_an_authority_of_ones_own(wheel: Path, tmp_path: Path) -> None:
+def test_with_a_password_and_an_authority_of_ones_own(
+    wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cert, key = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
@@ -115,6 +117,8 @@ def test_with_a_password_and_an_authority_of_ones_own(wheel: Path, tmp_path: Pat
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / ".netrc").write_text("machine 127.0.0.1 login ada password p@ss\n")
         assert found(tmp_path / "d", PIP_INDEX_URL=f"https://{address}/simple", PIP_CERT=str(cert)).startswith("uv ")
+    shown = capsys.readouterr()
+    assert "Fetching uv" in shown.out and "p%40ss" not in shown.out + shown.err
 
 
 def test_a_password_is_not_sent_where_an_index_redirects_to(wheel: Path) -> None:

@@ -11,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +74,7 @@ class Field:
         self._good: set[str] = set()  # tests that passed without a bug
         self._times = itertools.count(1)
         _copy_tree(self._tree)
+        self._python = _make_python(self._tree)
 
     def judge(self, mutant: Mutant, *, timeout: float = TIMEOUT) -> Result:
         """Plant the bug, run its tests, and take the bug out again. A bug is found if one of its tests fails, and passes
@@ -111,24 +114,16 @@ class Field:
 
     def _run(self, tests: tuple[str, ...], timeout: float) -> _Run:
         """Run the tests up to the first failure. Raises NoVerdict."""
+        programs = self._python.parent
         environ = {
-            **os.environ,
-            "PYTHONPATH": f"{self._tree / 'daemon'}:{self._tree}",
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # a third of the start
             VARIABLE: str(self._report),
         }
         self._report.write_text("")
-        plugins = ["no:cacheprovider", "pytest_timeout", "tests.mutants.report"]
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            f"--timeout={TEST_TIMEOUT}",
-            *(f"-p{plugin}" for plugin in plugins),
-            *tests,
-        ]
+        plugins = [f"-p{name}" for name in ("no:cacheprovider", "pytest_timeout", "tests.mutants.report")]
+        command = [str(self._python), "-m", "pytest", "-x", "-q", f"--timeout={TEST_TIMEOUT}", *plugins, *tests]
         try:
             done = subprocess.run(
                 command, cwd=self._tree, env=environ, capture_output=True, text=True, timeout=timeout, check=False
@@ -136,7 +131,7 @@ class Field:
         except subprocess.TimeoutExpired:
             raise NoVerdict(f"the tests took longer than {timeout:.0f} s") from None
         finally:
-            _kill_processes(f"{VARIABLE}={self._report}")
+            _kill_processes(str(self._tree))
         run = _Run()
         for line in self._report.read_text(encoding="utf-8").splitlines():
             what, node = json.loads(line)
@@ -168,11 +163,35 @@ def _copy_tree(target: Path) -> None:
             shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def _kill_processes(mark: str) -> None:
-    """Kill what the tests left running, in whatever session: every process with ``mark`` in its environment."""
+def _make_python(tree: Path) -> Path:
+    """Make a virtual environment with the packages and programs of this one, but with the tree's own program, and return its
+    Python. A variable would not do: many tests start programs without the variables of whoever runs the tests.
+    """
+    folder = tree / ".venv"
+    venv.EnvBuilder(symlinks=True).create(folder)
+    ours, programs = Path(sys.prefix), folder / "bin"
+    packages = folder / Path(sysconfig.get_path("purelib")).relative_to(ours)
+    (packages / "tree.pth").write_text(
+        f"{tree / 'daemon'}\n{tree}\nimport site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    )
+    for source in (ours / "bin").iterdir():
+        if not (programs / source.name).exists():
+            (programs / source.name).symlink_to(source)
+    (programs / "stoker").unlink(missing_ok=True)
+    (programs / "stoker").write_text(
+        f"#!{programs / 'python'}\nimport sys\nfrom stoker.cli import main\nsys.exit(main())\n"
+    )
+    (programs / "stoker").chmod(0o755)
+    return programs / "python"
+
+
+def _kill_processes(path: str) -> None:
+    """Kill what the tests left running, in whatever session: every process with ``path`` in its command or environment."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdecimal() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+            if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+                continue
+            if path.encode() in (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes():
                 os.kill(int(entry.name), signal.SIGKILL)
 
 

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from tests.mutants.plant import Mutant
-from tests.mutants.table import access, client, configuration, gateway, jobs, keeper, network, plugins, records
+from tests.mutants.table import (
+    access,
+    client,
+    configuration,
+    gateway,
+    install,
+    jobs,
+    keeper,
+    network,
+    plugins,
+    records,
+    web,
+)
 
-_AREAS = (records, access, jobs, keeper, client, network, gateway, configuration, plugins)
+_AREAS = (records, access, jobs, keeper, client, network, web, gateway, configuration, plugins, install)
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for area in _AREAS for mutant in area.MUTANTS)

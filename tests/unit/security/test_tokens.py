@@ -80,6 +80,14 @@ def test_names_are_unique_and_revoking_takes_ids_too(folder: Path) -> None:
         file.revoke("ada")
 
 
+def test_revoking_a_token_leaves_the_others(folder: Path) -> None:
+    file = TokenFile(folder)
+    secrets = {name: file.create(name, AccessRole.VIEWER) for name in ("ada", "grace", "mary")}
+    file.revoke("grace")
+    assert [token.name for token in file.read()] == ["ada", "mary"]
+    assert [name for name, secret in secrets.items() if TokenFile(folder).identify(secret)] == ["ada", "mary"]
+
+
 def test_a_file_others_can_read_or_that_is_damaged_lets_nobody_in(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -194,7 +194,7 @@ def test_a_program_that_sends_a_form_is_told_what_to_send(tmp_path: Path) -> Non
     client = door.browser(is_local_user=True)
     form = "application/x-www-form-urlencoded"
     answer = client.post("/api/v1/drivers", data="{}", content_type=form)
-    assert answer.status_code == 403
+    assert answer.status_code == 415
     assert "Content-Type: application/json" in answer.get_json()["error"]
 
 
@@ -221,6 +221,15 @@ def test_too_many_tries(door: Door) -> None:
 )
 def test_after_logging_in_nobody_is_sent_elsewhere(target: str) -> None:
     assert local_path(target) == "/"
+
+
+def test_a_page_made_for_one_role_is_not_shown_to_another(door: Door) -> None:
+    """Pages are made once for many browsers."""
+    pages = {
+        role: door.browser().get("/", headers=door.bearer(role)).text for role in (AccessRole.ADMIN, AccessRole.VIEWER)
+    }
+    assert "/driver/kill/" in pages[AccessRole.ADMIN]
+    assert "/driver/kill/" not in pages[AccessRole.VIEWER]
 
 
 # --- the daemon's own user ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import resource
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -118,3 +119,28 @@ def test_half_a_file_is_not_left(tmp_path: Path) -> None:
     ((_, problem),) = place.ended
     assert problem is not None and "File too large" in problem.reason
     assert list(place.preparer.folder(job).iterdir()) == []
+
+
+def test_a_worker_that_is_killed_while_it_copies_leaves_no_half_a_file_under_its_name(tmp_path: Path) -> None:
+    """A restarted driver uses the files that are there."""
+    (tmp_path / "source").write_bytes(b"x" * (4 << 20))
+    url = (tmp_path / "source").as_uri()
+    worker = os.fork()
+    if worker == 0:
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+            place = Place(tmp_path, {})
+            place.prepare(url)
+            place.turn()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(worker, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ
+    place = Place(tmp_path, {})
+    job = place.prepare(url)
+    while not place.ended:
+        place.turn()
+    place.preparer.close()
+    assert (place.preparer.folder(job) / "t").stat().st_size == 4 << 20
