@@ -16,15 +16,15 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from stoker.core.model.states import DriverState
-from stoker.core.model.views import ClusterView, Sample
+from stoker.core.model.states import DriverState, ExecutorState
+from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import NotAuthorized, NotFound, Refused
 from stoker.security.roles import AccessRole
 from stoker.security.tokens import TokenFile
 from stoker.web.access.policy import Access
 from stoker.web.common import PROGRAMS
 from stoker.web.master import make_app
-from tests.support.web import Control, Page, app_view, cluster_view, driver_view, worker_view
+from tests.support.web import Control, Page, app_view, cluster_view, driver_view, executor_view, worker_view
 
 DRIVER, APP, WORKER = driver_view().id, app_view().id, worker_view().id
 PROGRAM = {"kind": "python", "main": "job.py", "artifacts": [{"name": "job.py", "url": "file:/srv/job.py"}]}
@@ -399,6 +399,27 @@ def test_ten_thousand_drivers_are_read_in_pages() -> None:
     browser = make_app(crowded, Control(), access=Access()).test_client()
     page = browser.get("/api/v1/drivers?offset=9990&limit=1000").get_json()
     assert (page["total"], len(page["items"])) == (10_001, 11)
+
+
+def test_executors_come_in_pages_while_they_end() -> None:
+    live = tuple(executor_view(number) for number in range(20))
+    site = {"app": app_view(1, executors=live)}
+
+    class Changing(Control):
+        def status(self, job_id: str) -> DriverView | AppView:
+            return site["app"]
+
+    browser = make_app(cluster_view, Changing(), access=Access()).test_client()
+    first = browser.get(f"/api/v1/applications/{APP}/executors?limit=7").get_json()
+    ended = tuple(executor_view(number, state=ExecutorState.LOST) for number in (0, 3, 9, 15))
+    left = tuple(one for one in live if one.id not in {executor.id for executor in ended})
+    site["app"] = app_view(1, executors=(*left, executor_view(20)), removed_executors=ended)
+    rest = browser.get(f"/api/v1/applications/{APP}/executors?cursor={first['next']}").get_json()
+    assert [one["id"] for one in first["executors"]] == list(range(7))
+    assert sorted(one["id"] for one in rest["executors"] + rest["removed"]) == list(range(7, 21))
+    assert ([one["id"] for one in rest["removed"]], rest["next"], rest["total"]) == ([9, 15], "", 21)
+    lost = browser.get(f"/api/v1/applications/{APP}/executors?state=LOST&limit=3").get_json()
+    assert ([one["id"] for one in lost["removed"]], lost["next"]) == ([0, 3, 9], "9")
 
 
 @pytest.mark.parametrize("seed", range(20))

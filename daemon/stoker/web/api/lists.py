@@ -14,6 +14,7 @@ from stoker.core.model.filters import Filters
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID
 from stoker.core.model.views import AppView, DriverView, WorkerView
+from stoker.web.api.model import Executors
 from stoker.web.api.query import Parameter
 
 Entry = TypeVar("Entry", WorkerView, DriverView, AppView)
@@ -56,7 +57,12 @@ WORKERS = (
     _WORDS,
     Parameter("application", "only those with an executor of this one", str, "", pattern=f"^{APP_ID.pattern}$"),
 )
-EXECUTORS = (_state(ExecutorState), _WORKER)
+EXECUTORS = (
+    Parameter("limit", "how many at most", default=1000, least=1, most=1000),
+    Parameter("cursor", "'next' of the page before: where this page begins", str, "", pattern="^[0-9]{1,10}$"),
+    _state(ExecutorState),
+    _WORKER,
+)
 
 
 def age(identifier: str) -> tuple[str, int, str]:
@@ -85,6 +91,20 @@ def page(
         rows = [entry for entry in rows if (age(entry.id) < begin if newest_first else age(entry.id) > begin)]
     shown = tuple(rows[offset : offset + limit])
     return shown, shown[-1].id if offset + limit < len(rows) else ""
+
+
+def executors_page(app: AppView, filters: Filters, *, limit: int, cursor: str) -> Executors:
+    """Return one page of the live and the ended executors, by their numbers, which they keep when they end."""
+    live = filters.executors(app.executors)
+    found = sorted((*live, *filters.executors(app.removed_executors)), key=lambda executor: executor.id)
+    rows = [executor for executor in found if not cursor or executor.id > int(cursor)]
+    ids = {executor.id for executor in live}
+    return Executors(
+        total=len(found),
+        next=str(rows[limit - 1].id) if limit < len(rows) else "",
+        executors=tuple(executor for executor in rows[:limit] if executor.id in ids),
+        removed=tuple(executor for executor in rows[:limit] if executor.id not in ids),
+    )
 
 
 def filters_of(query: dict[str, str]) -> Filters:

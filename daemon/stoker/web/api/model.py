@@ -63,8 +63,11 @@ class Applications(Value, frozen=True):
 
 
 class Executors(Value, frozen=True):
-    """The executors of one application: the live ones, and the latest of those that ended."""
+    """One page of the executors of an application, by number: the live ones, and the latest of those that ended. ``total``
+    counts all that the filters find; ``next`` is the cursor of the next page, "" on the last."""
 
+    total: int
+    next: str
     executors: tuple[ExecutorView, ...]
     removed: tuple[ExecutorView, ...]
 

@@ -138,11 +138,8 @@ class _Reading:
             raise NotFound(f"There is no application {id[:80]}.")
         return found
 
-    def executors(self, id: str, **query: str) -> model.Executors:
-        app, filters = self.app(id), lists.filters_of(query)
-        return model.Executors(
-            executors=tuple(filters.executors(app.executors)), removed=tuple(filters.executors(app.removed_executors))
-        )
+    def executors(self, id: str, limit: int, cursor: str, **query: str) -> model.Executors:
+        return lists.executors_page(self.app(id), lists.filters_of(query), limit=limit, cursor=cursor)
 
     def driver_log(self, id: str, stream: str, offset: int, limit: int, attempt: int) -> Response:
         return self._log(Output(id, -1, "stderr" if stream == "stderr" else "stdout", attempt), offset, limit)
