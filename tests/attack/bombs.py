@@ -201,6 +201,11 @@ def deep_annotations() -> bytes:
     return bytes(stream.data)
 
 
+def small() -> bytes:
+    """As many as possible: the cost is in their number."""
+    return _kill_executors(lambda stream: stream.null())
+
+
 BOMBS = (
     own_parent, each_others_parents, object_of_an_unfinished_class, objects_of_a_deep_class, many_deep_classes,
     many_elements, many_numbers, many_fields, long_texts, vector, one_text_many_times, one_wide_pair_many_times,

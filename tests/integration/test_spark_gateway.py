@@ -93,9 +93,10 @@ def test_the_example_by_spark_submit(cluster: Cluster) -> None:
     assert (app["name"], app["state"], app["cores_max"]) == ("pi", "FINISHED", 1)
 
 
-def test_lost_executors_and_a_lost_master(cluster: Cluster) -> None:
+@pytest.mark.parametrize("cipher", ["AES/CTR/NoPadding", "AES/GCM/NoPadding"])
+def test_lost_executors_and_a_lost_master(cluster: Cluster, cipher: str) -> None:
     """Encrypted connections; an executor is killed and replaced, the master is killed and its successor calls back."""
-    with SparkJob(cluster, {**ENCRYPTED, "spark.cores.max": "1"}) as job:
+    with SparkJob(cluster, {**ENCRYPTED, "spark.network.crypto.cipher": cipher, "spark.cores.max": "1"}) as job:
         first = wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")
         os.kill(first["0"], signal.SIGKILL)
         wait_until(lambda: "1" in executor_pids(cluster, job.app_id), within=300, what="another in its place")

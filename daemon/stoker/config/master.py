@@ -18,6 +18,8 @@ from stoker.core.model.policy import Policy
 from stoker.errors import ConfigError
 from stoker.security.roles import AccessRole
 
+_GCM = "AES/GCM/NoPadding"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MasterConfig:
@@ -45,10 +47,19 @@ class MasterConfig:
     ui_title: str
     web: WebConfig
     rest: RestConfig | None  # None: off
-    gateway: bool  # accept Spark clients
-    spark_secret: str  # that they must present; empty: none
+    gateway: GatewayConfig | None  # None: off
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig:
+    """What Spark clients must do to be let in. ``secret`` empty: nothing; ``open``: whoever they are."""
+
+    secret: str
+    open: bool
+    sasl: bool  # instead of Spark's own protocol; it does not encrypt
+    only_gcm: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +104,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         settings.parsed(types.parse_port, "SPARK_MASTER_WEBUI_PORT"),
         settings.get("spark.master.ui.port"),
     )
-    secret = _gateway_secret(settings, host)
+    gateway = _gateway(settings, host)
     directory = settings.get("spark.deploy.recoveryDirectory")
     mode = settings.get("spark.deploy.recoveryMode")
     auth = settings.get("spark.stoker.zookeeper.authFile")
@@ -128,8 +139,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         ui_title=settings.get("spark.master.ui.title"),
         web=web,
         rest=rest,
-        gateway=settings.get("spark.stoker.gateway.enabled"),
-        spark_secret=secret,
+        gateway=gateway,
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
     )
@@ -152,20 +162,26 @@ def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:
     )
 
 
-def _gateway_secret(settings: Settings, host: str) -> str:
-    """Return the secret of Spark clients. Raises ConfigError when clients on other machines would need none."""
+def _gateway(settings: Settings, host: str) -> GatewayConfig | None:
+    """Raises ConfigError when clients on other machines would need no secret."""
     if not settings.get("spark.stoker.gateway.enabled"):
-        return ""
+        return None
     secret = spark_secret(settings) if settings.get("spark.authenticate") else ""
-    if secret or is_loopback(host):
-        return secret
-    if not settings.get("spark.stoker.gateway.open"):
+    is_open = settings.get("spark.stoker.gateway.open") and not secret
+    if not secret and not is_loopback(host) and not is_open:
         raise ConfigError(
             "spark.stoker.gateway.enabled lets every Spark client that reaches this machine run programs: set"
             " spark.authenticate.secret.file, or spark.stoker.gateway.open to true"
         )
-    settings.warnings.append("spark.stoker.gateway.open: any Spark client that reaches this port can run programs here")
-    return secret
+    if is_open:
+        what = "any user of this machine" if is_loopback(host) else "any Spark client that reaches this port"
+        settings.warnings.append(f"spark.stoker.gateway.open: {what} can run programs here")
+    return GatewayConfig(
+        secret=secret,
+        open=is_open,
+        sasl=settings.get("spark.network.crypto.saslFallback"),
+        only_gcm=settings.get("spark.network.crypto.cipher") == _GCM,
+    )
 
 
 def _policy(settings: Settings) -> Policy:

@@ -114,7 +114,11 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.stoker.gateway.enabled", types.parse_bool, False,
               "accept unmodified Spark clients on the master's port", "true"),
         Known("spark.stoker.gateway.open", types.parse_bool, False,
-              "accept them without a secret, also from other machines", "false"),
+              "accept them without a secret: all users of this machine, and other machines", "false"),
+        Known("spark.network.crypto.saslFallback", types.parse_bool, True,
+              "accept Spark clients that prove the secret by SASL, which does not encrypt", "false"),
+        Known("spark.network.crypto.cipher", _choice("AES/CTR/NoPadding", "AES/GCM/NoPadding"), "AES/CTR/NoPadding",
+              "AES/GCM/NoPadding: accept only Spark clients that encrypt with it; else they choose", "AES/GCM/NoPadding"),
         # Worker
         Known("spark.worker.timeout", _positive_duration, 60.0,
               "silence after which a worker or application counts as lost; heartbeats come four times as often", "60s"),

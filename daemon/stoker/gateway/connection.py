@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import secrets
+import socket
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from stoker.core.model import messages as m
 from stoker.core.model.addresses import address_of
+from stoker.gateway.budget import MOST_BYTES, MOST_UNPROVEN, SLICE, Budget
 from stoker.gateway.crypto import Stream
-from stoker.gateway.guard import Caller, Guard
-from stoker.gateway.sasl import AuthError
+from stoker.gateway.guard import Caller, Guard, Terms
+from stoker.gateway.sasl import AuthError, WrongSecret
 from stoker.gateway.session import Returning, Session
-from stoker.gateway.spark_rpc import Address, Frame, FrameReader, Kind, RpcError, failure, frame
+from stoker.gateway.spark_rpc import (
+    MAX_FIRST_FRAME,
+    MAX_FRAME,
+    Address,
+    Frame,
+    FrameReader,
+    Kind,
+    RpcError,
+    failure,
+    frame,
+)
 from stoker.io.peer_log import PeerLog
+from stoker.io.peer_user import is_own_or_root, peer_user
+from stoker.security.throttle import Throttle
 
 PEERS = PeerLog(logging.getLogger("stoker.gateway"))
 PEER_PREFIX = b"spark/"  # of the routing ids of all connections here; ZeroMQ peers' begin with their role
 _MOST_WAITING = 100  # messages of one client that wait for the master, above which it is not read
 _MOST_UNREAD = 8 << 20  # bytes a client may leave unread above which its connection is closed
 _UNPROVEN = 30.0  # seconds to authenticate
+_TIMER_ERROR = 0.001  # seconds by which a timer may be early
 _REFUSED = 10.0  # seconds for a rejected client to read why and hang up; Spark's driver tries again after 20
+FOREIGN_USER = (
+    "this master admits only its own user's Spark clients on this machine: set spark.authenticate.secret on it and in the"
+    " application, or spark.stoker.gateway.open on it"
+)
 
 
 class Hub(Protocol):
     """The gateway, as its connections use it."""
+
+    budget: Budget
+    throttle: Throttle  # of wrong secrets
 
     def opened(self, connection: SparkConnection) -> None: ...
 
@@ -36,23 +60,28 @@ class Hub(Protocol):
 
 
 class SparkConnection(asyncio.Protocol):
-    """``master`` is this master's address until the client names the one it uses. With a ``secret`` the client must
-    authenticate before anything else. On a connection to a driver (``returning``) this side authenticates instead."""
+    """``master`` is this master's address until the client names the one it uses. Where ``terms`` have a secret the
+    client must authenticate before anything else. On a connection to a driver (``returning``) this side
+    authenticates instead."""
 
-    def __init__(self, hub: Hub, *, master: Address, secret: str = "", returning: Returning | None = None) -> None:
+    def __init__(self, hub: Hub, *, master: Address, terms: Terms, returning: Returning | None = None) -> None:
         nonce = secrets.token_hex(8)
         self.peer: bytes = PEER_PREFIX + nonce.encode()
         self.where = ""
+        self.caller = ""  # whom the budget and the brake on wrong secrets count
         self._host = ""
+        self._terms = terms
         self.proven: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hub = hub
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._waiting = 0
+        self._unfinished = 0  # bytes, as the budget knows them
+        self._paused_until = 0.0  # the loop's time; the caller has used its CPU time
         self.has_spoken = False  # to the master, which learns of its end only then
-        self._guard = Guard(secret, _nonce) if secret and returning is None else None
+        self._guard = Guard(terms, _nonce) if terms.secret and returning is None else None
         method = returning.app.spark.auth if returning is not None and returning.app.spark is not None else ""
-        self._caller = Caller(secret, method, _nonce) if method else None
+        self._caller = Caller(terms.secret, method, _nonce) if method else None
         self._first = bytearray()  # encrypted, and too short to find the version
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -74,34 +103,71 @@ class SparkConnection(asyncio.Protocol):
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
         self._host = str(host)
         self.where = f"Spark client at {address_of(host, port)}"
+        self._identify(transport.get_extra_info("socket"))
         self._hub.opened(self)
         if self._guard is not None or self._caller is not None:
             self._restart_timer(_UNPROVEN, self.abort)
+        if self._guard is not None:
+            self._reader.limit = MAX_FIRST_FRAME
+            self._count_unproven(1)
         if self._caller is not None:
             self._send(frame(Kind.RPC_REQUEST, self._caller.first(), request=1))
         if self._guard is None and self._caller is None:
             self.proven.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        self._handle(data)
+
+    def _handle(self, data: bytes) -> None:
+        """Handle what has come, until others have their turn, or the caller has used its share of the time."""
+        started = time.perf_counter()
+        pause = self._hub.budget.wait(self.caller)
         try:
-            for incoming in self._reader.feed(self._decrypted(data)):
-                if self._transport is None or self._transport.is_closing():
-                    return
-                if self.proven.done():
-                    self.session.received(incoming)
-                elif self._guard is not None:
-                    self._be_convinced(self._guard, incoming)
-                elif self._caller is not None:
-                    self._convince(self._caller, incoming)
+            frames = self._reader.feed(self._decrypted(data))
+            self._count_unfinished()
+            while not pause and self._waiting < _MOST_WAITING and time.perf_counter() - started < SLICE:
+                incoming = next(frames, None)
+                if incoming is None or self._transport is None or self._transport.is_closing():
+                    break
+                self._dispatch(incoming)
+            else:
+                self._pause(pause)
         except (RpcError, AuthError) as error:
             PEERS.warning(self._host, "closed", f"{self.where}: {error}: connection closed")
             self.close()
+        self._hub.budget.spend(self.caller, time.perf_counter() - started)
+
+    def _dispatch(self, incoming: Frame) -> None:
+        if self.proven.done():
+            self.session.received(incoming)
+        elif self._guard is not None:
+            self._be_convinced(self._guard, incoming)
+        elif self._caller is not None:
+            self._convince(self._caller, incoming)
+
+    def _pause(self, seconds: float) -> None:
+        """Read no more for so long; what was read waits."""
+        if self._transport is not None:
+            loop = asyncio.get_running_loop()
+            self._paused_until = loop.time() + seconds
+            self._transport.pause_reading()
+            loop.call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._transport is None or asyncio.get_running_loop().time() < self._paused_until - _TIMER_ERROR:
+            return
+        if self._waiting < _MOST_WAITING and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._handle(b"")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._forget_unfinished()
         if self._timer is not None:
             self._timer.cancel()
         if not self.proven.done():
+            if self._guard is not None:
+                self._count_unproven(-1)
             self.proven.cancel()
         self._hub.closed(self)
 
@@ -112,8 +178,13 @@ class SparkConnection(asyncio.Protocol):
             self._refuse(incoming)
             return
         try:
+            wait = self._hub.throttle.wait(self.caller)
+            if wait > 0:
+                raise AuthError(f"too many wrong secrets from this caller: wait {wait:.0f} s")
             answer = guard.received(incoming.body)
         except AuthError as error:
+            if isinstance(error, WrongSecret):
+                self._hub.throttle.failed(self.caller)
             if incoming.kind is not Kind.RPC_REQUEST:
                 raise
             PEERS.warning(self._host, "secret", f"{self.where} was rejected: {error}")
@@ -124,6 +195,9 @@ class SparkConnection(asyncio.Protocol):
         self._send(frame(Kind.RPC_RESPONSE, answer, incoming.request))
         if guard.is_done:
             self.session.auth = guard.method
+            self._hub.throttle.succeeded(self.caller)
+            self._count_unproven(-1)
+            self._reader.limit = MAX_FRAME
             self._prove()
 
     def _refuse(self, incoming: Frame) -> None:
@@ -153,16 +227,49 @@ class SparkConnection(asyncio.Protocol):
         self.proven.set_result(None)
 
     def _decrypted(self, data: bytes) -> bytes:
-        if self._stream is not None:
-            return self._stream.decrypt(data)
-        if self._guard is None or not self._guard.encrypts:
+        if self._stream is None and self._guard is not None and self._guard.encrypts:
+            self._first += data
+            if len(self._first) < 8:
+                return b""
+            data = bytes(self._first)
+            self._stream = self._guard.choose(data)
+        if self._stream is None:
             return data
-        self._first += data
-        if len(self._first) < 8:
-            return b""
-        self._stream, plain = self._guard.choose(bytes(self._first))
-        self.session.auth = self._guard.method
+        plain = self._stream.decrypt(data)
+        if self._guard is not None:
+            self.session.auth = self._stream.method
         return plain
+
+    # --- who it is, and what it may use ---
+
+    def _identify(self, sock: socket.socket) -> None:
+        """Ask the kernel who a client on this machine is. Without a secret only the daemon's own user and root are let in
+        there: a secret, or ``spark.stoker.gateway.open``, is what admits others."""
+        user = peer_user(sock) if _is_local(self._host, sock.getsockname()[0]) else None
+        self.caller = self._host if user is None else f"user {user}"
+        if self._terms.own_user_only and not is_own_or_root(user):
+            self.session.bar(FOREIGN_USER)
+
+    def _count_unproven(self, by: int) -> None:
+        unproven = self._hub.budget.change(self._hub.budget.unproven, self.caller, by)
+        if by > 0 and unproven > MOST_UNPROVEN:
+            PEERS.warning(
+                self._host, "unproven", f"{self.where}: {MOST_UNPROVEN} others have not authenticated: closed"
+            )
+            self.abort()
+
+    def _count_unfinished(self) -> None:
+        """Note the bytes that wait to be handled. Raises RpcError when they are too many."""
+        waiting = len(self._reader) + (self._stream.unfinished if self._stream is not None else 0)
+        change, self._unfinished = waiting - self._unfinished, waiting
+        unfinished = self._hub.budget.change(self._hub.budget.unfinished, self.caller, change)
+        if change > 0 and unfinished > MOST_BYTES:
+            self._forget_unfinished()
+            raise RpcError(f"more than {MOST_BYTES >> 20} MiB of unfinished messages")
+
+    def _forget_unfinished(self) -> None:
+        self._hub.budget.change(self._hub.budget.unfinished, self.caller, -self._unfinished)
+        self._unfinished = 0
 
     # --- both ways ---
 
@@ -177,8 +284,8 @@ class SparkConnection(asyncio.Protocol):
         """Note that the master has handled ``count`` messages, the gateway's heartbeats included."""
         was_paused = self._waiting >= _MOST_WAITING
         self._waiting = max(0, self._waiting - count)
-        if was_paused and self._waiting < _MOST_WAITING and self._transport is not None:
-            self._transport.resume_reading()
+        if was_paused:
+            self._go_on()
 
     def close(self) -> None:
         """Close after everything was sent."""
@@ -197,6 +304,10 @@ class SparkConnection(asyncio.Protocol):
             self.abort()
         else:
             self._transport.write(data if self._stream is None else self._stream.encrypt(data))
+
+
+def _is_local(theirs: str, ours: str) -> bool:
+    return theirs == ours or ipaddress.ip_address(theirs.partition("%")[0]).is_loopback
 
 
 def _nonce() -> str:

@@ -1,9 +1,8 @@
 """Spark's own authentication with forward secrecy, ``spark.network.crypto.enabled``: X25519 keys that are exchanged under
-the shared secret, and then AES-CTR on the whole connection.
+the shared secret, and then AES-CTR or AES-GCM (``gcm``) on the whole connection.
 
 Source: Spark's ``AuthEngine`` (its README: "forward secure auth protocol"), in both versions. They differ only in the
-session's key, so the client's first bytes show the version. AES-GCM (``spark.network.crypto.cipher`` of Spark 4) is not
-supported.
+session's key. The client does not say which version and which cipher it uses; its first bytes show both.
 """
 
 from __future__ import annotations
@@ -11,15 +10,20 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
-from stoker.gateway.sasl import AuthError
+from stoker.core.model.values import SparkAuth
+from stoker.gateway import gcm
+from stoker.gateway.gcm import GcmStream
+from stoker.gateway.primitives import derive, load
+from stoker.gateway.sasl import AuthError, WrongSecret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 TAG = 0xFB
-KEY_BYTES = 16
+METHODS: dict[int, SparkAuth] = {1: "crypto1", 2: "crypto2"}  # by spark.network.crypto.authEngineVersion
+PLAUSIBLE = bytes(4)  # how every frame begins: its length is far below 2^32
 _SALT_BYTES, _NONCE_BYTES = 16, 12
 
 
@@ -49,11 +53,28 @@ class AuthMessage:
             raise AuthError("malformed authentication message") from None
 
 
-class Stream:
-    """Both directions of a connection under AES-CTR."""
+class Stream(Protocol):
+    """Both directions of an encrypted connection. ``method`` is how the client authenticated, once that is known;
+    ``unfinished`` are the bytes of an incomplete message."""
 
-    def __init__(self, key: bytes, incoming_iv: bytes, outgoing_iv: bytes) -> None:
-        modes = _load()
+    @property
+    def method(self) -> SparkAuth: ...
+
+    @property
+    def unfinished(self) -> int: ...
+
+    def decrypt(self, data: bytes) -> bytes: ...
+
+    def encrypt(self, data: bytes) -> bytes: ...
+
+
+class CtrStream:
+    """Under AES-CTR."""
+
+    def __init__(self, method: SparkAuth, key: bytes, incoming_iv: bytes, outgoing_iv: bytes) -> None:
+        modes = load()
+        self.method = method
+        self.unfinished = 0
         self._decrypt = modes.Cipher(modes.AES(key), modes.CTR(incoming_iv)).decryptor()
         self._encrypt = modes.Cipher(modes.AES(key), modes.CTR(outgoing_iv)).encryptor()
 
@@ -66,22 +87,53 @@ class Stream:
         return secret
 
 
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """The outcome of an exchange; ``keys`` by version."""
+
+    keys: dict[int, bytes]
+    incoming_iv: bytes
+    outgoing_iv: bytes
+
+    def stream(self, method: SparkAuth) -> Stream:
+        """Return the stream of this side when the method is known."""
+        for version, key in self.keys.items():
+            if gcm.METHODS[version] == method:
+                return GcmStream({version: key})
+            if METHODS[version] == method:
+                return self._ctr(version)
+        raise ValueError(f"{method!r} does not encrypt")
+
+    def stream_of(self, first: bytes) -> Stream | None:
+        """Return the stream that the caller's first bytes (at least 8) belong to; None: an unsupported cipher. With GCM they
+        are a length that is not encrypted."""
+        if first.startswith(PLAUSIBLE):
+            return GcmStream(self.keys)
+        for version in self.keys:
+            if self._ctr(version).decrypt(first).startswith(PLAUSIBLE):
+                return self._ctr(version)
+        return None
+
+    def _ctr(self, version: int) -> CtrStream:
+        return CtrStream(METHODS[version], self.keys[version], self.incoming_iv, self.outgoing_iv)
+
+
 class Engine:
-    """One exchange, from either side. ``streams`` are the possible outcomes, by version."""
+    """One exchange, from either side."""
 
     def __init__(self, app_id: str, secret: str) -> None:
         self._app_id = app_id
         self._secret = secret.encode()
-        self._private: X25519PrivateKey = _load().X25519PrivateKey.generate()
+        self._private: X25519PrivateKey = load().X25519PrivateKey.generate()
         self._challenge: AuthMessage | None = None
 
     # --- the side that is called ---
 
-    def respond(self, challenge: AuthMessage) -> tuple[AuthMessage, dict[int, Stream]]:
-        """Return our answer and the streams. Raises AuthError for a wrong secret."""
+    def respond(self, challenge: AuthMessage) -> tuple[AuthMessage, SessionKeys]:
+        """Return our answer and the keys. Raises AuthError for a wrong secret."""
         theirs = self._open(challenge, b"")
         answer = self._seal(challenge.encode())
-        return answer, self._streams(theirs, challenge.encode() + answer.encode(), calls=False)
+        return answer, self._keys(theirs, challenge.encode() + answer.encode(), calls=False)
 
     # --- the side that calls ---
 
@@ -89,62 +141,45 @@ class Engine:
         self._challenge = self._seal(b"")
         return self._challenge
 
-    def accept(self, answer: AuthMessage) -> dict[int, Stream]:
+    def accept(self, answer: AuthMessage) -> SessionKeys:
         """Raises AuthError."""
         assert self._challenge is not None
         transcript = self._challenge.encode()
         theirs = self._open(answer, transcript)
-        return self._streams(theirs, transcript + answer.encode(), calls=True)
+        return self._keys(theirs, transcript + answer.encode(), calls=True)
 
     # --- both ---
 
     def _seal(self, transcript: bytes) -> AuthMessage:
         """Return our public key, encrypted with the secret."""
-        modes = _load()
+        modes = load()
         salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
         state = self._app_id.encode() + salt + transcript
         public = self._private.public_key().public_bytes_raw()
-        sealed = nonce + modes.AESGCM(_derive(self._secret, salt, state)).encrypt(nonce, public, state)
+        sealed = nonce + modes.AESGCM(derive(self._secret, salt, state)).encrypt(nonce, public, state)
         return AuthMessage(self._app_id, salt, sealed)
 
     def _open(self, message: AuthMessage, transcript: bytes) -> bytes:
-        modes = _load()
+        modes = load()
         if message.app_id != self._app_id:
             raise AuthError("unknown user: Spark clients authenticate as sparkSaslUser")
         state = self._app_id.encode() + message.salt + transcript
         nonce, sealed = message.ciphertext[:_NONCE_BYTES], message.ciphertext[_NONCE_BYTES:]
         try:
-            public: bytes = modes.AESGCM(_derive(self._secret, message.salt, state)).decrypt(nonce, sealed, state)
+            public: bytes = modes.AESGCM(derive(self._secret, message.salt, state)).decrypt(nonce, sealed, state)
         except (modes.InvalidTag, ValueError):
-            raise AuthError("wrong spark.authenticate.secret") from None
+            raise WrongSecret from None
         return public
 
-    def _streams(self, theirs: bytes, transcript: bytes, *, calls: bool) -> dict[int, Stream]:
-        modes = _load()
+    def _keys(self, theirs: bytes, transcript: bytes, *, calls: bool) -> SessionKeys:
+        modes = load()
         try:
             shared = self._private.exchange(modes.X25519PublicKey.from_public_bytes(theirs))
         except ValueError:
             raise AuthError("invalid public key") from None
-        of_caller = _derive(shared, transcript, b"inputIv")
-        of_called = _derive(shared, transcript, b"outputIv")
+        of_caller = derive(shared, transcript, b"inputIv")
+        of_called = derive(shared, transcript, b"outputIv")
         # Spark's names are the caller's: it reads what is encrypted with the "input" IV.
         incoming, outgoing = (of_caller, of_called) if calls else (of_called, of_caller)
-        keys = {1: shared, 2: _derive(shared, transcript, b"derivedKey")}
-        return {version: Stream(key, incoming, outgoing) for version, key in keys.items()}
-
-
-def _derive(secret: bytes, salt: bytes, info: bytes) -> bytes:
-    modes = _load()
-    derived: bytes = modes.HKDF(algorithm=modes.SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(secret)
-    return derived
-
-
-def _load() -> Any:
-    """Return the names of ``cryptography``, which only this method needs. Raises AuthError without that package."""
-    try:
-        from stoker.gateway import cipher_suite  # noqa: PLC0415
-    except ImportError:
-        raise AuthError(
-            "spark.network.crypto.enabled needs the package cryptography on the master: pip install cryptography"
-        ) from None
-    return cipher_suite
+        keys = {1: shared, 2: derive(shared, transcript, b"derivedKey")}
+        return SessionKeys(keys, incoming, outgoing)

@@ -18,11 +18,14 @@ from typing import Any
 
 from stoker.core.model.messages import ApplicationHeartbeat, Message
 from stoker.core.model.values import ApplicationDescription
+from stoker.gateway.budget import Budget
 from stoker.gateway.connection import SparkConnection
 from stoker.gateway.door import Doorkeeper, watch_for_loss
+from stoker.gateway.guard import Terms
 from stoker.gateway.releases import UnknownRelease
 from stoker.gateway.session import Returning
 from stoker.gateway.spark_rpc import Address
+from stoker.security.throttle import Throttle
 
 LOG = logging.getLogger("stoker.gateway")
 INVITE_TIMEOUT = 5.0  # seconds to reach a driver
@@ -40,11 +43,13 @@ class Master:
 class Gateway:
     """Runs from ``start`` to ``close``. ``silence`` (seconds): a client whose machine is silent for so long is lost."""
 
-    def __init__(self, listener: socket.socket, inner: str, *, silence: float, secret: str = "") -> None:
+    def __init__(self, listener: socket.socket, inner: str, *, silence: float, terms: Terms) -> None:
         self._listener = listener
         self._inner = inner
         self._silence = silence
-        self._secret = secret
+        self._terms = terms
+        self.budget = Budget()
+        self.throttle = Throttle()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self._connections: dict[bytes, SparkConnection] = {}
@@ -115,7 +120,7 @@ class Gateway:
         self._beat()
 
     def _spark(self) -> SparkConnection:
-        return SparkConnection(self, master=self._address, secret=self._secret)
+        return SparkConnection(self, master=self._address, terms=self._terms)
 
     def _beat(self) -> None:
         """Send heartbeats for connected applications: Spark clients send none."""
@@ -183,7 +188,7 @@ class Gateway:
         while True:
             try:
                 opening = self._loop.create_connection(
-                    lambda: SparkConnection(self, master=self._address, secret=self._secret, returning=returning),
+                    lambda: SparkConnection(self, master=self._address, terms=self._terms, returning=returning),
                     spark.driver_host.strip("[]"),
                     spark.driver_port,
                 )

@@ -9,42 +9,61 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from stoker.core.model.values import SparkAuth
 from stoker.gateway import crypto
-from stoker.gateway.crypto import AuthMessage, Engine, Stream
+from stoker.gateway.crypto import AuthMessage, Engine, SessionKeys, Stream
+from stoker.gateway.gcm import GcmStream
 from stoker.gateway.sasl import Account, AuthError, DigestClient, DigestServer
 
 USER = "sparkSaslUser"  # all of a cluster's, in Spark
-_BY_ENGINE: dict[int, SparkAuth] = {1: "crypto1", 2: "crypto2"}  # spark.network.crypto.authEngineVersion
 _SASL_TAG = 0xEA
-_PLAUSIBLE = bytes(4)  # how every frame begins: its length is far below 2^32
+_GCM = "AES/GCM/NoPadding"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a Spark client must do to be let in. ``secret`` empty: nothing; with ``own_user_only`` its process must be this
+    user's or root's. Without ``sasl``, which does not encrypt, it must use Spark's own protocol; with ``only_gcm`` it must
+    encrypt by AES-GCM."""
+
+    secret: str = ""
+    own_user_only: bool = False
+    sasl: bool = True
+    only_gcm: bool = False
 
 
 class Guard:
-    """Call ``received`` with the client's messages until ``is_done``. ``method`` is the method it used, once known."""
+    """Call ``received`` with the client's messages until ``is_done``. ``method`` is the method it used: for one that
+    encrypts, the stream knows it (``choose``)."""
 
-    def __init__(self, secret: str, nonce: Callable[[], str]) -> None:
-        self._secret = secret
+    def __init__(self, terms: Terms, nonce: Callable[[], str]) -> None:
+        self._terms = terms
         self._nonce = nonce
         self._digest: DigestServer | None = None
-        self._ciphers: dict[int, Stream] = {}
+        self._keys: SessionKeys | None = None
         self.is_done = False
         self.method: SparkAuth = ""
 
     def received(self, body: bytes) -> bytes:
-        """Return the answer. Raises AuthError when the client is rejected."""
+        """Return the answer. Raises AuthError when the client is rejected, and WrongSecret when it guessed."""
         if body[:1] == bytes([_SASL_TAG]):
             return self._sasl(_sasl_payload(body))
         if body[:1] == bytes([crypto.TAG]):
-            answer, self._ciphers = Engine(USER, self._secret).respond(AuthMessage.decode(body))
+            answer, self._keys = Engine(USER, self._terms.secret).respond(AuthMessage.decode(body))
             self.is_done = True
             return answer.encode()
         raise AuthError("no authentication: set spark.authenticate and spark.authenticate.secret in the application")
 
     def _sasl(self, payload: bytes) -> bytes:
+        if not self._terms.sasl:
+            raise AuthError(
+                "this master wants encryption (spark.network.crypto.saslFallback is false there): set"
+                " spark.network.crypto.enabled to true"
+            )
         if self._digest is None:
-            self._digest = DigestServer(Account(USER, self._secret), self._nonce())
+            self._digest = DigestServer(Account(USER, self._terms.secret), self._nonce())
             return self._digest.challenge()
         proof = self._digest.finish(payload)
         self.is_done, self.method = True, "sasl"
@@ -52,25 +71,26 @@ class Guard:
 
     @property
     def encrypts(self) -> bool:
-        return bool(self._ciphers)
+        return self._keys is not None
 
-    def choose(self, first: bytes) -> tuple[Stream, bytes]:
-        """Return the stream of the engine version that the first bytes (at least 8) belong to, and these bytes decrypted.
-        Raises AuthError."""
-        for version, stream in self._ciphers.items():
-            plain = stream.decrypt(first)
-            if plain.startswith(_PLAUSIBLE):
-                self.method = _BY_ENGINE[version]
-                return stream, plain
-        raise AuthError("unsupported encryption: remove spark.network.crypto.cipher (only AES/CTR/NoPadding works)")
+    def choose(self, first: bytes) -> Stream:
+        """Return the stream that the client's first bytes (at least 8) belong to. Raises AuthError."""
+        assert self._keys is not None
+        stream = self._keys.stream_of(first)
+        if stream is None:
+            raise AuthError(f"unsupported encryption: spark.network.crypto.cipher must be AES/CTR/NoPadding or {_GCM}")
+        if self._terms.only_gcm and not isinstance(stream, GcmStream):
+            raise AuthError(f"this master wants spark.network.crypto.cipher {_GCM}")
+        return stream
 
 
 class Caller:
-    """Send ``first``, then what ``received`` returns for each answer, until it is None. ``method``: as ``Guard.method``."""
+    """Send ``first``, then what ``received`` returns for each answer, until it is None. ``method``: as the driver
+    authenticated."""
 
     def __init__(self, secret: str, method: SparkAuth, nonce: Callable[[], str]) -> None:
-        self._version = next((version for version, name in _BY_ENGINE.items() if name == method), 0)
-        self._engine = Engine(USER, secret) if self._version else None
+        self._method = method
+        self._engine = Engine(USER, secret) if method != "sasl" else None
         self._digest = DigestClient(Account(USER, secret), nonce())
         self._answered = False
         self.stream: Stream | None = None
@@ -81,7 +101,7 @@ class Caller:
     def received(self, body: bytes) -> bytes | None:
         """Return the next message; None when both sides are authenticated. Raises AuthError."""
         if self._engine is not None:
-            self.stream = self._engine.accept(AuthMessage.decode(body))[self._version]
+            self.stream = self._engine.accept(AuthMessage.decode(body)).stream(self._method)
             return None
         if self._answered:
             self._digest.check(body)

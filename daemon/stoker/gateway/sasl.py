@@ -20,6 +20,13 @@ class AuthError(Exception):
     """The peer is rejected; one line says why."""
 
 
+class WrongSecret(AuthError):
+    """The peer does not know the secret, or guesses it."""
+
+    def __init__(self) -> None:
+        super().__init__("wrong spark.authenticate.secret")
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """User and secret; Spark sends the user as base64."""
@@ -62,7 +69,7 @@ class DigestServer:
         expected = self._account.response(**numbers, uri=uri, who="AUTHENTICATE")
         given = said.get("response", "")
         if not (hmac.compare_digest(expected.encode(), given.encode()) and known and said.get("cnonce")):
-            raise AuthError("wrong spark.authenticate.secret")
+            raise WrongSecret
         return f"rspauth={self._account.response(**numbers, uri=uri, who='')}".encode()
 
 

@@ -21,19 +21,21 @@ from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.connection import PEER_PREFIX
 from stoker.gateway.door import listen
 from stoker.gateway.gateway import Gateway, Master
+from stoker.gateway.guard import Terms
 from stoker.gateway.spark_rpc import Address
 from stoker.io import transport
 from stoker.io.loop import Loop
 from stoker.io.server import Garbage, Gone, Received, Server
 
+ANYBODY = Terms()
 _NAME = "spark client"
 
 
 class GatedServer(Server):
-    """As ``Server``. ``secret``: Spark clients must authenticate with it; empty: anybody may connect. Raises ConfigError."""
+    """As ``Server``. ``terms``: what Spark clients must do to be let in. Raises ConfigError."""
 
     def __init__(
-        self, loop: Loop, *, host: str, port: int, max_port_retries: int = 16, secret: str = "", **others: Any
+        self, loop: Loop, *, host: str, port: int, max_port_retries: int = 16, terms: Terms = ANYBODY, **others: Any
     ) -> None:
         listener = _open(host, port, max_port_retries)
         inner = f"stoker-{secrets.token_hex(16)}"
@@ -46,7 +48,7 @@ class GatedServer(Server):
         self._events: deque[Received | Gone] = deque()  # appends are atomic
         self._woken = threading.Event()
         silence = others.get("heartbeat_timeout", 60.0)
-        self._gateway = Gateway(listener, f"\0{inner}", silence=silence, secret=secret)
+        self._gateway = Gateway(listener, f"\0{inner}", silence=silence, terms=terms)
         self._gateway.start(Master(self._posted, self._left), Address(bracketed(host), own_port))
 
     def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:

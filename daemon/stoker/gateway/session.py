@@ -66,7 +66,8 @@ class Session:
         self._send, self._post, self._log, self._close = send, post, log, close
         self._returning: Returning | None = None  # the application that this client was asked to go on as
         self._release: Release | None = None
-        self._refusal = ""
+        self._refusal = ""  # of a client whose messages cannot be answered
+        self._barred = ""  # why a client that can be answered is rejected
         self._is_leaving = False
         self._is_superseded = False
         self._registration: m.RegisterApplication | None = None  # the last one
@@ -74,6 +75,10 @@ class Session:
         self._numbers = itertools.count(1)
         self._asked: dict[int, tuple[int, str]] = {}  # our request -> (the client's, what it asked)
         self._host_of: dict[int, str] = {}  # executor -> its worker's host
+
+    def bar(self, reason: str) -> None:
+        """Reject whatever this client asks for. A driver that registers receives the reason, and stops."""
+        self._barred = reason
 
     # --- from the client ---
 
@@ -115,6 +120,9 @@ class Session:
         handler = _HANDLERS.get(name)
         if handler is None:
             raise ValueError(f"this master does not support {name or message.name[:80]!r}")
+        if self._barred:
+            self._release = recognise(message)
+            raise ValueError(self._barred)
         handler(self, incoming, message)
 
     def _verify(self, incoming: Frame, message: JavaObject) -> None:

@@ -15,6 +15,7 @@ from stoker.gateway.java_stream import JavaStreamError, decode_text
 from stoker.gateway.java_writer import short_text
 
 MAX_FRAME = 1 << 20  # bytes; Spark's own messages to a master are some KB
+MAX_FIRST_FRAME = 4096  # bytes, before the client has authenticated
 MAX_NAME = 1024  # bytes of a host or an endpoint
 _LENGTH = struct.Struct(">q")
 _HEAD = struct.Struct(">bqi")  # type, request, size
@@ -55,16 +56,25 @@ class Envelope:
 
 
 class FrameReader:
-    """Turns received bytes into frames. Raises RpcError at the first invalid one; a frame has at most ``MAX_FRAME`` bytes."""
+    """Turns received bytes into frames. Raises RpcError at the first invalid one; a frame has at most ``limit`` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAME) -> None:
         self._buffer = bytearray()
+        self.limit = limit
+
+    def __len__(self) -> int:
+        """Return how many bytes wait for the rest of their frame."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
+        """Add to the bytes, at once; return the frames that are complete, each when it is asked for."""
         self._buffer += data
+        return self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
         while len(self._buffer) >= _LENGTH.size:
             length = _LENGTH.unpack_from(self._buffer)[0]
-            if not _LENGTH.size < length <= MAX_FRAME:
+            if not _LENGTH.size < length <= self.limit:
                 raise RpcError(f"invalid frame length {length}")
             if len(self._buffer) < length:
                 return

@@ -93,11 +93,19 @@ class Lifecycle:
         return loop, server
 
     def _server_type(self) -> Callable[..., Server]:
-        if not self._config.gateway:
+        gateway = self._config.gateway
+        if gateway is None:
             return Server
-        from stoker.gateway.server import GatedServer  # noqa: PLC0415 - costs nothing where it is off
+        from stoker.gateway.guard import Terms  # noqa: PLC0415 - costs nothing where it is off
+        from stoker.gateway.server import GatedServer  # noqa: PLC0415
 
-        return functools.partial(GatedServer, secret=self._config.spark_secret)
+        terms = Terms(
+            secret=gateway.secret,
+            own_user_only=not gateway.secret and not gateway.open,
+            sasl=gateway.sasl,
+            only_gcm=gateway.only_gcm,
+        )
+        return functools.partial(GatedServer, terms=terms)
 
     @property
     def _url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 
 from stoker.core.model.values import SparkAuth
 from stoker.gateway import sasl
-from stoker.gateway.crypto import AuthMessage, Engine
-from stoker.gateway.guard import USER, Caller, Guard
+from stoker.gateway.crypto import AuthMessage, Engine, Stream
+from stoker.gateway.guard import USER, Caller, Guard, Terms
 from stoker.gateway.sasl import Account, AuthError
 from stoker.gateway.spark_rpc import Kind, frame
 
-METHODS: tuple[SparkAuth, ...] = ("sasl", "crypto1", "crypto2")
+METHODS: tuple[SparkAuth, ...] = ("sasl", "crypto1", "crypto2", "gcm1", "gcm2")
 
 
 def nonces() -> Callable[[], str]:
@@ -32,22 +33,73 @@ def exchange(caller: Caller, guard: Guard) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_who_knows_the_secret_is_let_in(method: SparkAuth) -> None:
-    caller, guard = Caller("s3cr3t", method, nonces()), Guard("s3cr3t", nonces())
+    caller, guard = Caller("s3cr3t", method, nonces()), Guard(Terms("s3cr3t"), nonces())
     exchange(caller, guard)
     assert guard.is_done
     assert guard.encrypts == (caller.stream is not None) == (method != "sasl")
     if caller.stream is not None:
-        hello = frame(Kind.ONE_WAY, b"hello")
-        stream, plain = guard.choose(caller.stream.encrypt(hello))
-        assert plain == hello
+        hello = caller.stream.encrypt(frame(Kind.ONE_WAY, b"hello"))
+        stream = guard.choose(hello[:8])
+        assert stream.decrypt(hello) == frame(Kind.ONE_WAY, b"hello")
+        assert stream.method == method
         assert caller.stream.decrypt(stream.encrypt(b"back")) == b"back"
         assert stream.decrypt(caller.stream.encrypt(b"more")) == b"more"
-    assert guard.method == method
+    else:
+        assert guard.method == method
+
+
+def gcm_streams(terms: Terms = Terms("s")) -> tuple[Stream, Stream]:  # noqa: B008 - immutable
+    """The caller's, and the called side's after a first message."""
+    caller, guard = Caller("s", "gcm2", nonces()), Guard(terms, nonces())
+    exchange(caller, guard)
+    assert caller.stream is not None
+    first = caller.stream.encrypt(b"first")
+    stream = guard.choose(first[:8])
+    assert stream.decrypt(first) == b"first"
+    return caller.stream, stream
+
+
+def test_gcm_messages_of_any_size_arrive_in_any_pieces() -> None:
+    caller, called = gcm_streams()
+    for size in (0, 1, 32751, 32752, 32753, 100_000, 1 << 20):
+        data = bytes(range(256)) * (size // 256 + 1)
+        sealed = caller.encrypt(data[:size])
+        pieces = [sealed[at : at + 10_007] for at in range(0, len(sealed), 10_007)]
+        assert b"".join(called.decrypt(piece) for piece in pieces) == data[:size]
+        assert called.unfinished == 0
+
+
+@given(st.integers(0, 200_000), st.integers(1, 255))
+def test_gcm_notices_a_changed_byte(at: int, change: int) -> None:
+    caller, called = gcm_streams()
+    sealed = bytearray(caller.encrypt(b"x" * 100_000))
+    sealed[at % len(sealed)] ^= change
+    with contextlib.suppress(AuthError):
+        assert called.decrypt(bytes(sealed)) == b""  # or it waits for a longer message
+        assert called.unfinished <= len(sealed)
+
+
+def test_gcm_messages_are_limited() -> None:
+    _, called = gcm_streams()
+    for length in (-1, 0, 31, 1 << 40):
+        with pytest.raises(AuthError, match="length"):
+            called.decrypt(struct.pack(">q", length))
+
+
+def test_what_a_master_may_demand() -> None:
+    with pytest.raises(AuthError, match=r"spark\.network\.crypto\.enabled to true"):
+        exchange(Caller("s", "sasl", nonces()), Guard(Terms("s", sasl=False), nonces()))
+    caller, guard = Caller("s", "crypto2", nonces()), Guard(Terms("s", sasl=False, only_gcm=True), nonces())
+    exchange(caller, guard)
+    assert caller.stream is not None
+    with pytest.raises(AuthError, match="AES/GCM/NoPadding"):
+        guard.choose(caller.stream.encrypt(frame(Kind.ONE_WAY, b"hello")))
+    gcm_streams(Terms("s", sasl=False, only_gcm=True))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_who_does_not_is_not(method: SparkAuth) -> None:
-    guard = Guard("s3cr3t", nonces())
+    guard = Guard(Terms("s3cr3t"), nonces())
     with pytest.raises(AuthError, match=r"wrong spark\.authenticate\.secret"):
         exchange(Caller("guess", method, nonces()), guard)
     assert not guard.is_done
@@ -91,11 +143,11 @@ def test_sasl_encryption_is_refused_in_words() -> None:
 
 def test_who_does_not_authenticate_is_told_to() -> None:
     with pytest.raises(AuthError, match=r"spark\.authenticate\.secret"):
-        Guard("s", nonces()).received(b"\x01hello")
+        Guard(Terms("s"), nonces()).received(b"\x01hello")
 
 
 def test_a_cipher_that_is_not_ours_is_named() -> None:
-    guard = Guard("s", nonces())
+    guard = Guard(Terms("s"), nonces())
     exchange(Caller("s", "crypto1", nonces()), guard)
     with pytest.raises(AuthError, match="AES/CTR/NoPadding"):
         guard.choose(b"\x17" * 8)
@@ -105,13 +157,13 @@ def test_a_cipher_that_is_not_ours_is_named() -> None:
 def test_only_sparks_own_user_is_known(app_id: str) -> None:
     challenge = Engine(app_id, "s").challenge()
     with pytest.raises(AuthError):
-        Guard("s", nonces()).received(challenge.encode())
+        Guard(Terms("s"), nonces()).received(challenge.encode())
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_raise(data: bytes) -> None:
     for tag in (b"", b"\xea", b"\xfb", b"\xea\x00\x00\x00\x0dsparkSaslUser\x00\x00\x00\x00"):
-        guard = Guard("s", nonces())
+        guard = Guard(Terms("s"), nonces())
         with contextlib.suppress(AuthError):
             guard.received(tag + data)
             guard.received(tag + data)

@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 from stoker.errors import NotAuthorized
 from stoker.security import tokens as tokens_module
 from stoker.security.roles import AccessRole
+from stoker.security.throttle import FAILURES, WINDOW, Throttle
 from stoker.security.tokens import TokenFile
 from stoker.web.access.login import local_path
 from stoker.web.access.policy import LOCAL_USER, Access
 from stoker.web.access.sessions import Sessions
-from stoker.web.access.throttle import FAILURES, WINDOW, Throttle
 from stoker.web.master import make_app
 from tests.support.web import Control, Page, cluster_view, driver_view
 

@@ -29,7 +29,7 @@ SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){
 REMOTE_SCHEMES = ("http", "https", "hdfs", "webhdfs", "s3", "s3a")  # of URLs that a worker fetches
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
-SparkAuth = Literal["", "sasl", "crypto1", "crypto2"]
+SparkAuth = Literal["", "sasl", "crypto1", "crypto2", "gcm1", "gcm2"]
 DriverKind = Literal["python", "archive", "jar", "program"]
 
 

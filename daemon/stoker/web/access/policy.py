@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from flask import g, request
 
 from stoker.security.roles import AccessRole, Identity
+from stoker.security.throttle import Throttle
 from stoker.security.tokens import TokenFile
 from stoker.web.access.sessions import Sessions
-from stoker.web.access.throttle import Throttle
 
 LOCAL_USER = (
     "stoker.local_user"  # in the WSGI environment: whether the peer is a process of the daemon's own user, or of root

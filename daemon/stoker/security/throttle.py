@@ -1,4 +1,4 @@
-"""Delay addresses that keep sending invalid tokens."""
+"""Delay callers that keep sending invalid tokens, or wrong secrets."""
 
 from __future__ import annotations
 
