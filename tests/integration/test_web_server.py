@@ -322,6 +322,7 @@ def test_when_the_house_is_full_newcomers_are_let_in(small: tuple[DashboardServe
         assert get(port, "/healthz").status == 200
         until(lambda: len(server.active_channels) <= 21, "room")
         until(lambda: sum(map(is_closed, hostile)) >= 40, "the oldest to go")
+        assert is_closed(hostile[0]) and not is_closed(hostile[-1])
         assert get(port, "/healthz").status == 200
 
 

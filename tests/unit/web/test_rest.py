@@ -362,6 +362,7 @@ def test_roles(control: Control, path: str, role: AccessRole) -> None:
     response = client(control, role=role).post(f"{BASE}/{path}", json=jar())
     assert response.status_code == 401
     assert response.get_json()["action"] == "ErrorResponse"
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
     assert not (control.submitted or control.killed or control.cleared or control.killed_all)
 
 
