@@ -218,8 +218,19 @@ _SLOW = {
     *("flask", "werkzeug", "waitress", "kazoo", "tabulate", "wcwidth", "tqdm", "sqlite3", "asyncio", "javaproperties"),
     *("dotenv", "urllib.request", "http.client", "email", "ssl", "hashlib", "hmac", "secrets", "shutil", "tempfile"),
     *("zipfile", "difflib", "getpass", "socket", "subprocess", "concurrent.futures", "unicodedata"),
-    *("stoker.config.master", "stoker.config.worker", "stoker.config.web", "stoker.io.server"),
-    *("stoker.core.application.machine", "stoker.core.master.machine", "stoker.client.application.app"),
+    *(
+        "dataclasses",
+        "logging",
+        "traceback",
+        "shlex",
+        "concurrent",
+        "stoker.security.roles",
+        "stoker.security.authorizer",
+    ),
+    *("stoker.config.master", "stoker.config.worker", "stoker.config.web", "stoker.io.server", "stoker.io.listening"),
+    *("stoker.io.loop", "stoker.core.master", "stoker.core.worker", "stoker.core.application", "stoker.engines"),
+    *("stoker.core.model.lifecycles", "stoker.core.model.records", "stoker.client.application.app"),
+    *("stoker.client.submit.upload", "stoker.client.show.job", "stoker.core.model.filters"),
 }
 _NONE = {"argparse", "typing", "re", "logging", "pathlib", "zmq", "msgspec", "dataclasses", "inspect", "enum"}
 
@@ -232,7 +243,7 @@ _NONE = {"argparse", "typing", "re", "logging", "pathlib", "zmq", "msgspec", "da
         (["status", "--master", "spark://127.0.0.1:1", "--timeout", "100ms"], _SLOW),
         (
             ["submit", "--wait", "--master", "spark://127.0.0.1:1", "--timeout", "100ms", "/bin/true"],
-            _SLOW - {"hashlib"},
+            _SLOW,
         ),
     ],
     ids=["help", "version", "status", "submit"],

@@ -25,8 +25,7 @@ from stoker.client.logs.read import Target, attempt_of, parse_target, read_all
 from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
-from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission
-from stoker.client.submit.upload import check_size
+from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission, check_size
 from stoker.config.client import ClientConfig, client_config
 from stoker.core.model.messages import (
     Accepted,

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from stoker.config import types
 from stoker.core.model.values import UNLIMITED
 from stoker.errors import UsageError
-from stoker.security.roles import ROLES
 
 MOST_BODY_BYTES = 64 * 2**20  # of a submission over HTTP: a body is held in memory, once for each request
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """``parse`` raises UsageError; ``example`` is shown when it does."""
 
     name: str
@@ -38,6 +39,12 @@ def _positive_duration(text: str) -> float:
 
 def _choice(*choices: str) -> Callable[[str], str]:
     return lambda text: types.parse_choice(text, choices)
+
+
+def _anonymous_role(text: str) -> str:
+    from stoker.security.roles import ROLES  # noqa: PLC0415 - for daemons only
+
+    return types.parse_choice(text, ("none", *ROLES))
 
 
 def _body_bytes(text: str) -> int:
@@ -152,7 +159,7 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.stoker.web.host", str, "",
               "where dashboards and HTTP interfaces listen (default: the daemon's host if one was chosen, else loopback)",
               "10.0.0.5"),
-        Known("spark.stoker.web.anonymous", _choice("none", *ROLES), "",
+        Known("spark.stoker.web.anonymous", _anonymous_role, "",
               "role of HTTP clients without a token: none, viewer, submitter, operator or admin"
               " (default: viewer on loopback, none elsewhere)", "viewer"),
         Known("spark.stoker.web.trustLocalUser", types.parse_bool, True,

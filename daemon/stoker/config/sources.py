@@ -5,10 +5,9 @@ Precedence: command line, then environment (its ``-D`` options included), then `
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,7 +38,7 @@ _JVM_FLAGS_WITH_ARGUMENT = frozenset({
 })  # fmt: skip
 
 
-class Setting(NamedTuple):
+class Setting(msgspec.Struct, frozen=True):
     value: str
     source: str  # for messages: where it was set
 
@@ -165,6 +164,10 @@ def read_properties(path: Path) -> dict[str, str]:
 
 def apply_options(settings: Settings, source: str, text: str) -> None:
     """The JVM options of a ``*_OPTS`` variable: properties, the heap's size, and what only a JVM understands."""
+    if not text:
+        return
+    import shlex  # noqa: PLC0415 - commands have no such variable
+
     try:
         words = iter(shlex.split(text.replace("\\\n", " ")))
     except ValueError as error:

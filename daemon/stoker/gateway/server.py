@@ -23,7 +23,7 @@ from stoker.gateway.door import listen
 from stoker.gateway.gateway import Gateway, Master
 from stoker.gateway.guard import Terms
 from stoker.gateway.spark_rpc import Address
-from stoker.io import transport
+from stoker.io import listening
 from stoker.io.loop import Loop
 from stoker.io.server import Garbage, Gone, Received, Server
 
@@ -98,15 +98,15 @@ class GatedServer(Server):
 
 
 def _open(host: str, port: int, max_retries: int) -> socket.socket:
-    numeric = transport.numeric_host(host)
+    numeric = listening.numeric_host(host)
     family = socket.AF_INET6 if ":" in numeric else socket.AF_INET
-    for candidate in transport.candidate_ports(port, max_retries):
+    for candidate in listening.candidate_ports(port, max_retries):
         try:
             listener = listen(family, (numeric, candidate))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise transport.explain_bind(host, candidate, error) from None
+                raise listening.explain_bind(host, candidate, error) from None
         else:
-            transport.warn_of_other_port(host, port, candidate)
+            listening.warn_of_other_port(host, port, candidate)
             return listener
-    raise transport.no_free_port(host, port, max_retries)
+    raise listening.no_free_port(host, port, max_retries)

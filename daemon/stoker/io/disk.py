@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # clients run on Windows, too
+_SMALL = 64 << 10  # bytes; Python's own SHA-256 takes a millisecond for them, loading OpenSSL four
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex. Raises OSError."""
-    import hashlib  # noqa: PLC0415 - it loads OpenSSL, which most commands do not need
-
-    digest = hashlib.sha256()
     with path.open("rb") as file:
+        data = file.read(_SMALL)
+        digest = _small_sha256(data) if len(data) < _SMALL else _openssl_sha256(data)
         while data := file.read(1 << 20):
             digest.update(data)
-    return digest.hexdigest()
+    return str(digest.hexdigest())
+
+
+def _openssl_sha256(data: bytes) -> Any:
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, which most commands do not need
+
+    return hashlib.sha256(data)
+
+
+def _small_sha256(data: bytes) -> Any:
+    """Hash with Python's own SHA-256, which is there without OpenSSL. The standard library's ``random`` does the same."""
+    try:
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256  # noqa: PLC0415
+        else:
+            from _sha256 import sha256  # type: ignore[import-not-found]  # noqa: PLC0415
+    except ImportError:  # a Python built without
+        return _openssl_sha256(data)
+    return sha256(data)
 
 
 def to_disk(path: Path) -> None:

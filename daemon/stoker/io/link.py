@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import time
 from typing import Any, Generic, TypeVar
 
@@ -28,7 +27,6 @@ CONNECT_TIMEOUT_MS = 10_000
 HANDSHAKE_MS = 4500  # less than core.peer waits for a link to open, so that it learns that the host itself is reachable
 
 T = TypeVar("T", bound=Message)
-log: logging.Logger = logging.getLogger(__name__)
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -117,7 +115,7 @@ class Link(Generic[T]):
                 if frames[0].bytes != codec.HEADER:
                     self._end = Closed(f"master {self.address}: {error}", denied=True)
                     break
-                log.warning("dropped a message of master %s: %s", self.address, error)
+                _warn(f"dropped a message of master {self.address}: {error}")
         if self._end is not None:
             self._open, self._closed = False, True
             out.append(self._end)
@@ -191,6 +189,12 @@ class Link(Generic[T]):
 _HANDSHAKE_FAILED = frozenset(
     {zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL}
 )
+
+
+def _warn(text: str) -> None:
+    import logging  # noqa: PLC0415 - a twentieth of the start of a command, for what rarely happens
+
+    logging.getLogger(__name__).warning("%s", text)
 
 
 def _explain_failure(address: str, event: int, value: int, key_file: str) -> Closed:

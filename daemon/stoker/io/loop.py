@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import math
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any
 
 import zmq
 
-Source = Union["zmq.Socket[Any]", int]
+from stoker.io.transport import Source
 
 _LONGEST_POLL_MS = 60_000  # a bound, so that no arithmetic of a caller can make poll() refuse its argument
 
@@ -36,8 +37,6 @@ class Loop:
         self._calls: deque[Callable[[], None]] = deque()  # appends are atomic: no lock a signal handler could hold
         self._stopping = False
         # Sockets, not a pipe: a late wake-up after close() fails instead of writing to whatever has the number now.
-        import socket  # noqa: PLC0415 - commands import this module without a loop
-
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)

@@ -12,7 +12,7 @@ from stoker.core.model.states import Role
 from stoker.core.peer.events import LinkClosed, LinkEvent, LinkMessage, LinkOpened
 from stoker.errors import ProtocolError, StokerError
 from stoker.io.link import Closed, Link, Opened
-from stoker.io.loop import Source
+from stoker.io.transport import Source
 from stoker.security.keys import Keys
 from stoker.wire import codec
 

@@ -14,7 +14,7 @@ from stoker.core.model.messages import Failed, Message, ToMaster, roles_allowed
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
 from stoker.errors import ProtocolError
-from stoker.io import transport
+from stoker.io import listening, transport
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog
 from stoker.io.presence import Presence
@@ -124,7 +124,7 @@ class Server:
                 self._router.bind(endpoint)
                 self.port = port
             else:
-                self.port = transport.bind(self._router, host, port, max_port_retries)
+                self.port = listening.bind(self._router, host, port, max_port_retries)
         except BaseException:
             self.close()
             raise

@@ -18,8 +18,8 @@ from stoker.core.model.states import Role
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
 from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
+from stoker.io.listening import warn_of_other_port
 from stoker.io.loop import Loop
-from stoker.io.transport import warn_of_other_port
 from stoker.security.keys import Keys
 from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer

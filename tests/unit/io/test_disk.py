@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
 
-def test_the_hash_is_of_the_whole_file(tmp_path: Path) -> None:
-    content = b"0123456789abcdef" * 200_000  # three reads
-    (tmp_path / "file").write_bytes(content)
-    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+@pytest.mark.parametrize("size", [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, (2 << 20) + 5])
+def test_the_hash_is_sha256_at_every_size(tmp_path: Path, size: int) -> None:
+    path, data = tmp_path / "file", random.Random(size).randbytes(size)
+    path.write_bytes(data)
+    assert sha256_of(path) == hashlib.sha256(data).hexdigest()

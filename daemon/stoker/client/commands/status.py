@@ -15,6 +15,8 @@ from stoker.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from stoker.core.model.filters import Filters
 
+AnyView = ClusterView | DriverView | AppView | WorkerView
+
 _FILTERS = ("state", "user", "name", "worker", "text")
 
 
@@ -46,17 +48,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
         print(as_json(filters.cluster(view) if filters and isinstance(view, ClusterView) else view))
     else:
-        from stoker.client.show import cluster as render  # noqa: PLC0415 - one of two ways
-        from stoker.client.show import job as render_job  # noqa: PLC0415
-
-        if isinstance(view, DriverView):
-            print(render_job.driver(view, cluster))
-        elif isinstance(view, AppView):
-            print(render_job.app(view, cluster, all_rows=args.all))
-        elif isinstance(view, WorkerView):
-            print(render.worker(view))
-        else:
-            print(render.cluster(view, all_rows=args.all, filters=filters))
+        print(_as_text(view, cluster, all_rows=args.all, filters=filters))
     sys.stdout.flush()
     return 0
 
@@ -74,6 +66,23 @@ def _filters(args: argparse.Namespace) -> Filters | None:
     if state and state not in states:
         hint = did_you_mean(state, states) or f"use one of {', '.join(states)}"
         raise UsageError(f"--state {given['state'][:40]} is not a state of a driver or an application: {hint}")
+    if not given:
+        return None
     from stoker.core.model.filters import Filters  # noqa: PLC0415 - most commands have none
 
-    return Filters(**given | ({"state": state} if state else {})) if given else None
+    return Filters(**given | ({"state": state} if state else {}))
+
+
+def _as_text(view: AnyView, cluster: ClusterView | None, *, all_rows: bool, filters: Filters | None) -> str:
+    """``cluster`` explains why a job waits."""
+    if isinstance(view, (DriverView, AppView)):
+        from stoker.client.show import job  # noqa: PLC0415 - most ask for the cluster
+
+        return job.driver(view, cluster) if isinstance(view, DriverView) else job.app(view, cluster, all_rows=all_rows)
+    from stoker.client.show import cluster as render  # noqa: PLC0415 - the other way
+
+    return (
+        render.worker(view)
+        if isinstance(view, WorkerView)
+        else render.cluster(view, all_rows=all_rows, filters=filters)
+    )

@@ -13,7 +13,6 @@ from stoker.client.logs.header import HeaderFilter
 from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.logs.output import Raw
 from stoker.client.notices import say
-from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import DriverView
@@ -106,6 +105,8 @@ class _Waiting:
         self.say_at = float("inf")
         view = self._watched.view
         if view is None or view.state is DriverState.SUBMITTED:
+            from stoker.core.master.scheduling.explain import Waiting  # noqa: PLC0415 - most drivers start at once
+
             try:
                 status = self._client.status(self._watched.id)
                 if isinstance(status, DriverView) and status.state is DriverState.SUBMITTED:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from stoker.client.logs.follower import CANNOT_SEPARATE, lost
 from stoker.client.session.session import Session
@@ -14,7 +15,7 @@ from stoker.errors import ProtocolError, Refused, UsageError
 PIECE = 1 << 20  # bytes asked for at a time, the most a worker gives
 
 
-class Target(NamedTuple):
+class Target(msgspec.Struct, frozen=True):
     """Names an output: of a driver (``executor_id`` -1), or of one ``attempt`` of it (> 0), or of an executor;
     ``executor_id`` None: any executor."""
 
@@ -39,7 +40,7 @@ def attempt_of(target: Target, attempt: int) -> Target:
     """Narrow a target to one attempt; 0: to none. Raises UsageError for anything but a driver."""
     if attempt and target.executor_id != -1:
         raise UsageError(f"only a driver has attempts, and {name_of(target)} is an application's: leave --attempt out")
-    return target._replace(attempt=attempt)
+    return msgspec.structs.replace(target, attempt=attempt)
 
 
 def name_of(target: Target) -> str:
@@ -47,7 +48,7 @@ def name_of(target: Target) -> str:
     return f"attempt {target.attempt} of {name}" if target.attempt else name
 
 
-class Window(NamedTuple):
+class Window(msgspec.Struct, frozen=True):
     """A part of an output as it is now. ``waiting``: its process has not started yet. ``offset`` is beyond the one that was
     asked for when the bytes there do not exist any more."""
 

@@ -5,7 +5,6 @@ One thread: all work happens in ``pump``. What leads to which master, and what i
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import time
@@ -23,14 +22,12 @@ from stoker.core.model.states import Role
 from stoker.core.peer.asking import ANSWER_WITHIN, SAY_AFTER, Asking, AskingEffect
 from stoker.core.peer.events import Answered, Connect, Disconnect, GaveUp, Lost, Note, Notice, Send
 from stoker.errors import NotAuthorized, NotFound, Refused, Unreachable
-from stoker.io.loop import Source
 from stoker.io.master_links import MasterLinks
+from stoker.io.transport import Source
 from stoker.security.keys import Keys
 from stoker.wire import codec
 
 TIMEOUT = 20.0  # seconds without a leading master until the session gives up (spec 9.4)
-
-log: logging.Logger = logging.getLogger(__name__)
 
 
 class Session:
@@ -202,7 +199,7 @@ class Session:
             if self._notice is not None:
                 self._notice(effect.text)
         elif isinstance(effect, Note):
-            log.debug("%s", effect.text)
+            _log(effect.text)
         return False
 
     def _pass_on(self, effect: Answered) -> bool:
@@ -243,3 +240,9 @@ class _Sources:
             self._poller.poll(math.ceil(seconds * 1000))
         else:
             time.sleep(seconds)  # without sockets, poll() returns at once
+
+
+def _log(text: str) -> None:
+    import logging  # noqa: PLC0415 - a twentieth of the start of a command, for what rarely happens
+
+    logging.getLogger(__name__).debug("%s", text)

@@ -11,8 +11,9 @@ import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from stoker.core.model.values import REMOTE_SCHEMES, Artifact, DriverKind
 from stoker.errors import UsageError
@@ -26,7 +27,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 _KINDS: dict[str, DriverKind] = {".py": "python", ".pyz": "archive", ".whl": "archive", ".jar": "jar"}
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True):
     """A file of a submission; ``path`` is where it is here, None for one that the worker finds."""
 
     artifact: Artifact

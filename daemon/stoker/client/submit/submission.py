@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -166,6 +165,10 @@ def _names(sources: Sequence[Source]) -> tuple[str, ...]:
 
 
 def _words(what: str, text: str) -> list[str]:
+    if not text:
+        return []
+    import shlex  # noqa: PLC0415 - few submissions have such options
+
     try:
         return shlex.split(text)
     except ValueError as error:

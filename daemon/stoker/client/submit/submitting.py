@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.session.session import Session
 from stoker.client.submit.sources import FileIndex
-from stoker.client.submit.upload import upload
-from stoker.core.model.messages import Failed, Message, MissingBlobs, SubmitDriver, Submitted
+from stoker.core.model.messages import Failed, FindMissingBlobs, Message, MissingBlobs, SubmitDriver, Submitted
 from stoker.core.model.values import DriverDescription
 from stoker.errors import ProtocolError, Refused, StokerError
 
 WINDOW = 1000  # submissions of a bulk without an answer
+LARGE = 64 * 1024 * 1024  # bytes; to hash a smaller file takes no longer than a question to the master
 UPLOADS_OF_A_FILE = 3  # times a master may ask for the same file
+
+
+def check_size(session: Session, path: Path, size: int) -> None:
+    """Ask the master whether it accepts a file of ``size`` bytes, before the file is read. Raises Refused and Unreachable.
+
+    A small file is not asked about: the master rejects the first piece of its upload.
+    """
+    if size <= LARGE:
+        return
+    answer = session.call(FindMissingBlobs(request=0, sha256s=()))
+    if isinstance(answer, MissingBlobs) and 0 < answer.max_size < size:
+        limit = f"{answer.max_size} bytes (spark.stoker.upload.maxSize)"
+        raise Refused(f"{path}: the file has {size} bytes; the limit is {limit}: give a URL instead")
 
 
 class Uploads:
@@ -39,6 +53,8 @@ class Uploads:
         self._times.update(list(missing))
         if not missing or any(self._times[sha256] > UPLOADS_OF_A_FILE for sha256 in missing):
             raise Refused("the master does not keep the files uploaded to it: look into its log")
+        from stoker.client.submit.upload import upload  # noqa: PLC0415 - a program that was submitted before needs none
+
         upload(self._session, self._book, missing)
 
 

@@ -7,31 +7,19 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
+
+import msgspec
 
 from stoker.client.session.session import Session
 from stoker.client.submit.sources import FileIndex
-from stoker.core.model.messages import Failed, FindMissingBlobs, Message, MissingBlobs, UploadChunk, UploadStatus
-from stoker.errors import Refused, StokerError, Unreachable
+from stoker.core.model.messages import Failed, Message, UploadChunk, UploadStatus
+from stoker.errors import StokerError, Unreachable
 
 CHUNK = 256 * 1024  # bytes
 WINDOW = 8  # chunks without an answer
 ATTEMPTS = 5  # connections lost in the middle of one file
 NOTICEABLE = 8 * 1024 * 1024  # bytes; smaller files are uploaded before a progress bar appears
-LARGE = 64 * 1024 * 1024  # bytes; to hash a smaller file takes no longer than a question to the master
-
-
-def check_size(session: Session, path: Path, size: int) -> None:
-    """Ask the master whether it accepts a file of ``size`` bytes, before the file is read. Raises Refused and Unreachable.
-
-    A small file is not asked about: the master rejects the first piece of its upload.
-    """
-    if size <= LARGE:
-        return
-    answer = session.call(FindMissingBlobs(request=0, sha256s=()))
-    if isinstance(answer, MissingBlobs) and 0 < answer.max_size < size:
-        limit = f"{answer.max_size} bytes (spark.stoker.upload.maxSize)"
-        raise Refused(f"{path}: the file has {size} bytes; the limit is {limit}: give a URL instead")
 
 
 def upload(session: Session, book: FileIndex, sha256s: Iterable[str]) -> None:
@@ -48,7 +36,7 @@ def upload(session: Session, book: FileIndex, sha256s: Iterable[str]) -> None:
             raise
 
 
-class _Upload(NamedTuple):
+class _Upload(msgspec.Struct, frozen=True):
     path: Path
     file: BinaryIO
     sha256: str

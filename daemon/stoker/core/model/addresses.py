@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
-
 
 def bracketed(host: str) -> str:
     """Return a host as written before ``:PORT`` and in URLs: an IPv6 address in brackets."""
@@ -20,6 +18,8 @@ def canonical_host(host: str) -> str:
     host = host.lower().removeprefix("[").removesuffix("]")
     if ":" not in host:
         return host
+    from ipaddress import IPv6Address  # noqa: PLC0415 - most clusters have names or IPv4, and commands start faster without
+
     try:
         return str(IPv6Address(host))
     except ValueError:

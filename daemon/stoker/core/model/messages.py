@@ -9,7 +9,8 @@ Rules
   (docs/protocol.md). Removing or retyping a field needs a new ``wire.codec.PROTOCOL``.
 """
 
-from __future__ import annotations
+# Annotations stay values: kept as text (`from __future__ import annotations`), msgspec would have to compile each of
+# them before the first message.
 
 from typing import Literal
 

@@ -5,12 +5,12 @@ They validate themselves, so an invalid value cannot exist: msgspec runs ``__pos
 otherwise.
 """
 
-from __future__ import annotations
+# Annotations stay values, as in messages.py.
 
 import math
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -38,7 +38,7 @@ def number_of(identifier: str) -> int:
     return int(identifier.rsplit("-", 1)[1])
 
 
-class Now(NamedTuple):
+class Now(msgspec.Struct, frozen=True, gc=False):
     """The time, passed as an argument. ``mono`` orders and measures, ``wall`` is shown and stored; both in seconds."""
 
     mono: float
@@ -192,7 +192,7 @@ class ApplicationDescription(Value, frozen=True):
         _check_range("executor_limit", self.executor_limit, 0)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
 
-    def has_driver_of(self, other: ApplicationDescription) -> bool:
+    def has_driver_of(self, other: "ApplicationDescription") -> bool:
         """Return whether one Spark driver sent both. Two drivers cannot listen at one address at the same time."""
         mine, its = self.spark, other.spark
         if mine is None or its is None or not mine.driver_host:
@@ -239,7 +239,7 @@ class DrainMark(Value, frozen=True):
     def __post_init__(self) -> None:
         _check_range("revision", self.revision, 0)
 
-    def changed(self, draining: bool) -> DrainMark:
+    def changed(self, draining: bool) -> "DrainMark":
         """Return the mark after an operator's decision; the same mark if the decision changes nothing."""
         if draining is self.draining:
             return self

@@ -4,7 +4,7 @@ Only the core makes them; nothing outside it reads its live state. Memory is in 
 seconds since the Unix epoch (0: not yet).
 """
 
-from __future__ import annotations
+# Annotations stay values, as in messages.py.
 
 from stoker.core.model.addresses import address_of
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState

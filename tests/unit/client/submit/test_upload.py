@@ -136,7 +136,7 @@ def test_a_master_of_an_earlier_release_is_asked_in_vain(
             master.send(peer, MissingBlobs(request=message.request, sha256s=()))
         return isinstance(message, FindMissingBlobs)
 
-    monkeypatch.setattr(upload_module, "LARGE", 10)
+    monkeypatch.setattr(submitting, "LARGE", 10)
     storing.hook, storing.max_bytes = without_limit, 10
     with pytest.raises(Refused, match="the file has 11 bytes; the limit is 10 bytes"):
         client.submit(write(tmp_path / "job.py", b"x" * 11))
