@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, NotFound
+from werkzeug.exceptions import BadRequest, Conflict, Forbidden, HTTPException, MethodNotAllowed, NotFound
 
-from stoker.errors import NotAuthorized, StokerError
+from stoker.errors import NotAuthorized, StokerError, did_you_mean
 from stoker.errors import NotFound as NoSuchJob
 from stoker.security.roles import AccessRole
 from stoker.web import jackson
@@ -69,7 +69,10 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        response = _error_answer(error.code or 500, error.description or "")
+        text = error.description or ""
+        if error is request.routing_exception and request.path.startswith(PROGRAMS):
+            text = _no_route(app, error)
+        response = _error_answer(error.code or 500, text)
         for header, value in error.get_headers():
             if header in {"Allow", "Retry-After", "WWW-Authenticate", "Content-Range"}:
                 response.headers[header] = value
@@ -123,6 +126,18 @@ def whole_number(name: str, default: int) -> int:
         return int(text)
     except ValueError:
         raise BadRequest(f"{name} must be a whole number, not {text[:40]!r}.") from None
+
+
+def _no_route(app: Flask, error: HTTPException) -> str:
+    """Return what is there instead of the path or the method that a program asked for."""
+    if isinstance(error, MethodNotAllowed):
+        return (
+            f"{request.path[:80]} has no {request.method[:20]}: it has {', '.join(sorted(error.valid_methods or ()))}."
+        )
+    paths = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith(PROGRAMS)}
+    hint = did_you_mean(request.path[:200], paths, likeness=0.8)
+    where = ": the page /api/ lists what there is." if "/api/" in paths else "."
+    return f"There is no {request.path[:80]}{f' ({hint})' if hint else ''}{where}"
 
 
 def _error_answer(code: int, text: str) -> Response:

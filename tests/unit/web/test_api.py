@@ -299,6 +299,7 @@ def test_bad_submissions(body: bytes) -> None:
     ("change", "hint"),
     [
         ({"memory": 512}, "no field 'memory': did you mean memory_mib?"),
+        ({"artifacts": [], "artifact": PROGRAM["artifacts"]}, "did you mean artifacts?"),
         ({"superviced": True}, "did you mean supervise?"),
         (
             {"artifacts": [{"name": "job.py", "uri": "file:/srv/job.py", "url": "file:/x"}]},
@@ -342,6 +343,13 @@ def test_a_method_that_is_not_there_is_405(method: str, path: str, allowed: str)
     response = client().open(f"/api/v1{path}", method=method)
     assert response.status_code == 405
     assert allowed in response.headers["Allow"]
+    assert f"has no {method}: it has" in response.get_json()["error"]
+
+
+@pytest.mark.parametrize(("path", "near"), [("/workrs", "/api/v1/workers"), ("/driver", "/api/v1/drivers")])
+def test_an_unknown_path_is_answered_with_the_nearest(path: str, near: str) -> None:
+    response = client().get(f"/api/v1{path}")
+    assert (response.status_code, f"did you mean {near}?" in response.get_json()["error"]) == (404, True)
 
 
 def test_uploads_are_not_for_here() -> None:

@@ -58,7 +58,9 @@ class Parameter:
             hint = did_you_mean(text.upper() if self.choices[0].isupper() else text, self.choices)
             raise BadRequest(f"{self.name} must be one of {', '.join(self.choices)}, not {text[:40]!r}{_also(hint)}.")
         if len(text) > LONGEST or not re.fullmatch(self.pattern[1:-1], text):
-            wanted = "a text without control characters" if self.pattern is ANY_TEXT else self.pattern[1:-1]
+            wanted = (
+                "a text, not empty and without control characters" if self.pattern is ANY_TEXT else self.pattern[1:-1]
+            )
             raise BadRequest(f"{self.name} must be {wanted}, not {text[:40]!r}: leave it out to set none.")
         return text
 
@@ -90,12 +92,11 @@ def read_body(kind: type[Value]) -> Value:
         )
     data = request.get_data()
     try:
-        value = msgspec.json.decode(data, type=kind)
-        plain = msgspec.json.decode(data)
+        # First, so that a misspelt field is named, and not what is missing because of it.
+        _reject_unknown(msgspec.json.decode(data), inspect.type_info(kind), "")
+        return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not what is asked for: {error}.") from None
-    _reject_unknown(plain, inspect.type_info(kind), "")
-    return value
 
 
 def read_no_body() -> None:
