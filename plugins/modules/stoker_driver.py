@@ -109,7 +109,8 @@ def _stoker(module: AnsibleModule, name: str, *words: str) -> tuple[int, str, st
     params = module.params
     master = ["--master", params["master"]] if params["master"] else []
     command = [params["command"], name, *master, *words]
-    code, out, err = module.run_command(command, environ_update={**os.environ, **params["environment"]})
+    environ = {**os.environ, "STOKER_DOOR": "playbook", **params["environment"]}
+    code, out, err = module.run_command(command, environ_update=environ)
     return code, out, err
 
 

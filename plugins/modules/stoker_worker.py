@@ -85,7 +85,8 @@ class Cluster:
         params = self.module.params
         master = ["--master", params["master"]] if params["master"] else []
         command = [params["command"], name, "--json", *master, *words]
-        code, out, err = self.module.run_command(command, environ_update={**os.environ, **params["environment"]})
+        environ = {**os.environ, "STOKER_DOOR": "playbook", **params["environment"]}
+        code, out, err = self.module.run_command(command, environ_update=environ)
         if code != 0 and fail:
             self.module.fail_json(msg=_said(err) or f"stoker {name} exited with {code}", rc=code)
         return (json.loads(out) if code == 0 else {}), _said(err)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cluster import ME
 from tests.support.wait import wait_until
 
 STOKER = [sys.executable, "-m", "stoker"]
@@ -229,7 +230,7 @@ def test_killed_by_its_id(cluster: Daemons) -> None:
     app_id = process.stdout.readline().strip()
     subprocess.run([*STOKER, "kill", "--master", cluster.url, app_id], env=cluster.env, check=True, timeout=30)
     code, _, err = cluster.end_of(process)
-    assert (code, err) == (1, f"stoker: {app_id} is KILLED: killed on request\n")
+    assert (code, err) == (1, f"stoker: {app_id} is KILLED: killed by {ME} from the command line\n")
     wait_until(lambda: not cluster.running("1002"))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import ME, Cluster
 from tests.support.processes import read_line
 from tests.support.programs import run_program, start_program
 from tests.support.wait import wait_until
@@ -409,9 +409,9 @@ except Exception as error: print("no more")
         app_id = read_line(driver)
         two.cli("kill", app_id)
         out, err = driver.communicate(timeout=30)
-    assert out.splitlines()[0].endswith(f"{app_id} is KILLED: killed on request"), out
+    assert out.splitlines()[0].endswith(f"{app_id} is KILLED: killed by {ME} from the command line"), out
     assert out.splitlines()[2] == "no more"
-    assert f"stoker: {app_id} is KILLED: killed on request" in err
+    assert f"stoker: {app_id} is KILLED: killed by {ME} from the command line" in err
 
 
 def test_one_engine_one_life(two: Cluster) -> None:

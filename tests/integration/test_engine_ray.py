@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import ME, Cluster
 from tests.support.processes import lines_of, read_line
 from tests.support.programs import run_program, start_program
 from tests.support.wait import wait_until
@@ -159,7 +159,7 @@ except KeyboardInterrupt: print("interrupted")
         cluster.cli("kill", app_id)
         out, err = driver.communicate(timeout=60)
     assert out.strip() == "interrupted"
-    assert f"stoker: {app_id} is KILLED: killed on request" in err
+    assert f"stoker: {app_id} is KILLED: killed by {ME} from the command line" in err
     wait_until(lambda: not of_ray(cluster), what=lambda: f"nothing of Ray runs: {of_ray(cluster)}")
 
 

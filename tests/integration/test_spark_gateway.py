@@ -181,8 +181,9 @@ def test_a_killed_driver_takes_its_executors_along(cluster: Cluster) -> None:
 
 def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
     with SparkJob(cluster, LET_IN) as job:
-        assert cluster.cli("kill", job.app_id).returncode == 0
-        job.wait_for("killed on request")
+        assert cluster.cli("kill", job.app_id).returncode == 1, "it belongs to the gateway's principal"
+        assert cluster.cli("kill", "--admin", job.app_id).returncode == 0
+        job.wait_for("from the command line")
     assert cluster.status(job.app_id)["state"] == "KILLED"
 
 

@@ -179,7 +179,8 @@ class Master(Node):
         now = self.now()
         for event in self._pause.take() or self._drain():
             if isinstance(event, Received):
-                leading.handle(core_effects.Received(event.peer, event.key, event.role, event.message), now)
+                received = core_effects.Received(event.peer, event.key, event.role, event.message, event.name)
+                leading.handle(received, now)
                 self._checks.heard(self, event.message)
             elif isinstance(event, Gone):
                 leading.handle(core_effects.Gone(event.peer), now)

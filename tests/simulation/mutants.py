@@ -13,10 +13,11 @@ from stoker.core.master import drivers, executor_reports, executors, recovery, w
 from stoker.core.master.books import Books
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
-from stoker.core.master.effects import Batch, Effect, Persist, Send, batch_of
+from stoker.core.master.effects import Batch, Effect, Persist, Received, Send, batch_of
 from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
+from stoker.core.model.principal import Asker
 from stoker.core.model.values import Exit
 from stoker.core.peer.following import Following
 from stoker.core.peer.masters import NEVER, Masters
@@ -159,8 +160,8 @@ def kill_without_report() -> Iterator[None]:
     """A killed driver is booked as over before its worker says so."""
     kill = drivers.kill
 
-    def at_once(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
-        kill(ctx, peer, request, driver_id, owner=owner)
+    def at_once(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, by: Asker) -> None:
+        kill(ctx, peer, request, driver_id, by=by)
         driver = ctx.books.drivers.get(driver_id)
         if driver is not None and driver.record.kill_requested:
             ctx.books.release_driver(driver)
@@ -258,9 +259,9 @@ def ignored_token() -> Iterator[None]:
     """A repeated submission makes a second driver."""
     submit = drivers.submit
 
-    def afresh(ctx: Context, peer: bytes, owner: str, message: Any) -> None:
+    def afresh(ctx: Context, event: Received, message: Any) -> None:
         ctx.books.tokens.pop(message.token, None)
-        submit(ctx, peer, owner, message)
+        submit(ctx, event, message)
 
     with patch.object(drivers, "submit", afresh):
         yield

@@ -12,6 +12,9 @@ ADDED_LAST = {
     "RegisteredWorker": {"webui_url", "masters"},
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},
+    "KillJob": {"door"},
+    "LaunchDriver": {"principal"},
+    "LaunchExecutor": {"principal"},
 }
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import re
 import secrets
 import signal
@@ -20,6 +21,7 @@ from stoker.core.model.addresses import address_of
 from tests.support.wait import wait_until
 
 STOKER = [sys.executable, "-m", "stoker"]
+ME = pwd.getpwuid(os.geteuid()).pw_name  # the principal of this user's keys, and to the kernel
 
 
 def free_port() -> int:

@@ -80,7 +80,7 @@ class Bench:
         for peer, message in messages:
             decoded = codec.to_master.decode(codec.encode(message))
             who = role or (Role.WORKER if peer.startswith("w") else Role.CLIENT)
-            self.core.handle(Received(peer.encode(), key, who, decoded), self.now)
+            self.core.handle(Received(peer.encode(), key, who, decoded, principal=key), self.now)
         self._apply(self.core.finish_batch(self.now))
         check_books(self.core)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.principal import Asker
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import DriverDescription, Exit
 from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
@@ -24,31 +25,31 @@ class Control:
 
     def __init__(self, error: StokerError | None = None, samples: tuple[Sample, ...] = ()) -> None:
         self.killed: list[str] = []
-        self.kills: list[tuple[str, str | None]] = []  # with the owner whose jobs only may be killed
+        self.kills: list[tuple[str, Asker]] = []
         self.drained: list[tuple[str, bool]] = []
-        self.submitted: list[tuple[DriverDescription, str]] = []
+        self.submitted: list[tuple[DriverDescription, Asker]] = []
         self.error = error
         self.samples = samples
         self.tally = Tally()
         self.output = b""
 
-    def kill(self, job_id: str, owner: str | None) -> str:
+    def kill(self, job_id: str, by: Asker) -> str:
         if self.error:
             raise self.error
         self.killed.append(job_id)
-        self.kills.append((job_id, owner))
+        self.kills.append((job_id, by))
         return f"{job_id} is being killed"
 
-    def drain(self, worker_id: str, *, drain: bool) -> str:
+    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
         if self.error:
             raise self.error
         self.drained.append((worker_id, drain))
         return f"{worker_id} is draining"
 
-    def submit(self, driver: DriverDescription, owner: str) -> str:
+    def submit(self, driver: DriverDescription, by: Asker) -> str:
         if self.error:
             raise self.error
-        self.submitted.append((driver, owner))
+        self.submitted.append((driver, by))
         return driver_view(9).id
 
     def status(self, job_id: str) -> DriverView | AppView:

@@ -40,7 +40,7 @@ from stoker.core.model.messages import (
     Workers,
 )
 from stoker.core.model.states import Role
-from stoker.core.model.values import DriverDescription
+from stoker.core.model.values import Door, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import ProtocolError
 from stoker.security.keys import Keys
@@ -54,7 +54,7 @@ class Client:
 
     ``masters`` is a ``spark://`` URL; None: found as commands find it (MASTER, ``spark-env``, the client profile).
     ``timeout`` is how many seconds a call waits for a leading master before it raises Unreachable. ``notice`` is called with
-    a line for the user when that takes long, or when output was lost.
+    a line for the user when that takes long, or when output was lost. ``door`` says how a kill or a drain was requested.
 
     Raises ConfigError for missing keys or malformed settings. Every method raises Unreachable without a leading master,
     NotAuthorized when the key is not admitted, and Refused or NotFound with the cluster's reason.
@@ -68,7 +68,9 @@ class Client:
         role: Role = Role.CLIENT,
         timeout: float = TIMEOUT,
         notice: Callable[[str], None] | None = None,
+        door: Door = "python",
     ) -> None:
+        self.door: Door = door
         self.config: ClientConfig = config or client_config(argparse.Namespace(master=masters), os.environ)
         keys = Keys.open(self.config.keys_dir, create=None) if self.config.authenticate else None
         self._notice = notice
@@ -167,7 +169,7 @@ class Client:
 
     def kill(self, job_id: str) -> str:
         """Have a driver or application killed; return the master's answer. Raises NotFound when it has ended already."""
-        answer = self.session.call(KillJob(request=0, id=job_id))
+        answer = self.session.call(KillJob(request=0, id=job_id, door=self.door))
         if not isinstance(answer, Accepted):
             raise ProtocolError(f"the master answered a request to kill {job_id} with {type(answer).__name__}")
         return answer.text
@@ -179,7 +181,7 @@ class Client:
 
         ``workers`` are ids, HOST or HOST:PORT; returns their views. Needs the admin role. Raises NotFound, and changes
         nothing, if one of them is unknown."""
-        return self._workers(DrainWorkers(request=0, workers=tuple(workers), drain=drain))
+        return self._workers(DrainWorkers(request=0, workers=tuple(workers), drain=drain, door=self.door))
 
     def forget(self, workers: Sequence[str]) -> tuple[WorkerView, ...]:
         """Remove lost workers from the list; return their views. Needs the admin role. Raises NotFound for an unknown

@@ -310,6 +310,7 @@ VARIABLES: dict[str, str] = {
     "SPARK_DIST_CLASSPATH": "class path of Hadoop, for a Spark without it; on the class path of executors and drivers",
     "STOKER_KEYS_DIR": "the keys folder (keys below the configuration folder)",
     "STOKER_STATE_DIR": "folder for the daemons' own files (~/.local/state/stoker)",
+    "STOKER_DOOR": "playbook: a kill or a drain is shown as a playbook's (the modules set it)",
     "STOKER_DEBUG": "1: show tracebacks of internal errors",
     "MASTER": "the master URL for commands",
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import secrets
 import socket
 import threading
@@ -25,10 +26,12 @@ from stoker.gateway.guard import Terms
 from stoker.gateway.spark_rpc import Address
 from stoker.io import listening
 from stoker.io.loop import Loop
+from stoker.io.peer_user import user_name
 from stoker.io.server import Garbage, Gone, Received, Server
 
 ANYBODY = Terms()
 _NAME = "spark client"
+GATEWAY = "gateway"  # the principal of those who know the secret (ADR 22)
 
 
 class GatedServer(Server):
@@ -45,6 +48,7 @@ class GatedServer(Server):
         except BaseException:
             listener.close()
             raise
+        self._principal = _principal(terms)
         self._events: deque[Received | Gone] = deque()  # appends are atomic
         self._woken = threading.Event()
         silence = others.get("heartbeat_timeout", 60.0)
@@ -82,7 +86,8 @@ class GatedServer(Server):
     # --- called by the gateway's thread ---
 
     def _posted(self, peer: bytes, message: Message) -> None:
-        self._hand_in(Received(peer, "", Role.CLIENT, _NAME, message))  # type: ignore[arg-type]
+        event = Received(peer, "", Role.CLIENT, _NAME, message, self._principal, "spark")  # type: ignore[arg-type]
+        self._hand_in(event)
 
     def _left(self, peer: bytes) -> None:
         self._hand_in(Gone(peer))
@@ -95,6 +100,13 @@ class GatedServer(Server):
         if not self._woken.is_set():
             self._woken.set()
             self._loop.wake()
+
+
+def _principal(terms: Terms) -> str:
+    """Return what Spark clients prove: that they know the secret, or are this user (or root); else nothing (ADR 22)."""
+    if terms.secret:
+        return GATEWAY
+    return user_name(os.geteuid()) if terms.own_user_only else ""
 
 
 def _open(host: str, port: int, max_retries: int) -> socket.socket:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import pwd
 import socket
 import struct
 from typing import Any
@@ -34,6 +35,14 @@ def peer_user(connection: socket.socket) -> int | None:
             return _user(kernel.recv(4096))
     except (OSError, ValueError, struct.error):
         return None
+
+
+def user_name(user: int) -> str:
+    """Return the name of a unix user; its number, if it has no name here."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid-{user}"
 
 
 def is_own_or_root(user: int | None) -> bool:

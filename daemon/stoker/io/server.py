@@ -12,7 +12,7 @@ import zmq
 
 from stoker.core.model.messages import Failed, Message, ToMaster, roles_allowed
 from stoker.core.model.states import Role
-from stoker.core.model.values import ApplicationDescription
+from stoker.core.model.values import ApplicationDescription, Door
 from stoker.errors import ProtocolError
 from stoker.io import listening, transport
 from stoker.io.loop import Loop
@@ -43,13 +43,16 @@ MISDIRECTED = (
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message, from a peer whose key may send it. ``key`` is empty without authentication."""
+    """A message, from a peer whose key may send it. ``key`` and ``principal`` (the key's name) are empty without
+    authentication; ``name`` is then what the peer calls itself."""
 
     peer: bytes
     key: str
     role: Role
     name: str
     message: ToMaster
+    principal: str = ""
+    door: Door = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Server:
             raise ValueError("the order of events that io.presence relies on holds within one I/O thread")
         _allow_many_connections()
         self._loop = loop
-        self._authorizer = authorizer
+        self.authorizer = authorizer
         self._admission = Admission(authorizer)
         self._presence = Presence()
         self._event_before = 0  # the monitor's
@@ -254,6 +257,7 @@ class Server:
         if claim is None:
             return Garbage(peer, "routing id is not ROLE/NAME/NONCE")
         role, name = claim
+        principal = ""
         try:
             message = codec.to_master.decode([frame.buffer for frame in frames[1:]])
         except ProtocolError as error:
@@ -261,16 +265,17 @@ class Server:
                 # Sent in this release's format, which shows the other side that it has another release.
                 self.send(peer, Failed(request=0, reason=str(error), code="bad-request"))
             return Garbage(peer, str(error))
-        if self._authorizer is not None:
-            known = self._authorizer.lookup(key)
+        if self.authorizer is not None:
+            known = self.authorizer.lookup(key)
             if known is None:
                 return self._refuse(peer, message, "this key is no longer admitted")
             if known[0] is not role:
                 return self._refuse(peer, message, f"a {known[0].value} key calls itself {role.value}")
             name = known[1]
+            principal = name
         if role not in roles_allowed(type(message)):
             return self._refuse(peer, message, f"a {role.value} may not send {type(message).__name__}")
-        return Received(peer, key, role, name, message)
+        return Received(peer, key, role, name, message, principal)
 
     def _refuse(self, peer: bytes, message: ToMaster, reason: str) -> Garbage:
         request = getattr(message, "request", None)

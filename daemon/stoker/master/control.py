@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.principal import Asker
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import Refused
@@ -33,20 +34,20 @@ class Control:
     def read_log(self, question: ReadLog) -> LogData:
         return self._dashboard().read_log(question)
 
-    def kill(self, job_id: str, owner: str | None) -> str:
-        return self._dashboard().kill(job_id, owner)
+    def kill(self, job_id: str, by: Asker) -> str:
+        return self._dashboard().kill(job_id, by)
 
-    def submit(self, driver: DriverDescription, owner: str) -> str:
-        return self._dashboard().submit(driver, owner)
+    def submit(self, driver: DriverDescription, by: Asker) -> str:
+        return self._dashboard().submit(driver, by)
 
-    def drain(self, worker_id: str, *, drain: bool) -> str:
-        return self._dashboard().drain(worker_id, drain=drain)
+    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
+        return self._dashboard().drain(worker_id, by, drain=drain)
 
     def status(self, job_id: str) -> DriverView | AppView:
         return self._dashboard().status(job_id)
 
-    def kill_drivers(self) -> int:
-        return self._dashboard().kill_drivers()
+    def kill_drivers(self, by: Asker) -> int:
+        return self._dashboard().kill_drivers(by)
 
     def clear_completed(self) -> None:
         self._dashboard().clear_completed()

@@ -36,7 +36,7 @@ from stoker.core.model.messages import (
     SubmitDriver,
     UploadChunk,
 )
-from stoker.core.model.states import MasterState
+from stoker.core.model.states import MasterState, Role
 from stoker.core.model.values import Now
 from stoker.core.model.views import ClusterView
 from stoker.errors import ProtocolError
@@ -49,9 +49,11 @@ from stoker.master.blobs import BlobStore
 from stoker.master.dashboard import LeaderDashboard
 from stoker.master.internal import InternalRequests
 from stoker.master.pause import Pause
+from stoker.master.principals import name_principals
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
+from stoker.security.tokens import TokenFile
 from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
@@ -84,6 +86,7 @@ class MasterDaemon:
         self._unreleased: list[Effect] = []  # effects whose records could not be written yet
         self._write_at = 0.0
         self._is_over = False
+        self._authenticates, self._keys_dir = config.authenticate, config.keys_dir
         self._core = core.MasterCore(
             policy=config.policy,
             epoch=epoch,
@@ -128,7 +131,9 @@ class MasterDaemon:
 
     def recover(self) -> None:
         """Start from an earlier master's records."""
-        self._release(self._core.recover(read_records(self._engine), read_clock()))
+        records = read_records(self._engine)
+        name_principals(records.values(), self._server.authorizer, TokenFile(self._keys_dir))
+        self._release(self._core.recover(records, read_clock()))
 
     def invite(self, peers: Iterable[bytes]) -> None:
         """Ask peers that tried to register while this master was a standby to register now."""
@@ -207,7 +212,9 @@ class MasterDaemon:
         self.loop.stop()
 
     def _receive(self, event: Received, now: Now) -> None:
-        self._rules[type(event.message)](core_effects.Received(event.peer, event.key, event.role, event.message), now)
+        role = event.role if self._authenticates or event.role is Role.WORKER else Role.ADMIN  # nothing is proved
+        message = core_effects.Received(event.peer, event.key, role, event.message, event.principal, event.door)
+        self._rules[type(event.message)](message, now)
 
     def _submit(self, event: core_effects.Received, now: Now) -> None:
         """Submit a driver if the master has all its files; else ask for them."""

@@ -31,6 +31,7 @@ from stoker.core.model.messages import (
     Submitted,
     ToMaster,
 )
+from stoker.core.model.principal import Asker
 from stoker.core.model.states import Role
 from stoker.core.model.values import DriverDescription, Now
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
@@ -44,6 +45,7 @@ from stoker.master.relay import LogRelay
 
 VIEW_AGE = 0.2  # seconds for which a snapshot is used
 VIEW_SHARE = 0.02  # of the loop's time that snapshots may cost; snapshots of a large cluster are used for longer
+_NOBODY = Asker("", is_admin=False)  # for what everybody may do
 LOG_WITHIN = 5.0  # seconds a worker may take to answer a browser
 
 
@@ -118,34 +120,34 @@ class LeaderDashboard:
         except queue.Empty:
             raise Unreachable("the worker that has this output does not answer: try again") from None
 
-    def kill(self, job_id: str, owner: str | None) -> str:
-        """Kill a driver or application; with ``owner`` None, anybody's. Raises NotFound, NotAuthorized, Refused."""
-        answer = self._ask(KillJob(request=0, id=job_id), Role.ADMIN if owner is None else Role.CLIENT, owner or "")
+    def kill(self, job_id: str, by: Asker) -> str:
+        """Kill a driver or application. Raises NotFound, NotAuthorized, Refused."""
+        answer = self._ask(KillJob(request=0, id=job_id), by)
         if not isinstance(answer, Accepted):
             raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
         return answer.text
 
-    def drain(self, worker_id: str, *, drain: bool) -> str:
+    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
         """Drain a worker, or end that; return a text for users. Raises NotFound, Refused."""
-        self._ask(DrainWorkers(request=0, workers=(worker_id,), drain=drain), Role.ADMIN, "")
+        self._ask(DrainWorkers(request=0, workers=(worker_id,), drain=drain), by)
         return f"{worker_id} is draining" if drain else f"{worker_id} gets jobs again"
 
-    def submit(self, driver: DriverDescription, owner: str) -> str:
+    def submit(self, driver: DriverDescription, by: Asker) -> str:
         """Submit a driver; return its id, once it is recorded. Raises Refused."""
-        answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), Role.CLIENT, owner)
+        answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), by)
         if not isinstance(answer, Submitted):
             raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
         return answer.driver_id
 
     def status(self, job_id: str) -> DriverView | AppView:
         """Return the present view of a driver or application. Raises NotFound, Refused."""
-        answer = self._ask(GetStatus(request=0, id=job_id), Role.ADMIN, "")
+        answer = self._ask(GetStatus(request=0, id=job_id), _NOBODY)
         view = (answer.driver or answer.app) if isinstance(answer, Status) else None
         if view is None:
             raise NotFound(f"There is no driver or application {job_id[:80]}")
         return view
 
-    def kill_drivers(self) -> int:
+    def kill_drivers(self, by: Asker) -> int:
         """Request the kill of all drivers; return their number. Raises Refused."""
         count = 0
 
@@ -154,8 +156,8 @@ class LeaderDashboard:
             drivers = list(self._core.ctx.books.drivers)
             count = len(drivers)
             for driver_id in drivers:
-                self._hand_over(NO_ANSWER, KillJob(request=0, id=driver_id), Role.ADMIN, "")
-            self._hand_over(peer, GetStatus(request=0), Role.ADMIN, "")
+                self._hand_over(NO_ANSWER, KillJob(request=0, id=driver_id), by)
+            self._hand_over(peer, GetStatus(request=0), by)
 
         self._internal.ask(lambda peer: self._unless_waiting(peer, handle))
         return count
@@ -165,15 +167,15 @@ class LeaderDashboard:
 
         def handle(peer: bytes) -> None:
             self._core.clear_completed(read_clock())
-            self._hand_over(peer, GetStatus(request=0), Role.ADMIN, "")
+            self._hand_over(peer, GetStatus(request=0), _NOBODY)
 
         self._internal.ask(lambda peer: self._unless_waiting(peer, handle))
 
-    def _ask(self, message: ToMaster, role: Role, owner: str) -> Message:
+    def _ask(self, message: ToMaster, by: Asker) -> Message:
         """Return the core's answer, as a client would get it: after the durable write of its batch. Raises Refused while
         this master pauses."""
         return self._internal.ask(
-            lambda peer: self._unless_waiting(peer, lambda peer: self._hand_over(peer, message, role, owner))
+            lambda peer: self._unless_waiting(peer, lambda peer: self._hand_over(peer, message, by))
         )
 
     def _unless_waiting(self, peer: bytes, handle: Callable[[bytes], None]) -> None:
@@ -183,5 +185,8 @@ class LeaderDashboard:
         else:
             handle(peer)
 
-    def _hand_over(self, peer: bytes, message: ToMaster, role: Role, owner: str) -> None:
-        self._core.handle(Received(peer, owner, role, message), read_clock())
+    def _hand_over(self, peer: bytes, message: ToMaster, by: Asker) -> None:
+        role = Role.ADMIN if by.is_admin else Role.CLIENT
+        # The key is none that a client can have: with a master of release 0.1.0 such a job is for admins.
+        event = Received(peer, f"http:{by.principal}", role, message, principal=by.principal, door=by.door)
+        self._core.handle(event, read_clock())

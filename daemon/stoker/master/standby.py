@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
+from stoker.core.model.principal import Asker
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
@@ -125,15 +126,15 @@ class StandbyDashboard:
     def read_log(self, question: ReadLog) -> LogData:
         return LogData(request=question.request, error="this master is a standby: ask the leader")
 
-    def kill(self, job_id: str, owner: str | None) -> str:
+    def kill(self, job_id: str, by: Asker) -> str:
         """Raises NotFound: a standby knows no jobs."""
         raise NotFound(f"this master is a standby: ask the leader to kill {job_id}")
 
-    def submit(self, driver: DriverDescription, owner: str) -> str:
+    def submit(self, driver: DriverDescription, by: Asker) -> str:
         """Raises Refused, in the words by which Spark's clients know that they should ask the next master."""
         raise Refused("Current state is not alive: STANDBY. Can only accept driver submissions in ALIVE state.")
 
-    def drain(self, worker_id: str, *, drain: bool) -> str:
+    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
         """Raises NotFound, as ``kill``."""
         raise NotFound(f"this master is a standby: ask the leader to {'drain' if drain else 'undrain'} {worker_id}")
 
@@ -141,7 +142,7 @@ class StandbyDashboard:
         """Raises Refused, as ``submit``."""
         raise Refused("Current state is not alive: STANDBY. Can only request driver status in ALIVE state.")
 
-    def kill_drivers(self) -> int:
+    def kill_drivers(self, by: Asker) -> int:
         """Raises Refused, as ``submit``."""
         raise Refused("Current state is not alive: STANDBY. Can only kill drivers in ALIVE state.")
 

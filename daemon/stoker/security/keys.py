@@ -6,6 +6,7 @@ Keys are CURVE keys in Z85: 40 printable characters. ``authorizer`` decides whom
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import re
 from collections.abc import Iterator, Sequence
@@ -162,7 +163,7 @@ class Keys:
         # Admitted first: stopped in between, the next start makes another pair, and this line admits nobody.
         known = read_text(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
         known += "" if known.endswith("\n") else "\n"
-        write_private(self.authorized, f"{known}{role.value} {public} {host_name()}\n")
+        write_private(self.authorized, f"{known}{role.value} {public} {_name_of(role)}\n")
         write_private(self._private(role), f"{public}\n{secret}\n")
 
 
@@ -180,6 +181,19 @@ def _parse_known_masters(path: Path) -> dict[str, list[str]]:
 def _new_pair() -> tuple[str, str]:
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
+
+
+def _name_of(role: Role) -> str:
+    """Return the name of a key that this machine makes for itself. A client's is its unix user's, whom the kernel proves to
+    the dashboard under the same name (ADR 22)."""
+    if role not in (Role.CLIENT, Role.ADMIN):
+        return host_name()
+    try:
+        import pwd  # noqa: PLC0415 - Unix
+
+        return "".join(pwd.getpwuid(os.geteuid()).pw_name.split()) or host_name()
+    except (ImportError, KeyError):
+        return host_name()
 
 
 def host_name() -> str:

@@ -1,4 +1,4 @@
-"""Tokens for browsers, scripts and monitors, with owner, role and expiry. Only their hashes are stored.
+"""Tokens for browsers, scripts and monitors, with name, role and expiry. Only their hashes are stored.
 
 ``KEYS/tokens`` (0600) has one line a token: ``ID ROLE SHA256 CREATED EXPIRES NAME``. A token is 256 random bits, so one
 round of SHA-256 is enough: it cannot be guessed. Daemons follow the file as it changes.
@@ -45,7 +45,7 @@ class Token(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.name, self.role, f"token:{self.id}")
+        return Identity(self.name, self.role, principal=self.name)
 
     @property
     def line(self) -> str:

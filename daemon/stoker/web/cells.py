@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from stoker.core.model.values import Exit
+from stoker.core.model.values import Exit, Order
 from stoker.core.model.views import WorkerView
 from stoker.web.show import show_duration, show_exit, show_iso, show_time
 
@@ -27,6 +27,15 @@ def at(seconds: float) -> Markup:
     if not seconds:
         return Markup("")
     return Markup(f'<time datetime="{show_iso(seconds)}">{show_time(seconds)}</time>')  # noqa: S704 - digits only
+
+
+def ordered(order: Order | None, verb: str, ended: float = 0.0) -> Markup:
+    """Who gave an order and when. For one whose job has ``ended``, only when: the reason of the end says who."""
+    if order is None:
+        return Markup("")
+    if ended:
+        return Markup(", {}").format(at(order.at))
+    return Markup(" <small>{}, {}</small>").format(order.words(verb), at(order.at))
 
 
 def lasting(start: float, end: float) -> Markup:
@@ -76,6 +85,7 @@ def kill(job_id: str, kind: str, text: str = "kill") -> Markup:
 CELLS = {
     "state": state,
     "at": at,
+    "ordered": ordered,
     "lasting": lasting,
     "ended": ended,
     "use": use,

@@ -11,6 +11,7 @@ from werkzeug import exceptions
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
+from stoker.core.model.principal import Asker
 from stoker.errors import StokerError
 from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
@@ -23,11 +24,11 @@ class Changes(Protocol):
     """Called from the dashboard's threads. Both methods return what was done, in words, and raise StokerError, whose text
     is shown."""
 
-    def kill(self, job_id: str, owner: str | None) -> str:
-        """Kill a driver or application. With ``owner`` only one that this identity submitted; None: any."""
+    def kill(self, job_id: str, by: Asker) -> str:
+        """Kill a driver or application."""
         ...
 
-    def drain(self, worker_id: str, *, drain: bool) -> str:
+    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
         """Place no new work on a worker, or use it again."""
         ...
 
@@ -45,7 +46,7 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
         job_id = request.form.get("id", "")
         if request.form.get("terminate") != "true" or not job_id:
             raise BadRequest("A kill needs an id and terminate=true.")
-        return _do("kill", job_id, lambda: control.kill(job_id, who().kills_as), "/")
+        return _do("kill", job_id, lambda: control.kill(job_id, who().asker("dashboard")), "/")
 
     @app.post("/workers/kill/")
     @needs(AccessRole.OPERATOR)
@@ -65,7 +66,8 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
             raise BadRequest("Draining needs a worker's id and drain=true or drain=false.")
         then = f"/worker/?{urlencode({'workerId': worker})}"
         is_on = wanted == "true"
-        return _do("drain" if is_on else "undrain", worker, lambda: control.drain(worker, drain=is_on), then)
+        by = who().asker("dashboard")
+        return _do("drain" if is_on else "undrain", worker, lambda: control.drain(worker, by, drain=is_on), then)
 
 
 def _do(action: str, target: str, change: Callable[[], str], then: str) -> BaseResponse:

@@ -15,7 +15,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from stoker.errors import StokerError
-from stoker.io.peer_user import is_own_or_root, peer_user
+from stoker.io.peer_user import is_own_or_root, peer_user, user_name
 from stoker.web.access.policy import LOCAL_USER
 
 LOG = logging.getLogger("stoker.web")
@@ -52,7 +52,7 @@ class _Task(WSGITask):  # type: ignore[misc]
 
     def get_environment(self) -> Any:
         environ = super().get_environment()
-        environ[LOCAL_USER] = self.channel.is_of_local_user
+        environ[LOCAL_USER] = self.channel.local_user
         environ[STREAM] = self._stream_to
         environ[SEND] = lambda pieces: self._stream_to(lambda channel: channel.send_all(pieces))
         return environ
@@ -76,13 +76,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     request_began = 0.0  # when the first byte of the incomplete request arrived
     is_stream = False
     _is_chunked = False
-    _of_local_user: bool | None = None
+    _local_user: str | None = None
 
-    def is_of_local_user(self) -> bool:
-        """Ask the kernel once for the peer's user; the answer holds for the whole connection."""
-        if self._of_local_user is None:
-            self._of_local_user = is_own_or_root(peer_user(self.socket))
-        return self._of_local_user
+    def local_user(self) -> str:
+        """Return the peer's unix name if it is the daemon's own user or root, else "". The kernel is asked once; the answer
+        holds for the whole connection."""
+        if self._local_user is None:
+            user = peer_user(self.socket)
+            self._local_user = user_name(user) if user is not None and is_own_or_root(user) else ""
+        return self._local_user
 
     def received(self, data: bytes) -> Any:
         if self.is_stream:  # the reader of a stream has nothing to send

@@ -26,7 +26,7 @@ _APP_COLUMNS: tuple[Column[AppView], ...] = (
     Column("Cores", "cores", lambda app: app.cores_granted, number=True),
     Column("Memory per Executor", "memory", lambda app: app.memory_mib, number=True, minor=True),
     Column("Submitted Time", "submitted", lambda app: app.submitted, minor=True),
-    Column("User", "user", lambda app: app.user, minor=True),
+    Column("User", "user", lambda app: app.who, minor=True),
     Column("State", "state", lambda app: app.state.value),
     Column("Duration", "duration", lambda app: (app.ended or 0) - app.submitted, number=True),
 )

@@ -6,7 +6,17 @@ from tests.mutants.plant import Mutant
 
 _ACCESS = ("tests/unit/web/test_access.py", "tests/unit/web/test_guards.py")
 
+_PRINCIPALS = ("tests/attack/test_principals.py",)
+
 MUTANTS = (
+    Mutant("two askers without a principal are the same one", "daemon/stoker/core/model/principal.py",
+           "(bool(self.principal) and self.principal == principal)", "(self.principal == principal)", _PRINCIPALS),
+    Mutant("a worker's report does not say whose an application is", "daemon/stoker/core/master/executor_reports.py",
+           "applications.adopt(ctx, report.app_id, report.app, report.principal)",
+           "applications.adopt(ctx, report.app_id, report.app, None)", _PRINCIPALS),
+    Mutant("an application that somebody else has registered stays theirs",
+           "daemon/stoker/core/master/executor_reports.py",
+           "if app is not None and _is_of_another(app, report):", "if False:", _PRINCIPALS),
     Mutant("a key file that others can read is used", "daemon/stoker/security/files.py",
            "if status.st_mode & 0o077:", "if status.st_mode & 0o007:",
            ("tests/integration/test_auth.py", "tests/unit/security")),

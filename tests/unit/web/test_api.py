@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from stoker.core.model.principal import Asker
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import NotAuthorized, NotFound, Refused
@@ -27,6 +28,7 @@ from stoker.web.master import make_app
 from tests.support.web import Control, Page, app_view, cluster_view, driver_view, executor_view, worker_view
 
 DRIVER, APP, WORKER = driver_view().id, app_view().id, worker_view().id
+BY_API = Asker("", True, "api")
 PROGRAM = {"kind": "python", "main": "job.py", "artifacts": [{"name": "job.py", "url": "file:/srv/job.py"}]}
 
 
@@ -276,7 +278,7 @@ def test_changes() -> None:
     browser = client(control)
     assert browser.post(f"/api/v1/drivers/{DRIVER}/kill").get_json() == {"message": f"{DRIVER} is being killed"}
     assert browser.post(f"/api/v1/applications/{APP}/kill").status_code == 200
-    assert control.kills == [(DRIVER, None), (APP, None)]
+    assert control.kills == [(DRIVER, BY_API), (APP, BY_API)]
     browser.post(f"/api/v1/workers/{WORKER}/drain")
     browser.post(f"/api/v1/workers/{WORKER}/undrain")
     assert control.drained == [(WORKER, True), (WORKER, False)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from stoker.core.model.principal import Asker
 from stoker.core.model.states import DriverState, MasterState
 from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.core.model.views import AppView, DriverView
@@ -25,25 +26,25 @@ SPARK_SUBMIT = "org.apache.spark.deploy.SparkSubmit"
 
 class Control:
     def __init__(self) -> None:
-        self.submitted: list[tuple[DriverDescription, str]] = []
-        self.killed: list[tuple[str, str | None]] = []
+        self.submitted: list[tuple[DriverDescription, Asker]] = []
+        self.killed: list[tuple[str, Asker]] = []
         self.cleared = self.killed_all = 0
         self.refusal = ""
         self.driver = driver_view()
 
-    def submit(self, driver: DriverDescription, owner: str) -> str:
+    def submit(self, driver: DriverDescription, by: Asker) -> str:
         if self.refusal:
             raise Refused(self.refusal)
-        self.submitted.append((driver, owner))
+        self.submitted.append((driver, by))
         return "driver-20260101000000-0000"
 
-    def kill(self, job_id: str, owner: str | None) -> str:
+    def kill(self, job_id: str, by: Asker) -> str:
         if job_id != self.driver.id:
             raise NotFound("no")
-        self.killed.append((job_id, owner))
+        self.killed.append((job_id, by))
         return f"Kill request for {job_id} submitted"
 
-    def kill_drivers(self) -> int:
+    def kill_drivers(self, by: Asker) -> int:
         self.killed_all += 1
         return 7
 

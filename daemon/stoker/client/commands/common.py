@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 
 from stoker.client.api import Client
@@ -11,6 +12,7 @@ from stoker.client.session.session import TIMEOUT
 from stoker.config.client import ClientConfig, add_client_arguments, client_config
 from stoker.config.types import parse_duration, parse_integer, parse_memory
 from stoker.core.model.states import Role
+from stoker.core.model.values import Door
 from stoker.errors import UsageError
 
 
@@ -43,7 +45,12 @@ def configured(args: argparse.Namespace, environ: Mapping[str, str]) -> ClientCo
 
 
 def connected(args: argparse.Namespace, config: ClientConfig, *, role: Role = Role.CLIENT) -> Client:
-    return Client(config=config, role=role, timeout=timeout_of(args), notice=say)
+    return Client(config=config, role=role, timeout=timeout_of(args), notice=say, door=door())
+
+
+def door() -> Door:
+    """Return how this command was called, for people who ask who killed a job."""
+    return "playbook" if os.environ.get("STOKER_DOOR") == "playbook" else "cli"
 
 
 def comma_list(text: str | None) -> list[str]:

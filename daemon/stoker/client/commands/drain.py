@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from stoker.client.api import Client
-from stoker.client.commands.common import configured
+from stoker.client.commands.common import configured, door
 from stoker.client.commands.workers import add_worker_names, show_workers
 from stoker.client.notices import say
 from stoker.config.types import parse_duration
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if args.timeout is not None and not args.wait:
         raise UsageError("--timeout needs --wait")
     config = configured(args, environ)
-    with Client(config=config, role=Role.ADMIN, notice=say) as client:
+    with Client(config=config, role=Role.ADMIN, notice=say, door=door()) as client:
         workers = client.drain(args.workers)
         if args.wait:
             workers = _wait(client, workers, timeout)

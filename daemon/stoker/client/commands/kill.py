@@ -82,7 +82,7 @@ class _Kill:
         self._app_over = False
         self._look_at = math.inf
         if DRIVER_ID.fullmatch(job_id) or APP_ID.fullmatch(job_id):
-            client.session.ask(KillJob(request=0, id=job_id), self._take)
+            client.session.ask(KillJob(request=0, id=job_id, door=client.door), self._take)
         else:
             self.answered = True
             self.refusal = (

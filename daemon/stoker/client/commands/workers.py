@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 
 from stoker.client.api import Client
-from stoker.client.commands.common import configured
+from stoker.client.commands.common import configured, door
 from stoker.client.notices import say
 from stoker.config.client import add_client_arguments
 from stoker.core.model.states import Role
@@ -27,7 +27,7 @@ def change_workers(
     args: argparse.Namespace, environ: Mapping[str, str], change: Callable[[Client], Sequence[WorkerView]]
 ) -> int:
     """Make one request with the admin key, and print the workers concerned."""
-    with Client(config=configured(args, environ), role=Role.ADMIN, notice=say) as client:
+    with Client(config=configured(args, environ), role=Role.ADMIN, notice=say, door=door()) as client:
         show_workers(change(client), json=args.json)
     return 0
 

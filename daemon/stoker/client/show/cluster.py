@@ -97,6 +97,8 @@ def worker(view: WorkerView) -> str:
         ("Version", text.clean(view.version)),
         ("Dashboard", text.clean(view.webui_url)),
     ]
+    if view.drain is not None:
+        pairs.append(("Drained" if view.draining else "Undrained", text.ordered(view.drain, "").strip()))
     if view.refusal:
         pairs.append(("Refused a job", text.clean(view.refusal, 400)))
     return f"{text.clean(view.id)}  {state}{note}\n{text.fields(pairs)}"
@@ -122,7 +124,7 @@ def _app(app: AppView) -> list[str]:
     return [
         app.id,
         text.clean(app.name, 30),
-        text.clean(app.user, 20),
+        text.clean(app.who, 20),
         text.state(app.state.value),
         f"{app.cores_granted} of {'any' if app.cores_max is None else app.cores_max}",
         text.memory(app.memory_mib),
@@ -137,7 +139,7 @@ def _driver(driver: DriverView) -> list[str]:
     return [
         driver.id,
         text.clean(driver.name, 30),
-        text.clean(driver.user, 20),
+        text.clean(driver.who, 20),
         text.state(driver.state.value) + (f" #{len(driver.attempts)}" if len(driver.attempts) > 1 else ""),
         str(driver.cores),
         text.memory(driver.memory_mib),

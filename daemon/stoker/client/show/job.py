@@ -25,9 +25,10 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
         ("Name", text.clean(view.name)),
         ("Program", text.clean(command, _WIDE)),
         ("Wants", f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{supervised}"),
-        ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.user)}" if view.user else "")),
+        ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.who)}" if view.who else "")),
         ("Started", text.when(view.started)),
         ("Ended", text.when(view.ended)),
+        ("Kill", text.ordered(view.kill, "requested")),
         ("Worker", text.clean(view.worker_id)),
     ]
     parts = [head + "\n" + text.fields(pairs)]
@@ -47,12 +48,13 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
     per = "all that is given on a worker" if view.cores_per_executor is None else str(view.cores_per_executor)
     pairs = [
         ("Name", text.clean(view.name)),
-        ("User", text.clean(view.user)),
+        ("User", text.clean(view.who)),
         ("Cores", f"{view.cores_granted} granted, limit {limit}; {per} per executor"),
         ("Executor memory", text.memory(view.memory_mib)),
         ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
         ("Submitted", text.when(view.submitted)),
         ("Ended", text.when(view.ended)),
+        ("Kill", text.ordered(view.kill, "requested")),
         ("UI", text.clean(view.ui_url)),
     ]
     parts = [head + "\n" + text.fields(pairs)]

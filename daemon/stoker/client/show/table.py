@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from stoker.core.model.values import Order
+
 MOST_ROWS = 50
 _WIDEST = 60  # characters of a cell
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -22,6 +24,11 @@ def clean(text: str, widest: int = _WIDEST) -> str:
     """One line without control characters, which could be commands to the terminal; cut at ``widest`` characters."""
     shown = "".join(character if character.isprintable() else "?" for character in text)
     return shown if len(shown) <= widest else shown[: widest - 1] + "…"
+
+
+def ordered(order: Order | None, verb: str) -> str:
+    """Who gave an order, how and when; "" without one."""
+    return "" if order is None else f"{clean(order.words(verb), 200)}, {when(order.at)}"
 
 
 def state(name: str) -> str:

@@ -7,6 +7,7 @@ import logging
 from stoker.core.master import executors
 from stoker.core.master.books import App
 from stoker.core.master.context import Context
+from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_apps
 from stoker.core.model.lifecycles import APPLICATION, APPLICATION_END, ApplicationEvent
 from stoker.core.model.messages import (
@@ -21,14 +22,15 @@ from stoker.core.model.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
-from stoker.core.model.records import AppRecord, ExecutorRecord
+from stoker.core.model.principal import Asker, belongs_to
+from stoker.core.model.records import AppRecord, ExecutorRecord, executor_key
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import APP_ID, UNLIMITED, ApplicationDescription
 
 
-def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication) -> None:
+def register(ctx: Context, event: Received, message: RegisterApplication) -> None:
     """Register a new application, or one that lost its connection or its master and continues under its id."""
-    books = ctx.books
+    books, peer = ctx.books, event.peer
     app_id = message.app_id or books.tokens.get(message.token, "")
     app = books.find_app(app_id)
     if app is None and app_id and not APP_ID.fullmatch(app_id):
@@ -36,8 +38,8 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
             peer, Failed(request=message.request, reason=f"{app_id!r} is not an application id", code="bad-request")
         )
         return
-    if app is not None and app.record.owner not in ("", owner):
-        reason = f"{app_id} was registered with another key"
+    if app is not None and not _may_register(event.asker, app):
+        reason = f"{app_id} {belongs_to(app.record.principal)}"
         ctx.send(peer, Failed(request=message.request, reason=reason, code="not-authorized"))
         return
     if app is not None and app.record.state.is_final:
@@ -51,10 +53,10 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         _registered_again(ctx, same)
         return
     if app is None:
-        app = _add(ctx, app_id, owner, message)
+        app = _add(ctx, app_id, event, message)
     if app.taken_over:
         _learn(ctx, app, message)
-    _bind(ctx, app, peer, owner, message)
+    _bind(ctx, app, event, message)
     answer = RegisteredApplication(
         request=message.request,
         app_id=app.record.id,
@@ -73,6 +75,14 @@ def register(ctx: Context, peer: bytes, owner: str, message: RegisterApplication
         finish_if_done(ctx, app)  # its last executor may have ended while the application was disconnected
 
 
+def _may_register(by: Asker, app: App) -> bool:
+    """Return whether the asker may register the application under its id. One without a principal comes from a Spark client
+    that has proved nothing, on a connection that the gateway opened to its driver; or, when the principal is unknown, from a
+    worker of release 0.1.0, and the first to register has it, as there."""
+    principal = app.record.principal
+    return principal is None or by.may_change(principal) or (by.door == "spark" and by.principal == principal)
+
+
 def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | None:
     """Find the active application of the Spark driver that sent this description. A Spark driver registers with every
     master; the next leader must not treat that as another application."""
@@ -89,7 +99,7 @@ def _registered_again(ctx: Context, app: App) -> None:
         ctx.invite(app.record.id, app.record.description, max(0.0, app.away_until - ctx.now.mono))
 
 
-def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) -> App:
+def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplication) -> App:
     books = ctx.books
     returning = bool(app_id)
     ctx.tally.applications_registered += not returning
@@ -102,7 +112,8 @@ def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) ->
         description=message.app,
         submitted=ctx.now.wall,
         token=message.token,
-        owner=owner,
+        owner=event.key,
+        principal=event.principal,
         executor_limit=message.app.executor_limit,
         cores_max=_cores_max(ctx, message.app),
         next_executor_id=books.next_executor_ids.pop(app_id, 0),
@@ -114,11 +125,13 @@ def _add(ctx: Context, app_id: str, owner: str, message: RegisterApplication) ->
     return app
 
 
-def _bind(ctx: Context, app: App, peer: bytes, owner: str, message: RegisterApplication) -> None:
-    record = app.record
+def _bind(ctx: Context, app: App, event: Received, message: RegisterApplication) -> None:
+    record, peer = app.record, event.peer
     if app.peer is not None and app.peer != peer:
         _unbind(ctx, app)
-    record.owner = owner
+    record.owner = event.key
+    if record.principal is None:
+        record.principal = event.principal
     record.token = message.token
     record.next_executor_id = max(record.next_executor_id, message.highest_executor_id + 1)
     has_executors = ApplicationEvent.REGISTERED_WITH_EXECUTORS if app.executors else ApplicationEvent.REGISTERED
@@ -184,7 +197,7 @@ def _unbind(ctx: Context, app: App) -> None:
         app.peer = None
 
 
-def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App:
+def adopt(ctx: Context, app_id: str, description: ApplicationDescription, principal: str | None) -> App:
     """Add an application that this master knows only from a worker's report of its executors: an earlier master without
     recovery granted them. They are kept for a while, until the application comes back and claims them."""
     record = AppRecord(
@@ -193,6 +206,7 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App
         submitted=ctx.now.wall,
         executor_limit=description.executor_limit,
         cores_max=_cores_max(ctx, description),
+        principal=principal,
         next_executor_id=ctx.books.next_executor_ids.pop(app_id, 0),
     )
     ctx.move(APPLICATION, record, ApplicationEvent.ADOPTED)
@@ -203,6 +217,25 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription) -> App
     ctx.save_app(record)
     wait_for_return(ctx, app, ctx.policy.reconnect_timeout)
     return app
+
+
+def taken_from(ctx: Context, app: App, principal: str) -> None:
+    """Remove an application that somebody else registered under the id of one of ``principal``, with a master that did not
+    know it: a worker has reported its executors, and whose they are."""
+    record, books = app.record, ctx.books
+    reason = f"{record.id} {belongs_to(principal)}"
+    ctx.log(
+        f"{record.id} was registered by {record.principal or 'a client'}, and {belongs_to(principal)}", logging.WARNING
+    )
+    for executor in list(app.executors.values()):
+        executors.abandon(ctx, app, executor)
+    ctx.send(app.peer, ApplicationRemoved(app_id=record.id, state=ApplicationState.FAILED, reason=reason))
+    _unbind(ctx, app)
+    del books.apps[record.id]
+    books.tokens.pop(record.token, None)
+    for executor in app.removed:
+        ctx.forget(executor_key(record.id, executor.id))
+    books.reserve_executor_id(record.id, record.next_executor_id - 1)
 
 
 def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
@@ -290,17 +323,18 @@ def silent(ctx: Context) -> None:
         finish(ctx, app, ApplicationEvent.FAILED, f"it sent nothing for {ctx.policy.worker_timeout:g} seconds")
 
 
-def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, owner: str | None) -> None:
-    """Kill an application. ``owner`` is the asker's key, or None for an asker who may kill everybody's applications."""
+def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, by: Asker) -> None:
+    """Kill an application of the asker's principal; an admin may kill everybody's."""
     app = ctx.books.apps.get(app_id)
     if app is None:
         reason = f"Application {app_id} has already finished or does not exist"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
-    elif owner is not None and app.record.owner not in ("", owner):
-        reason = f"{app_id} was registered with another key; use that one or an admin key"
+    elif not by.may_change(app.record.principal):
+        reason = f"{app_id} {belongs_to(app.record.principal)}"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
     else:
-        finish(ctx, app, ApplicationEvent.KILLED, "killed on request")
+        app.record.kill = by.order(ctx.now.wall)
+        finish(ctx, app, ApplicationEvent.KILLED, app.record.kill.words("killed"))
         ctx.send(peer, Accepted(request=request, text=f"{app_id} is killed"))
 
 

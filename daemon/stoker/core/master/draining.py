@@ -14,9 +14,10 @@ from stoker.core.master.context import Context
 from stoker.core.master.show import worker_view
 from stoker.core.model.addresses import names_address
 from stoker.core.model.messages import DrainWorkers, Failed, ForgetWorkers, RegisterWorker, SetDrain, Workers
+from stoker.core.model.principal import Asker
 from stoker.core.model.records import worker_key
 from stoker.core.model.states import WorkerState
-from stoker.core.model.values import DrainMark
+from stoker.core.model.values import DrainMark, Order
 
 
 def find_workers(ctx: Context, name: str) -> list[Worker]:
@@ -28,11 +29,11 @@ def find_workers(ctx: Context, name: str) -> list[Worker]:
     return [worker for worker in workers if names_address(name, worker.record.host, worker.record.port)]
 
 
-def drain(ctx: Context, peer: bytes | None, message: DrainWorkers) -> None:
+def drain(ctx: Context, peer: bytes | None, message: DrainWorkers, *, by: Asker) -> None:
     """Mark all named workers; if one of them is unknown, mark none."""
     chosen = _chosen(ctx, peer, message)
     for worker in chosen:
-        _mark(ctx, worker, message.drain)
+        _mark(ctx, worker, message.drain, by.order(ctx.now.wall))
     if chosen:
         ctx.send(peer, Workers(request=message.request, workers=tuple(map(worker_view, chosen))))
 
@@ -72,15 +73,15 @@ def tell(ctx: Context, worker: Worker, reported: DrainMark) -> None:
         ctx.send(worker.peer, SetDrain(epoch=ctx.epoch, drain=worker.record.drain))
 
 
-def _mark(ctx: Context, worker: Worker, draining: bool) -> None:
+def _mark(ctx: Context, worker: Worker, draining: bool, order: Order) -> None:
     record = worker.record
-    before, record.drain = record.drain, record.drain.changed(draining)
+    before, record.drain = record.drain, record.drain.changed(draining, order)
     if record.drain == before:
         return
     ctx.save_worker(record)
     tell(ctx, worker, before)
     ctx.schedule_wanted = True
-    ctx.log(f"{record.id} is draining" if draining else f"{record.id} has stopped draining", logging.INFO)
+    ctx.log(f"{record.id} was {order.words('drained' if draining else 'undrained')}", logging.INFO)
 
 
 def _chosen(ctx: Context, peer: bytes | None, message: DrainWorkers | ForgetWorkers) -> list[Worker]:

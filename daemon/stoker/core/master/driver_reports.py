@@ -69,7 +69,12 @@ def _may_run(driver: Driver, report: DriverReport) -> bool:
 
 def _adopt(ctx: Context, report: DriverReport) -> Driver:
     """Take over a driver that this master does not know: an earlier master without recovery accepted it."""
-    record = DriverRecord(id=report.driver_id, description=report.driver, submitted=report.started or ctx.now.wall)
+    record = DriverRecord(
+        id=report.driver_id,
+        description=report.driver,
+        submitted=report.started or ctx.now.wall,
+        principal=report.principal,
+    )
     driver = Driver(record)
     ctx.books.drivers[record.id] = driver
     ctx.books.reserve_id(record.id)

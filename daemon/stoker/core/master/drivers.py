@@ -11,6 +11,7 @@ import logging
 from stoker.core.master import refusals
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_drivers
 from stoker.core.master.show import driver_view
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
@@ -27,16 +28,17 @@ from stoker.core.model.messages import (
     WatchDriver,
 )
 from stoker.core.model.moves import may
+from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
-from stoker.core.model.values import Exit
+from stoker.core.model.values import Exit, Order
 
 ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
 
 
-def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None:
+def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
     """Queue a new driver. A repeated token returns the driver that its first submission made."""
-    books = ctx.books
+    books, peer = ctx.books, event.peer
     known = books.tokens.get(message.token)
     driver = books.find_driver(known) if known is not None else None
     is_repeated = driver is not None
@@ -46,7 +48,8 @@ def submit(ctx: Context, peer: bytes, owner: str, message: SubmitDriver) -> None
             description=message.driver,
             submitted=ctx.now.wall,
             token=message.token,
-            owner=owner,
+            owner=event.key,
+            principal=event.principal,
         )
         driver = Driver(record)
         books.tokens[message.token] = record.id
@@ -97,7 +100,13 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     changed(ctx, driver)
     ctx.send(
         worker.peer,
-        LaunchDriver(epoch=ctx.epoch, driver_id=record.id, attempt=attempt.number, driver=record.description),
+        LaunchDriver(
+            epoch=ctx.epoch,
+            driver_id=record.id,
+            attempt=attempt.number,
+            driver=record.description,
+            principal=record.principal,
+        ),
     )
 
 
@@ -150,7 +159,7 @@ def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worke
     ctx.books.release_driver(driver)
     ctx.schedule_wanted = True
     if record.kill_requested:
-        finish(ctx, driver, DriverEvent.KILLED, exit.reason or "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
     elif exit.is_success:
         finish(ctx, driver, DriverEvent.FINISHED, "")
     elif worker_leaving:
@@ -206,7 +215,7 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
         attempt.exit, attempt.ended = Exit(reason=why), ctx.now.wall
     ctx.books.release_driver(driver)
     if record.kill_requested:
-        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
     elif record.description.supervise:
         ctx.tally.driver_restarts["worker_lost"] += 1
         ctx.move(DRIVER, record, DriverEvent.REQUEUED)
@@ -234,7 +243,7 @@ def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
         attempt.ended = ctx.now.wall
         attempt.exit = Exit(reason="its worker was restarted before it reported the start")
     if record.kill_requested:
-        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
     else:
         ctx.move(DRIVER, record, DriverEvent.NEVER_STARTED)
         enqueue(ctx, driver, first=True)
@@ -249,7 +258,7 @@ def refused(ctx: Context, driver: Driver, worker: Worker, reason: str) -> None:
     ctx.books.release_driver(driver)
     record.refused_attempt = record.attempts.pop().number
     if record.kill_requested:
-        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
         return
     ctx.move(DRIVER, record, DriverEvent.REFUSED)
     enqueue(ctx, driver, first=True)
@@ -257,31 +266,38 @@ def refused(ctx: Context, driver: Driver, worker: Worker, reason: str) -> None:
     changed(ctx, driver)
 
 
-def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, owner: str | None) -> None:
-    """Kill a driver. ``owner`` is the asker's key, or None for an asker who may kill everybody's drivers."""
+def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, by: Asker) -> None:
+    """Kill a driver of the asker's principal; an admin may kill everybody's."""
     driver = ctx.books.drivers.get(driver_id)
     if driver is None:
         reason = f"Driver {driver_id} has already finished or does not exist"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
         return
     record = driver.record
-    if owner is not None and record.owner not in ("", owner):
-        reason = f"{driver_id} was submitted with another key; use that one or an admin key"
+    if not by.may_change(record.principal):
+        reason = f"{driver_id} {belongs_to(record.principal)}"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
         return
-    record.kill_requested = True
+    if not record.kill_requested:
+        record.kill_requested, record.kill = True, by.order(ctx.now.wall)
     if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
         ctx.books.queue.remove(driver_id)
         ctx.books.relaunching.discard(driver_id)
-        finish(ctx, driver, DriverEvent.KILLED, "killed on request")
+        finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
         text = f"{driver_id} was not running and is killed"
     else:
+        driver.view = None
         ctx.save_driver(record)
         worker = ctx.books.workers.get(record.attempts[-1].worker_id)
         if worker is not None:
             ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=record.attempt))
         text = f"Kill request for {driver_id} submitted"
     ctx.send(peer, Accepted(request=request, text=text))
+
+
+def killed_by(record: DriverRecord) -> str:
+    """Return the reason of a driver whose kill was requested."""
+    return (record.kill or Order()).words("killed")
 
 
 def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> None:

@@ -11,18 +11,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from stoker.core.model.messages import Message
+from stoker.core.model.principal import CLIENT_DOORS, Asker
 from stoker.core.model.states import Role
-from stoker.core.model.values import ApplicationDescription
+from stoker.core.model.values import ApplicationDescription, Door
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message from a peer whose key and role the shell has checked."""
+    """A message from a peer whose key and role the shell has checked.
+
+    ``principal`` is the name it has proved ("": none), ``door`` how it came if that is not the message's to say. ``key``
+    goes into records for masters of release 0.1.0; it carries no rights."""
 
     peer: bytes
     key: str
     role: Role
     message: Message
+    principal: str = ""
+    door: Door = ""
+
+    @property
+    def asker(self) -> Asker:
+        claimed = getattr(self.message, "door", "")
+        door: Door = self.door or (claimed if claimed in CLIENT_DOORS else "cli")
+        return Asker(self.principal, self.role is Role.ADMIN, door)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,10 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     books = ctx.books
     books.reserve_executor_id(report.app_id, report.executor_id)
     app = books.apps.get(report.app_id)
+    if app is not None and _is_of_another(app, report):
+        assert report.principal is not None
+        applications.taken_from(ctx, app, report.principal)
+        app = None
     if report.state is ExecutorState.FAILED and report.exit.refused:
         _refusal_reported(ctx, app, worker, report)
         return
@@ -124,7 +128,7 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
         if report.app_id in books.completed_apps or report.app_id in books.forgotten or not counts:
             _refuse(ctx, worker, report)
             return
-        app = applications.adopt(ctx, report.app_id, report.app)
+        app = applications.adopt(ctx, report.app_id, report.app, report.principal)
     executor = app.executors.get(report.executor_id)
     if executor is None and not (_is_news(app, report) if report.state.is_final else _has_room(app, report)):
         _refuse(ctx, worker, report)
@@ -141,6 +145,13 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     ctx.save_executor(executor)
     ctx.save_app(app.record)
     executors.announce(ctx, app, executor)
+
+
+def _is_of_another(app: App, report: ExecutorReport) -> bool:
+    """Return True if the application was registered by somebody else than the one whose executor this is, and this master
+    has not known it before: then an earlier master knew better."""
+    is_claimed = app.taken_over and app.record.principal is not None
+    return is_claimed and report.principal is not None and report.principal != app.record.principal
 
 
 def _refusal_reported(ctx: Context, app: App | None, worker: Worker, report: ExecutorReport) -> None:

@@ -45,6 +45,7 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         cores=cores,
         memory_mib=executor.memory_mib,
         app=record.description,
+        principal=record.principal,
     )
     ctx.send(worker.peer, command)
     announce(ctx, app, executor)

@@ -35,7 +35,7 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
     WorkerLeaving,
 )
-from stoker.core.model.states import MasterState, Role
+from stoker.core.model.states import MasterState
 
 Rule = Callable[[Context, Received, Any], None]
 WorkerRule = Callable[[Context, Worker, Received, Any], None]
@@ -67,14 +67,14 @@ def _not_alive(ctx: Context, event: Received, request: int, action: str) -> bool
 
 def _submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
     if not _not_alive(ctx, event, message.request, "accept driver submissions"):
-        drivers.submit(ctx, event.peer, event.key, message)
+        drivers.submit(ctx, event, message)
 
 
 def _kill(ctx: Context, event: Received, message: KillJob) -> None:
     if _not_alive(ctx, event, message.request, "kill drivers"):
         return
     kill = applications.kill if message.id.startswith("app-") else drivers.kill
-    kill(ctx, event.peer, message.request, message.id, owner=None if event.role is Role.ADMIN else event.key)
+    kill(ctx, event.peer, message.request, message.id, by=event.asker)
 
 
 def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
@@ -107,9 +107,9 @@ RULES: dict[type[Message], Rule] = {
     KillJob: _kill,
     GetStatus: _get_status,
     WatchDriver: lambda ctx, event, message: drivers.watch(ctx, event.peer, message),
-    DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message),
+    DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message, by=event.asker),
     ForgetWorkers: lambda ctx, event, message: draining.forget(ctx, event.peer, message),
-    RegisterApplication: lambda ctx, event, message: applications.register(ctx, event.peer, event.key, message),
+    RegisterApplication: applications.register,
     UnregisterApplication: lambda ctx, event, message: applications.unregister(ctx, event.peer, message),
     ApplicationHeartbeat: lambda ctx, event, message: applications.heartbeat(ctx, event.peer, message.app_id),
     RequestExecutors: lambda ctx, event, message: applications.request_executors(ctx, event.peer, message),

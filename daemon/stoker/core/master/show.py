@@ -48,6 +48,7 @@ def worker_view(worker: Worker) -> WorkerView:
         running=len(worker.drivers) + len(worker.executors) + len(worker.dying),
         refusal=worker.refusal,
         avoided=worker.avoided_until is not None,
+        drain=record.drain.order,
     )
     if view != worker.view:
         worker.view = view
@@ -89,6 +90,8 @@ def driver_view(driver: Driver) -> DriverView:
             )
             for attempt in record.attempts
         ),
+        principal=record.principal or "",
+        kill=record.kill,
     )
     return driver.view
 
@@ -128,5 +131,7 @@ def app_view(app: App) -> AppView:
         reason=record.reason,
         executors=tuple(executor_view(executor) for executor in app.executors.values()),
         removed_executors=tuple(executor_view(executor) for executor in app.removed),
+        principal=record.principal or "",
+        kill=record.kill,
     )
     return app.view

@@ -18,8 +18,9 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorVi
 class Filters:
     """An entry must match every filter that is set; "" sets none.
 
-    ``name`` is the whole name, in which ``*`` stands for any text. ``worker`` is the id, the HOST:PORT or the host of the
-    worker on which the job runs or ran last. ``text`` is words that the entry's searchable text must all have, in any case.
+    ``user`` is a principal or a label (ADR 22). ``name`` is the whole name, in which ``*`` stands for any text. ``worker`` is
+    the id, the HOST:PORT or the host of the worker on which the job runs or ran last. ``text`` is words that the entry's
+    searchable text must all have, in any case.
     ``application`` finds the workers that run an executor of it.
     """
 
@@ -83,7 +84,7 @@ class Filters:
         if self.state:
             found = [view for view in found if view.state.value == self.state]
         if self.user:
-            found = [view for view in found if view.user == self.user]
+            found = [view for view in found if self.user in (view.principal, view.user)]
         if self.name:
             found = [view for view in found if self._name.fullmatch(view.name)]
         return found
@@ -105,10 +106,10 @@ def worker_text(worker: WorkerView) -> str:
 
 def app_text(app: AppView) -> str:
     """Return what a search for an application looks through."""
-    return f"{app.id} {app.name} {app.user} {app.state.value} {app.reason}"
+    return f"{app.id} {app.name} {app.who} {app.state.value} {app.reason}"
 
 
 def driver_text(driver: DriverView) -> str:
     """Return what a search for a driver looks through."""
-    parts = (driver.id, driver.name, driver.user, driver.main, driver.main_class, driver.worker_id, driver.reason)
+    parts = (driver.id, driver.name, driver.who, driver.main, driver.main_class, driver.worker_id, driver.reason)
     return f"{' '.join(parts)} {driver.state.value}"

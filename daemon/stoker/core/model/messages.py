@@ -141,6 +141,7 @@ class LaunchDriver(Message, frozen=True):
     driver_id: str
     attempt: int
     driver: DriverDescription
+    principal: str | None = None  # whose it is; to be kept and reported. None: from a master of release 0.1.0
 
 
 class KillDriver(Message, frozen=True):
@@ -156,6 +157,7 @@ class LaunchExecutor(Message, frozen=True):
     cores: int
     memory_mib: int
     app: ApplicationDescription
+    principal: str | None = None  # as in ``LaunchDriver``; that of the application
 
 
 class KillExecutor(Message, frozen=True):
@@ -300,6 +302,7 @@ class KillJob(Message, frozen=True):
 
     request: int
     id: str
+    door: str = ""  # cli, python or playbook: how the client was called, for people
 
 
 class GetStatus(Message, frozen=True):
@@ -316,6 +319,7 @@ class DrainWorkers(Message, frozen=True):
     request: int
     workers: tuple[str, ...]
     drain: bool
+    door: str = ""  # as in ``KillJob``
 
 
 class ForgetWorkers(Message, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from stoker.core.model.addresses import address_of
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
-from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit
+from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit, Order
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -35,7 +35,7 @@ class DriverRecord(Record):
     description: DriverDescription
     submitted: float
     token: str = ""
-    owner: str = ""  # public key of its submitter
+    owner: str = ""  # its submitter's key, for masters of release 0.1.0
     state: DriverState = DriverState.SUBMITTED
     attempts: list[Attempt] = []
     restarts: int = 0  # after failures; relaunches after a lost worker do not count
@@ -44,6 +44,8 @@ class DriverRecord(Record):
     ended: float = 0.0
     reason: str = ""
     refused_attempt: int = 0  # the latest number that a worker refused: not in ``attempts``, and never used again
+    principal: str | None = None  # who submitted it, as proved; "": nobody in particular; None: unknown (ADR 22)
+    kill: Order | None = None  # the first order to kill it
 
     @property
     def attempt(self) -> int:
@@ -56,7 +58,7 @@ class AppRecord(Record):
     description: ApplicationDescription
     submitted: float
     token: str = ""
-    owner: str = ""  # public key of its registrant; empty for one adopted from reports, until it registers
+    owner: str = ""  # its registrant's key, for masters of release 0.1.0; empty for one adopted, until it registers
     state: ApplicationState = ApplicationState.WAITING
     executor_limit: int = 0
     next_executor_id: int = 0
@@ -65,6 +67,8 @@ class AppRecord(Record):
     failures: int = 0  # finite applications: executors that ended with another code than 0
     ended: float = 0.0
     reason: str = ""
+    principal: str | None = None  # as in ``DriverRecord``
+    kill: Order | None = None
 
 
 class ExecutorRecord(Record):

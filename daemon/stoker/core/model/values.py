@@ -31,6 +31,17 @@ OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
 SparkAuth = Literal["", "sasl", "crypto1", "crypto2", "gcm1", "gcm2"]
 DriverKind = Literal["python", "archive", "jar", "program"]
+Door = Literal["", "cli", "python", "playbook", "dashboard", "api", "rest", "spark"]
+_THROUGH: dict[Door, str] = {
+    "": "",
+    "cli": "from the command line",
+    "python": "from Python",
+    "playbook": "with a playbook",
+    "dashboard": "from the dashboard",
+    "api": "through the API",
+    "rest": "through REST",
+    "spark": "from a Spark client",
+}
 
 
 def number_of(identifier: str) -> int:
@@ -229,21 +240,36 @@ class Exit(Value, frozen=True):
         return self.code == 0 and self.signal is None
 
 
+class Order(Value, frozen=True):
+    """What a person decided about a job or a worker: who, through which door, and when (seconds since the Unix epoch)."""
+
+    by: str = ""  # the principal; "" where nobody has proved who they are
+    door: str = ""  # a ``Door``; a later release may know others
+    at: float = 0.0
+
+    def words(self, verb: str) -> str:
+        """Return ``VERB by NAME from the dashboard``, as far as it is known."""
+        by = f"by {self.by}" if self.by else ""
+        through = next((words for door, words in _THROUGH.items() if door == self.door), "")
+        return " ".join(filter(None, [verb, by, through])) if by or through else f"{verb} on request"
+
+
 class DrainMark(Value, frozen=True):
     """Whether a worker is draining: it gets no new jobs, and its running jobs continue. ``revision`` counts the operator's
     decisions, so that of two marks for one worker the later is known (ADR 6)."""
 
     draining: bool = False
     revision: int = 0
+    order: Order | None = None  # that led to this mark; None: unknown, or the worker's own (SIGPWR)
 
     def __post_init__(self) -> None:
         _check_range("revision", self.revision, 0)
 
-    def changed(self, draining: bool) -> "DrainMark":
-        """Return the mark after an operator's decision; the same mark if the decision changes nothing."""
+    def changed(self, draining: bool, order: Order | None = None) -> "DrainMark":
+        """Return the mark after a decision; the same mark if the decision changes nothing."""
         if draining is self.draining:
             return self
-        return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED))
+        return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED), order=order)
 
 
 class DriverReport(Value, frozen=True):
@@ -256,6 +282,7 @@ class DriverReport(Value, frozen=True):
     started: float = 0.0
     pid: int = 0
     exit: Exit = Exit()
+    principal: str | None = None  # whose it is, as its master said; None: unknown, from release 0.1.0
 
     def __post_init__(self) -> None:
         _check_id(self.driver_id, DRIVER_ID, "a driver")
@@ -275,6 +302,7 @@ class ExecutorReport(Value, frozen=True):
     started: float = 0.0
     pid: int = 0
     exit: Exit = Exit()
+    principal: str | None = None  # of the application, as in ``DriverReport``
 
     def __post_init__(self) -> None:
         _check_id(self.app_id, APP_ID, "an application")

@@ -7,8 +7,9 @@ seconds since the Unix epoch (0: not yet).
 # Annotations stay values, as in messages.py.
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.principal import shown
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.model.values import Exit, Value
+from stoker.core.model.values import Exit, Order, Value
 
 
 class WorkerView(Value, frozen=True):
@@ -29,6 +30,7 @@ class WorkerView(Value, frozen=True):
     running: int = 0  # its drivers and executors, including those being stopped
     refusal: str = ""  # why it refused the latest job; "" once a job has started on it
     avoided: bool = False  # nothing is placed on it for a while, because it refused a job
+    drain: Order | None = None  # the latest order to drain or undrain it
 
     @property
     def address(self) -> str:
@@ -78,6 +80,13 @@ class DriverView(Value, frozen=True):
     worker_host: str = ""
     reason: str = ""  # why it waits, or why it ended
     attempts: tuple[AttemptView, ...] = ()
+    principal: str = ""  # who submitted it, as proved; ``user`` is a label
+    kill: Order | None = None  # the order to kill it
+
+    @property
+    def who(self) -> str:
+        """Who submitted it, for people."""
+        return shown(self.principal, self.user)
 
 
 class ExecutorView(Value, frozen=True):
@@ -113,6 +122,13 @@ class AppView(Value, frozen=True):
     reason: str = ""  # why it waits, or why it ended
     executors: tuple[ExecutorView, ...] = ()  # those that run or start
     removed_executors: tuple[ExecutorView, ...] = ()  # the latest of those that ended
+    principal: str = ""  # who registered it, as proved; ``user`` is a label
+    kill: Order | None = None  # the order to kill it
+
+    @property
+    def who(self) -> str:
+        """Who registered it, for people."""
+        return shown(self.principal, self.user)
 
 
 class ClusterView(Value, frozen=True):

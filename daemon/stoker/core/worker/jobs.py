@@ -38,6 +38,7 @@ class DriverJob(Job):
     driver_id: str
     attempt: int
     driver: DriverDescription
+    principal: str | None = None  # as in the order to launch it
     state: DriverState = DriverState.RUNNING
 
     @classmethod
@@ -50,6 +51,7 @@ class DriverJob(Job):
             driver_id=message.driver_id,
             attempt=message.attempt,
             driver=message.driver,
+            principal=message.principal,
             started=now,
         )
 
@@ -62,6 +64,7 @@ class DriverJob(Job):
             started=self.started,
             pid=self.pid,
             exit=self.exit,
+            principal=self.principal,
         )
 
     def state_changed(self, worker_id: str) -> DriverStateChanged:
@@ -96,6 +99,7 @@ class ExecutorJob(Job):
     app_id: str
     executor_id: int
     app: ApplicationDescription
+    principal: str | None = None  # as in the order to launch it
     state: ExecutorState = ExecutorState.LAUNCHING
 
     @classmethod
@@ -108,6 +112,7 @@ class ExecutorJob(Job):
             app_id=message.app_id,
             executor_id=message.executor_id,
             app=message.app,
+            principal=message.principal,
             started=now,
         )
 
@@ -122,6 +127,7 @@ class ExecutorJob(Job):
             started=self.started,
             pid=self.pid,
             exit=self.exit,
+            principal=self.principal,
         )
 
     def state_changed(self, worker_id: str) -> ExecutorStateChanged:

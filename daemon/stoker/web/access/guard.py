@@ -68,7 +68,7 @@ def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = T
 
     @app.context_processor
     def identity() -> dict[str, object]:
-        return {"who": g.get("identity"), "has_login": access.asks_for_tokens}
+        return {"who": g.get("identity"), "has_login": access.asks_for_tokens, "has_session": "token" in g}
 
 
 def _identify(access: Access) -> tuple[Identity, bool]:
@@ -124,7 +124,7 @@ def _turn_away(wanted: AccessRole, *, has_login: bool) -> BaseResponse:
     identity: Identity = g.identity
     if request.method not in SAFE:
         audit(f"{request.method} {request.path}", "-", "refused")
-    if identity.owner:
+    if identity.principal:
         raise Forbidden(f"{identity.name} is a {identity.role.label}: this requires a {wanted.label}.")
     if has_login and request.method in SAFE and not request.path.startswith(MACHINES):
         asked = request.full_path.rstrip("?")

@@ -13,9 +13,8 @@ from stoker.security.throttle import Throttle
 from stoker.security.tokens import TokenFile
 from stoker.web.access.sessions import Sessions
 
-LOCAL_USER = (
-    "stoker.local_user"  # in the WSGI environment: whether the peer is a process of the daemon's own user, or of root
-)
+# In the WSGI environment: a function that returns the unix name of a peer of the daemon's own user, or of root; else "".
+LOCAL_USER = "stoker.local_user"
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie", "Referer")
@@ -46,11 +45,12 @@ class Access:
     def local_user(self) -> Identity | None:
         """Return an admin for the daemon's own user on this machine, who controls the daemon anyway. Not through a proxy,
         which others may use too, and not under a name that others can point here (DNS rebinding)."""
-        if not (self.trust_local_user and request.environ.get(LOCAL_USER, _nobody)()):
+        name = request.environ.get(LOCAL_USER, _nobody)() if self.trust_local_user else ""
+        if not name:
             return None
         if any(name in request.headers for name in _FORWARDED) or not self._is_own_name(asked_host()):
             return None
-        return Identity("local user", AccessRole.ADMIN)
+        return Identity(name, AccessRole.ADMIN, principal=name)
 
     def _is_own_name(self, asked: str) -> bool:
         return is_loopback(asked) or is_address(asked) or asked in {self.host.lower(), *map(str.lower, self.known_as)}
@@ -95,5 +95,5 @@ def is_loopback(host: str) -> bool:
     return is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
 
 
-def _nobody() -> bool:
-    return False
+def _nobody() -> str:
+    return ""

@@ -19,6 +19,7 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from stoker.core.model.states import DriverState
+from stoker.core.model.values import Order
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import StokerError
 from stoker.security.roles import AccessRole
@@ -195,6 +196,7 @@ def _worker(view: WorkerView) -> dict[str, Any]:
         "id": view.id,
         "state": view.shown_state.value,
         "draining": view.draining,
+        "drain": _order(view.drain),
         "cores": view.cores,
         "cores_used": view.cores_used,
         "memory_mib": view.memory_mib,
@@ -210,7 +212,9 @@ def _driver(view: DriverView) -> dict[str, Any]:
         "state": view.state.value,
         "attempts": len(view.attempts),
         "worker_id": view.worker_id,
+        "principal": view.principal,
         "reason": view.reason,
+        "kill": _order(view.kill),
     }
 
 
@@ -222,5 +226,11 @@ def _app(view: AppView) -> dict[str, Any]:
         "state": view.state.value,
         "cores_granted": view.cores_granted,
         "executors": len(view.executors),
+        "principal": view.principal,
         "reason": view.reason,
+        "kill": _order(view.kill),
     }
+
+
+def _order(order: Order | None) -> dict[str, Any] | None:
+    return None if order is None else {"by": order.by, "door": order.door, "at": order.at}

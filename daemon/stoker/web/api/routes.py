@@ -9,6 +9,7 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import Forbidden, NotFound
 
+from stoker.core.model.principal import Asker
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample, WorkerView
 from stoker.errors import StokerError
@@ -43,7 +44,7 @@ EXECUTOR = (("executor", "[0-9]{1,9}"),)
 class ApiControl(Changes, Protocol):
     """What the API needs from the master besides snapshots. All methods raise StokerError, whose text is shown."""
 
-    def submit(self, driver: DriverDescription, owner: str) -> str: ...
+    def submit(self, driver: DriverDescription, by: Asker) -> str: ...
 
     def status(self, job_id: str) -> DriverView | AppView: ...
 
@@ -194,20 +195,24 @@ class _Changing:
         uploads = [artifact.name for artifact in body.artifacts if artifact.sha256]
         if uploads:
             raise Forbidden(f"{uploads[0]} is an upload: only 'stoker submit' can upload files; name a URL.")
-        identity = who()
-        return model.Submitted(id=_changed("submit", body.main, lambda: self._control.submit(body, identity.owner)))
+        by = who().asker("api")
+        return model.Submitted(id=_changed("submit", body.main, lambda: self._control.submit(body, by)))
 
     def kill(self, id: str) -> model.Done:
         self._check()
-        return model.Done(message=_changed("kill", id, lambda: self._control.kill(id, who().kills_as)))
+        return model.Done(message=_changed("kill", id, lambda: self._control.kill(id, who().asker("api"))))
 
     def drain(self, id: str) -> model.Done:
         self._check()
-        return model.Done(message=_changed("drain", id, lambda: self._control.drain(id, drain=True)))
+        return model.Done(
+            message=_changed("drain", id, lambda: self._control.drain(id, who().asker("api"), drain=True))
+        )
 
     def undrain(self, id: str) -> model.Done:
         self._check()
-        return model.Done(message=_changed("undrain", id, lambda: self._control.drain(id, drain=False)))
+        return model.Done(
+            message=_changed("undrain", id, lambda: self._control.drain(id, who().asker("api"), drain=False))
+        )
 
     def _check(self) -> None:
         if not self._access.kill_enabled:

@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import Forbidden, HTTPException
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.principal import Asker
 from stoker.core.model.states import DriverState, MasterState
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView
@@ -31,11 +32,11 @@ _FAILED = frozenset({DriverState.FAILED, DriverState.ERROR, DriverState.KILLED})
 class SubmissionControl(Protocol):
     """The master, as this interface uses it from its threads. All methods raise StokerError, whose text is shown."""
 
-    def submit(self, driver: DriverDescription, owner: str) -> str: ...
+    def submit(self, driver: DriverDescription, by: Asker) -> str: ...
 
-    def kill(self, job_id: str, owner: str | None) -> str: ...
+    def kill(self, job_id: str, by: Asker) -> str: ...
 
-    def kill_drivers(self) -> int: ...
+    def kill_drivers(self, by: Asker) -> int: ...
 
     def clear_completed(self) -> None: ...
 
@@ -87,7 +88,7 @@ def _add_create(
         driver_id = None
         if not refusal:
             try:
-                driver_id = control.submit(driver, who().owner)
+                driver_id = control.submit(driver, who().asker("rest"))
             except StokerError as error:
                 refusal = str(error)
             audit("submit", driver_id or driver.main, refusal or "done")
@@ -108,7 +109,7 @@ def _add_changes(app: Flask, snapshot: Callable[[], ClusterView], control: Submi
         success = False
         if not message:
             try:
-                message = control.kill(submission_id, who().kills_as)
+                message = control.kill(submission_id, who().asker("rest"))
                 success = True
             except NotFound:
                 message = f"Driver {submission_id[:80]} has already finished or does not exist"
@@ -123,7 +124,7 @@ def _add_changes(app: Flask, snapshot: Callable[[], ClusterView], control: Submi
         message = _not_alive(snapshot(), "kill drivers")
         if message:
             return answer("KillAllSubmissionResponse", success=False, message=message)
-        audit("killall", str(control.kill_drivers()))
+        audit("killall", str(control.kill_drivers(who().asker("rest"))))
         return answer("KillAllSubmissionResponse", success=True, message="Kill request for all drivers submitted")
 
     @app.post(f"{_BASE}/clear")

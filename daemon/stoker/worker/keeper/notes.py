@@ -51,6 +51,7 @@ def _driver(report: DriverReport) -> DriverJob:
         driver_id=report.driver_id,
         attempt=report.attempt,
         driver=report.driver,
+        principal=report.principal,
         state=DriverState.RUNNING,
     )
 
@@ -63,6 +64,7 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
         app_id=report.app_id,
         executor_id=report.executor_id,
         app=report.app,
+        principal=report.principal,
         state=ExecutorState.RUNNING,
     )
 

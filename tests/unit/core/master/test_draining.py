@@ -81,7 +81,9 @@ def test_an_absurd_revision_of_a_worker_stops_nobody() -> None:
     bench.inbox.clear()
     answer = drain(bench, "h1", off=True)
     assert isinstance(answer, Workers) and not answer.workers[0].draining
-    assert bench.take("w1", SetDrain).drain == DrainMark(draining=False, revision=UNLIMITED)
+    mark = bench.take("w1", SetDrain).drain
+    assert (mark.draining, mark.revision) == (False, UNLIMITED)
+    assert mark.order is not None and mark.order.words("undrained") == "undrained by k1 from the command line"
 
 
 def test_the_status_of_a_worker_follows_its_restart() -> None:
