@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -103,6 +104,10 @@ def marked(slot: Path) -> list[int]:
             except OSError:
                 continue
     return [pid for pid in found if alive(pid)]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def ticks() -> int:
@@ -487,8 +492,7 @@ def test_killed_keepers_jobs_are_ended_by_the_next(slot: Path) -> None:
     first.spawn("a", "/bin/sh", "-c", f"setsid sleep 600 & env -i setsid sleep {unmarked} & sleep 601")
     pid = first.expect("started", "a")["pid"]
     wait_until(lambda: len(marked(slot)) == 3 and sleeping(unmarked))
-    keeper = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    os.kill(keeper, signal.SIGKILL)
+    os.kill(parent(pid), signal.SIGKILL)
     wait_until(lambda: first.pump() or first.lost)
     second = Daemon(slot)
     second.open()
@@ -506,13 +510,36 @@ def test_a_killed_keepers_job_is_ended_by_the_next_though_another_had_ended(slot
     first.spawn("b", "/bin/true")
     pid = first.expect("started", "a")["pid"]
     first.expect("exited", "b")
-    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+    os.kill(parent(pid), signal.SIGKILL)
     wait_until(lambda: first.pump() or first.lost)
     second = Daemon(slot)
     second.open()
     second.link.say({"op": "hello"})
     assert second.expect("jobs")["jobs"] == []
     assert not alive(pid)
+    second.link.say({"op": "shutdown", "grace": 0.1})
+    second.expect("bye")
+
+
+def test_a_line_that_does_not_fit_into_the_journal_spoils_no_other(slot: Path) -> None:
+    first = Daemon(slot)
+    first.open()
+    first.spawn("a", "/bin/sleep", "600")
+    keeper = parent(first.expect("started", "a")["pid"])
+    limits = resource.prlimit(keeper, resource.RLIMIT_FSIZE)
+    resource.prlimit(keeper, resource.RLIMIT_FSIZE, ((slot / "journal").stat().st_size + 5, limits[1]))
+    first.spawn("b", "/bin/sleep", "600")
+    assert first.expect("failed", "b")["stage"] == "output"
+    resource.prlimit(keeper, resource.RLIMIT_FSIZE, limits)
+    first.spawn("c", "/bin/sleep", "600")
+    pid = first.expect("started", "c")["pid"]
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: first.pump() or first.lost)
+    second = Daemon(slot)
+    second.open()
+    second.link.say({"op": "hello"})
+    assert second.expect("jobs")["jobs"] == []
+    assert not alive(pid) and marked(slot) == []
     second.link.say({"op": "shutdown", "grace": 0.1})
     second.expect("bye")
 
@@ -525,7 +552,7 @@ def test_a_killed_keepers_successor_leaves_a_job_of_the_same_name_elsewhere(tmp_
     first.open()
     first.spawn("a", "/bin/sleep", "600")
     pid = first.expect("started", "a")["pid"]
-    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+    os.kill(parent(pid), signal.SIGKILL)
     wait_until(lambda: first.pump() or first.lost)
     second = Daemon(tmp_path)
     second.open()
@@ -577,6 +604,17 @@ def test_keeper_without_work_goes_with_its_daemon(slot: Path) -> None:
         return [text for text in texts if str(slot) in text]
 
     wait_until(lambda: not keepers(), what="the keeper ends")
+
+
+def test_all_output_is_written_before_a_job_s_end_is_reported(daemon: Daemon) -> None:
+    """Many at once: while the keeper starts some, others write and end."""
+    rolling = {"strategy": "size", "interval": 60, "max_bytes": 1 << 20, "max_files": -1, "compress": False}
+    keys = [f"job-{number}" for number in range(100)]
+    for key in keys:
+        daemon.spawn(key, "/bin/echo", key, rolling=rolling)
+    for key in keys:
+        daemon.expect("exited", key)
+        assert (daemon.slot / "jobs" / f"{key}.out").read_text() == f"{key}\n"
 
 
 def test_hundred_jobs_at_once(daemon: Daemon) -> None:
