@@ -77,7 +77,7 @@ class Background:
         with open(log_file, "ab") as log:
             process = self._spawn(daemon, log, address)
         with open(self._pid_file(name), "w") as file:
-            file.write(f"{process.pid} {start_time(process.pid)} {self.params['deployment']}\n")
+            file.write(f"{process.pid} {start_time(process.pid)} {daemon['deployment']}\n")
         self._starting[name] = process, ready
 
     def begin_again(self, daemon: dict[str, Any]) -> None:

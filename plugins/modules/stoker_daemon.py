@@ -58,11 +58,12 @@ options:
     type: str
     choices: [started, stopped, restarted]
     default: started
-  deployment:
+  deployments:
     description:
-      - Fingerprint of the settings that daemons read at their start. A daemon that was started with another one is restarted.
-    type: str
-    default: ""
+      - By kind of daemon, a fingerprint of the settings that it reads at its start. A daemon that was started with another
+        one is restarted.
+    type: dict
+    default: {}
   environment:
     description: Variables added to the environment of a daemon that systemd does not run.
     type: dict
@@ -129,6 +130,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stoker.spark.plugins.module_utils import files
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
 from ansible_collections.stoker.spark.plugins.module_utils.background import Background
+from ansible_collections.stoker.spark.plugins.module_utils.lock import locked
 from ansible_collections.stoker.spark.plugins.module_utils.systemd import Systemd
 
 POLL = 0.02  # seconds between looks at daemons that start
@@ -144,6 +146,7 @@ class Daemons:
         has_units = all(kind["unit"] for kind in self.params["kinds"]) and os.path.isdir("/run/systemd/system")
         self.manager = Systemd(module) if has_units else Background(module)
         for daemon in self.wanted.values():
+            daemon["deployment"] = self._deployment(daemon["name"])
             daemon["unit"] = self._unit(daemon)
         self.pids: dict[str, int] = {}
         self.done: dict[str, str] = {}
@@ -165,7 +168,7 @@ class Daemons:
             pid, deployment = self.manager.look(name)
             if pid:
                 self._refuse_another_checkout(name, daemon["command"])
-            is_outdated = name in rewritten or deployment != self.params["deployment"]
+            is_outdated = name in rewritten or deployment != daemon["deployment"]
             what = _wanted(state, pid, is_outdated=is_outdated)
             self.pids[name], self.done[name] = pid, what
             if self.module.check_mode or not what:
@@ -196,10 +199,14 @@ class Daemons:
             self.module.fail_json(msg=f"daemon {name} is of none of this task's kinds")
         return found[0]
 
+    def _deployment(self, name: str) -> str:
+        deployments: dict[str, str] = self.params["deployments"]
+        return next((text for kind, text in deployments.items() if name.startswith(kind)), "")
+
     def _unit(self, daemon: dict[str, Any]) -> str:
         text: str = self._kind(daemon["name"])["unit"].replace("@name@", daemon["name"])
         command = " ".join(map(shlex.quote, daemon["command"]))
-        return text.replace("@command@", command).replace("@deployment@", self.params["deployment"])
+        return text.replace("@command@", command).replace("@deployment@", daemon["deployment"])
 
     def _wait(self, starting: list[str]) -> None:
         deadline = time.monotonic() + self.params["timeout"]
@@ -243,7 +250,7 @@ def main() -> None:
                 },
             },
             "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "default": "started"},
-            "deployment": {"type": "str", "default": ""},
+            "deployments": {"type": "dict", "default": {}},
             "environment": {"type": "dict", "default": {}},
             "user": {"type": "str", "default": ""},
             "pid_dir": {"type": "path", "required": True},
@@ -254,11 +261,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    written = files.write_files(module)
-    daemons = Daemons(module)
     try:
-        daemons.stop_others()
-        daemons.bring()
+        with locked(module, module.params["pid_dir"], timeout=module.params["timeout"] + 90.0):
+            written = files.write_files(module)
+            daemons = Daemons(module)
+            daemons.stop_others()
+            daemons.bring()
     except OSError as error:
         module.fail_json(msg=explained(error, module.params["pid_dir"]))
     module.exit_json(

@@ -117,6 +117,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
+from ansible_collections.stoker.spark.plugins.module_utils.lock import locked
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one first
@@ -352,6 +353,15 @@ def main() -> None:
             msg=f"Stoker needs Python 3.10 or newer; {sys.executable} on this host is {platform.python_version()}:"
             " install a newer one and set ansible_python_interpreter"
         )
+    try:
+        with locked(module, module.params["prefix"]):
+            _bring(module)
+    except OSError as error:
+        module.fail_json(msg=explained(error, module.params["prefix"]))
+
+
+def _bring(module: AnsibleModule) -> None:
+    """Everything is looked at with the lock held: another run may have brought the release meanwhile."""
     host = Host(module)
     # One made for an earlier Python of this host does not count.
     installed = os.path.isdir(f"{host.path(host.release)}/lib/python{PYTHON}")
@@ -365,22 +375,19 @@ def main() -> None:
     }
     if not installed and not module.params["archive"] and not module.check_mode:
         module.exit_json(changed=False, wanted=True, **_known({}), **facts)
-    try:
-        host.make_user()
-        host.make_folders()
-        if not installed:
-            host.changes.append(f"release {host.release}")
-            if not module.check_mode:
-                host.install(module.params["archive"])
-        if host.previous != host.release:
-            host.changes.append(f"current release {host.release} instead of {host.previous or 'none'}")
-            if not module.check_mode:
-                host.switch()
-                host.prune()
-        host.make_link()
-        keys = host.make_keys() if installed or not module.check_mode else {}
-    except OSError as error:
-        module.fail_json(msg=explained(error, module.params["prefix"]))
+    host.make_user()
+    host.make_folders()
+    if not installed:
+        host.changes.append(f"release {host.release}")
+        if not module.check_mode:
+            host.install(module.params["archive"])
+    if host.previous != host.release:
+        host.changes.append(f"current release {host.release} instead of {host.previous or 'none'}")
+        if not module.check_mode:
+            host.switch()
+            host.prune()
+    host.make_link()
+    keys = host.make_keys() if installed or not module.check_mode else {}
     module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, **_known(keys), **facts)
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,7 @@ class Site:
     env: dict[str, str]
     inventory: Path
     port: int
+    worker_port: int = field(default_factory=free_port)  # of the first worker's dashboard
 
     def play(
         self, name: str, *words: str, check: bool = True, repo: Path = REPO, cwd: Path | None = None
@@ -53,7 +54,7 @@ class Site:
         base: dict[str, object] = {
             "SPARK_MASTER_PORT": self.port,
             "SPARK_MASTER_WEBUI_PORT": 0,
-            "SPARK_WORKER_WEBUI_PORT": free_port(),
+            "SPARK_WORKER_WEBUI_PORT": self.worker_port,
         }
         base |= {"SPARK_WORKER_CORES": 2, "SPARK_WORKER_MEMORY": "2g"}
         host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -131,6 +132,15 @@ def test_changed_configuration_restarts_daemons_and_leaves_jobs(site: Site) -> N
     assert site.pid("worker-1") != before
     status = json.loads(site.stoker("status", "--json", job).stdout)
     assert status["state"] == "RUNNING" and len(status["attempts"]) == 1
+    before, master = site.pid("worker-1"), site.pid("master")
+    settings: dict[str, object] = {"spark.worker.timeout": "30s", "spark.deploy.spreadOut": False}
+    site.write(defaults=settings)
+    site.play("start-all")
+    assert site.pid("worker-1") == before and site.pid("master") != master, "only masters read it"
+    master = site.pid("master")
+    site.write(defaults=settings | {"spark.worker.cleanup.enabled": True, "spark.executor.memory": "2g"})
+    site.play("start-all")
+    assert site.pid("worker-1") != before and site.pid("master") == master, "only workers read it"
     done = site.play("kill", "-e", f"id={job}")
     assert changed(done) == 1
     assert changed(site.play("kill", "-e", f"id={job}")) == 0
