@@ -61,6 +61,7 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     text = master_app(cluster_view, Control()).test_client().get("/metrics/prometheus").text
     text += worker_app(worker_page, Control().read_log).test_client().get("/metrics/prometheus").text
     known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | {"up"}
+    known |= set(re.findall(r"^(\w+_bucket)\{", text, re.MULTILINE))
     asked = {name for expr in expressions() for name in re.findall(r"\b(?:stoker|process)_\w+|\bup\b", expr)}
     assert asked <= known, asked - known
     assert len(asked) > 10
