@@ -52,6 +52,7 @@ class Bench:
         self.store: dict[str, bytes] = {}
         self.inbox: dict[str, list[Any]] = {}
         self.log: list[str] = []
+        self.limited: list[str] = []  # of these, those that the shell limits
         self.invited: list[str] = []  # applications whose Spark driver is to be told of this master
         self.core = self._core()
 
@@ -120,6 +121,8 @@ class Bench:
                 self.invited.append(effect.app_id)
             elif isinstance(effect, Log):
                 self.log.append(effect.text)
+                if effect.peer:
+                    self.limited.append(effect.text)
             elif isinstance(effect, Send):
                 decoder = _DIRECTIONS[effect.peer[:1]]
                 self.inbox.setdefault(effect.peer.decode(), []).append(decoder.decode(codec.encode(effect.message)))

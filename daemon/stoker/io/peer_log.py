@@ -14,6 +14,11 @@ OF_ALL = 60  # lines of one kind about all peers in a window
 _KNOWN = 1000  # peers and kinds that are remembered; beyond them the limit for all holds
 
 
+def name_of(routing_id: bytes) -> str:
+    """Return what of a routing id, ROLE/NAME/NONCE, is the same over reconnections."""
+    return routing_id.rpartition(b"/")[0].decode(errors="replace")
+
+
 class PeerLog:
     """Warnings about peers. ``warning`` may be called from any thread; ``clock`` gives monotonic seconds."""
 

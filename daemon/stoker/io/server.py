@@ -16,7 +16,7 @@ from stoker.core.model.values import ApplicationDescription, Door
 from stoker.errors import ProtocolError
 from stoker.io import listening, transport
 from stoker.io.loop import Loop
-from stoker.io.peer_log import PeerLog
+from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.presence import Presence
 from stoker.security.authorizer import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, parse_user_id
 from stoker.security.keys import Keys
@@ -37,7 +37,7 @@ _HANDSHAKES = frozenset(
 )
 MISDIRECTED = (
     "closed a connection that did not speak this master's protocol (libzmq does not report its address): an HTTP client"
-    " belongs on the dashboard's port, and a Spark client needs spark.stoker.gateway.enabled true"
+    " belongs on the dashboard's port, and a Spark client needs spark.stoker.gateway.enabled true on this master"
 )
 
 
@@ -167,7 +167,7 @@ class Server:
         try:
             self._router.send_multipart([peer, *frames], zmq.NOBLOCK)
         except zmq.Again:
-            log.warning("%r does not read its messages: disconnected", peer)
+            PEERS.warning(name_of(peer), "slow", f"{peer!r} does not read its messages: disconnected")
             self._drop(peer)
             return False
         except zmq.ZMQError as error:

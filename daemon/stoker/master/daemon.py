@@ -42,7 +42,7 @@ from stoker.core.model.views import ClusterView
 from stoker.errors import ProtocolError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
-from stoker.io.peer_log import PeerLog
+from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.blobs import BlobStore
@@ -169,8 +169,7 @@ class MasterDaemon:
                 self._blobs.peer_gone(event.peer)
                 self._relay.peer_gone(event.peer)
             elif isinstance(event, Garbage):
-                name = event.peer.rpartition(b"/")[0].decode(errors="replace")
-                PEERS.warning(name, "garbage", f"ignored a message of {event.peer!r}: {event.reason}")
+                PEERS.warning(name_of(event.peer), "garbage", f"ignored a message of {event.peer!r}: {event.reason}")
         self._release(self._core.finish_batch(now))
         if now.mono >= self._prune_at:
             self._prune_at = now.mono + PRUNE_INTERVAL
@@ -252,6 +251,8 @@ class MasterDaemon:
                 self._reply(effect.peer, effect.message)
             elif isinstance(effect, Invite):
                 self._server.call_back_application(effect.app_id, effect.app, effect.webui_url, effect.within)
+            elif effect.peer:
+                PEERS.warning(effect.peer, "core", effect.text)
             else:
                 LOG.log(effect.level, "%s", effect.text)
 
@@ -262,7 +263,7 @@ class MasterDaemon:
         try:
             self._server.send(peer, message)
         except ProtocolError as error:
-            LOG.error("cannot answer %r: %s", peer, error)
+            PEERS.warning(name_of(peer), "answer", f"cannot answer {peer!r}: {error}")
 
     def _needed_blobs(self) -> set[str]:
         drivers = self._core.ctx.books.drivers.values()

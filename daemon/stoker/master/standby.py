@@ -15,11 +15,13 @@ from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.loop import Loop
+from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.sockets import Gone, Received, Server
 from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked
 from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
+PEERS = PeerLog(LOG)
 LOOK_EVERY = 60.0  # seconds; everything that matters wakes the loop
 
 
@@ -93,7 +95,7 @@ class Standby:
         try:
             self._server.send(event.peer, Failed(request=request, reason=reason, code="not-leader", leader=address))
         except ProtocolError as error:
-            LOG.error("cannot answer %r: %s", event.peer, error)
+            PEERS.warning(name_of(event.peer), "answer", f"cannot answer {event.peer!r}: {error}")
 
     def view(self) -> ClusterView:
         """Return a view for status commands and pages. Thread-safe."""

@@ -98,6 +98,6 @@ MUTANTS = (
     Mutant("the newest session makes room", "daemon/stoker/web/access/sessions.py",
            "del self._sessions[next(iter(self._sessions))]", "self._sessions.popitem()",
            ("tests/unit/web/test_access.py",)),
-    Mutant("a wrong token locks an address out for twice as long", "daemon/stoker/web/access/throttle.py",
+    Mutant("a wrong token locks an address out for twice as long", "daemon/stoker/security/throttle.py",
            "recent[-FAILURES] + WINDOW", "recent[-1] + 2 * WINDOW", ("tests/unit/web/test_access.py",)),
 )  # fmt: skip

@@ -70,6 +70,10 @@ class Context:
     def log(self, text: str, level: int = logging.INFO) -> None:
         self._effects.append(Log(level, text))
 
+    def warn_of(self, peer: str, text: str) -> None:
+        """Log a line that a peer can cause at will, by its messages alone."""
+        self._effects.append(Log(logging.WARNING, text, peer))
+
     def invite(self, app_id: str, app: ApplicationDescription, within: float) -> None:
         self._effects.append(Invite(app_id, app, self.webui_url, within))
 

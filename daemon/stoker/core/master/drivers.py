@@ -6,8 +6,6 @@ earlier ones are answered so that the worker cleans up, and change nothing.
 
 from __future__ import annotations
 
-import logging
-
 from stoker.core.master import refusals
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
@@ -120,7 +118,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
     event = DRIVER_END.get(message.state, DriverEvent.STARTED)
     if not may(DRIVER, driver.record, event):
         state = f"{driver.record.state.value} and cannot be {message.state.value}"
-        ctx.log(f"dropped a report of {worker.record.id}: {message.driver_id} is {state}", logging.WARNING)
+        ctx.warn_of(worker.record.id, f"dropped a report of {worker.record.id}: {message.driver_id} is {state}")
         return
     if event is DriverEvent.STARTED:
         refusals.started(worker)
@@ -140,9 +138,8 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
 def answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
     """Answer a report about an attempt that has ended in the books."""
     if not state.is_final:
-        ctx.log(
-            f"{driver_id} attempt {attempt} on {worker.record.id} was given up earlier: killing it", logging.WARNING
-        )
+        text = f"{driver_id} attempt {attempt} on {worker.record.id} was given up earlier: killing it"
+        ctx.warn_of(worker.record.id, text)
         ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
         return
     if ctx.books.release_dying(worker, (driver_id, attempt)):

@@ -75,10 +75,12 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A line for the operator; ``level`` as in ``logging``."""
+    """A line for the operator; ``level`` as in ``logging``. ``peer``: who can cause any number of such lines; the shell
+    limits them."""
 
     level: int
     text: str
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

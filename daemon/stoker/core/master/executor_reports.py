@@ -3,7 +3,6 @@ application: the executor is replaced after a back-off, or the application has f
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
 from stoker.core.master import applications, executors, refusals
@@ -44,7 +43,8 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorSt
 
 
 def _drop(ctx: Context, worker: Worker, app_id: str, executor_id: int, state: ExecutorState) -> None:
-    ctx.log(f"dropped a report of {worker.record.id}: {app_id}/{executor_id} cannot be {state.value}", logging.WARNING)
+    text = f"dropped a report of {worker.record.id}: {app_id}/{executor_id} cannot be {state.value}"
+    ctx.warn_of(worker.record.id, text)
 
 
 def _acknowledge(ctx: Context, peer: bytes | None, app_id: str, executor_id: int) -> None:

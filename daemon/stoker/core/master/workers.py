@@ -26,7 +26,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     if message.highest_epoch > ctx.epoch:
         _overruled(ctx, peer, message)
     if reason:
-        ctx.log(f"refused {message.worker_id}: {reason}", logging.WARNING)
+        ctx.warn_of(message.worker_id, f"refused {message.worker_id}: {reason}")
         ctx.send(peer, RegisterWorkerFailed(epoch=ctx.epoch, reason=reason))
         return
     books = ctx.books
@@ -173,7 +173,8 @@ def leaving(ctx: Context, worker: Worker, message: WorkerLeaving) -> None:
     event = WorkerEvent.RESTARTING if message.keeping else WorkerEvent.STOPPING
     if not may(WORKER, worker.record, event):
         state = worker.record.state.value
-        ctx.log(f"dropped a message of {worker.record.id}: it cannot restart when it is {state}", logging.WARNING)
+        text = f"dropped a message of {worker.record.id}: it cannot restart when it is {state}"
+        ctx.warn_of(worker.record.id, text)
         return
     worker.leaving, worker.keeping = True, message.keeping
     ctx.move(WORKER, worker.record, event)

@@ -43,7 +43,7 @@ from stoker.core.model.values import (
 )
 from stoker.errors import ProtocolError
 from stoker.wire import codec
-from tests.support.core import Bench
+from tests.support.core import Bench, driver
 
 DRIVER = DriverDescription(kind="program", main="t", artifacts=(Artifact(name="t", url="local:/bin/true"),))
 APP = ApplicationDescription(name="x", command=Command(argv=("a",)), max_cores=2)
@@ -326,3 +326,15 @@ def test_every_message_has_exactly_one_rule() -> None:
     """Of the core, or of the shell, which keeps files and passes output on."""
     assert {kind.__name__ for kind in RULES} | BY_THE_SHELL == {kind.__name__ for kind in get_args(ToMaster)}
     assert not {kind.__name__ for kind in RULES} & BY_THE_SHELL
+
+
+def test_a_worker_cannot_fill_the_log_with_its_reports() -> None:
+    """Whatever it repeats is logged by the shell at a limited rate."""
+    cluster = Bench()
+    cluster.worker("w1")
+    job = LaunchDriver(epoch=1, driver_id="driver-20270101000000-0001", attempt=1, driver=driver())
+    before = len(cluster.log)
+    for _ in range(50):
+        cluster.driver_is("w1", job, DriverState.RUNNING)
+    assert len(cluster.log) == before + 50
+    assert cluster.log[before:] == cluster.limited
