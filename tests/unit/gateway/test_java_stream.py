@@ -161,6 +161,18 @@ def test_the_number_of_objects_is_bounded() -> None:
         js.parse(js.MAGIC + array)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_number_of_classes_is_bounded(more: int) -> None:
+    many = js.MAX_CLASSES - 1 + more  # and that of the array
+    array = b"ur\x00\x02[L" + bytes(8) + b"\x02\x00\x00xp" + struct.pack(">i", many)
+    stream = js.MAGIC + array + b"".join(b"s" + _class(f"A{number}") + b"p" for number in range(many))
+    if more:
+        with pytest.raises(js.JavaStreamError, match=f"more than {js.MAX_CLASSES} classes"):
+            js.parse(stream)
+    else:
+        js.parse(stream)
+
+
 def test_a_cycle_is_only_data() -> None:
     node = b"s" + _class("A", b"\x00\x01L\x00\x01at\x00\x01x") + b"pq" + struct.pack(">i", js.FIRST_HANDLE + 2)
     read = js.parse(js.MAGIC + node)
