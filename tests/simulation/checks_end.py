@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from stoker.core.application.machine import Phase
 from stoker.core.model.messages import WatchDriver
 from stoker.core.model.records import AppRecord, DriverRecord
 from stoker.core.model.states import ApplicationState, DriverState, JobPhase, WorkerState
+from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.recovery.records import decode_record
 from tests.simulation.master import Master
 from tests.simulation.scenario import Cluster

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from stoker.core.application import events as ev
-from stoker.core.application.machine import ApplicationCore, Phase
+from stoker.core.application.machine import ApplicationCore
 from stoker.core.model import messages as m
 from stoker.core.model.policy import Policy
 from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.core.model.values import ApplicationDescription, Command, ExecutorReport, Exit
 from stoker.core.peer import events as peer
 from stoker.wire import codec

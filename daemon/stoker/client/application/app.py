@@ -26,9 +26,10 @@ from types import TracebackType
 from stoker.client.session.asker import Exchange, Then
 from stoker.config.types import parse_master_url
 from stoker.core.application.events import ApplicationEffect, ApplicationEvent, Executor, Registered, Removed, Stopped
-from stoker.core.application.machine import REGISTRATION_TIMEOUT, STOP_TIMEOUT, ApplicationCore, Phase
+from stoker.core.application.machine import REGISTRATION_TIMEOUT, STOP_TIMEOUT, ApplicationCore
 from stoker.core.model.messages import Failed, KillExecutors, Message, RequestExecutors, ToClient
 from stoker.core.model.states import ApplicationState, ExecutorState, Role
+from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.peer.events import Answered, Connect, Disconnect, GaveUp, Lost, Note, Send
 from stoker.core.peer.masters import NEVER

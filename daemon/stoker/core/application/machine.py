@@ -12,8 +12,6 @@ there are and which one leads is ``core.peer.following``'s part; an application 
 
 from __future__ import annotations
 
-from enum import Enum
-
 import msgspec
 
 from stoker.core.application.events import (
@@ -26,6 +24,7 @@ from stoker.core.application.events import (
     Stopped,
 )
 from stoker.core.application.executors import ExecutorTable
+from stoker.core.model.lifecycles import REGISTRATION, RegistrationEvent
 from stoker.core.model.messages import (
     ApplicationHeartbeat,
     ApplicationRemoved,
@@ -40,7 +39,9 @@ from stoker.core.model.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
+from stoker.core.model.moves import move
 from stoker.core.model.states import ApplicationState
+from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.core.model.values import APP_ID, ApplicationDescription
 from stoker.core.peer.events import Answered, GaveUp, LinkClosed, LinkEvent, LinkOpened, Note
 from stoker.core.peer.following import Following, Keep
@@ -50,14 +51,6 @@ REGISTRATION_TIMEOUT = 60.0  # seconds, in three tries (spec 9.4)
 TRIES = 3
 RECLAIM_TIMEOUT = 10.0  # seconds a new master has to announce the executors the old one granted
 STOP_TIMEOUT = 3.0  # seconds to wait for the master's word on an unregistration
-
-
-class Phase(Enum):
-    REGISTERING = "registering"  # for the first time
-    REGISTERED = "registered"
-    RECONNECTING = "reconnecting"
-    REMOVED = "removed"  # by the master; questions are still answered
-    OVER = "over"
 
 
 class ApplicationCore:
@@ -73,7 +66,7 @@ class ApplicationCore:
         now: float,
         registration_timeout: float = REGISTRATION_TIMEOUT,
     ) -> None:
-        self.phase = Phase.REGISTERING
+        self.phase: Phase = REGISTRATION.initial
         self.app_id = ""
         self.epoch = -1
         self.executors: ExecutorTable = ExecutorTable(finite=app.finite)
@@ -186,7 +179,7 @@ class ApplicationCore:
 
     def lost(self, master: Master, reason: str) -> None:
         if self.phase is Phase.REGISTERED:
-            self.phase = Phase.RECONNECTING
+            move(REGISTRATION, self, RegistrationEvent.LEADER_LOST)
             self._effects.append(Disconnected(reason))
 
     def beat(self) -> None:
@@ -232,6 +225,9 @@ class ApplicationCore:
             self._note(master, message, "nobody asked for it")
             return
         master.registrations.clear()
+        if self.phase is Phase.REMOVED:
+            self._note(master, message, "another master has removed the application")
+            return
         if not APP_ID.fullmatch(message.app_id) or (self.app_id and message.app_id != self.app_id):
             self._following.drop(master, f"it took us for another application, {message.app_id[:80]!r}", self._now)
             return
@@ -252,7 +248,8 @@ class ApplicationCore:
         if again and message.epoch != self.epoch:
             self.executors.doubt_all()
             self._reclaim_until = self._now + RECLAIM_TIMEOUT
-        self.epoch, self.phase = message.epoch, Phase.REGISTERED
+        self.epoch = message.epoch
+        move(REGISTRATION, self, RegistrationEvent.REGISTERED)
         self._heartbeat_interval = sane_interval(message.heartbeat_interval)
         following.patience = NEVER
         following.follow(master, self._heartbeat_interval, self._now)
@@ -295,7 +292,8 @@ class ApplicationCore:
             self._token = f"{self._token.partition('#')[0]}#{self._tokens_used}"
             master.due = self._following.masters.next_try(master, self._now)
             return
-        self.phase, self.app_id = Phase.REMOVED, message.app_id
+        self.app_id = message.app_id
+        move(REGISTRATION, self, RegistrationEvent.REMOVED)
         self._reclaim_until = self._following.patience = NEVER
         self._following.keep = Keep.ON_DEMAND
         self._following.follow(master, NEVER, self._now)
@@ -337,7 +335,7 @@ class ApplicationCore:
             self._following.send(leader, message)
 
     def _finish(self, event: GaveUp | Stopped) -> None:
-        self.phase = Phase.OVER
+        move(REGISTRATION, self, RegistrationEvent.FINISHED)
         self._following.close()
         self._reclaim_until = self._stop_until = NEVER
         for number in self._following.requests.clear():

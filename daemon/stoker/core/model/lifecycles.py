@@ -81,6 +81,14 @@ PREPARING  The worker makes its directories and fetches its files.
 STARTING   Handed to the keeper, which has not reported a process yet.
 RUNNING    The keeper has reported the process.
 ENDED      Ended and reported to the master, which has not acknowledged it yet. Then the job is forgotten.
+
+Registrations (an application's own view)
+-----------------------------------------
+REGISTERING   For the first time.
+REGISTERED    With the leading master.
+RECONNECTING  It has an id, and looks for a master that leads.
+REMOVED       By the master. It asks further questions, about its executors' output, and does not register again.
+OVER          It has stopped, or given up.
 """
 
 from __future__ import annotations
@@ -94,6 +102,7 @@ from stoker.core.model.states import (
     ExecutorState,
     JobPhase,
     MasterState,
+    RegistrationPhase,
     WorkerState,
 )
 
@@ -157,6 +166,13 @@ class JobEvent(Event):
     STARTED = "the keeper reports the process"
     FOUND = "the keeper kept it for this daemon"
     ENDED = "it ended, or cannot run"
+
+
+class RegistrationEvent(Event):
+    REGISTERED = "a master registers it"
+    LEADER_LOST = "its master is lost, or leads no more"
+    REMOVED = "its master removes it"
+    FINISHED = "it stops, or gives up"
 
 
 # Short names, for the tables.
@@ -336,4 +352,24 @@ JOB = Lifecycle(
     },
     attribute="phase",
     events=JobEvent,
+)
+
+P, PE = RegistrationPhase, RegistrationEvent
+REGISTRATION = Lifecycle(
+    "registration",
+    P.REGISTERING,
+    {
+        P.REGISTERING: {PE.REGISTERED: P.REGISTERED, PE.REMOVED: P.REMOVED, PE.FINISHED: P.OVER},
+        P.REGISTERED: {
+            PE.REGISTERED: P.REGISTERED,  # by the next master, before the last one was missed
+            PE.LEADER_LOST: P.RECONNECTING,
+            PE.REMOVED: P.REMOVED,
+            PE.FINISHED: P.OVER,
+        },
+        P.RECONNECTING: {PE.REGISTERED: P.REGISTERED, PE.REMOVED: P.REMOVED, PE.FINISHED: P.OVER},
+        P.REMOVED: {PE.FINISHED: P.OVER},
+        P.OVER: {},
+    },
+    attribute="phase",
+    events=RegistrationEvent,
 )

@@ -92,6 +92,16 @@ class JobPhase(Enum):
     ENDED = "ended"
 
 
+class RegistrationPhase(Enum):
+    """An application's own view of its registration. Not on the wire: a master uses ``ApplicationState``."""
+
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+    RECONNECTING = "reconnecting"
+    REMOVED = "removed"
+    OVER = "over"
+
+
 class Role(str, Enum):
     """What a public key permits (docs/security.md)."""
 

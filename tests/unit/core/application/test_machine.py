@@ -9,9 +9,10 @@ import pytest
 
 from stoker.core.application import events as ev
 from stoker.core.application.executors import RETAINED_FINISHED, ExecutorTable
-from stoker.core.application.machine import RECLAIM_TIMEOUT, STOP_TIMEOUT, ApplicationCore, Phase
+from stoker.core.application.machine import RECLAIM_TIMEOUT, STOP_TIMEOUT, ApplicationCore
 from stoker.core.model import messages as m
 from stoker.core.model.states import ApplicationState, ExecutorState
+from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.core.model.values import ApplicationDescription, Command, Exit
 from stoker.core.peer import events as peer
 from stoker.wire import codec
@@ -508,6 +509,18 @@ def test_removed_by_the_master_it_may_still_ask_for_logs(world: World) -> None:
     world.close()
     world.advance(100)
     world.nothing_left()  # nothing to ask: no connection is kept up
+
+
+def test_removed_by_one_master_it_is_not_registered_by_the_next() -> None:
+    world = World(A, B)
+    world.register(A)
+    world.open(B)
+    (pending,) = world.sent(m.RegisterApplication, B)
+    world.say(m.ApplicationRemoved(app_id=ID, state=ApplicationState.KILLED, reason="by request"), A)
+    world.effects.clear()
+    world.say(registered(pending.request, epoch=2, address=B), B)
+    assert world.core.phase is Phase.REMOVED
+    assert world.take(ev.Registered) == []
 
 
 def test_another_applications_removal_is_not_ours(world: World) -> None:

@@ -64,7 +64,7 @@ def pairs() -> list[Any]:
 
 def test_there_are_the_lifecycles_that_the_documentation_names() -> None:
     kinds = {lifecycle.kind for lifecycle in LIFECYCLES}
-    assert kinds == {"driver", "attempt", "executor", "application", "worker", "master", "job"}
+    assert kinds == {"driver", "attempt", "executor", "application", "worker", "master", "job", "registration"}
 
 
 @pytest.mark.parametrize(("lifecycle", "state", "event"), pairs())
@@ -172,19 +172,24 @@ def assignments(tree: ast.AST) -> Iterator[int]:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
             for part in ast.walk(target) if target is not None else ():
-                if isinstance(part, ast.Attribute) and part.attr in ("state", "phase"):
+                if (
+                    isinstance(part, ast.Attribute)
+                    and part.attr in ("state", "phase")
+                    and isinstance(part.ctx, ast.Store)
+                ):
                     yield part.lineno
 
 
 def test_nothing_in_the_cores_assigns_a_state() -> None:
-    """Two lines start a life: a master's own state, and the state of a worker's next record."""
+    """Three lines start a life: a master's own state, the state of a worker's next record, and an application's phase."""
     found = {
         f"{path.relative_to(CORES)}: {path.read_text().splitlines()[line - 1].strip()}"
-        for room in ("model", "master", "worker")
+        for room in ("model", "master", "worker", "application")
         for path in sorted((CORES / room).rglob("*.py"))
         for line in assignments(ast.parse(path.read_text()))
     }
     assert found == {
+        "application/machine.py: self.phase: Phase = REGISTRATION.initial",
         "master/context.py: self.state = MasterState.ALIVE",
         "master/workers.py: record.state = worker.record.state",
     }
