@@ -33,6 +33,8 @@ def test_every_attempt_is_reachable_on_whatever_worker(tmp_path: Path) -> None:
         status = cluster.wait_for(driver, "FINISHED")
         workers = [attempt["worker_id"] for attempt in status["attempts"]]
         assert workers[0] == first != workers[1] == workers[2]
+        lines = [attempt["exit"].get("last_error_line", "") for attempt in status["attempts"]]
+        assert lines == ["trouble in attempt 1", "trouble in attempt 2", ""], "of failed attempts"
         for number in (1, 2, 3):
             read = cluster.cli("logs", driver, "--attempt", str(number))
             assert (read.returncode, read.stdout) == (0, f"output of {number}\n"), read.stderr
@@ -45,5 +47,8 @@ def test_every_attempt_is_reachable_on_whatever_worker(tmp_path: Path) -> None:
         missing = cluster.cli("logs", driver, "--attempt", "9")
         assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
         assert f"{driver} has no attempt 9: its latest is 3" in missing.stderr
+        failed = cluster.submit(script, "/")
+        cluster.wait_for(failed, "FAILED")
+        assert "Last error line  trouble in attempt 1" in cluster.cli("status", failed).stdout
         no_app = cluster.cli("logs", "app-20260101000000-0001/0", "--attempt", "1")
         assert "only a driver has attempts" in no_app.stderr

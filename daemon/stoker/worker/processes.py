@@ -19,7 +19,9 @@ from stoker.errors import StokerError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
 from stoker.worker.jobs.attempts import note_attempt
+from stoker.worker.jobs.last_line import last_error_line
 from stoker.worker.jobs.launch import Launcher
+from stoker.worker.jobs.output import Outputs
 from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.jobs.refusal import is_full, keeper_refusal
 from stoker.worker.keeper import notes
@@ -57,6 +59,7 @@ class Processes:
         self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
         self.say = self._keeper.say
         self._is_shutting_down = False
+        self._outputs = Outputs(rolls=bool(config.log_rolling.strategy))
 
     def attach(self, preparer: Preparer, launcher: Launcher, class_data: ClassData) -> None:
         self._preparer, self._launcher, self._class_data = preparer, launcher, class_data
@@ -156,9 +159,18 @@ class Processes:
         if isinstance(job, ExecutorJob) and job.app.spark is not None and exit.code:
             reason = reason_in(self._preparer.folder(job) / "stderr")
             exit = msgspec.structs.replace(exit, reason=reason or exit.reason)
+        if is_news and job is not None:
+            exit = self._with_last_line(job, exit)
         self._core.exited(message["key"], exit, read_clock())
         if is_news:
             self._on_change(job)
+
+    def _with_last_line(self, job: AnyJob, exit: Exit) -> Exit:
+        """Add the last line of stderr, if the job failed by itself."""
+        if job.killed or exit.is_success:
+            return exit
+        line = last_error_line(self._outputs, self._preparer.folder(job), job)
+        return msgspec.structs.replace(exit, last_error_line=line)
 
     def _with_hint(self, key: str, exit: Exit) -> Exit:
         """Name Windows line ends in a script's first line, which the kernel and env do not name."""
@@ -190,6 +202,8 @@ class Processes:
                 self.stop(entry["key"], self._config.driver_terminate_timeout)
                 self.forget(entry["key"])
             else:
+                if job.phase is JobPhase.ENDED:
+                    job.exit = self._with_last_line(job, job.exit)
                 self._core.adopt(job, read_clock())
         if adopted:
             LOG.info("took over %d processes of the daemon before", adopted)

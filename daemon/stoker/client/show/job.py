@@ -30,6 +30,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
         ("Ended", text.when(view.ended)),
         ("Kill", text.ordered(view.kill, "requested")),
         ("Worker", text.clean(view.worker_id)),
+        ("Last error line", text.clean(_last_error_line(view), _WIDE)),
     ]
     parts = [head + "\n" + text.fields(pairs)]
     if view.attempts:
@@ -65,6 +66,11 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
             rows = [_executor(executor) for executor in executors[:most]]
             parts.append(text.table(title, headers, rows, total=len(executors)))
     return "\n\n".join(parts)
+
+
+def _last_error_line(view: DriverView) -> str:
+    """Return what its latest attempt wrote last to stderr, if that failed."""
+    return view.attempts[-1].exit.last_error_line if view.attempts else ""
 
 
 def _attempt(attempt: AttemptView) -> list[str]:

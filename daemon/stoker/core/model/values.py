@@ -220,6 +220,7 @@ class Exit(Value, frozen=True):
     signal: int | None = None  # the signal's number
     reason: str = ""  # for people
     refused: bool = False  # its worker could not start it (full disk, too many processes); the job is placed again
+    last_error_line: str = ""  # of its stderr, if it failed: one line, at most 200 characters, nothing unprintable
 
     def __post_init__(self) -> None:
         if self.code is not None and self.signal is not None:
