@@ -11,8 +11,8 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from stoker.core.model.values import Exit, Order
-from stoker.core.model.views import WorkerView
-from stoker.web.show import show_duration, show_exit, show_iso, show_time
+from stoker.core.model.views import AppView, DriverView, WorkerView
+from stoker.web.show import show_duration, show_exit, show_iso
 
 
 @cache
@@ -23,10 +23,11 @@ def state(value: str) -> Markup:
 
 @lru_cache(4096)
 def at(seconds: float) -> Markup:
-    """A point in time, for people and for machines; nothing for "not yet"."""
+    """A point in time in UTC, which scripts turn into the viewer's zone (``clock.js``); nothing for "not yet"."""
     if not seconds:
         return Markup("")
-    return Markup(f'<time datetime="{show_iso(seconds)}">{show_time(seconds)}</time>')  # noqa: S704 - digits only
+    iso = show_iso(seconds)
+    return Markup(f'<time datetime="{iso}">{iso[:10]} {iso[11:19]} UTC</time>')  # noqa: S704 - digits only
 
 
 def ordered(order: Order | None, verb: str, ended: float = 0.0) -> Markup:
@@ -49,8 +50,27 @@ def lasting(start: float, end: float) -> Markup:
 
 
 def ended(exit: Exit) -> Markup:
-    why = Markup(" <small>{}</small>").format(exit.reason) if exit.reason else ""
-    return escape(show_exit(exit)) + why
+    """How a process ended, why, and the last line of its stderr if it failed."""
+    return escape(show_exit(exit)) + why(exit.reason) + error_line(exit)
+
+
+def name(text: str) -> Markup:
+    """A name that people chose, in its own direction; a long one is cut, and whole when one points at it."""
+    return Markup('<bdi class="name" title="{0}">{0}</bdi>').format(text)
+
+
+def why(reason: str) -> Markup:
+    """A reason on lines of its own; a long one is cut, and whole when one points at it."""
+    return Markup('<small class="why" title="{0}"><bdi>{0}</bdi></small>').format(reason) if reason else Markup("")
+
+
+def error_line(exit: Exit) -> Markup:
+    """The last line that a failed process wrote to stderr."""
+    if not exit.last_error_line:
+        return Markup("")
+    return Markup('<small class="why err" title="Last line of stderr: {0}"><bdi>{0}</bdi></small>').format(
+        exit.last_error_line
+    )
 
 
 def use(used: int, total: int) -> Markup:
@@ -74,12 +94,12 @@ def worker(worker_id: str, known: Mapping[str, WorkerView]) -> Markup:
     return Markup(f'<a href="/worker/?workerId={quote(worker_id)}" title="{escape(worker_id)}">{where}</a>')  # noqa: S704
 
 
-def kill(job_id: str, kind: str, text: str = "kill") -> Markup:
-    """A button of the form ``kill-KIND`` of the same page."""
-    shown = escape(job_id)
-    return Markup(  # noqa: S704 - escaped
-        f' <button class="kill" form="kill-{kind}" name="id" value="{shown}" aria-label="Kill {shown}">{text}</button>'
-    )
+def kill(job: DriverView | AppView, kind: str, text: str = "kill") -> Markup:
+    """A button of the form ``kill-KIND`` of the same page. It carries what the question about it names."""
+    return Markup(
+        ' <button class="kill" form="kill-{kind}" name="id" value="{id}" aria-label="Kill {id} ({name})" data-name="{name}"'
+        ' data-user="{user}" data-since="{since}">{text}</button>'
+    ).format(kind=kind, id=job.id, name=job.name, user=job.who, since=job.submitted, text=text)
 
 
 CELLS = {
@@ -88,6 +108,9 @@ CELLS = {
     "ordered": ordered,
     "lasting": lasting,
     "ended": ended,
+    "name": name,
+    "why": why,
+    "error_line": error_line,
     "use": use,
     "job": job,
     "worker_link": worker,

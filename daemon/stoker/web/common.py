@@ -22,7 +22,8 @@ from stoker.web.access.login import add_login
 from stoker.web.access.policy import Access
 from stoker.web.cells import CELLS
 from stoker.web.csrf import Csrf
-from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show_mib, show_time, web_link
+from stoker.web.icons import add_icons, tone
+from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show_mib, web_link
 
 ROWS = 200  # rows shown in a table; JSON has all
 PROGRAMS = ("/json", "/api/", "/metrics", "/history", "/healthz", "/readyz")  # paths whose errors are JSON
@@ -45,17 +46,18 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
         mib=show_mib,
-        when=show_time,
         duration=show_duration,
         exit=show_exit,
         link=web_link,
         iso=show_iso,
         size=show_bytes,
+        tone=tone,
         **CELLS,
     )
     app.jinja_env.globals.update(rows=ROWS, asset=_assets(app))
     csrf = app.extensions["csrf"] = Csrf()
     guard(app, access, csrf)
+    add_icons(app)
     add_login(app, access, csrf)
     app.view_functions["static"] = needs(AccessRole.NONE)(app.view_functions["static"])
 
@@ -143,7 +145,7 @@ def _no_route(app: Flask, error: HTTPException) -> str:
 def _error_answer(code: int, text: str) -> Response:
     if request.path.startswith(PROGRAMS):
         return as_json({"error": text, "status": code}, code)
-    if request.path.rstrip("/") == "/log":
+    if request.path.rstrip("/") in {"/log", "/logTail", "/logFile"}:
         return Response(f"{text}\n", code, mimetype="text/plain")
     values: dict[str, Any] = {"code": code, "text": text, "title": HTTPStatus(code).phrase}
     return Response(render_template("error.html", **values), code)

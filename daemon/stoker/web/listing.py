@@ -21,14 +21,20 @@ MAX_QUERY = 200  # characters
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """``key`` names the column in the URL and sorts by it; None for a column without an order. ``minor`` columns are hidden
-    on a phone."""
+    """``name`` names the column in the URL and ``key`` sorts by it; None for a column without an order. ``minor`` columns are
+    hidden on a phone, ``wide`` ones on every narrow screen."""
 
     title: str
     name: str = ""
     key: Callable[[Row], Any] | None = None
     number: bool = False
     minor: bool = False
+    wide: bool = False
+
+    @property
+    def classes(self) -> str:
+        """Return the classes of its cells."""
+        return " ".join(name for name in ("number", "minor", "wide") if getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

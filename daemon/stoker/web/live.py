@@ -6,6 +6,7 @@ heartbeats and the passing of time do not count.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from functools import cached_property
 from flask import Response, request
 
 from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.states import WorkerState
 from stoker.core.model.views import ClusterView, WorkerView
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each
@@ -45,6 +47,14 @@ class Scene:
         return self.cluster.live_workers
 
     @cached_property
+    def _connected(self) -> set[str]:
+        return {_place(worker.id) for worker in self.cluster.workers if worker.state is WorkerState.ALIVE}
+
+    def has_output(self, worker_id: str) -> bool:
+        """Whether that worker is connected, or one that was started in its place: so that its jobs' output can be read."""
+        return _place(worker_id) in self._connected
+
+    @cached_property
     def worker_states(self) -> Counter[str]:
         return Counter(worker.shown_state.value for worker in self.cluster.workers)
 
@@ -59,6 +69,11 @@ class Scene:
     @cached_property
     def app_states(self) -> Counter[str]:
         return Counter(app.state.value for app in self.cluster.active_apps)
+
+
+def _place(worker_id: str) -> str:
+    """Return HOST-PORT of a worker's id."""
+    return worker_id.split("-", 2)[-1]
 
 
 class Audience:
@@ -104,12 +119,13 @@ class LivePages:
 
     def answer(self, scene: Scene, make: Callable[[], str], *, visitor: str = "", also: object = "") -> Response:
         """Answer 304 to a browser that already shows this, else the page that ``make`` makes, or made a moment ago for
-        another request. ``visitor`` is what the body depends on besides the URL, ``also`` what it shows besides the scene."""
-        tag = f"{self._start}-{scene.version}-{also}"
+        another request. ``visitor`` is what the body depends on besides the URL, ``also`` what it shows besides the scene.
+        The tag contains both: somebody whose session has ended must not go on with the page of the session."""
+        tag = f"{self._start}-{scene.version}-{also}-{hashlib.sha256(visitor.encode()).hexdigest()[:12]}"
         if request.if_none_match.contains(tag):
             response = Response(status=304)
         else:
-            response = Response(self._body(f"{visitor} {tag} {request.full_path}", make))
+            response = Response(self._body(f"{tag} {request.full_path}", make))
         response.set_etag(tag)
         return response
 

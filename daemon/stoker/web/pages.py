@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import NotFound
 
 from stoker.core.model.states import ApplicationState, DriverState
@@ -28,6 +28,7 @@ EXECUTORS = 200  # rows of one application's page
 class Reason(NamedTuple):
     path: str
     id: str
+    name: str
     why: str
 
 
@@ -85,7 +86,7 @@ def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> Page
                 **values,
             )
 
-        response = live.answer(scene, body, visitor=f"{who()}", also=also)
+        response = live.answer(scene, body, visitor=f"{who()} {g.get('session_ended')}", also=also)
         response.headers["Look-After"] = f"{audience.pace(token, time.monotonic()):.1f}"
         return csrf.give(response, token)
 
@@ -119,10 +120,10 @@ def _reasons(scene: Scene) -> Iterator[Reason]:
     """Return why each waiting job waits, in order of submission."""
     for app in scene.cluster.active_apps:
         if app.state is ApplicationState.WAITING:
-            yield Reason(f"/app/?appId={app.id}", app.id, scene.waiting.app(app))
+            yield Reason(f"/app/?appId={app.id}", app.id, app.name, scene.waiting.app(app))
     for driver in scene.cluster.active_drivers:
         if driver.state is DriverState.SUBMITTED:
-            yield Reason(f"/driver/?driverId={driver.id}", driver.id, scene.waiting.driver(driver))
+            yield Reason(f"/driver/?driverId={driver.id}", driver.id, driver.name, scene.waiting.driver(driver))
 
 
 def _add_details(app: Flask, live: LivePages, page: PageMaker) -> None:

@@ -14,11 +14,6 @@ def show_mib(mib: int) -> str:
     return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib}.0 MiB"
 
 
-def show_time(seconds: float) -> str:
-    """Local time, as Spark shows it; nothing for "not yet"."""
-    return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
-
-
 def show_iso(seconds: float) -> str:
     """For machines: ``2026-11-21T10:30:00Z``."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

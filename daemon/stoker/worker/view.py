@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 from stoker.core.model.states import JobPhase
@@ -22,9 +23,9 @@ class PageMaker:
 
     def finished(self, job: AnyJob) -> None:
         if isinstance(job, DriverJob):
-            self._drivers.append(_driver_page(job))
+            self._drivers.append(_driver_page(job, time.time()))
         else:
-            self._executors.append(_executor_page(job))
+            self._executors.append(_executor_page(job, time.time()))
 
     def page(self) -> WorkerPage:
         identity, core = self._core.identity, self._core
@@ -47,7 +48,7 @@ class PageMaker:
         )
 
 
-def _executor_page(job: ExecutorJob) -> ExecutorPage:
+def _executor_page(job: ExecutorJob, ended: float = 0.0) -> ExecutorPage:
     return ExecutorPage(
         app_id=job.app_id,
         executor_id=job.executor_id,
@@ -60,10 +61,12 @@ def _executor_page(job: ExecutorJob) -> ExecutorPage:
         exit=job.exit,
         command=job.app.command.argv,
         app_cores_max=job.app.max_cores,
+        started=job.started,
+        ended=ended,
     )
 
 
-def _driver_page(job: DriverJob) -> DriverPage:
+def _driver_page(job: DriverJob, ended: float = 0.0) -> DriverPage:
     return DriverPage(
         driver_id=job.driver_id,
         main=job.driver.main,
@@ -74,4 +77,8 @@ def _driver_page(job: DriverJob) -> DriverPage:
         attempt=job.attempt,
         pid=job.pid,
         exit=job.exit,
+        name=job.driver.name or job.driver.main,
+        user=job.driver.user,
+        started=job.started,
+        ended=ended,
     )

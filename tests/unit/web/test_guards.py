@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from stoker.core.model.values import Exit
 from stoker.web.access.policy import Access
 from stoker.web.common import new_app
-from stoker.web.show import show_duration, show_exit, show_mib, show_time, web_link
+from stoker.web.show import show_duration, show_exit, show_mib, web_link
 from tests.support.web import Page
 
 
@@ -140,10 +140,6 @@ def test_exit() -> None:
     assert show_exit(Exit()) == ""
     assert show_exit(Exit(code=0)) == "exit 0"
     assert show_exit(Exit(signal=15)) == "signal 15"
-
-
-def test_no_time_is_shown_as_nothing() -> None:
-    assert show_time(0) == ""
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "httpx://h", "//h", "data:text/html,x", " http://h"])

@@ -70,10 +70,60 @@ def test_tables_have_sparks_columns() -> None:
             "Application ID", "Name", "Cores", "Memory per Executor", "Submitted Time", "User", "State", "Duration",
         ]  # fmt: skip
     assert tables["Completed Applications"][1][-1] == "1.5 min"
-    columns = ["Submission ID", "Submitted Time", "Worker", "State", "Cores", "Memory", "Main Class"]
-    assert tables["Running Drivers"][0] == [*columns, "Duration"]
+    columns = ["Submission ID", "Name", "User", "State", "Exit", "Started", "Ran for", "Needs", "Worker"]
+    assert tables["Running Drivers"][0] == columns
     assert tables["Completed Drivers"][0] == columns
-    assert tables["Running Drivers"][2][2] == "None"
+    assert tables["Running Drivers"][2][-1] == "None"
+
+
+def test_a_drivers_row_says_what_people_ask() -> None:
+    exit = Exit(code=3, reason="Command exited with code 3", last_error_line="ValueError: no such table")
+    attempt = AttemptView(
+        number=1,
+        worker_id=worker_view().id,
+        state=DriverState.FAILED,
+        started=SUBMITTED,
+        ended=SUBMITTED + 90,
+        exit=exit,
+    )
+    failed = driver_view(
+        7, name="nightly", user="ada", state=DriverState.FAILED, ended=SUBMITTED + 90, attempts=(attempt,),
+        reason=exit.reason,
+    )  # fmt: skip
+    waiting = driver_view(
+        2, name="report", user="eve", state=DriverState.SUBMITTED, attempts=(), worker_id="", cores=99
+    )
+    tables = look(browser(cluster_view(active_drivers=(waiting,), completed_drivers=(failed,)))).tables
+    assert tables["Completed Drivers"][1] == [
+        failed.id, "nightly etl.main:run", "ada", "FAILED Command exited with code 3 ValueError: no such table", "exit 3",
+        "2014-05-13 16:53:20 UTC", "1.5 min", "2 cores, 512.0 MiB", "host1:7001",
+    ]  # fmt: skip
+    row = tables["Running Drivers"][1]
+    assert row[3].startswith("SUBMITTED needs 99 cores and 512 MiB on one worker")
+    assert row[5] == "not yet"
+    assert row[6].startswith("waits ")
+    assert (
+        "ValueError" in look(browser(cluster_view(completed_drivers=(failed,))), f"/driver/?driverId={failed.id}").text
+    )
+
+
+def test_the_kill_button_names_the_job() -> None:
+    [button] = [given for tag, given in look(browser()).tags if given.get("value") == driver_view(1).id]
+    assert (button["aria-label"], button["data-name"]) == (f"Kill {driver_view(1).id} (etl)", "etl")
+
+
+def test_an_output_out_of_reach_is_said_to_be() -> None:
+    lost = driver_view(1, state=DriverState.UNKNOWN)
+    path = f"/driver/?driverId={lost.id}"
+    site = cluster_view(workers=(worker_view(1, state=WorkerState.DEAD),), active_drivers=(lost,))
+    page = look(browser(site), path)
+    assert f"It is on {worker_view().id} , which is not connected" in page.text
+    assert "on a lost worker" in page.tables["Attempts"][1][-1]
+    assert not [given for tag, given in page.tags if "data-follow" in given]
+    back = worker_view(1, id=worker_view().id.replace("20140513", "20140514"))
+    page = look(browser(msgspec.structs.replace(site, workers=(back,))), path)
+    assert len([given for tag, given in page.tags if "data-follow" in given]) == 2
+    assert f"/logPage/?driverId={lost.id}&attempt=1&logType=stdout" in page.links()
 
 
 def test_workers_have_pages_of_their_own() -> None:
@@ -85,7 +135,9 @@ def test_workers_have_pages_of_their_own() -> None:
     assert page.definition("Cores").startswith("8 (3 Used)")
     assert "http://host1:8081" in page.links()
     assert page.tables["Drivers here"][1][0] == f"{driver_view().id} kill"
-    assert page.tables["Executors here"][1][:3] == ["app-20140513164640-0001 count", "0", "RUNNING"]
+    assert page.tables["Executors here"][1][:5] == [
+        "app-20140513164640-0001", "count", "ada", "0", "RUNNING",
+    ]  # fmt: skip
 
 
 def test_no_driver_tables_without_drivers() -> None:
@@ -144,7 +196,23 @@ def test_large_clusters_make_no_large_pages() -> None:
 
 
 def test_title_is_the_users() -> None:
-    assert "<title>Ada&#39;s cluster</title>" in browser(title="Ada's cluster").get("/").text
+    assert "<h1>Ada&#39;s cluster</h1>" in browser(title="Ada's cluster").get("/").text
+
+
+def test_title_and_icon_of_the_tab_show_the_state() -> None:
+    client = browser()
+    for path, title, icon in (
+        ("/", "2 running, 1 waiting, 1 dead - Stoker Master at spark://host0:7077", "bad"),
+        (f"/driver/?driverId={driver_view(1).id}", f"RUNNING etl - {driver_view(1).id}", "good"),
+        (f"/driver/?driverId={driver_view(3).id}", f"FAILED etl - {driver_view(3).id}", "bad"),
+        (f"/app/?appId={app_view(2).id}", f"FINISHED count - {app_view(2).id}", "done"),
+        (f"/worker/?workerId={worker_view(1).id}", "ALIVE host1:7001 - Stoker worker", "good"),
+    ):
+        text = client.get(path).text
+        assert f"<title>{title}</title>" in text
+        assert f'href="/icon/{icon}.svg"' in text
+        assert client.get(f"/icon/{icon}.svg").mimetype == "image/svg+xml"
+    assert client.get("/icon/other.svg").status_code == 404
 
 
 def test_warnings_are_shown() -> None:
@@ -163,7 +231,7 @@ def test_application_page() -> None:
     assert page.definition("Cores").startswith("4 (1 granted, 3 left)")
     assert page.definition("Executor Limit").startswith("5 (1 granted)")
     assert page.tables["Executor Summary"][1][0] == "0"
-    assert page.tables["Removed Executors"][1][6] == "signal 9 killed by the kernel"
+    assert page.tables["Removed Executors"][1][7] == "signal 9 killed by the kernel"
     assert "http://h:4040" in page.links()
     assert f"/logPage/?appId={app.id}&executorId=1&logType=stderr" in page.links()
 

@@ -50,12 +50,14 @@ def test_page(client: FlaskClient) -> None:
     assert page.definition("Cores").startswith("8 (3 Used)")
     assert page.definition("Memory").startswith("15.5 GiB (1.5 GiB Used)")
     assert "http://host0:8080" in page.links()
-    assert page.tables["Running Executors"][1][:5] == [
-        "4", "RUNNING", "1", "1.0 GiB", f"ID: {APP} Name: count User: ada",
+    assert page.tables["Running Executors"][1][:7] == [
+        "4", "RUNNING", "1", "1.0 GiB", "", "", f"ID: {APP} Name: count User: ada",
     ]  # fmt: skip
-    assert page.tables["Running Drivers"][1][:5] == [DRIVER, "etl.main:run", "RUNNING", "2", "512.0 MiB"]
+    assert page.tables["Running Drivers"][1][:6] == [
+        DRIVER, "etl.pyz etl.main:run", "", "RUNNING", "2", "512.0 MiB",
+    ]  # fmt: skip
     assert page.tables["Finished Drivers"][1][-1] == "exit 7 it gave up"
-    for query in (f"driverId={DRIVER}", f"appId={APP}&executorId=4"):
+    for query in (f"driverId={DRIVER}&attempt=1", f"appId={APP}&executorId=4"):
         for stream in ("stdout", "stderr"):
             assert f"/logPage/?{query}&logType={stream}" in page.links()
 

@@ -112,4 +112,5 @@ def app_text(app: AppView) -> str:
 def driver_text(driver: DriverView) -> str:
     """Return what a search for a driver looks through."""
     parts = (driver.id, driver.name, driver.who, driver.main, driver.main_class, driver.worker_id, driver.reason)
-    return f"{' '.join(parts)} {driver.state.value}"
+    line = driver.attempts[-1].exit.last_error_line if driver.attempts else ""
+    return f"{' '.join(parts)} {driver.state.value} {line}"

@@ -19,6 +19,8 @@ class ExecutorPage(Value, frozen=True):
     exit: Exit = Exit()
     command: tuple[str, ...] = ()
     app_cores_max: int | None = None  # None: unlimited
+    started: float = 0.0  # seconds since the Unix epoch
+    ended: float = 0.0
 
 
 class DriverPage(Value, frozen=True):
@@ -31,6 +33,10 @@ class DriverPage(Value, frozen=True):
     attempt: int = 1
     pid: int = 0
     exit: Exit = Exit()
+    name: str = ""
+    user: str = ""
+    started: float = 0.0  # seconds since the Unix epoch
+    ended: float = 0.0
 
 
 class WorkerPage(Value, frozen=True):

@@ -68,7 +68,12 @@ def guard(app: Flask, access: Access, csrf: ForgeryCheck, *, has_login: bool = T
 
     @app.context_processor
     def identity() -> dict[str, object]:
-        return {"who": g.get("identity"), "has_login": access.asks_for_tokens, "has_session": "token" in g}
+        return {
+            "who": g.get("identity"),
+            "has_login": access.asks_for_tokens,
+            "has_session": "token" in g,
+            "session_ended": g.get("session_ended", False),
+        }
 
 
 def _identify(access: Access) -> tuple[Identity, bool]:
@@ -86,6 +91,7 @@ def _identify(access: Access) -> tuple[Identity, bool]:
     if session is not None:
         g.token = session
         return session.identity, False
+    g.session_ended = session_cookie() in request.cookies
     return access.local_user() or Identity("anonymous", access.anonymous), False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, make_response, redirect, render_template, request
+from flask import Flask, Response, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,6 +14,10 @@ from stoker.web.access.guard import check_secret, needs, session_cookie
 from stoker.web.access.policy import Access, who
 from stoker.web.csrf import Csrf
 
+SESSION_ENDED = (
+    "Your session has ended: its token was revoked or has expired, or the dashboard was restarted. Log in again."
+)
+
 
 def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
     @app.get("/login")
@@ -21,7 +25,7 @@ def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
     def login_page() -> Response:
         if not access.asks_for_tokens:
             raise NotFound("This listener has no log-in.")
-        return _page(access, csrf)
+        return _page(access, csrf, SESSION_ENDED if g.get("session_ended") else "")
 
     @app.post("/login")
     @needs(AccessRole.NONE)
@@ -58,7 +62,8 @@ def _page(access: Access, csrf: Csrf, problem: str = "") -> Response:
         none_made=access.tokens is not None and access.tokens.is_empty,
         identity=who(),
     )
-    return csrf.give(make_response(body, 401 if problem else 200), token)
+    is_refused = problem not in {"", SESSION_ENDED}
+    return csrf.give(make_response(body, 401 if is_refused else 200), token)
 
 
 def local_path(path: str) -> str:

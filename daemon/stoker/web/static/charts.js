@@ -69,7 +69,7 @@
             { ...axis, space: 70, size: 22, values: (_, times) => times.map((time) => clock(time, times[1] - times[0] < 60)) },
             { ...axis, size: 38, values: (_, values) => values.map(short) },
           ],
-          series: [{ value: (_, time) => (time == null ? "now" : clock(time)) }, ...series],
+          series: [{ label: `Time (${stokerClock.zone()})`, value: (_, time) => (time == null ? "now" : clock(time)) }, ...series],
         },
         data(box),
         box,
@@ -78,11 +78,11 @@
   }
 
   function clock(seconds, exact = true) {
-    const form = { hour: "2-digit", minute: "2-digit", second: exact ? "2-digit" : undefined, hourCycle: "h23" };
-    return new Date(seconds * 1000).toLocaleTimeString([], form);
+    return stokerClock.time(new Date(seconds * 1000), exact);
   }
 
   function data(box) {
+    box.title = `until ${stokerClock.utc(new Date(history.at.at(-1) * 1000))}`;
     return [history.at, ...CHARTS[box.dataset.chart].map(({ values }) => values(history))];
   }
 

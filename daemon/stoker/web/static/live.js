@@ -15,6 +15,7 @@
   let asked = 0; // numbers requests: an answer that was overtaken is dropped
   let skew = 0; // milliseconds the server's clock is ahead
   let since = null;
+  let before = null; // title and icon of the page while it does not answer
 
   // --- looking ---
 
@@ -68,10 +69,12 @@
 
   function change(page) {
     document.title = page.title;
+    icon(page.querySelector("link[rel=icon]")?.getAttribute("href"));
     for (const selector of [".where", "#main"]) {
       const [old, fresh] = [document.querySelector(selector), page.querySelector(selector)];
       if (!old || !fresh) continue;
       tidy(fresh);
+      stokerClock.localise(fresh);
       Idiomorph.morph(old, fresh, { morphStyle: "outerHTML", callbacks });
     }
     tick();
@@ -96,14 +99,29 @@
       !(name === "open" && node.localName === "details") && !(name === "value" && node.type === "search"),
   };
 
+  function icon(href) {
+    const link = document.querySelector("link[rel=icon]");
+    if (href && link.getAttribute("href") !== href) link.setAttribute("href", href);
+  }
+
   function lost(why) {
-    since ??= new Date();
-    offline.textContent = `${why}: what you see is from ${since.toLocaleTimeString()}. Trying again ...`;
+    if (!since) {
+      since = new Date();
+      before = { title: document.title, icon: document.querySelector("link[rel=icon]").getAttribute("href") };
+      document.title = `No answer - ${before.title}`;
+      icon("/icon/away.svg");
+    }
+    offline.textContent = `${why}: what you see is from ${stokerClock.time(since)} (${stokerClock.zone()}). Trying again ...`;
+    offline.title = stokerClock.utc(since);
     offline.hidden = false;
     wait = SLOWEST;
   }
 
   function found(response) {
+    if (since) {
+      document.title = before.title;
+      icon(before.icon);
+    }
     since = null;
     offline.hidden = true;
     pace = 1000 * Number(response.headers.get("Look-After") ?? 0);
@@ -178,9 +196,13 @@
   function sure(button) {
     if (!button?.classList.contains("kill")) return Promise.resolve(true);
     const dialog = document.getElementById("confirm");
-    document.getElementById("confirm-title").textContent = `Kill ${button.value}?`;
+    const { name, user, since } = button.dataset;
+    document.getElementById("confirm-title").textContent = `Kill ${name || button.value}?`;
+    document.getElementById("confirm-job").textContent = button.value;
+    const whose = user ? `Submitted by ${user}` : "Submitted";
+    const age = duration((Date.now() + skew) / 1000 - Number(since));
     document.getElementById("confirm-text").textContent =
-      "All of its processes get TERM, and KILL ten seconds later. It is not restarted.";
+      `${whose} ${age} ago. All of its processes get TERM, and KILL ten seconds later. It is not restarted.`;
     return new Promise((resolve) => {
       const over = new AbortController(); // the next question must not hear this one's events, nor this one the next's
       const heard = { signal: over.signal };
@@ -215,6 +237,16 @@
     document.getElementById("toast").append(line);
     setTimeout(() => line.remove(), bad ? 15000 : 6000);
   }
+
+  // A copied id is the id and nothing else, however it was selected.
+  document.addEventListener("copy", (event) => {
+    const text = getSelection().toString().trim();
+    if (!text || /\s/.test(text)) return;
+    const id = [...document.querySelectorAll(".id")].find((element) => element.textContent.trim() === text);
+    if (!id) return;
+    event.preventDefault();
+    event.clipboardData.setData("text/plain", text);
+  });
 
   tidy(main);
   setInterval(tick, 1000);

@@ -33,7 +33,8 @@
       clearTimeout(this.timer);
       let wait = IDLE;
       const answer = await read(this.url, this.end ?? -FIRST);
-      if (answer) wait = this.take(answer);
+      if (answer.problem === undefined) wait = this.take(answer);
+      this.says(answer.problem ?? "");
       if (this.on && this.pre.isConnected && !document.hidden) this.timer = setTimeout(() => this.look(), wait);
     }
 
@@ -53,6 +54,14 @@
         this.gap(`... ${left - FIRST} bytes left out: it is written faster than this page reads`);
       }
       return left > 0 ? 0 : state === "running" ? EVERY : IDLE;
+    }
+
+    // Why there is nothing to read: instead of an empty box, or above of what was read before.
+    says(problem) {
+      const line = document.getElementById(this.pre.id.replace(/^(tail-)?/, "problem-"));
+      line.textContent = problem;
+      line.hidden = !problem;
+      this.pre.hidden = Boolean(problem) && !this.pre.textContent;
     }
 
     gap(text) {
@@ -79,12 +88,12 @@
   async function read(url, offset, length = MOST) {
     try {
       const response = await fetch(`${url}&offset=${offset}&byteLength=${length}`, { cache: "no-store" });
-      if (!response.ok) return null;
+      if (!response.ok) return { problem: (await response.text()).trim().slice(0, 500) || `The answer is ${response.status}.` };
       const { headers } = response;
       const [start, size] = [Number(headers.get("Log-Start")), Number(headers.get("Log-Size"))];
       return { start, size, state: headers.get("Log-State"), data: await response.arrayBuffer() };
     } catch {
-      return null; // live.js tells when nobody answers
+      return { problem: "The dashboard does not answer." };
     }
   }
 
@@ -138,7 +147,7 @@
     const before = Number(link.dataset.before);
     const start = Math.max(0, before - MOST);
     const answer = await read(pre.dataset.tail, start, before - start);
-    if (!answer) return;
+    if (answer.problem !== undefined) return;
     const text = new TextDecoder().decode(answer.data.slice(0, Math.max(0, before - answer.start)));
     const height = pre.scrollHeight;
     pre.prepend(text.replaceAll("\r\n", "\n").replace(ESCAPES, ""));
