@@ -75,6 +75,7 @@ def install(what: str) -> None:
         run([*words, str(VENV)], settings.for_uv())
     lock = LOCKS / f"{what}.lock"
     words = [str(uv), "pip", "install", "--python", str(VENV), "--require-hashes", "--requirements", str(lock)]
+    words += settings.words_for_uv
     env = settings.for_uv()
     env["UV_FIND_LINKS"] = ",".join(filter(None, [env.get("UV_FIND_LINKS"), str(uv.parent)]))  # its own wheel
     download, disk = SIZES[what]
@@ -82,7 +83,7 @@ def install(what: str) -> None:
     print(f"Installing {count} packages of requirements/{lock.name} into .venv ({disk} MB) ...", flush=True)
     if subprocess.run([*words, "--offline", "--quiet"], env=env, stderr=subprocess.DEVNULL, check=False).returncode:
         next(Index(settings).links("uv"), None)  # says in one line that no index can be reached; uv would say it in ten
-        print(f"Downloading up to {download} MB from {shown(settings.index)}; it is kept in uv's cache", flush=True)
+        print(f"Downloading up to {download} MB from {origin(settings)}; it is kept in uv's cache", flush=True)
         run([*words], env, is_shown=True)
     here = ["--no-index", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     run([str(uv), "pip", "install", "--quiet", "--python", str(VENV), *here], env)
@@ -103,6 +104,11 @@ def shown(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
+def origin(settings: Settings) -> str:
+    """Where packages come from, for messages; empty with pip's no-index and without find-links."""
+    return shown(settings.index if settings.indexes else " ".join(settings.many("find-links")))
+
+
 # --- uv ---
 
 
@@ -113,7 +119,8 @@ def find_uv(settings: Settings) -> Path:
     for folder in caches(settings.environ):
         if os.access(folder / name / "uv", os.X_OK):
             return folder / name / "uv"
-    print(f"Fetching uv {version} from {shown(settings.index)} ...", flush=True)
+    if origin(settings):
+        print(f"Fetching uv {version} from {origin(settings)} ...", flush=True)
     link, wheel = fetch(Index(settings), version, hashes)
     problem = OSError()
     for folder in caches(settings.environ):
@@ -165,7 +172,7 @@ def fetch(index: Index, version: str, hashes: list[str]) -> tuple[Link, bytes]:
             return link, data
         problem = BootstrapError(f"{shown(link.url)} is not the file that requirements/controller.lock pins")
     raise problem or BootstrapError(
-        f"{shown(index.settings.index)} has no uv {version} for {platform.system()} on {platform.machine()}:"
+        f"{origin(index.settings)} has no uv {version} for {platform.system()} on {platform.machine()}:"
         " set PIP_INDEX_URL to an index that has it"
     )
 

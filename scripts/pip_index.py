@@ -79,6 +79,11 @@ class Settings:
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         return self.one("cert") or next((self.environ[name] for name in names if self.environ.get(name)), "")
 
+    @property
+    def words_for_uv(self) -> list[str]:
+        """Options of ``uv pip install`` that no variable stands for."""
+        return ["--no-index"] if self.is_on("no-index") else []
+
     def for_uv(self) -> dict[str, str]:
         """The environment in which uv uses what pip would use. What is set for uv itself stays."""
         env = dict(self.environ)
@@ -86,7 +91,6 @@ class Settings:
             "UV_DEFAULT_INDEX": self.index,
             "UV_INDEX": " ".join(self.many("extra-index-url")),
             "UV_FIND_LINKS": ",".join(self.many("find-links")),
-            "UV_NO_INDEX": "true" if self.is_on("no-index") else "",
             "UV_INSECURE_HOST": " ".join(self.many("trusted-host")),
             # Indexes are equal to pip; the hashes of a lock say which file is meant.
             "UV_INDEX_STRATEGY": "unsafe-best-match" if self.many("extra-index-url") else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.zookeeper import HOSTS, Stand, ZooKeeperServers, need_zookeeper
+
+# The modules find their own package as ``ansible_collections.stoker.spark``, as on a host.
+sys.path.append(str(Path(__file__).parents[1] / "playbooks" / "collections"))
 
 _skipped: list[str] = []
 

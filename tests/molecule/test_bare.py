@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +14,26 @@ import pytest
 
 from tests.support.host_image import bare_image
 from tests.support.podman import podman, run
+from tests.support.tls import make_certificate
 
 REPO = Path(__file__).parents[2]
 LIGHT = ("golden", "contract", "unit/config", "unit/test_cli_surroundings.py", "unit/test_cli_help.py")
 REAL = ("integration/test_submit.py", "integration/test_jobs.py")  # real daemons; some tests need a JDK
+# In the container: an index with a certificate that nobody has signed, and what make does first.
+OWN_INDEX = """
+import functools, http.server, os, ssl, subprocess, sys, threading
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/wheels")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/wheels/cert.pem", "/wheels/key.pem")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.path.insert(0, "scripts")
+import bootstrap
+from pip_index import Settings
+os.environ["PIP_INDEX_URL"] = f"https://127.0.0.1:{server.server_port}/simple"
+print(subprocess.run([bootstrap.find_uv(Settings(os.environ)), "--version"], capture_output=True, text=True).stdout)
+"""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the image is built the first time
 
 
@@ -67,9 +84,27 @@ def test_the_light_tests_pass_and_name_what_is_missing(tmp_path: Path) -> None:
         assert any("needs a JDK: " in line for line in skips), done.stdout[-3000:]
 
 
-def test_debian_13_installs_what_drives_a_cluster(tmp_path: Path) -> None:
+def test_debian_13_starts_a_cluster_without_an_index(tmp_path: Path) -> None:
     with bare_machine(tmp_path, "trixie", "controller", "3.13") as machine:
-        made = machine.type("make .venv/.controller", timeout=300)
-        assert made.returncode == 0 and made.stderr == "", made.stdout + made.stderr
-        asked = machine.type(".venv/bin/stoker --version && .venv/bin/ansible-playbook --version", timeout=60)
-        assert asked.returncode == 0, asked.stdout + asked.stderr
+        started = machine.type("make start", timeout=400)
+        assert started.returncode == 0 and started.stderr == "", started.stdout + started.stderr
+        assert " from /wheels ..." in started.stdout and "pypi.org" not in started.stdout
+        assert "The cluster is up" in started.stdout, started.stdout
+        asked = machine.type(".venv/bin/stoker status && make stop", timeout=100)
+        assert asked.returncode == 0 and "ALIVE" in asked.stdout, asked.stdout + asked.stderr
+        again = machine.type("unset PIP_FIND_LINKS; rm -rf .venv; make .venv/.controller", timeout=200)
+        assert again.returncode == 0, "offline after the first time: " + again.stdout + again.stderr
+        assert "Fetching" not in again.stdout and "Downloading" not in again.stdout
+
+
+def test_a_debian_without_ca_certificates_fetches_uv_from_an_index_by_its_hash(tmp_path: Path) -> None:
+    with bare_machine(tmp_path, "trixie", "controller", "3.13") as machine:
+        wheels = tmp_path / "wheels"
+        make_certificate(wheels)
+        (wheels / "key.pem").chmod(0o644)
+        (wheels / "simple" / "uv").mkdir(parents=True)
+        (wheel,) = wheels.glob("uv-*.whl")
+        shutil.copy(wheel, wheels / "simple" / "uv")
+        (wheels / "index.py").write_text(OWN_INDEX)
+        done = machine.type("unset PIP_NO_INDEX PIP_FIND_LINKS; python3 /wheels/index.py", timeout=60)
+        assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("uv "), done.stdout + done.stderr
