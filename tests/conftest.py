@@ -32,6 +32,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TESTS = Path(__file__).parent
 STRICT = frozenset({"unit", "golden", "contract"})  # a file or socket left open fails the test
 
+# `make test` runs two tests at a time (pytest -n 2 --dist loadgroup). Tests of a file stay together, and so do those of the
+# folders in TOGETHER; the tests of a file in SPREAD need nothing of each other. Folders in LONGEST begin first.
+SPREAD = frozenset({"ansible/test_playbooks.py"})
+TOGETHER = {"molecule": "containers", "browser": "browser", "chaos": "chaos"}
+LONGEST = ("molecule", "ansible", "integration", "chaos", "browser", "install", "simulation")
+
 
 def pytest_report_header() -> list[str]:
     return [f"left out: {line} (make test ENGINES=yes brings it)" for line in _skipped]
@@ -39,8 +45,13 @@ def pytest_report_header() -> list[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] in STRICT:
+        name = item.path.relative_to(TESTS)
+        if name.parts[0] in STRICT:
             item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
+        if str(name) not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name.parts[0], str(name))))
+    places = {folder: place for place, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(TESTS).parts[0], len(places)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -49,6 +60,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if hasattr(session.config, "workerinput"):
+        return  # a worker of `pytest -n 2`: the process that started it has the reports of both
     if os.environ.get("CI") == "true" and _skipped:
         print("\nskipped under CI, where everything must run:\n  " + "\n  ".join(_skipped))
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -52,10 +52,12 @@ class Machine:
 def bare_machine(folder: Path, release: str, lock: str, python: str) -> Iterator[Machine]:
     """One with a clone of this checkout's last commit, and the packages of a lock as files."""
     wheels, source = folder / "wheels", folder / "source.git"
-    words = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--python-version", python]
-    words += ["--requirement", f"requirements/{lock}.lock", "--dest", str(wheels)]
-    run(sys.executable, "-m", "pip", "download", "--quiet", *words, cwd=REPO, timeout=300)
     run("git", "clone", "--quiet", "--bare", str(REPO), str(source))
+    locked = folder / f"{lock}.lock"  # of the last commit, as the clone's
+    locked.write_text(run("git", "show", f"HEAD:requirements/{lock}.lock", cwd=REPO).stdout)
+    words = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--python-version", python]
+    words += ["--requirement", str(locked), "--dest", str(wheels)]
+    run(sys.executable, "-m", "pip", "download", "--quiet", *words, cwd=REPO, timeout=300)
     run("chmod", "-R", "a+rX", str(folder))
     name = f"stoker-bare-{release}-{os.getpid()}"
     mounts = ["--volume", f"{wheels}:/wheels:ro", "--volume", f"{source}:/source:ro"]
@@ -92,9 +94,6 @@ def test_debian_13_starts_a_cluster_without_an_index(tmp_path: Path) -> None:
         assert "The cluster is up" in started.stdout, started.stdout
         asked = machine.type(".venv/bin/stoker status && make stop", timeout=100)
         assert asked.returncode == 0 and "ALIVE" in asked.stdout, asked.stdout + asked.stderr
-        again = machine.type("unset PIP_FIND_LINKS; rm -rf .venv; make .venv/.controller", timeout=200)
-        assert again.returncode == 0, "offline after the first time: " + again.stdout + again.stderr
-        assert "Fetching" not in again.stdout and "Downloading" not in again.stdout
 
 
 def test_a_debian_without_ca_certificates_fetches_uv_from_an_index_by_its_hash(tmp_path: Path) -> None:
