@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from stoker.core.model.states import DriverState, WorkerState
+from stoker.core.model.values import Order
 from stoker.core.model.views import ClusterView
 from stoker.security.roles import AccessRole
 from stoker.security.tokens import TokenFile
@@ -178,6 +179,19 @@ def test_heartbeats_are_no_changes() -> None:
     new = cluster_view(workers=tuple(worker_view(1, last_heartbeat=9e9) for _ in range(1)) + old.workers[1:])
     assert list(differences(old, new, 9e9)) == []
     assert [kind for kind, _ in differences(old, cluster_view(epoch=4), 9e9)] == ["master"]
+
+
+def test_a_kill_says_who_ordered_it() -> None:
+    order = Order(by="ada", door="dashboard", at=70.0)
+    killed = driver_view(1, state=DriverState.KILLED, ended=71.0, principal="bob", kill=order)
+    [(_, data)] = differences(
+        cluster_view(active_drivers=(driver_view(1),)), cluster_view(active_drivers=(killed,)), 99.0
+    )
+    assert (data["at"], data["principal"], data["kill"]) == (
+        71.0,
+        "bob",
+        {"by": "ada", "door": "dashboard", "at": 70.0},
+    )
 
 
 def test_changes_say_when_and_whose() -> None:
