@@ -64,6 +64,8 @@ class Story:
     def do_worker(self, plain: list[str], values: dict[str, str]) -> None:
         running = values.get("running", "").split(",") if values.get("running") else []
         reports: dict[str, Any] = {"drivers": [], "executors": []}
+        if "heir" in plain:  # its keeper is that of all daemons before
+            reports["heir_of"] = list(self.bench.core.ctx.books.workers)
         for name in running:
             launch = self.launched[name]
             if isinstance(launch, LaunchDriver):

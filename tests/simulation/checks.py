@@ -6,7 +6,9 @@
 ``obedience``    a worker does nothing for a lower epoch than it has seen
 ``record``       acknowledged means recoverable: what is said was written before
 ``ids``          an id means one thing for ever, a token one driver
-``history``      what is over stays over
+``history``      what is over stays over; only an end that nobody knew may become known
+``at-most-once`` a driver that is not supervised never starts a second time
+``true-end``     an end that a worker reports is booked, also for a driver that was given up
 ``once``         an attempt is started once, and a driver never runs twice at once
 ``capacity``     no host runs more than it has, no launch is refused for want of room
 ``fifo``         nobody is served before who came first, and nothing waits that fits
@@ -23,6 +25,7 @@ from stoker.core.master.invariants import violations
 from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
+    DriverStateChanged,
     DriverUpdate,
     ExecutorStateAck,
     KillJob,
@@ -36,6 +39,7 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.states import DriverState, JobPhase
+from stoker.core.model.values import DriverReport
 from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
 from tests.simulation.checks_order import check_order
@@ -70,6 +74,7 @@ class Checks:
         self.final: dict[str, tuple[DriverState, int]] = {}  # and under which epoch
         self.asked_by: dict[tuple[str, int, int], Any] = {}  # client, incarnation, request
         self.ran: set[str] = set()  # keys of all processes ever
+        self.unsupervised: set[str] = set()  # ids of drivers
         self.granted_by: dict[str, int] = {}  # executor -> epoch
         self.heard_of: dict[tuple[int, str], int] = {}  # (epoch, application) -> highest number of its executors
         self.running: dict[str, list[Program]] = {}  # driver id or application/executor -> processes
@@ -122,7 +127,8 @@ class Checks:
                 self.fail("ids", f"{record.token} made {known} and now {record.id}")
         was, since = self.final.get(record.id, (record.state, epoch))
         # What left the history is not known to the next master.
-        if record.state is not was and (record.id not in self.dropped or epoch == since):
+        is_late = was is DriverState.ERROR and record.id in self.unsupervised  # its worker knew the true end
+        if record.state is not was and not is_late and (record.id not in self.dropped or epoch == since):
             self.fail("history", f"{record.id} was {was.value} and is now {record.state.value}")
         if record.state.is_final:
             self.final[record.id] = (record.state, epoch)
@@ -150,6 +156,13 @@ class Checks:
         """After it was handled."""
         assert master.core is not None
         told = []
+        known = master.core.ctx.books.workers.get(getattr(message, "worker_id", ""))
+        is_believed = known is not None and known.has_registered and known.peer is not None
+        if isinstance(message, RegisterWorker) and is_believed and message.highest_epoch <= master.core.ctx.epoch:
+            for report in message.drivers:
+                self._end_known(master, report)
+        elif isinstance(message, DriverStateChanged) and is_believed:
+            self._end_known(master, message)
         if isinstance(message, RegisterWorker):
             told = [(report.app_id, report.executor_id) for report in message.executors]
         elif isinstance(message, RegisterApplication):
@@ -157,6 +170,17 @@ class Checks:
         for app_id, number in told:
             key = (master.core.ctx.epoch, app_id)
             self.heard_of[key] = max(self.heard_of.get(key, -1), number)
+
+    def _end_known(self, master: Master, report: DriverReport | DriverStateChanged) -> None:
+        """A driver that is not supervised does not stay ERROR when its worker has reported how that attempt ended."""
+        assert master.core is not None
+        driver = master.core.ctx.books.completed_drivers.get(report.driver_id)
+        if driver is None or report.driver_id not in self.unsupervised or not driver.record.attempts:
+            return
+        attempt = driver.record.attempts[-1]
+        is_told = report.state.is_final and report.state is not DriverState.ERROR and attempt.number == report.attempt
+        if is_told and driver.record.state is DriverState.ERROR and attempt.lost:
+            self.fail("true-end", f"{report.driver_id} is {driver.record.state.value} although {report} was received")
 
     def _granted(self, master: Master, message: LaunchExecutor) -> None:
         """Without records a number may be given out again, if neither the application nor a worker told of it."""
@@ -171,6 +195,8 @@ class Checks:
         """Before it goes out."""
         if isinstance(message, LaunchExecutor):
             self._granted(master, message)
+        elif isinstance(message, LaunchDriver) and not message.driver.supervise:
+            self.unsupervised.add(message.driver_id)
         if not self.is_durable:
             return
         if isinstance(message, Submitted):
@@ -256,8 +282,10 @@ class Checks:
         host, key = program.machine.host, program.key
         if key in self.ran:
             self.fail("once", f"{key} is started a second time, on {host.name}")
-        self.ran.add(key)
         job = key.split(":")[0]
+        if job in self.unsupervised and (before := [ran for ran in self.ran if ran.startswith(f"{job}:")]):
+            self.fail("at-most-once", f"{key} starts on {host.name}, and {before[0]} ran: it is not supervised")
+        self.ran.add(key)
         others = [other for other in self.running.get(job, ()) if other.is_alive]
         for other in others:
             outdated = min(program, other, key=lambda one: int(one.key.partition(":")[2] or 0))

@@ -8,6 +8,7 @@ from functools import partial
 
 from tests.simulation.process import Node
 from tests.simulation.scenario import Cluster
+from tests.simulation.worker import Worker
 
 
 class Faults:
@@ -36,6 +37,7 @@ class Faults:
             node.crash_in = node.freeze_in = None
         for worker in cluster.workers:
             worker.is_full = False
+            worker.machine.at_next_start = None
         for master in cluster.masters:
             master.hangs_when_elected = 0.0
 
@@ -84,7 +86,24 @@ class Faults:
             machine.keeper.die()
 
     def power_off(self) -> None:
+        self._power_off(self.rng.choice(self.cluster.workers))
+
+    def power_cut_at_start(self) -> None:
+        """A job's process has started, and nobody knows it when the power fails; it is back before the jobs are given up."""
         worker = self.rng.choice(self.cluster.workers)
+
+        def cut() -> None:
+            self._power_off(worker)
+            self.world.after(1.0, back)
+
+        def back() -> None:
+            if not worker.is_alive:
+                worker.host.is_up = True
+                worker.start()
+
+        worker.machine.at_next_start = cut
+
+    def _power_off(self, worker: Worker) -> None:
         self.world.note(worker.name, "loses power")
         worker.host.is_up = False
         worker.die("no power")
@@ -187,6 +206,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "stop_worker": Faults.stop_worker,
     "kill_keeper": Faults.kill_keeper,
     "power_off": Faults.power_off,
+    "power_cut_at_start": Faults.power_cut_at_start,
     "freeze_master": Faults.freeze_master,
     "freeze_worker": Faults.freeze_worker,
     "hang_new_master": Faults.hang_new_master,

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
@@ -43,6 +44,7 @@ class Machine:
         self.world, self.host, self.checks, self.cores = world, host, checks, cores
         self.programs: dict[int, Program] = {}
         self.keeper: SimulatedKeeper | None = None
+        self.at_next_start: Callable[[], None] | None = None  # a fault
         self._next_pid = 1000
 
     def run(self, key: str, argv: list[str], cores: int) -> int:
@@ -52,6 +54,9 @@ class Machine:
         self.world.note(self.host.name, f"process {program.pid} runs {key}")
         self.checks.process_starts(program)
         code = int(argv[2])
+        if self.at_next_start is not None:  # before the keeper's report arrives
+            self.world.after(0.00005, self.at_next_start)
+            self.at_next_start = None
         program.end = self.world.after(float(argv[1]), lambda: self._ended(program, code << 8))
         return program.pid
 
@@ -202,6 +207,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._logs = KEEPER.RollingLogs()
         self._seen: Any = None
         self._closing = False
+        self._served: list[str] = []
         self._journal = -1
         self._oom = _NeverOutOfMemory()
         self._ready_at = 0.0  # true time: it serves nobody before

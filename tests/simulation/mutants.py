@@ -338,6 +338,25 @@ def no_replacement() -> Iterator[None]:
 
 
 @contextmanager
+def second_run() -> Iterator[None]:
+    """A driver that is not supervised and may have been started is placed again."""
+    never_started = drivers.never_started
+
+    def hopeful(ctx: Context, driver: Any, *, surely: bool, renumber: bool = False) -> None:
+        never_started(ctx, driver, surely=True, renumber=renumber or not surely)
+
+    with patch.object(drivers, "never_started", hopeful):
+        yield
+
+
+@contextmanager
+def ignored_end() -> Iterator[None]:
+    """A driver that was given up stays ERROR, although its worker reports how it ended."""
+    with patch.object(drivers, "true_end", lambda ctx, worker, report: False):
+        yield
+
+
+@contextmanager
 def counted_refusal() -> Iterator[None]:
     """A driver that a worker could not start for reasons of its own ends as ERROR."""
 
@@ -421,6 +440,8 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     orphaned_executors: (),
     no_replacement: (),
     counted_refusal: ("full_worker",),
+    second_run: ("power_cut_at_start",),
+    ignored_end: ("cut", "freeze_worker"),
     second_end: ("kill_worker",),
     own_sleep: ("hang_new_master", "reset"),
     forgotten_question: ("reset", "kill_master"),

@@ -110,7 +110,8 @@ class Worker(Node):
             self.link, away=self._reconnect_timeout, silence=self._worker_timeout, grace=self._grace
         )
         self._jobs_known = False
-        self._say({"op": "hello"})
+        assert self.core is not None
+        self._say({"op": "hello", "name": self.core.identity.id})
 
     def _say(self, message: dict[str, Any]) -> None:
         if self._keeper is not None and self.link is not None:
@@ -239,7 +240,7 @@ class Worker(Node):
         elif op == "exited":
             core.exited(message["key"], notes.exit_of(cast("Exited", message)), now)
         elif op == "jobs":
-            core.keeper_back(now)
+            core.keeper_back(now, message["served"])
             for entry in message["jobs"]:
                 job = notes.decode(cast("Kept", entry))
                 assert job is not None

@@ -71,7 +71,7 @@ class Processes:
             away=config.reconnect_timeout, silence=config.worker_timeout, grace=config.driver_terminate_timeout
         )
         self.are_known = False
-        self.say({"op": "hello"})
+        self.say({"op": "hello", "name": self._core.identity.id})
 
     def ping(self) -> None:
         self.say({"op": "ping"})
@@ -137,7 +137,7 @@ class Processes:
     def _from_keeper(self, message: FromKeeper) -> None:
         now = read_clock()
         if message["op"] == "jobs":
-            self._core.keeper_back(now)
+            self._core.keeper_back(now, message.get("served", []))
             self._adopt(message["jobs"])
         elif message["op"] == "bye":
             self._on_stopped()

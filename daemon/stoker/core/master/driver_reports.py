@@ -23,6 +23,9 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     if report.state is DriverState.ERROR and report.exit.refused:
         _refusal_reported(ctx, worker, report)
         return
+    if drivers.true_end(ctx, worker, report):
+        ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
+        return
     driver = books.drivers.get(report.driver_id)
     if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
         driver = _adopt(ctx, report)

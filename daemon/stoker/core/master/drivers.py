@@ -12,7 +12,7 @@ from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_drivers
 from stoker.core.master.show import driver_view
-from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
+from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, LATE_END, DriverEvent
 from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
@@ -29,7 +29,7 @@ from stoker.core.model.moves import may
 from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
-from stoker.core.model.values import Exit, Order
+from stoker.core.model.values import DriverReport, Exit, Order
 
 ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
 
@@ -110,6 +110,9 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
 
 def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
     """Book a worker's report on a driver. Final states are acknowledged after the durable write, stale ones at once."""
+    if true_end(ctx, worker, message):
+        ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
+        return
     driver = ctx.books.drivers.get(message.driver_id)
     is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
     if driver is None or not is_current:
@@ -145,6 +148,28 @@ def answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, sta
     if ctx.books.release_dying(worker, (driver_id, attempt)):
         ctx.schedule_wanted = True
     ctx.send(worker.peer, DriverStateAck(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
+
+
+def true_end(ctx: Context, worker: Worker, report: DriverStateChanged | DriverReport) -> bool:
+    """Book the end of an unsupervised driver that was given up with its worker, if the report is about that very attempt and
+    the worker of its host knows how it ended. Return whether it did."""
+    driver, event = ctx.books.completed_drivers.get(report.driver_id), DRIVER_END.get(report.state)
+    if driver is None or event is None or not driver.record.attempts:
+        return False
+    record, attempt = driver.record, driver.record.attempts[-1]
+    if not attempt.lost or attempt.number != report.attempt or attempt.worker_host != worker.record.host:
+        return False
+    if not (may(LATE_END, record, event) and may(LATE_END, attempt, event)):
+        return False
+    ctx.move(LATE_END, attempt, event)
+    ctx.move(LATE_END, record, event)
+    attempt.exit, attempt.lost = report.exit, False
+    if ctx.books.release_dying(worker, (report.driver_id, report.attempt)):
+        ctx.schedule_wanted = True
+    record.reason = "" if event is DriverEvent.FINISHED else report.exit.reason
+    ctx.log(f"{record.id} was given up, and is {record.state.value}: {worker.record.id} knows its end")
+    changed(ctx, driver)
+    return True
 
 
 def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worker_leaving: bool = False) -> None:
@@ -209,7 +234,7 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
     attempt = record.attempts[-1]
     if not attempt.state.is_final:
         ctx.move(ATTEMPT, attempt, DriverEvent.ERROR)
-        attempt.exit, attempt.ended = Exit(reason=why), ctx.now.wall
+        attempt.exit, attempt.ended, attempt.lost = Exit(reason=why), ctx.now.wall, True
     ctx.books.release_driver(driver)
     if record.kill_requested:
         finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
@@ -223,17 +248,22 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
         finish(ctx, driver, DriverEvent.ERROR, why)
 
 
-def never_started(ctx: Context, driver: Driver, *, surely: bool) -> None:
+def never_started(ctx: Context, driver: Driver, *, surely: bool, renumber: bool = False) -> None:
     """Put the driver back at the head of the queue (unless it is to be killed): its launch command did not reach the
     worker, because the connection was lost first.
 
-    ``surely`` is False if the worker's daemon was restarted meanwhile: the earlier daemon may have started the driver
-    without reporting it, so the number of the attempt is not used again.
+    ``surely`` is False if the worker's daemon and its keeper were both restarted meanwhile: the earlier ones may have started
+    the driver without reporting it. A supervised driver is then a new attempt; one that is not supervised runs at most once,
+    so it is given up (spec 11.3).
     """
     record = driver.record
+    if not surely and not record.description.supervise:
+        lost(ctx, driver, "its worker and its keeper were restarted before they reported the start: it may have run")
+        return
     ctx.books.release_driver(driver)
     attempt = record.attempts[-1]
     if surely:
+        record.refused_attempt = max(record.refused_attempt, attempt.number) if renumber else record.refused_attempt
         record.attempts.pop()
     else:
         ctx.move(ATTEMPT, attempt, DriverEvent.ERROR)

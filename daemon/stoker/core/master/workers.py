@@ -133,7 +133,8 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
     reported_executors = {(report.app_id, report.executor_id) for report in running}
     for holder in (worker, predecessor):
         if holder is not None:
-            _close_missing(ctx, holder, worker, reported_drivers, reported_executors)
+            is_heir = holder.record.id in message.heir_of
+            _close_missing(ctx, holder, worker, reported_drivers, reported_executors, is_heir=is_heir)
     if predecessor is not None:
         books.successor[predecessor.record.id] = worker.record.id
         books.drop_worker(predecessor)
@@ -141,17 +142,24 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
 
 
 def _close_missing(
-    ctx: Context, holder: Worker, worker: Worker, driver_ids: set[str], executor_keys: set[tuple[str, int]]
+    ctx: Context,
+    holder: Worker,
+    worker: Worker,
+    driver_ids: set[str],
+    executor_keys: set[tuple[str, int]],
+    *,
+    is_heir: bool,
 ) -> None:
     """Close jobs that the books have on ``holder`` and the (re-)registering ``worker`` did not report, unless the command
-    to start the job was sent on this very connection and is still under way."""
+    to start the job was sent on this very connection and is still under way. ``is_heir``: its keeper is that of the holder,
+    and would have the job if it had been started."""
     # The latest first, because those that never started go to the head of the queue.
     for driver_id in sorted(holder.drivers - driver_ids, key=number_of, reverse=True):
         driver = ctx.books.drivers[driver_id]
         if driver.launched_via == worker.peer:
             continue
         if driver.record.attempts[-1].pid == 0:
-            drivers.never_started(ctx, driver, surely=holder is worker)
+            drivers.never_started(ctx, driver, surely=holder is worker or is_heir, renumber=is_heir)
         else:
             drivers.lost(ctx, driver, "its worker came back without it")
     for app_id, executor_id in sorted(holder.executors - executor_keys):

@@ -232,6 +232,15 @@ ATTEMPT = Lifecycle(
     events=DriverEvent,
 )
 
+# The end of an attempt, and of its unsupervised driver, that was given up with its worker (``Attempt.lost``), and that the
+# worker reports after all: nothing else may follow, so only the end changes.
+LATE_END = Lifecycle(
+    "given up",
+    D.ERROR,
+    {state: {} for state in D} | {D.ERROR: {DE.FINISHED: D.FINISHED, DE.FAILED: D.FAILED, DE.KILLED: D.KILLED}},
+    events=DriverEvent,
+)
+
 DRIVER_END: Mapping[DriverState, DriverEvent] = {state: event for event, state in _DRIVER_ENDS.items()}
 
 X, XE = ExecutorState, ExecutorEvent

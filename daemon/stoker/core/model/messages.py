@@ -56,6 +56,7 @@ class RegisterWorker(Message, frozen=True):
     drivers: tuple[DriverReport, ...] = ()
     executors: tuple[ExecutorReport, ...] = ()
     drain: DrainMark = DrainMark()  # the latest it received
+    heir_of: tuple[str, ...] = ()  # ids of earlier daemons whose keeper this is: all that they started is reported
 
 
 class WorkerHeartbeat(Message, frozen=True):

@@ -28,6 +28,7 @@ class Attempt(Record):
     ended: float = 0.0
     pid: int = 0
     exit: Exit = Exit()
+    lost: bool = False  # given up with its worker, which may still know how it ended
 
 
 class DriverRecord(Record):

@@ -7,7 +7,7 @@ unless they come from ``Now.wall``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stoker.core.model.lifecycles import JOB, JobEvent
@@ -70,6 +70,7 @@ class WorkerCore:
         self.stopping = False
         self._keeping = False  # while stopping: the processes stay for the next daemon
         self._grace = grace
+        self._heir_of: tuple[str, ...] = ()  # earlier daemons of the present keeper
         self._orphaned: set[str] = set()  # keys of jobs whose keeper died
         self._effects: list[WorkerEffect] = []
         self._recent = Recent()
@@ -124,6 +125,7 @@ class WorkerCore:
             drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
             executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
             drain=self.drain,
+            heir_of=self._heir_of,
         )
 
     # --- time and connections ---
@@ -311,9 +313,11 @@ class WorkerCore:
         at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
         self._orphaned |= at_keeper - unsaid
 
-    def keeper_back(self, now: Now) -> None:
-        """The keeper is ready; of its predecessor's processes only those it reported (``adopt``) still run."""
+    def keeper_back(self, now: Now, served: Sequence[str] = ()) -> None:
+        """The keeper is ready; of its predecessor's processes only those it reported (``adopt``) still run. ``served``: the
+        daemons that it has served."""
         self._now = now
+        self._heir_of = tuple(name for name in served if name != self.identity.id)
         orphaned, self._orphaned = self._orphaned, set()
         for key in sorted(orphaned):
             job = self.jobs.get(key)

@@ -43,6 +43,7 @@ class WorkerIdentity:
         drivers: tuple[DriverReport, ...],
         executors: tuple[ExecutorReport, ...],
         drain: DrainMark,
+        heir_of: tuple[str, ...],
     ) -> RegisterWorker:
         """The message that registers this worker, with what runs on it."""
         return RegisterWorker(
@@ -58,6 +59,7 @@ class WorkerIdentity:
             drivers=drivers,
             executors=executors,
             drain=drain,
+            heir_of=heir_of,
         )
 
 

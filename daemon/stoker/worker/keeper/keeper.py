@@ -41,6 +41,7 @@ from stoker.worker.keeper.spawn import OutputFailed, start
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between two checks while a job is being stopped
+SERVED_KEPT = 20  # names of daemons
 KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL ended
 
 
@@ -59,6 +60,7 @@ class Keeper:
         self._logs = RollingLogs()
         self._oom = OomCounter()
         self._closing = False
+        self._served: list[str] = []
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         # Handlers, not SIG_IGN: an ignored signal would stay ignored in every job.
@@ -121,7 +123,8 @@ class Keeper:
             self._spawn(message)
         elif message["op"] == "hello":
             jobs = [job.describe() for job in self._jobs.values() if not job.forgotten]
-            self._daemon.say({"op": "jobs", "jobs": jobs})
+            self._served = [*self._served, message.get("name", "")][-SERVED_KEPT:]
+            self._daemon.say({"op": "jobs", "jobs": jobs, "served": self._served})
         elif message["op"] == "shutdown":
             self._close_down(message["grace"])
         elif message["op"] == "stop" and message["key"] in self._jobs:

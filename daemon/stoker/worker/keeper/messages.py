@@ -17,10 +17,14 @@ CLASS_DATA_KEY = "class-data/"  # how their keys begin: 0.1.0 knows the kind by 
 # --- daemon -> keeper ----------------------------------------------------------------------------------------------
 
 
-class Hello(TypedDict):
+class _Hello(TypedDict):
+    op: Literal["hello"]
+
+
+class Hello(_Hello, total=False):
     """Answered by ``Jobs``."""
 
-    op: Literal["hello"]
+    name: str  # the id of the daemon's worker
 
 
 class Rolling(TypedDict):
@@ -105,9 +109,15 @@ class Kept(_Kept, total=False):
     kind: Kind
 
 
-class Jobs(TypedDict):
+class _Jobs(TypedDict):
     op: Literal["jobs"]
     jobs: list[Kept]
+
+
+class Jobs(_Jobs, total=False):
+    """All jobs that have not been forgotten."""
+
+    served: list[str]  # names of the daemons that said hello to this keeper, the latest last
 
 
 class _Started(TypedDict):

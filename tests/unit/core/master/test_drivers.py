@@ -340,12 +340,73 @@ def test_driver_given_up_makes_room_under_the_limit() -> None:
 
 def test_attempt_that_a_crashed_daemon_may_have_started_keeps_its_number(bench: Bench) -> None:
     bench.worker("w1")
-    driver_id = bench.submit()
+    driver_id = bench.submit(supervise=True)
     bench.gone("w1")
     bench.inbox.clear()
     bench.worker("w1'", worker_id="worker-20270101000009-h1-4001")
     launch = bench.take_all("w1'", LaunchDriver)[0]
     assert (launch.driver_id, launch.attempt) == (driver_id, 2)
+
+
+def test_what_is_not_supervised_and_may_have_run_does_not_run_again(bench: Bench) -> None:
+    """A power cut took the daemon and its keeper before the start was reported."""
+    bench.worker("w1")
+    driver_id = bench.submit()
+    bench.gone("w1")
+    bench.inbox.clear()
+    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001")
+    assert bench.take_all("w1'", LaunchDriver) == []
+    record = bench.core.ctx.books.completed_drivers[driver_id].record
+    assert (record.state, "it may have run" in record.reason) == (DriverState.ERROR, True)
+
+
+def test_what_the_keeper_of_the_daemon_before_does_not_have_never_started(bench: Bench) -> None:
+    before = bench.worker("w1")
+    driver_id = bench.submit()
+    bench.gone("w1")
+    bench.inbox.clear()
+    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", heir_of=(before,))
+    launch = bench.take_all("w1'", LaunchDriver)[0]
+    assert (launch.driver_id, launch.attempt) == (driver_id, 2)
+    assert len(bench.core.ctx.books.drivers[driver_id].record.attempts) == 1, "what never started is no attempt"
+
+
+@pytest.mark.parametrize("by_registration", [True, False])
+@pytest.mark.parametrize("keep", [True, False], ids=["same master", "next master"])
+def test_the_true_end_of_a_driver_that_was_given_up(by_registration: bool, keep: bool) -> None:
+    bench = Bench(policy=Policy(reconnect_timeout=10.0))
+    worker_id = bench.worker("w1")
+    driver_id = bench.submit()
+    launch = bench.take_all("w1", LaunchDriver)[0]
+    bench.driver_is("w1", launch, DriverState.RUNNING)
+    bench.gone("w1")
+    bench.wait(10.1)
+    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
+    if not keep:
+        bench.restart(keep=True)
+    end = Exit(code=0)
+    reports = (
+        DriverReport(driver_id=driver_id, attempt=1, state=DriverState.FINISHED, driver=launch.driver, exit=end),
+    )
+    bench.worker("w1'", worker_id=worker_id, drivers=reports if by_registration else ())
+    if not by_registration:
+        bench.driver_is("w1'", launch, DriverState.FINISHED, code=0)
+    assert [ack.driver_id for ack in bench.take_all("w1'", DriverStateAck)] == [driver_id]
+    record = bench.core.ctx.books.completed_drivers[driver_id].record
+    assert (record.state, record.reason, record.attempts[-1].exit) == (DriverState.FINISHED, "", end)
+
+
+@pytest.mark.parametrize(("host", "attempt"), [(2, 1), (1, 2)], ids=["another host", "another attempt"])
+def test_only_the_worker_of_that_very_attempt_knows_its_end(host: int, attempt: int) -> None:
+    bench = Bench(policy=Policy(reconnect_timeout=10.0))
+    bench.worker("w1")
+    driver_id = bench.submit()
+    launch = bench.take_all("w1", LaunchDriver)[0]
+    bench.gone("w1")
+    bench.wait(10.1)
+    report = DriverReport(driver_id=driver_id, attempt=attempt, state=DriverState.FINISHED, driver=launch.driver)
+    bench.worker(f"w{host}", drivers=(report,))
+    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
 
 
 def test_driver_that_left_the_history_does_not_come_back_with_its_worker() -> None:
