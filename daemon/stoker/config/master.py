@@ -72,6 +72,7 @@ class RestConfig:
     port_chosen: bool
     max_body_bytes: int
     allowed_apps: tuple[re.Pattern[str], ...]
+    environ: Mapping[str, str]  # what ``{{NAME}}`` in a submission may stand for
 
 
 def add_master_arguments(parser: argparse.ArgumentParser) -> None:
@@ -159,6 +160,7 @@ def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:
         port_chosen=settings.is_set("spark.master.rest.port"),
         max_body_bytes=settings.get("spark.master.rest.maxRequestBodySize"),
         allowed_apps=settings.get("spark.master.rest.allowedAppResourcePatterns") or (),
+        environ=settings.exported,
     )
 
 

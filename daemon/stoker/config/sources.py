@@ -77,6 +77,12 @@ class Settings(msgspec.Struct):
                 return value
         return None
 
+    @property
+    def exported(self) -> dict[str, str]:
+        """The variables that ``spark-env`` exports for programs: those it names that do not configure daemons, as
+        ``SPARK_MASTER_OPTS`` does, which may hold secrets."""
+        return {name: self.environ[name] for name in sorted(self.exports) if name not in VARIABLES}
+
     def parsed(self, parse: Any, *names: str) -> Any:
         """As ``variable``, parsed; None when unset. Raises ConfigError naming the variable."""
         for name in names:

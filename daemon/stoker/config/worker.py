@@ -11,7 +11,6 @@ from stoker.config import types
 from stoker.config.common import first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.master import add_daemon_arguments
-from stoker.config.registry import VARIABLES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, tls_port, web_config
@@ -132,11 +131,10 @@ def _job_environ(settings: Settings) -> dict[str, str]:
     else of the daemon's own environment, which may hold secrets."""
 
     def inherited(name: str) -> bool:
-        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES):
-            return True
-        return name in settings.exports and name not in VARIABLES
+        return name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
 
-    return {"PATH": _DEFAULT_PATH, **{name: value for name, value in settings.environ.items() if inherited(name)}}
+    own = {name: value for name, value in settings.environ.items() if inherited(name)}
+    return {"PATH": _DEFAULT_PATH, **own, **settings.exported}
 
 
 def _host(settings: Settings, chosen: str | None, masters: tuple[str, ...]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 
 from stoker.config.master import MasterConfig, RestConfig
 from stoker.config.web import is_loopback
@@ -74,7 +73,7 @@ class Interfaces:
             self._control.snapshot,
             self._control,
             access=make_access(config.web, config.keys_dir, host=rest.host, anonymous=rest.anonymous),
-            environ=os.environ,
+            environ=rest.environ,
             allowed=rest.allowed_apps,
         )
 

@@ -27,6 +27,9 @@ MUTANTS = (
            "bool(problems or (args.strict and doubts))", "bool(problems)",
            ("tests/unit/test_cli.py::test_config_check_warns_of_a_misspelt_name_as_daemons_do",)),
     Mutant("jobs get all of the daemon's environment", "daemon/stoker/config/worker.py",
-           "return name in settings.exports and name not in VARIABLES", "return name not in VARIABLES",
+           "return name in _INHERITED or name.startswith(_INHERITED_PREFIXES)", "return True",
+           ("tests/unit/config/test_config.py",)),
+    Mutant("submissions read all of the master's environment", "daemon/stoker/config/master.py",
+           "environ=settings.exported", "environ=settings.environ",
            ("tests/unit/config/test_config.py",)),
 )  # fmt: skip

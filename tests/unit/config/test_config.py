@@ -208,6 +208,12 @@ def test_jobs_inherit_what_spark_env_exports_and_none_of_the_daemons_own(
     assert not {"SPARK_WORKER_INSTANCES", "TOKEN_OF_THE_OPERATOR"} & set(found.job_environ)
 
 
+def test_submissions_may_name_what_spark_env_exports_for_programs(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "spark-env").write_text("OUR_REGION=north\nSPARK_MASTER_OPTS=-Dspark.x=secret\n")
+    found = master({**environ, "TOKEN_OF_THE_OPERATOR": "secret"}).rest
+    assert found is not None and found.environ == {"OUR_REGION": "north"}
+
+
 def test_jobs_inherit_the_variables_of_sparks_own_programs(environ: dict[str, str], tmp_path: Path) -> None:
     """A Spark without Hadoop needs SPARK_DIST_CLASSPATH, its launcher and spark-submit the others."""
     exported = {

@@ -147,7 +147,7 @@ def _java_options(conf: Mapping[str, str]) -> list[str]:
 
 
 def _filled(values: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Replace values that are exactly ``{{NAME}}`` by this master's environment variable, if it is set (spec 4)."""
+    """Replace values that are exactly ``{{NAME}}`` by NAME of the master's ``spark-env``, if it is there (spec 4)."""
 
     def fill(value: str) -> str:
         match = _PLACEHOLDER.fullmatch(value)
