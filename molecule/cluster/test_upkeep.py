@@ -50,6 +50,15 @@ def test_a_release_that_does_not_start_goes_back_to_the_one_before(site: Site, s
     assert versions(site) == before
 
 
+def test_a_host_without_python_is_named(site: Site) -> None:
+    host = site.hosts["worker1"]
+    python = host.ssh("readlink -f /usr/bin/python3").stdout.strip()
+    host.ssh(f"mv {python} {python}.away")
+    played = site.play("start-all", check=False)
+    host.exec("mv", f"{python}.away", python)
+    assert played.code and "has no python3" in played.output, played.output
+
+
 def test_stop_all_leaves_nothing_running_and_records_outlive_it(site: Site) -> None:
     once, service = site.submit(STEADY), site.submit(STEADY, "--supervise")
     wait_until(lambda: all(site.job(job)["state"] == "RUNNING" for job in (once, service)))

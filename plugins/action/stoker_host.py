@@ -15,6 +15,9 @@ from ansible.plugins.action import ActionBase
 BUILDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "build-release"
 
 
+NOT_FOUND = 127  # exit code of a shell that does not find the program
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = True
 
@@ -44,6 +47,13 @@ class ActionModule(ActionBase):
         answer: dict[str, Any] = self._execute_module(
             module_name=self._task.action, module_args=args, task_vars=task_vars
         )
+        if answer.get("failed") and answer.get("rc") == NOT_FOUND:
+            host = (task_vars or {}).get("inventory_hostname", "this host")
+            raise AnsibleActionFail(
+                f"{host} has no python3 that Ansible finds: install Python 3.10 or newer there (apt-get install python3), or"
+                " set ansible_python_interpreter",
+                result={key: answer[key] for key in ("module_stderr", "rc") if key in answer},
+            )
         return answer
 
     def _build(self, python: str, arch: str) -> str:
