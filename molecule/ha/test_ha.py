@@ -135,6 +135,23 @@ def test_without_zookeeper_nothing_new_is_taken_and_nothing_is_lost(site: Site, 
     wait_until(lambda: site.workers() == {"worker1", "worker2"})
 
 
+def test_a_changed_setting_of_masters_restarts_the_leader_last_and_no_worker(
+    site: Site, steady: dict[str, int]
+) -> None:
+    def daemons() -> dict[str, str]:
+        names = {**dict.fromkeys(MASTERS, "stoker-master"), "worker1": "stoker-worker-1", "worker2": "stoker-worker-1"}
+        shown = ["systemctl", "show", "--value", "--property", "MainPID"]
+        return {name: site.hosts[name].exec(*shown, unit).strip() for name, unit in names.items()}
+
+    first, before = leader(site), daemons()
+    site.inventory["all"]["vars"]["spark_defaults"]["spark.deploy.maxDrivers"] = 500
+    site.play("start-all")
+    after = daemons()
+    assert {name for name in before if before[name] != after[name]} == set(MASTERS)
+    assert leader(site) == other(first), "had it been restarted first, it would lead again"
+    assert not site.play("start-all").changed
+
+
 def test_an_order_that_would_renumber_members_is_refused(site: Site) -> None:
     groups = site.inventory["all"]["children"]
     members = groups["zookeepers"]["hosts"]

@@ -37,6 +37,9 @@ class Background:
     def prepare(self, daemons: list[dict[str, Any]]) -> list[str]:
         return []
 
+    def differs(self, daemon: dict[str, Any]) -> bool:
+        return False
+
     def look(self, name: str) -> tuple[int, str]:
         """(pid of the running daemon, its deployment); 0 if it does not run. A pid that was given to another program since
         is not it."""

@@ -30,7 +30,7 @@ class Systemd:
 
     def prepare(self, daemons: list[dict[str, Any]]) -> list[str]:
         """Write the units that differ, and have them start at boot; the names of those daemons."""
-        changed = [daemon for daemon in daemons if self._text(daemon["name"]) != daemon["unit"]]
+        changed = [daemon for daemon in daemons if self.differs(daemon)]
         if changed and not self.module.check_mode:
             for daemon in changed:
                 path = f"{UNITS}/{_unit(daemon['name'])}"
@@ -41,6 +41,10 @@ class Systemd:
             # Which has systemd read all units again.
             self._systemctl("enable", "--quiet", *(_unit(daemon["name"]) for daemon in changed))
         return [daemon["name"] for daemon in changed]
+
+    def differs(self, daemon: dict[str, Any]) -> bool:
+        """Whether the daemon has another unit than it should have."""
+        return self._text(daemon["name"]) != str(daemon["unit"])
 
     def _text(self, name: str) -> str:
         try:

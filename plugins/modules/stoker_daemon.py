@@ -53,6 +53,13 @@ options:
             systemd is not to run it.
         type: str
         default: ""
+  hold:
+    description:
+      - Kinds of daemons that are not restarted, although they run with other settings. They are named in RV(held), to be
+        restarted one host after the other. Without effect in check mode.
+    type: list
+    elements: str
+    default: []
   state:
     description: Wanted state. With V(restarted), a daemon that does not run is started.
     type: str
@@ -114,6 +121,11 @@ daemons:
   description: By name, the process id (0 when it does not run) and what was done (empty when nothing).
   type: dict
   returned: always
+held:
+  description: Daemons that were not restarted because of O(hold).
+  type: list
+  elements: str
+  returned: always
 changed_files:
   description: Paths of the files that were (or would be) written.
   type: list
@@ -150,6 +162,7 @@ class Daemons:
             daemon["unit"] = self._unit(daemon)
         self.pids: dict[str, int] = {}
         self.done: dict[str, str] = {}
+        self.held: list[str] = []
 
     def stop_others(self) -> None:
         for kind in self.params["kinds"]:
@@ -162,14 +175,16 @@ class Daemons:
     def bring(self) -> None:
         """Bring all daemons to the wanted state. They start at the same time, so that none waits for another."""
         state = self.params["state"]
-        rewritten = self.manager.prepare(list(self.wanted.values())) if state != "stopped" else []
+        self.held = [name for name, daemon in self.wanted.items() if self._is_held(name, daemon)]
+        ready = [daemon for name, daemon in self.wanted.items() if name not in self.held]
+        rewritten = self.manager.prepare(ready) if state != "stopped" else []
         starting = []
         for name, daemon in self.wanted.items():
             pid, deployment = self.manager.look(name)
             if pid:
                 self._refuse_another_checkout(name, daemon["command"])
             is_outdated = name in rewritten or deployment != daemon["deployment"]
-            what = _wanted(state, pid, is_outdated=is_outdated)
+            what = "" if name in self.held else _wanted(state, pid, is_outdated=is_outdated)
             self.pids[name], self.done[name] = pid, what
             if self.module.check_mode or not what:
                 continue
@@ -182,6 +197,12 @@ class Daemons:
             starting += [name] if what != "stopped" else []
         self._wait(starting)
         self.pids |= {name: self.manager.look(name)[0] for name, what in self.done.items() if what}
+
+    def _is_held(self, name: str, daemon: dict[str, Any]) -> bool:
+        if self.module.check_mode or not any(name.startswith(kind) for kind in self.params["hold"]):
+            return False
+        pid, deployment = self.manager.look(name)
+        return bool(pid) and bool(self.manager.differs(daemon) or deployment != daemon["deployment"])
 
     def _refuse_another_checkout(self, name: str, command: list[str]) -> None:
         """Two checkouts of a user have the same folders and ports: what the other runs is neither restarted nor stopped."""
@@ -249,6 +270,7 @@ def main() -> None:
                     "unit": {"type": "str", "default": ""},
                 },
             },
+            "hold": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "default": "started"},
             "deployments": {"type": "dict", "default": {}},
             "environment": {"type": "dict", "default": {}},
@@ -271,6 +293,7 @@ def main() -> None:
         module.fail_json(msg=explained(error, module.params["pid_dir"]))
     module.exit_json(
         **{**written, "changed": written["changed"] or any(daemons.done.values())},
+        held=daemons.held,
         daemons={name: {"pid": daemons.pids[name], "done": what} for name, what in daemons.done.items()},
     )
 
