@@ -62,7 +62,7 @@ class Daemon:
         self.loop.run(on_round)
         self.link.flush()
 
-    def expect(self, op: str, key: str | None = None, within: float = 10.0) -> dict[str, Any]:
+    def expect(self, op: str, key: str | None = None, within: float = 30.0) -> dict[str, Any]:
         def found() -> dict[str, Any] | None:
             self.pump()
             for message in self.heard:

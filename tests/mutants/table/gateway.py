@@ -20,7 +20,7 @@ MUTANTS = (
     Mutant("a stream holds any number of objects", _STREAM, "if self._steps_left < 0:", "if steps < 0:", _STREAMS),
     Mutant("a stream holds any number of classes", _STREAM, "if self._classes_left < 0:", "if depth < 0:", _STREAMS),
     Mutant("a class may be its own parent", _STREAM, "            if not cls.lineage:\n", "            if not cls:\n",
-           ("tests/attack/test_java_streams.py",)),
+           _STREAMS),
     Mutant("one caller may use all the gateway's time", "daemon/stoker/gateway/budget.py",
            "+ seconds / SHARE", "+ 0 * seconds", ("tests/attack/test_gateway.py",)),
     Mutant("wrong secrets are not counted", "daemon/stoker/gateway/connection.py",

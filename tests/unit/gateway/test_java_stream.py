@@ -16,6 +16,11 @@ from stoker.gateway.java_writer import ClassSpec, Constant, New, Writable, encod
 from tests.support.spark import FOLDER, VERSIONS, registration
 
 STRING = "Ljava/lang/String;"
+_FIRST = struct.pack(">i", js.FIRST_HANDLE)  # a reference to what was read first
+
+
+def _class(name: str, fields: bytes = b"\x00\x00") -> bytes:
+    return b"r" + struct.pack(">H", len(name)) + name.encode() + bytes(8) + b"\x02" + fields + b"x"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -129,15 +134,16 @@ def test_a_lone_surrogate_is_no_text() -> None:
         ),
         (js.MAGIC + b"ur\x00\x02[I" + bytes(8) + b"\x02\x00\x00xp" + struct.pack(">i", -1), "longer than the stream"),
         (js.MAGIC + b"sr\x00\x01A" + bytes(8) + b"\x04\x00\x00xp", "a format of its own"),  # Externalizable of old
+        (js.MAGIC + b"s" + _class("A") + b"q" + _FIRST, "description is incomplete"),  # its own parent
+        (
+            js.MAGIC + b"s" + _class("A") + _class("B") + b"q" + _FIRST,
+            "description is incomplete",
+        ),  # its parent's parent
     ],
 )
 def test_malformed_streams_are_refused(data: bytes, why: str) -> None:
     with pytest.raises(js.JavaStreamError, match=why):
         js.parse(data)
-
-
-def _class(name: str, fields: bytes = b"\x00\x00") -> bytes:
-    return b"r" + struct.pack(">H", len(name)) + name.encode() + bytes(8) + b"\x02" + fields + b"x"
 
 
 def test_depth_is_bounded() -> None:
