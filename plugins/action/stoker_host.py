@@ -9,25 +9,29 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 BUILDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "build-release"
+# Ansible loads this plugin once and then forks a process for each host, which would find the same.
+RELEASE = SourceFileLoader("build_release", str(BUILDER)).load_module().release_id()
+
+DISCOVERED = "discovered_interpreter_python"
+USUAL_PYTHON = "/usr/bin/python3"
 
 
 NOT_FOUND = 127  # exit code of a shell that does not find the program
 
 
 class ActionModule(ActionBase):
-    TRANSFERS_FILES = True
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         args = dict(self._task.args)
         is_ours = args.get("release", "auto") == "auto"
         if is_ours:
-            args["release"] = SourceFileLoader("build_release", str(BUILDER)).load_module().release_id()
-        result = self._ask(args, task_vars)
+            args["release"] = RELEASE
+        result = self._ask_first(args, task_vars or {})
         if result.get("failed") or not result.get("wanted"):
             return result
         if not is_ours:
@@ -42,6 +46,20 @@ class ActionModule(ActionBase):
             return self._ask(args, task_vars)
         finally:
             self._remove_tmp_path(folder)
+
+    def _ask_first(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Try the usual Python before Ansible looks for one, which costs a round trip on every host."""
+        facts = task_vars.setdefault("ansible_facts", {})
+        setting = str(C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars))
+        if not setting.startswith("auto") or DISCOVERED in facts:
+            return self._ask(args, task_vars)
+        facts[DISCOVERED] = USUAL_PYTHON
+        result = self._ask(args, task_vars)
+        has_run = "invocation" in result and not result.get("wrong_python")
+        if has_run or not result.get("failed"):
+            return {**result, "ansible_facts": {DISCOVERED: USUAL_PYTHON}}
+        del facts[DISCOVERED]
+        return self._ask(args, task_vars)
 
     def _ask(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(

@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
+from ansible_collections.stoker.spark.plugins.filter.stoker_text import stoker_spark_defaults, stoker_spark_env
 
 try:
     from stoker.config.check import find_problems
@@ -21,11 +22,7 @@ else:
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ANSIBLE = (2, 19)  # those before it evaluate variables that a condition excludes
-# Of the file a variable becomes: its name, and what it is read in (nothing of the controller's).
-FILES: dict[str, tuple[str, dict[str, str] | None]] = {
-    "spark_env": ("spark-env", {}),
-    "spark_defaults": ("spark-defaults.conf", None),
-}
+ARGUMENTS = ("masters", "env", "properties")
 
 
 class ActionModule(ActionBase):
@@ -35,12 +32,15 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         if unfit := _unfit_controller(ansible_version, MISSING):
             raise AnsibleActionFail(unfit)
-        if not self._task.args["masters"]:
+        args = self._task.args
+        if not args["masters"]:
             raise AnsibleActionFail("the inventory names no master, put a host into group masters")
-        problems = [line for variable in FILES for line in _problems(variable, self._task.args[variable])]
+        # spark-env is read in an environment that has nothing of the controller's.
+        problems = _problems("spark_env", "spark-env", stoker_spark_env(args["env"]), {})
+        problems += _problems("spark_defaults", "spark-defaults.conf", stoker_spark_defaults(args["properties"]), None)
         if problems:
             raise AnsibleActionFail("; ".join(problems))
-        return {**result, **{variable: self._task.args[variable] for variable in FILES}, "changed": False}
+        return {**result, **{name: args[name] for name in ARGUMENTS}, "changed": False}
 
 
 def _unfit_controller(version: str, missing: str) -> str:
@@ -58,8 +58,7 @@ def _unfit_controller(version: str, missing: str) -> str:
     return ""
 
 
-def _problems(variable: str, text: str) -> list[str]:
-    name, environ = FILES[variable]
+def _problems(variable: str, name: str, text: str, environ: dict[str, str] | None) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_text(text)

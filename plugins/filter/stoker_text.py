@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _IN_NAME = re.compile(r"[\\ \t=:#!]")
@@ -24,10 +25,28 @@ def stoker_shell(name: str, value: Any = "") -> str:
     return f"{name}='{quoted}'"
 
 
+def stoker_spark_env(settings: Mapping[str, Any]) -> str:
+    """The text of a spark-env."""
+    return _file("spark_env", [stoker_shell(name, value) for name, value in _sorted(settings)])
+
+
+def stoker_spark_defaults(settings: Mapping[str, Any]) -> str:
+    """The text of a spark-defaults.conf."""
+    return _file("spark_defaults", [stoker_property(name, value) for name, value in _sorted(settings)])
+
+
 def stoker_systemd(name: str, value: Any = "") -> str:
     """An ``Environment=`` line of a systemd unit: quoted, with its specifiers escaped."""
     text = _text(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'Environment="{name}={text}"'
+
+
+def _file(variable: str, lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in [f"# Managed by Ansible: change {variable} in the inventory.", *lines])
+
+
+def _sorted(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(settings.items(), key=lambda setting: setting[0].lower())
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -44,6 +63,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "stoker_property": stoker_property,
-            "stoker_shell": stoker_shell,
+            "stoker_spark_defaults": stoker_spark_defaults,
+            "stoker_spark_env": stoker_spark_env,
             "stoker_systemd": stoker_systemd,
         }

@@ -12,25 +12,26 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
 
-SPEC = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {
-        "path": {"type": "path", "required": True},
-        "content": {"type": "str", "required": True},
-        "mode": {"type": "str", "default": "0644"},
-        "owner": {"type": "str", "default": ""},
-        "validate": {"type": "list", "elements": "str", "default": []},
-    },
+FILE: dict[str, dict[str, Any]] = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True},
+    "mode": {"type": "str", "default": "0644"},
+    "owner": {"type": "str", "default": ""},
+    "validate": {"type": "list", "elements": "str", "default": []},
 }
+SPEC = {"type": "list", "elements": "dict", "default": [], "options": FILE}
+
+
+SECRETS = {**SPEC, "options": {**FILE, "content": {**FILE["content"], "no_log": True}}}
 
 
 def write_files(module: AnsibleModule) -> dict[str, Any]:
-    """Write the module's ``files`` and return what it reports about them (changed, changed_files, diff). Fails the module if
-    a file cannot be written or is rejected; then none is replaced. In check mode none is."""
+    """Write the module's ``files``, and ``secrets`` where it has such, and return what it reports about them (changed,
+    changed_files, diff, which shows no secret). Fails the module if a file cannot be written or is rejected; then none is
+    replaced. In check mode none is."""
+    secrets = module.params.get("secrets", [])
     try:
-        wanted = [found for found in map(Wanted, module.params["files"]) if found.differs]
+        wanted = [found for found in map(Wanted, [*secrets, *module.params["files"]]) if found.differs]
         written = [] if module.check_mode and not _can_try(wanted) else _write(module, wanted)
     except OSError as error:
         module.fail_json(msg=f"cannot write {explained(error, 'the files')}")
@@ -40,6 +41,7 @@ def write_files(module: AnsibleModule) -> dict[str, Any]:
     diff = [
         {"before": file.before, "after": file.content, "before_header": file.path, "after_header": file.path}
         for file in wanted
+        if file.path not in {secret["path"] for secret in secrets}
     ]
     return {"changed": bool(wanted), "changed_files": [file.path for file in wanted], "diff": diff}
 

@@ -351,7 +351,8 @@ def main() -> None:
     if sys.version_info < (3, 10):  # noqa: UP036 - this runs with whatever Python a host has
         module.fail_json(
             msg=f"Stoker needs Python 3.10 or newer; {sys.executable} on this host is {platform.python_version()}:"
-            " install a newer one and set ansible_python_interpreter"
+            " install a newer one and set ansible_python_interpreter",
+            wrong_python=True,  # for the controller's half, which then has Ansible look for another
         )
     try:
         with locked(module, module.params["prefix"]):

@@ -16,13 +16,13 @@ options:
     type: list
     elements: str
     required: true
-  spark_env:
-    description: Text of a spark-env.
-    type: str
+  env:
+    description: Environment of the daemons, which becomes C(spark-env).
+    type: dict
     required: true
-  spark_defaults:
-    description: Text of a spark-defaults.conf.
-    type: str
+  properties:
+    description: Properties of the daemons, which become C(spark-defaults.conf).
+    type: dict
     required: true
 author:
   - Stoker contributors
@@ -32,8 +32,10 @@ EXAMPLES = r"""
 - name: Check before anything is installed
   stoker.spark.stoker_settings:
     masters: [localhost]
-    spark_env: SPARK_WORKER_CORES=4
-    spark_defaults: spark.worker.timeout 30s
+    env:
+      SPARK_WORKER_CORES: 4
+    properties:
+      spark.worker.timeout: 30s
 """
 
 RETURN = r"""
@@ -41,13 +43,18 @@ changed:
   description: Never true.
   type: bool
   returned: always
-spark_env:
-  description: The checked text.
-  type: str
+masters:
+  description: As given. Later tasks take the three from here, because a variable is evaluated at each use.
+  type: list
+  elements: str
   returned: success
-spark_defaults:
-  description: The checked text.
-  type: str
+env:
+  description: As given.
+  type: dict
+  returned: success
+properties:
+  description: As given.
+  type: dict
   returned: success
 """
 
@@ -58,8 +65,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "masters": {"type": "list", "elements": "str", "required": True},
-            "spark_env": {"type": "str", "required": True},
-            "spark_defaults": {"type": "str", "required": True},
+            "env": {"type": "dict", "required": True},
+            "properties": {"type": "dict", "required": True},
         },
         supports_check_mode=True,
     )

@@ -60,6 +60,14 @@ def test_bash_reads_the_same(tmp_path: Path) -> None:
     assert done.stdout == value
 
 
+def test_a_file_has_a_line_for_each_setting_in_order(tmp_path: Path) -> None:
+    settings = {"b": 2, "A": "it's", "c": True}
+    assert text.stoker_spark_env(settings).splitlines()[1:] == ["A='it'\\''s'", "b='2'", "c='true'"]
+    path = tmp_path / "spark-defaults.conf"
+    path.write_text(text.stoker_spark_defaults(settings))
+    assert read_properties(path) == {"A": "it's", "b": "2", "c": "true"}
+
+
 def test_a_unit_s_environment_is_quoted() -> None:
     assert text.stoker_systemd("A", '/a b/100%"x\\') == 'Environment="A=/a b/100%%\\"x\\\\"'
 
