@@ -5,6 +5,9 @@ sender, identified by its CURVE key and not by its own claims, and who is gone (
 from __future__ import annotations
 
 import logging
+import math
+import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -70,6 +73,32 @@ class Garbage:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    """The TCP connection of a peer. libzmq closes descriptors in its own thread and the kernel reuses them, so the inode
+    says whether a descriptor is still that connection's."""
+
+    fd: int
+    serial: int
+    inode: int
+
+    @classmethod
+    def of(cls, fd: int, serial: int) -> _Socket:
+        try:
+            return cls(fd, serial, os.fstat(fd).st_ino)
+        except OSError:  # closed meanwhile
+            return cls(fd, serial, -1)
+
+    def shut_down(self) -> None:
+        """End the connection. A ROUTER cannot: it would still deliver what is queued for the peer."""
+        try:
+            with socket.socket(fileno=os.dup(self.fd)) as connection:
+                if os.fstat(connection.fileno()).st_ino == self.inode:
+                    connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            log.debug("descriptor %d was closed before", self.fd)
+
+
 class Server:
     """The master's ROUTER, with the ZAP handler and the monitor that belong to it; used in the loop's thread only.
 
@@ -109,6 +138,8 @@ class Server:
         self._event_before = 0  # the monitor's
         self._silent: set[int] = set()  # descriptors of connections accepted since the last handshake of any connection
         self._key_of: dict[bytes, str] = {}
+        self._socket_of: dict[bytes, _Socket] = {}
+        self._keys_version = authorizer.version if authorizer is not None else 0
         self._router = loop.context.socket(zmq.ROUTER)
         self._monitor: zmq.Socket[bytes] | None = None
         self._zap: zmq.Socket[bytes] = loop.context.socket(zmq.REP)
@@ -138,6 +169,7 @@ class Server:
         """Return what was received since the last call, in order; at most about ``limit`` messages (the rest wakes the
         loop)."""
         out: list[Received | Gone | Garbage] = []
+        self._turn_out_revoked()
         while True:
             self._read_monitor()
             ended = self._presence.ending()
@@ -175,6 +207,11 @@ class Server:
                 raise
             return False  # closed already; drain reports it after the waiting messages
         return True
+
+    @property
+    def look_by(self) -> float:
+        """When ``drain`` must be called at the latest to notice revoked keys (``time.monotonic`` seconds)."""
+        return math.inf if self.authorizer is None else self.authorizer.look_by
 
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
         """Log that an unmodified Spark application waits for a call that only a master with a gateway can make."""
@@ -223,11 +260,28 @@ class Server:
     def _take_gone(self) -> Iterator[Gone]:
         for peer in self._presence.take_gone():
             self._key_of.pop(peer, None)
+            self._socket_of.pop(peer, None)
             yield Gone(peer)
 
     def _drop(self, peer: bytes) -> None:
         self._presence.drop(peer)
         self._loop.wake()  # so that drain tells it without waiting for other news
+
+    def _turn_out_revoked(self) -> None:
+        """Close the connections of keys that ``authorized`` does not admit now, or only in another role. Nothing more is sent
+        to them, nor received."""
+        if self.authorizer is None:
+            return
+        self.authorizer.look_if_due()
+        if self._keys_version == self.authorizer.version:
+            return
+        self._keys_version = self.authorizer.version
+        for peer, key in list(self._key_of.items()):
+            known, claim = self.authorizer.lookup(key), transport.parse_routing_id(peer)
+            if known is None or claim is None or known[0] is not claim[0]:
+                log.warning("disconnected %s: its key is no longer admitted", name_of(peer))
+                self._socket_of[peer].shut_down()
+                self._drop(peer)
 
     # --- messages ---
 
@@ -250,6 +304,9 @@ class Server:
         yield from self._take_gone()
         if heard:
             self._key_of[peer] = key
+            at = self._socket_of.get(peer)
+            if at is None or at.serial != serial:
+                self._socket_of[peer] = _Socket.of(fd, serial)
             yield self._read(peer, key, frames)
 
     def _read(self, peer: bytes, key: str, frames: list[zmq.Frame]) -> Received | Garbage:

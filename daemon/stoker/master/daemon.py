@@ -157,7 +157,8 @@ class MasterDaemon:
             self._release(self._unreleased)
         if self._is_over:
             return now.mono
-        return self._wait(now) if self._pause.reason else self._act(now)
+        deadline = self._wait(now) if self._pause.reason else self._act(now)
+        return min(deadline, self._server.look_by)
 
     def _act(self, now: Now) -> float:
         arrived = self._pause.take() or self._server.drain(BATCH)

@@ -65,7 +65,7 @@ class Standby:
                     self._answer(event)
                 elif isinstance(event, Gone):
                     self.waiting.pop(event.peer, None)
-        return time.monotonic() + LOOK_EVERY
+        return min(time.monotonic() + LOOK_EVERY, self._server.look_by)
 
     def _take(self, event: LeadershipEvent) -> None:
         if isinstance(event, Elected):

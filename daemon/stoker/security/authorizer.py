@@ -18,7 +18,7 @@ from stoker.security.keys import KEY
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = "stoker"
 
-_CHECK_INTERVAL = 1.0  # seconds between two looks at whether ``authorized`` has changed, without new connections
+_CHECK_INTERVAL = 0.4  # seconds between two looks at whether ``authorized`` has changed, without new connections
 _MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -27,7 +27,9 @@ log: logging.Logger = logging.getLogger(__name__)
 class Authorizer:
     """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
 
-    A key taken out is refused on new connections from then on, and on old ones from the next look (at most a second).
+    A key that is removed is refused on new connections from then on, and on open ones from the next look, at most half a
+    second later.
+    ``version`` grows with each change of the keys; ``look_by`` is when the next look is due (``time.monotonic`` seconds).
     While running, a file that has become malformed or unreadable is logged and changes nothing: a typing error must not
     cut a cluster off. Raises ConfigError (file:line) when it is malformed or missing at the start.
     """
@@ -36,17 +38,21 @@ class Authorizer:
         self._path = folder / "authorized"
         self._stamp = stamp(self._path)
         self._peers = _parse_authorized(self._path)
-        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        self.version = 1
+        self.look_by = time.monotonic() + _CHECK_INTERVAL
         self._logged: set[str] = set()
+
+    def look_if_due(self) -> None:
+        if time.monotonic() >= self.look_by:
+            self._look()
 
     def lookup(self, key: str) -> tuple[Role, str] | None:
         """Return the role and name of a public key; None when it is not admitted."""
-        if time.monotonic() >= self._next_check:
-            self._look()
+        self.look_if_due()
         return self._peers.get(key)
 
     def _look(self) -> None:
-        self._next_check = time.monotonic() + _CHECK_INTERVAL
+        self.look_by = time.monotonic() + _CHECK_INTERVAL
         if stamp(self._path) != self._stamp:
             self.reload()
 
@@ -58,6 +64,7 @@ class Authorizer:
         except ConfigError as error:
             log.error("keeping the %d keys admitted before: %s", len(self._peers), error)
         else:
+            self.version += 1
             self._logged.clear()
             log.info("%s: %d keys admitted", self._path, len(self._peers))
 

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{8}")
 _HEAD = "# ID ROLE SHA256 CREATED EXPIRES NAME   (made by: stoker token create)\n"
-_LOOK_EVERY = 1.0  # seconds between two looks at whether the file has changed
+_LOOK_EVERY = 0.4  # seconds between two looks at whether the file has changed
 
 
 class Token(NamedTuple):

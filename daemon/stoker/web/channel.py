@@ -123,6 +123,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return False
         return self._write(data)
 
+    def hang_up(self) -> None:
+        """Close the connection, from any thread. What was not sent yet is lost."""
+        self.will_close = True
+        self.server.pull_trigger()
+
     def send_all(self, pieces: Generator[bytes, None, None]) -> None:
         """Send all pieces and close the connection, in a thread of its own, which waits for a slow reader. A reader that goes
         or stops reading, or an error of ``pieces``, ends it early: the reader misses the end of the body, or bytes of it."""

@@ -39,6 +39,10 @@ class Reader(Protocol):
         """Send a piece; False when the listener is gone. Never waits."""
         ...
 
+    def hang_up(self) -> None:
+        """Close the connection."""
+        ...
+
 
 class _Listener(NamedTuple):
     reader: Reader
@@ -64,7 +68,7 @@ class EventStream:
         return len(self._listeners) >= MOST_LISTENERS
 
     def listen(self, reader: Reader, last_id: str, is_allowed: Callable[[], bool]) -> None:
-        """Add a listener. ``last_id`` is its last event ("": none); ``is_allowed`` is called from time to time."""
+        """Add a listener. ``last_id`` is its last event ("": none); ``is_allowed`` is called before each look."""
         with self._lock:
             if not reader.push(self._greeting(last_id)):
                 return
@@ -95,13 +99,19 @@ class EventStream:
                 alive_at = time.monotonic() + ALIVE_EVERY
             with self._lock:
                 data = b"".join(frames) or (b": alive\n\n" if is_due else b"")
+                self._listeners = [one for one in self._listeners if self._is_allowed(one)]
                 if data:
-                    self._listeners = [
-                        one for one in self._listeners if (not is_due or one.is_allowed()) and one.reader.push(data)
-                    ]
+                    self._listeners = [one for one in self._listeners if one.reader.push(data)]
                 if not self._listeners:
                     self._thread = None
                     return
+
+    def _is_allowed(self, listener: _Listener) -> bool:
+        """Return whether the listener may go on; the connection of one whose token was revoked is closed."""
+        if listener.is_allowed():
+            return True
+        listener.reader.hang_up()
+        return False
 
     def _changes(self) -> list[bytes]:
         try:
