@@ -34,7 +34,9 @@ def net(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Net]:
 def revoke(net: Net, role: Role) -> None:
     assert net.keys is not None
     path = net.keys.authorized
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith(f"{role.value} ")))
+    path.write_text(
+        "".join(line for line in path.read_text().splitlines(True) if not line.startswith(f"{role.value} "))
+    )
 
 
 def heard_worker(net: Net, name: str) -> Peer:
