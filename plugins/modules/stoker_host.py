@@ -281,7 +281,7 @@ class Host:
         environ = {**os.environ, "SPARK_CONF_DIR": self.params["conf_dir"], "HOME": self.params["state_dir"]}
         environ.pop("STOKER_KEYS_DIR", None)
         user = (
-            {"user": self.params["user"], "group": pwd.getpwnam(self.params["user"]).pw_gid}
+            {"user": self.params["user"], "group": pwd.getpwnam(self.params["user"]).pw_gid, "extra_groups": []}
             if self.params["user"]
             else {}
         )

@@ -72,11 +72,11 @@ def _pid_files(folder: str) -> list[dict[str, Any]]:
     found = []
     for path in sorted(glob.glob(os.path.join(folder, "stoker-*.pid"))):
         try:
-            with open(path) as file:
-                pid, started = file.read().split()[:2]
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+                pid, started = file.read(4096).split()[:2]
+            alive = int(pid) if start_time(int(pid)) == started else 0
         except (OSError, ValueError):
             continue
-        alive = int(pid) if start_time(int(pid)) == started else 0
         name = os.path.basename(path)[len("stoker-") : -len(".pid")]
         service = "running" if alive else "failed"  # a stop removes the file
         found.append({"name": name, "pid": alive, "service": service, "release": _release(alive)})

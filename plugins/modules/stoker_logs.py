@@ -52,11 +52,13 @@ files:
   returned: success
 """
 
+import errno
 import glob
 import io
 import os
 import pwd
 import re
+import stat
 import tarfile
 
 from ansible.module_utils.basic import AnsibleModule
@@ -79,16 +81,25 @@ def redacted(text: str) -> str:
 
 
 def _tail(path: str, limit: int) -> bytes:
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - limit))
+    """Return the end of a file; nothing of a link, which may lead to a file that its owner must not read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return b"(left out: a symbolic link)\n"
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            return b"(left out: not a regular file, or one with several names)\n"
+        file.seek(max(0, status.st_size - limit))
         return file.read(limit)
 
 
 def _collect(module: AnsibleModule) -> dict[str, bytes]:
     params, found = module.params, {}
     limit = params["max_bytes"]
-    for path in sorted(glob.glob(os.path.join(params["log_dir"], "stoker-*.log*"))):
+    for path in sorted(glob.glob(os.path.join(glob.escape(params["log_dir"]), "stoker-*.log*"))):
         found[f"log/{os.path.basename(path)}"] = _tail(path, limit)
     for path in sorted(glob.glob(f"{UNITS}/stoker-*.service")):
         unit = os.path.basename(path)
@@ -146,7 +157,7 @@ def main() -> None:
     try:
         found = _collect(module)
         if not module.check_mode:
-            descriptor = os.open(module.params["dest"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = os.open(module.params["dest"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
                 for name, data in found.items():
                     entry = tarfile.TarInfo(name)

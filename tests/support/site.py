@@ -23,7 +23,15 @@ from tests.support.wait import wait_until
 REPO = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 LIMIT = 180.0  # seconds a playbook may take
-PLACES = ("/opt/stoker", "/etc/stoker", "/var/lib/stoker*", "/usr/local/bin/stoker", "/etc/systemd/system/stoker*")
+PLACES = (
+    "/opt/stoker",
+    "/etc/stoker",
+    "/var/lib/stoker*",
+    "/run/stoker",
+    "/var/log/stoker",
+    "/usr/local/bin/stoker",
+    "/etc/systemd/system/stoker*",
+)
 STEADY = """
 import pathlib, time
 pathlib.Path("/proc/self/comm").write_text("steady-job")

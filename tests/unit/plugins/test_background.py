@@ -73,10 +73,10 @@ def test_a_pid_file_that_was_cut_short_or_overwritten_means_no_process(
 
 def test_a_daemon_s_earlier_logs_are_kept(tmp_path: Path, background: Background) -> None:
     background.params.update(
-        {"log_dir": str(tmp_path), "log_max_files": 3, "user": "", "environment": {}, "niceness": 0, "deployment": "d"}
+        {"log_dir": str(tmp_path), "log_max_files": 3, "user": "", "environment": {}, "niceness": 0}
     )
     for number in range(4):
-        background.begin({"name": "worker-1", "command": ["/bin/sh", "-c", f"echo start {number}"]})
+        background.begin({"name": "worker-1", "command": ["/bin/sh", "-c", f"echo start {number}"], "deployment": "d"})
         process, ready = background._starting["worker-1"]
         process.wait(20)
         ready.close()
