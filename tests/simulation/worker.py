@@ -14,9 +14,9 @@ from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
-from stoker.worker.daemon import PINGS_PER_SILENCE
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.messages import Exited, Kept
+from stoker.worker.processes import PINGS_PER_SILENCE
 from tests.simulation.checks import Checks
 from tests.simulation.keeper import Machine, SimulatedKeeper
 from tests.simulation.links import Links

@@ -106,14 +106,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         settings.get("spark.master.ui.port"),
     )
     gateway = _gateway(settings, host)
-    directory = settings.get("spark.deploy.recoveryDirectory")
-    mode = settings.get("spark.deploy.recoveryMode")
-    auth = settings.get("spark.stoker.zookeeper.authFile")
-    uploads = settings.get("spark.stoker.upload.directory")
-    if mode == "FILESYSTEM" and not directory:
-        raise ConfigError("spark.deploy.recoveryMode FILESYSTEM needs spark.deploy.recoveryDirectory")
-    if mode == "ZOOKEEPER" and not settings.get("spark.deploy.zookeeper.url"):
-        raise ConfigError("spark.deploy.recoveryMode ZOOKEEPER needs spark.deploy.zookeeper.url")
+    mode = _recovery_mode(settings)
     public_dns = settings.variable("SPARK_PUBLIC_DNS")
     web = web_config(settings, host=host, chosen=chosen, public_dns=public_dns)
     rest = _rest(settings, web)
@@ -125,15 +118,15 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         public_dns=public_dns,
         policy=_policy(settings),
         recovery_mode=mode,
-        recovery_directory=Path(directory).absolute() if directory else None,
+        recovery_directory=_path(settings, "spark.deploy.recoveryDirectory"),
         zookeeper_url=settings.get("spark.deploy.zookeeper.url"),
         zookeeper_dir=settings.get("spark.deploy.zookeeper.dir"),
         zookeeper_session_timeout=settings.get("spark.stoker.zookeeper.sessionTimeout"),
-        zookeeper_auth_file=Path(auth).absolute() if auth else None,
+        zookeeper_auth_file=_path(settings, "spark.stoker.zookeeper.authFile"),
         authenticate=settings.get("spark.authenticate"),
         keys_dir=keys_dir(settings),
         state_dir=state_dir(settings),
-        upload_directory=Path(uploads).absolute() if uploads else None,
+        upload_directory=_path(settings, "spark.stoker.upload.directory"),
         upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
         memory_limit_mib=memory_limit(settings),
         max_port_retries=0 if args.exact_port else settings.get("spark.port.maxRetries"),
@@ -144,6 +137,20 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
     )
+
+
+def _path(settings: Settings, key: str) -> Path | None:
+    path = settings.get(key)
+    return Path(path).absolute() if path else None
+
+
+def _recovery_mode(settings: Settings) -> str:
+    """Return where records are kept. Raises ConfigError when the setting that names the place is missing."""
+    mode: str = settings.get("spark.deploy.recoveryMode")
+    place = {"FILESYSTEM": "spark.deploy.recoveryDirectory", "ZOOKEEPER": "spark.deploy.zookeeper.url"}.get(mode)
+    if place and not settings.get(place):
+        raise ConfigError(f"spark.deploy.recoveryMode {mode} needs {place}")
+    return mode
 
 
 def _rest(settings: Settings, web: WebConfig) -> RestConfig | None:

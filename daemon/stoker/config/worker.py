@@ -37,6 +37,10 @@ class LogRolling:
     max_files: int = -1
     compress: bool = False
 
+    @property
+    def is_on(self) -> bool:
+        return bool(self.strategy)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:

@@ -102,14 +102,7 @@ class MasterDaemon:
         )
         self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
-        # Files and output: these messages do not change the books, and are handled even while the master pauses.
-        self._apart: dict[type[Message], Callable[[bytes, Any], None]] = {
-            ReadLog: self._relay.ask_for,
-            LogData: self._relay.answer,
-            FetchBlob: self._blobs.fetch,
-            UploadChunk: self._blobs.receive,
-            FindMissingBlobs: self._blobs.ask,
-        }
+        self._apart = self._rules_of_files()
         # Every message that the server accepts has its rule here.
         self._rules: dict[type[Message], Callable[[core_effects.Received, Now], None]] = {
             **self._core.rules,
@@ -120,6 +113,16 @@ class MasterDaemon:
         self.dashboard: LeaderDashboard = LeaderDashboard(
             loop, self._core, self._relay, self._internal, self._pause, view=self._view, warnings=tuple(config.warnings)
         )
+
+    def _rules_of_files(self) -> dict[type[Message], Callable[[bytes, Any], None]]:
+        """Files and output: these messages do not change the books, and are handled even while the master pauses."""
+        return {
+            ReadLog: self._relay.ask_for,
+            LogData: self._relay.answer,
+            FetchBlob: self._blobs.fetch,
+            UploadChunk: self._blobs.receive,
+            FindMissingBlobs: self._blobs.ask,
+        }
 
     @property
     def url(self) -> str:

@@ -60,6 +60,7 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
     add_icons(app)
     add_login(app, access, csrf)
     app.view_functions["static"] = needs(AccessRole.NONE)(app.view_functions["static"])
+    _answer_errors(app)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -68,6 +69,12 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
         for header, value in _HEADERS.items():
             response.headers.setdefault(header, value)
         return response
+
+    return app
+
+
+def _answer_errors(app: Flask) -> None:
+    """Answer every error with a page, or with JSON for programs."""
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
@@ -88,8 +95,6 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
     def internal_error(error: Exception) -> Response:
         app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
         return _error_answer(500, "The page could not be made; the daemon's log says why.")
-
-    return app
 
 
 def _assets(app: Flask) -> Callable[[str], str]:

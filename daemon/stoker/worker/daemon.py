@@ -23,19 +23,13 @@ from stoker.io.master_links import MasterLinks
 from stoker.io.notify import notify
 from stoker.security.keys import Keys
 from stoker.wire import codec
-from stoker.worker.jobs.cache import BlobCache
-from stoker.worker.jobs.housekeeping import Housekeeping
-from stoker.worker.jobs.launch import Launcher
+from stoker.worker.jobs.files import JobFiles
 from stoker.worker.jobs.logs import LogReader, has_ended
-from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.processes import Processes
 from stoker.worker.slot import Slot
-from stoker.worker.spark.class_data import ClassData
-from stoker.worker.spark.python_views import PythonViews
 from stoker.worker.view import PageMaker
 
 LOG = logging.getLogger("stoker.worker")
-PINGS_PER_SILENCE = 4
 
 
 class WorkerDaemon:
@@ -51,10 +45,7 @@ class WorkerDaemon:
         keys: Keys | None,
         environ: Mapping[str, str],
     ) -> None:
-        self._config = config
-        self._loop = loop
-        self._keys = keys
-        self._slot = slot
+        self._loop, self._slot = loop, slot
         self._core = WorkerCore(
             identity,
             masters=config.masters,
@@ -72,59 +63,22 @@ class WorkerDaemon:
             heartbeat_timeout=config.worker_timeout,
             linger=0.5,
         )
-        self._asked: str | None = None  # address of the master that is asked for uploads
         self._processes = Processes(
+            config, self._core, loop, slot, environ=environ, on_change=self._job_changed, on_lost=self._all_lost
+        )
+        self._files = JobFiles(
             config,
-            self._core,
-            loop,
-            slot,
-            on_change=self._job_changed,
-            on_lost=self._all_lost,
-            on_stopped=loop.stop,
-        )
-        self._class_data = ClassData(
-            config.work_dir / ".stoker" / "class-data",
-            slot.folder.name,
-            is_on=config.class_data_sharing,
-            environ=environ,
-            say=self._processes.say,
-            in_loop=loop.call_soon_threadsafe,
-        )
-        self._python_views = PythonViews(
-            config.work_dir / ".stoker" / "spark-python",
-            slot.folder.name,
-            is_on=config.unpack_python,
-            in_loop=loop.call_soon_threadsafe,
-        )
-        launcher = Launcher(
-            config,
-            identity,
-            environ=environ,
-            archive_for=self._class_data.archive_for,
-            view_for=self._python_views.view_for,
-        )
-        self._cache = BlobCache(config.work_dir / ".stoker" / "cache", self._ask_master)
-        self._preparer = Preparer(
-            config.work_dir,
-            config.local_dirs,
-            self._cache,
-            environ=config.job_environ,
-            prepared=lambda key: self._core.prepared(key, read_clock()),
+            ask=self._ask_master,
+            prepared=self._prepared,
             failed=self._could_not_prepare,
+            active=self._active_names,
             in_loop=loop.call_soon_threadsafe,
         )
-        self._processes.attach(self._preparer, launcher, self._class_data)
+        self._processes.attach(self._files.preparer)
         self._logs = LogReader(
-            config.work_dir,
-            is_over=lambda job_id, executor_id: has_ended(self._core.jobs, job_id, executor_id),
-            reply=self._answer_log,
-            rolls=bool(config.log_rolling.strategy),
-            loop=loop,
+            config.work_dir, is_over=self._has_ended, reply=self._answer_log, rolls=config.log_rolling.is_on, loop=loop
         )
-        self._house = Housekeeping(config, self._cache, self._preparer, self._active_names)
         self._view = PageMaker(self._core)
-        self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)
-        self._ping_at = 0.0
         self._stop: str | None = None  # 'keep' or 'end'
         self._is_ready = False
 
@@ -148,39 +102,28 @@ class WorkerDaemon:
     def close(self) -> None:
         self._links.close()
         self._processes.close()
-        self._preparer.close()
-        self._class_data.close()
-        self._python_views.close()
+        self._files.close()
         self._logs.close()
 
     def _round(self) -> float:
         now = read_clock()
         if self._stop is not None and not self._core.stopping:
             self._core.stop(keeping=self._stop == "keep", now=now)
-            self._class_data.stop()
+            self._processes.stop_making_archives()
         for event in self._links.drain():
             self._on_link(event, now)
-        if self._asked != self._core.leader:  # connections to other masters do not matter here
-            self._asked = self._core.leader
-            self._cache.master_changed()
+        self._files.follow(self._core.leader)
         if self._processes.are_known:  # not before: the first registration must name everything that runs here
             self._core.tick(now)
         self._do_effects()
         self._say_when_ready()
         self._logs.look(now.mono)
-        self._class_data.look(now.mono)
-        self._python_views.look(now.mono)
-        if now.mono >= self._ping_at:
-            self._ping_at = now.mono + self._ping_every
-            self._processes.ping()
+        self._processes.look(now.mono)
         written = self._processes.flush()
-        self._house.look(now.mono)
+        self._files.look(now.mono)
         self._end_if_done()
-        deadline = min(
-            self._core.next_deadline() if self._processes.are_known else now.mono + 1, self._logs.next_deadline()
-        )
-        parts = (self._house, self._class_data, self._python_views)
-        deadline = min(deadline, self._ping_at, *(part.next_deadline() for part in parts))
+        deadline = self._core.next_deadline() if self._processes.are_known else now.mono + 1
+        deadline = min(deadline, *(part.next_deadline() for part in (self._logs, self._files, self._processes)))
         if self._links.has_news:
             return now.mono
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
@@ -206,7 +149,7 @@ class WorkerDaemon:
         elif isinstance(event.message, ReadLog):
             self._logs.ask(event.address, event.message, now.mono)
         elif isinstance(event.message, BlobData):
-            self._cache.received(event.message)
+            self._files.received(event.message)
         else:
             self._core.handle(event.address, event.message, now)
 
@@ -229,7 +172,7 @@ class WorkerDaemon:
         if isinstance(effect, Send):
             self._links.send(effect.address, effect.message)
         elif isinstance(effect, effects.Prepare):
-            self._preparer.prepare(effect.job)
+            self._files.preparer.prepare(effect.job)
         elif isinstance(effect, effects.Spawn):
             self._processes.spawn(effect.job, effect.master_url)
         elif isinstance(effect, effects.ForgetJob):
@@ -241,15 +184,18 @@ class WorkerDaemon:
         elif isinstance(effect, Disconnect):
             self._links.disconnect(effect.address)
         elif isinstance(effect, effects.CancelPrepare):
-            self._preparer.cancel(effect.key)
+            self._files.preparer.cancel(effect.key)
         elif isinstance(effect, effects.ApplicationOver):
-            self._house.application_over(effect.app_id)
+            self._files.application_over(effect.app_id)
         elif isinstance(effect, effects.RememberDrain):
             self._slot.remember_drain(effect.drain)
         elif isinstance(effect, effects.Log):
             LOG.log(effect.level, "%s", effect.text)
 
     # --- jobs ---
+
+    def _prepared(self, key: str) -> None:
+        self._core.prepared(key, read_clock())
 
     def _could_not_prepare(self, key: str, exit: Exit) -> None:
         job = self._core.jobs.get(key)
@@ -258,6 +204,9 @@ class WorkerDaemon:
 
     def _all_lost(self) -> None:
         self._logs.all_changed()
+
+    def _has_ended(self, job_id: str, executor_id: int) -> bool:
+        return has_ended(self._core.jobs, job_id, executor_id)
 
     def _job_changed(self, job: AnyJob | None) -> None:
         """Handle the start or end of a job. None: the job is unknown."""

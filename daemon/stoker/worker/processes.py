@@ -4,7 +4,7 @@ core."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,15 +28,17 @@ from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
 from stoker.worker.keeper.messages import Exited, FromKeeper, Kept, Rolling, Spawn, kind_of
 from stoker.worker.slot import Slot
-from stoker.worker.spark.class_data import ClassData
+from stoker.worker.spark.startup import SparkStartup
 
 LOG = logging.getLogger("stoker.worker")
+PINGS_PER_SILENCE = 4
 NOT_FOUND = (126, 127)  # the exit status of a shell or env whose interpreter cannot be started
 
 
 class Processes:
     """``attach`` first, then ``open``. ``on_change`` is called with each job that has started or ended, ``on_lost`` when the
-    keeper died with all of them, ``on_stopped`` when it has stopped everything and itself. All is done in the loop's thread.
+    keeper died with all of them. The loop is stopped when the keeper has stopped everything and itself. ``environ`` is what
+    programs inherit. All is done in the loop's thread.
     """
 
     def __init__(
@@ -46,23 +48,35 @@ class Processes:
         loop: Loop,
         slot: Slot,
         *,
+        environ: Mapping[str, str],
         on_change: Callable[[AnyJob | None], None],
         on_lost: Callable[[], None],
-        on_stopped: Callable[[], None],
     ) -> None:
         self.are_known = False  # the keeper has reported what it keeps
         self._config = config
         self._core = core
         self._on_change = on_change
         self._on_lost = on_lost
-        self._on_stopped = on_stopped
+        self._on_stopped = loop.stop
         self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
         self.say = self._keeper.say
         self._is_shutting_down = False
-        self._outputs = Outputs(rolls=bool(config.log_rolling.strategy))
+        self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)  # seconds
+        self._ping_at = 0.0
+        self._startup = SparkStartup(
+            config, slot.folder.name, environ=environ, say=self.say, in_loop=loop.call_soon_threadsafe
+        )
+        self._launcher = Launcher(
+            config,
+            core.identity,
+            environ=environ,
+            archive_for=self._startup.archive_for,
+            view_for=self._startup.view_for,
+        )
+        self._outputs = Outputs(rolls=config.log_rolling.is_on)
 
-    def attach(self, preparer: Preparer, launcher: Launcher, class_data: ClassData) -> None:
-        self._preparer, self._launcher, self._class_data = preparer, launcher, class_data
+    def attach(self, preparer: Preparer) -> None:
+        self._preparer = preparer
 
     def open(self) -> None:
         """Connect to the slot's keeper, or start one. Raises StokerError."""
@@ -73,8 +87,19 @@ class Processes:
         self.are_known = False
         self.say({"op": "hello", "name": self._core.identity.id})
 
-    def ping(self) -> None:
-        self.say({"op": "ping"})
+    def look(self, now: float) -> None:
+        """Show the keeper that this daemon runs, and go on with what makes Spark start faster. ``now`` is monotonic."""
+        self._startup.look(now)
+        if now >= self._ping_at:
+            self._ping_at = now + self._ping_every
+            self.say({"op": "ping"})
+
+    def next_deadline(self) -> float:
+        return min(self._ping_at, self._startup.next_deadline())
+
+    def stop_making_archives(self) -> None:
+        """Stop the processes that are no jobs, because the worker stops."""
+        self._startup.stop()
 
     def flush(self) -> bool:
         """Write what fits; True when nothing is left."""
@@ -88,6 +113,7 @@ class Processes:
 
     def close(self) -> None:
         self._keeper.close()
+        self._startup.close()
 
     # --- orders of the core ---
 
@@ -142,7 +168,7 @@ class Processes:
         elif message["op"] == "bye":
             self._on_stopped()
         elif kind_of(message) == "class-data":
-            self._class_data.on_keeper(message)
+            self._startup.on_keeper(message)
         elif message["op"] == "started":
             self._core.started(message["key"], message["pid"], now)
             self._on_change(self._core.jobs.get(message["key"]))
@@ -193,7 +219,7 @@ class Processes:
         adopted = 0
         for entry in kept:
             if kind_of(entry) == "class-data":
-                self._class_data.left_over(entry["key"])
+                self._startup.left_over(entry["key"])
                 continue
             adopted += 1
             job = notes.decode(entry)
@@ -216,7 +242,7 @@ class Processes:
         LOG.error("the process keeper died: its processes are lost, starting another")
         self._core.keeper_lost(read_clock())
         self._on_lost()
-        self._class_data.keeper_lost()
+        self._startup.keeper_lost()
         self.open()
 
 

@@ -33,6 +33,7 @@ from stoker.core.application.events import (
     Removed,
     Stopped,
 )
+from stoker.core.application.executors import executor_of
 from stoker.core.model.messages import GetStatus, Message, Status
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.errors import StokerError
@@ -246,9 +247,7 @@ class Run:
             for view in answer.app.removed_executors:
                 known = self._executors.get(view.id)
                 if known is None or not known.state.is_final:
-                    self._executors[view.id] = Executor(
-                        view.id, view.worker_id, view.host, view.cores, view.memory_mib, view.state, view.exit
-                    )
+                    self._executors[view.id] = executor_of(view)
 
     def _conclude(self) -> int:
         assert self._removed is not None

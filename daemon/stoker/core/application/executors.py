@@ -90,6 +90,11 @@ class ExecutorTable:
         return executor
 
 
+def executor_of(view: ExecutorView) -> Executor:
+    """Return the executor that a master's view shows."""
+    return Executor(view.id, view.worker_id, view.host, view.cores, view.memory_mib, view.state, view.exit)
+
+
 def _view(executor: Executor) -> ExecutorView:
     return ExecutorView(
         id=executor.id,

@@ -26,6 +26,7 @@ from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import AppRecord, ExecutorRecord, executor_key
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import APP_ID, UNLIMITED, ApplicationDescription
+from stoker.core.model.views import ExecutorView
 
 
 def register(ctx: Context, event: Received, message: RegisterApplication) -> None:
@@ -155,20 +156,25 @@ def _learn(ctx: Context, app: App, message: RegisterApplication) -> None:
         if view.id in known or view.cores < 1:
             continue
         known.add(view.id)
-        executor = ExecutorRecord(
-            app_id=record.id,
-            id=view.id,
-            worker_id=view.worker_id,
-            worker_host=view.host,
-            cores=view.cores,
-            memory_mib=view.memory_mib,
-            state=view.state,
-            exit=view.exit,
-        )
+        executor = _recorded(record.id, view)
         app.removed.append(executor)
         ctx.save_executor(executor)
         record.cores_done += view.cores
         record.failures += not view.exit.is_success
+
+
+def _recorded(app_id: str, view: ExecutorView) -> ExecutorRecord:
+    """Return the record of an executor that only its application still knows."""
+    return ExecutorRecord(
+        app_id=app_id,
+        id=view.id,
+        worker_id=view.worker_id,
+        worker_host=view.host,
+        cores=view.cores,
+        memory_mib=view.memory_mib,
+        state=view.state,
+        exit=view.exit,
+    )
 
 
 def _tell_ended(ctx: Context, app: App, message: RegisterApplication) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from stoker.core.master.books import App, Driver, Worker
 from stoker.core.master.context import Context
-from stoker.core.model.records import ExecutorRecord
+from stoker.core.model.records import Attempt, ExecutorRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import UNLIMITED
 from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
@@ -78,22 +78,23 @@ def driver_view(driver: Driver) -> DriverView:
         worker_id=last.worker_id if last and placed else "",
         worker_host=last.worker_host if last and placed else "",
         reason=record.reason,
-        attempts=tuple(
-            AttemptView(
-                number=attempt.number,
-                worker_id=attempt.worker_id,
-                state=attempt.state,
-                started=attempt.started,
-                ended=attempt.ended,
-                pid=attempt.pid,
-                exit=attempt.exit,
-            )
-            for attempt in record.attempts
-        ),
+        attempts=tuple(_attempt_view(attempt) for attempt in record.attempts),
         principal=record.principal or "",
         kill=record.kill,
     )
     return driver.view
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        worker_id=attempt.worker_id,
+        state=attempt.state,
+        started=attempt.started,
+        ended=attempt.ended,
+        pid=attempt.pid,
+        exit=attempt.exit,
+    )
 
 
 def executor_view(executor: ExecutorRecord) -> ExecutorView:

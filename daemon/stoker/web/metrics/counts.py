@@ -13,6 +13,12 @@ from stoker.core.model.counts import Counts, Distribution
 
 
 def counters(counts: Counts) -> Iterator[Metric]:
+    yield from _totals(counts)
+    yield from _durations(counts)
+
+
+def _totals(counts: Counts) -> Iterator[Metric]:
+    """How often something has happened."""
     yield _counter("stoker_drivers_submitted", "Drivers submitted", counts.drivers_submitted)
     yield _by("stoker_drivers_ended", "Drivers that ended, by state", "state", counts.drivers_ended)
     yield _counter("stoker_driver_attempts", "Runs of drivers that were placed on a worker", counts.driver_attempts)
@@ -37,6 +43,10 @@ def counters(counts: Counts) -> Iterator[Metric]:
     yield _counter(
         "stoker_jobs_refused", "Jobs that a worker could not start, through no fault of theirs", counts.jobs_refused
     )
+
+
+def _durations(counts: Counts) -> Iterator[Metric]:
+    """How long something took."""
     yield _histogram(
         "stoker_driver_queue_seconds",
         "How long drivers waited for a worker, since they were submitted or their last attempt ended",

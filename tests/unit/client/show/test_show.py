@@ -111,4 +111,5 @@ def test_json_is_complete_and_sorted() -> None:
     assert found["active_drivers"][0]["supervise"] is False
     assert found["active_drivers"][0]["attempts"] == []
     assert set(found["active_drivers"][0]) == set(DriverView.__struct_fields__)
-    assert set(found) == set(ClusterView.__struct_fields__)
+    assert set(found) == {*ClusterView.__struct_fields__, "live_workers"}
+    assert found["live_workers"] == 2

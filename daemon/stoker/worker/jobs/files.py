@@ -1,0 +1,59 @@
+"""The files of a worker's jobs: fetched and prepared before a job starts, removed when nobody needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stoker.config.worker import WorkerConfig
+from stoker.core.model.messages import BlobData, Message
+from stoker.core.model.values import Exit
+from stoker.worker.jobs.cache import BlobCache
+from stoker.worker.jobs.housekeeping import Housekeeping
+from stoker.worker.jobs.prepare import Preparer
+
+
+class JobFiles:
+    """``ask`` sends to the master that uploads are fetched from, False if there is none. ``prepared(key)`` and
+    ``failed(key, exit)`` are called in the loop's thread. ``active`` names the drivers and applications that have jobs here.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        *,
+        ask: Callable[[Message], bool],
+        prepared: Callable[[str], None],
+        failed: Callable[[str, Exit], None],
+        active: Callable[[], set[str]],
+        in_loop: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._cache = BlobCache(config.work_dir / ".stoker" / "cache", ask)
+        self.preparer = Preparer(
+            config.work_dir,
+            config.local_dirs,
+            self._cache,
+            environ=config.job_environ,
+            prepared=prepared,
+            failed=failed,
+            in_loop=in_loop,
+        )
+        self._housekeeping = Housekeeping(config, self._cache, self.preparer, active)
+        self._master: str | None = None  # address of the one that uploads are fetched from
+        self.received: Callable[[BlobData], None] = self._cache.received
+        self.application_over = self._housekeeping.application_over
+
+    def follow(self, master: str | None) -> None:
+        """Fetch uploads from this master from now on. Connections to other masters do not matter here."""
+        if self._master != master:
+            self._master = master
+            self._cache.master_changed()
+
+    def look(self, now: float) -> None:
+        """Remove what nobody needs. ``now`` is monotonic."""
+        self._housekeeping.look(now)
+
+    def next_deadline(self) -> float:
+        return self._housekeeping.next_deadline()
+
+    def close(self) -> None:
+        self.preparer.close()
