@@ -29,7 +29,16 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"core", "security", "errors"},
     "web": {
         *("core.model", "core.master.scheduling.explain"),
-        *("errors", "config.types", "config.web", "io.peer_user", "version", "security.roles", "security.throttle"),
+        *(
+            "errors",
+            "config.types",
+            "config.web",
+            "io.peer_log",
+            "io.peer_user",
+            "version",
+            "security.roles",
+            "security.throttle",
+        ),
         "security.tokens",
     },
     "client": {"core", "wire", "security", "io", "config", "engines", "errors", "version"},

@@ -16,6 +16,7 @@ from stoker.core.model.addresses import address_of
 from stoker.gateway.budget import MOST_BYTES, MOST_UNPROVEN, SLICE, Budget
 from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import Caller, Guard, Terms
+from stoker.gateway.primitives import method_of
 from stoker.gateway.sasl import AuthError, WrongSecret
 from stoker.gateway.session import Returning, Session
 from stoker.gateway.spark_rpc import (
@@ -80,7 +81,8 @@ class SparkConnection(asyncio.Protocol):
         self._paused_until = 0.0  # the loop's time; the caller has used its CPU time
         self.has_spoken = False  # to the master, which learns of its end only then
         self._guard = Guard(terms, _nonce) if terms.secret and returning is None else None
-        method = returning.app.spark.auth if returning is not None and returning.app.spark is not None else ""
+        program = returning.app.spark if returning is not None else None
+        method = method_of(program) if program is not None else ""
         self._caller = Caller(terms.secret, method, _nonce) if method else None
         self._first = bytearray()  # encrypted, and too short to find the version
         self._stream: Stream | None = None

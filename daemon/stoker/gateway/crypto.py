@@ -12,17 +12,16 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from stoker.core.model.values import SparkAuth
 from stoker.gateway import gcm
 from stoker.gateway.gcm import GcmStream
-from stoker.gateway.primitives import derive, load
+from stoker.gateway.primitives import Method, derive, load
 from stoker.gateway.sasl import AuthError, WrongSecret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 TAG = 0xFB
-METHODS: dict[int, SparkAuth] = {1: "crypto1", 2: "crypto2"}  # by spark.network.crypto.authEngineVersion
+METHODS: dict[int, Method] = {1: "crypto1", 2: "crypto2"}  # by spark.network.crypto.authEngineVersion
 PLAUSIBLE = bytes(4)  # how every frame begins: its length is far below 2^32
 _SALT_BYTES, _NONCE_BYTES = 16, 12
 
@@ -58,7 +57,7 @@ class Stream(Protocol):
     ``unfinished`` are the bytes of an incomplete message."""
 
     @property
-    def method(self) -> SparkAuth: ...
+    def method(self) -> Method: ...
 
     @property
     def unfinished(self) -> int: ...
@@ -71,7 +70,7 @@ class Stream(Protocol):
 class CtrStream:
     """Under AES-CTR."""
 
-    def __init__(self, method: SparkAuth, key: bytes, incoming_iv: bytes, outgoing_iv: bytes) -> None:
+    def __init__(self, method: Method, key: bytes, incoming_iv: bytes, outgoing_iv: bytes) -> None:
         modes = load()
         self.method = method
         self.unfinished = 0
@@ -95,7 +94,7 @@ class SessionKeys:
     incoming_iv: bytes
     outgoing_iv: bytes
 
-    def stream(self, method: SparkAuth) -> Stream:
+    def stream(self, method: Method) -> Stream:
         """Return the stream of this side when the method is known."""
         for version, key in self.keys.items():
             if gcm.METHODS[version] == method:

@@ -14,12 +14,11 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from stoker.core.model.values import SparkAuth
-from stoker.gateway.primitives import KEY_BYTES, derive, load
+from stoker.gateway.primitives import KEY_BYTES, Method, derive, load
 from stoker.gateway.sasl import AuthError
 from stoker.gateway.spark_rpc import MAX_FRAME
 
-METHODS: dict[int, SparkAuth] = {1: "gcm1", 2: "gcm2"}
+METHODS: dict[int, Method] = {1: "gcm1", 2: "gcm2"}
 MAX_MESSAGE = MAX_FRAME + (64 << 10)  # bytes; Spark encrypts each of its frames as a message
 _LENGTH = struct.Struct(">q")
 _SEGMENT, _TAG, _PREFIX = 32 * 1024, 16, 7  # bytes, of a segment with its tag
@@ -36,7 +35,7 @@ class GcmStream:
         self._received = bytearray()
 
     @property
-    def method(self) -> SparkAuth:
+    def method(self) -> Method:
         return METHODS[next(iter(self._keys))] if len(self._keys) == 1 else ""
 
     @property

@@ -11,10 +11,10 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stoker.core.model.values import SparkAuth
 from stoker.gateway import crypto
 from stoker.gateway.crypto import AuthMessage, Engine, SessionKeys, Stream
 from stoker.gateway.gcm import GcmStream
+from stoker.gateway.primitives import Method
 from stoker.gateway.sasl import Account, AuthError, DigestClient, DigestServer
 
 USER = "sparkSaslUser"  # all of a cluster's, in Spark
@@ -44,7 +44,7 @@ class Guard:
         self._digest: DigestServer | None = None
         self._keys: SessionKeys | None = None
         self.is_done = False
-        self.method: SparkAuth = ""
+        self.method: Method = ""
 
     def received(self, body: bytes) -> bytes:
         """Return the answer. Raises AuthError when the client is rejected, and WrongSecret when it guessed."""
@@ -88,7 +88,7 @@ class Caller:
     """Send ``first``, then what ``received`` returns for each answer, until it is None. ``method``: as the driver
     authenticated."""
 
-    def __init__(self, secret: str, method: SparkAuth, nonce: Callable[[], str]) -> None:
+    def __init__(self, secret: str, method: Method, nonce: Callable[[], str]) -> None:
         self._method = method
         self._engine = Engine(USER, secret) if method != "sasl" else None
         self._digest = DigestClient(Account(USER, secret), nonce())

@@ -14,11 +14,11 @@ from stoker.core.model.values import (
     Artifact,
     Command,
     DriverDescription,
-    SparkAuth,
     SparkProgram,
 )
 from stoker.gateway import scala
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, Value
+from stoker.gateway.primitives import Method, recorded
 from stoker.gateway.releases import Release
 
 
@@ -32,7 +32,7 @@ _BUILT_IN = frozenset({"cores", "memory", "memoryOverhead", "offHeap", "pyspark.
 _WATCHES = "--worker-url"  # an executor exits when no worker of Spark listens there
 
 
-def application(message: JavaObject, release: Release, *, auth: SparkAuth = "") -> ApplicationDescription:
+def application(message: JavaObject, release: Release, *, auth: Method = "") -> ApplicationDescription:
     """Return the application of a ``RegisterApplication(appDescription, driver)``. ``auth``: how its sender authenticated."""
     described = _get(message, "appDescription", JavaObject)
     command = _get(described, "command", JavaObject)
@@ -57,14 +57,16 @@ def application(message: JavaObject, release: Release, *, auth: SparkAuth = "") 
 
 
 def _program(
-    command: JavaObject, release: Release, *, host: str = "", port: int = 0, auth: SparkAuth = ""
+    command: JavaObject, release: Release, *, host: str = "", port: int = 0, auth: Method = ""
 ) -> SparkProgram:
     java_options = tuple(scala.texts(command.fields.get("javaOpts")))
+    proof, cipher = recorded(auth)
     return SparkProgram(
         release=release.version_by(java_options),
         driver_host=host,
         driver_port=port,
-        auth=auth,
+        auth=proof,
+        cipher=cipher,
         java_options=java_options,
         class_path=tuple(scala.texts(command.fields.get("classPathEntries"))),
         library_path=tuple(scala.texts(command.fields.get("libraryPathEntries"))),

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from stoker.core.model import messages as m
 from stoker.core.model.addresses import address_of, bracketed
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState
-from stoker.core.model.values import NO_SHUFFLE_SERVICE, ApplicationDescription, SparkAuth
+from stoker.core.model.values import NO_SHUFFLE_SERVICE, ApplicationDescription
 from stoker.gateway import replies, requests
 from stoker.gateway.java_stream import JavaObject, JavaStreamError, parse
+from stoker.gateway.primitives import Method
 from stoker.gateway.releases import Release, UnknownRelease, by_name, message_name, recognise
 from stoker.gateway.replies import Replies
 from stoker.gateway.spark_rpc import (
@@ -60,7 +61,7 @@ class Session:
         close: Callable[[], None],
     ) -> None:
         self.app_id = ""
-        self.auth: SparkAuth = ""  # how the client authenticated (``Guard.method``)
+        self.auth: Method = ""  # how the client authenticated (``Guard.method``)
         self._token = token
         self._master = master  # as this client names it
         self._send, self._post, self._log, self._close = send, post, log, close

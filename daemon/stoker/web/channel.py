@@ -15,10 +15,12 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from stoker.errors import StokerError
+from stoker.io.peer_log import PeerLog
 from stoker.io.peer_user import is_own_or_root, peer_user, user_name
 from stoker.web.access.policy import LOCAL_USER
 
 LOG = logging.getLogger("stoker.web")
+PEERS = PeerLog(LOG)
 _ZEROMQ = b"\xff"  # the first byte of a ZeroMQ peer, which sends no line and would wait for an answer indefinitely
 _MALFORMED = b"ZMTP\r\n\r\n"
 STREAM = "stoker.stream"  # WSGI environment: call it with a function that gets the channel once the head is sent
@@ -142,11 +144,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _send_until_done(self, pieces: Generator[bytes, None, None]) -> None:
         is_sent, connection = False, self.socket  # which becomes None when it is closed
+        reader = str(self.addr[0]) if self.addr else "?"
         try:
             with closing(pieces):
                 is_sent = all(self._has_room() and self._write(piece) for piece in pieces)
         except StokerError as error:
-            LOG.warning("a download ended early: %s", error)
+            PEERS.warning(reader, "download", f"a download by {reader} ended early: {error}")
         except Exception:
             LOG.exception("a download failed")
         if is_sent:

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.core.model.values import SparkAuth
+from stoker.core.model.values import SparkProgram
 from stoker.gateway import sasl
 from stoker.gateway.crypto import AuthMessage, Engine, Stream
 from stoker.gateway.guard import USER, Caller, Guard, Terms
+from stoker.gateway.primitives import Method, method_of, recorded
 from stoker.gateway.sasl import Account, AuthError
 from stoker.gateway.spark_rpc import Kind, frame
 
-METHODS: tuple[SparkAuth, ...] = ("sasl", "crypto1", "crypto2", "gcm1", "gcm2")
+METHODS: tuple[Method, ...] = ("sasl", "crypto1", "crypto2", "gcm1", "gcm2")
 
 
 def nonces() -> Callable[[], str]:
@@ -32,7 +33,7 @@ def exchange(caller: Caller, guard: Guard) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_who_knows_the_secret_is_let_in(method: SparkAuth) -> None:
+def test_who_knows_the_secret_is_let_in(method: Method) -> None:
     caller, guard = Caller("s3cr3t", method, nonces()), Guard(Terms("s3cr3t"), nonces())
     exchange(caller, guard)
     assert guard.is_done
@@ -98,7 +99,7 @@ def test_what_a_master_may_demand() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_who_does_not_is_not(method: SparkAuth) -> None:
+def test_who_does_not_is_not(method: Method) -> None:
     guard = Guard(Terms("s3cr3t"), nonces())
     with pytest.raises(AuthError, match=r"wrong spark\.authenticate\.secret"):
         exchange(Caller("guess", method, nonces()), guard)
@@ -172,3 +173,11 @@ def test_no_bytes_do_more_than_raise(data: bytes) -> None:
         sasl.parse(data)
     with contextlib.suppress(AuthError):
         AuthMessage.decode(b"\xfb" + data)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_cipher_is_recorded_beside_the_method(method: Method) -> None:
+    """Release 0.1.0 rejects a record whose ``auth`` it does not know, and skips a field that it does not know."""
+    auth, cipher = recorded(method)
+    assert auth in {"", "sasl", "crypto1", "crypto2"}
+    assert method_of(SparkProgram(release="4.3", auth=auth, cipher=cipher)) == method

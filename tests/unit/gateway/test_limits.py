@@ -13,6 +13,7 @@ import pytest
 from stoker.core.model.messages import RegisterApplication
 from stoker.gateway import connection as connection_module
 from stoker.gateway.connection import _MOST_WAITING
+from stoker.gateway.guard import Terms
 from stoker.gateway.server import GatedServer
 from stoker.gateway.spark_rpc import frame
 from stoker.io.loop import Loop
@@ -40,7 +41,7 @@ def connected(server: GatedServer) -> socket.socket:
 
 def test_who_does_not_authenticate_in_time_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "_UNPROVEN", 0.2)
-    with serving(secret="s") as server, connected(server) as client:
+    with serving(terms=Terms(secret="s")) as server, connected(server) as client:
         client.sendall(ASK[:4])
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""

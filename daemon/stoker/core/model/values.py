@@ -29,7 +29,8 @@ SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){
 REMOTE_SCHEMES = ("http", "https", "hdfs", "webhdfs", "s3", "s3a")  # of URLs that a worker fetches
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
-SparkAuth = Literal["", "sasl", "crypto1", "crypto2", "gcm1", "gcm2"]
+SparkAuth = Literal["", "sasl", "crypto1", "crypto2"]  # closed: release 0.1.0 rejects a record with another value
+SparkCipher = Literal["", "gcm"]
 DriverKind = Literal["python", "archive", "jar", "program"]
 Door = Literal["", "cli", "python", "playbook", "dashboard", "api", "rest", "spark"]
 _THROUGH: dict[Door, str] = {
@@ -98,7 +99,7 @@ class SparkProgram(Value, frozen=True):
     """What an executor of an unmodified Spark application needs besides its command, whose first word is then a Java
     class. ``release`` is the Spark that the worker must have (``4.3``, or ``4.2|4.1`` for either). A new master finds the
     application's driver at ``driver_host`` and ``driver_port``; ``auth`` is how the driver authenticates ("": not at all,
-    ``sasl``, ``crypto1``, ``crypto2``)."""
+    ``sasl``, ``crypto1``, ``crypto2``), and ``cipher`` how it then encrypts ("": AES-CTR with ``crypto``)."""
 
     release: str
     driver_host: str = ""
@@ -107,6 +108,7 @@ class SparkProgram(Value, frozen=True):
     java_options: tuple[str, ...] = ()
     class_path: tuple[str, ...] = ()
     library_path: tuple[str, ...] = ()
+    cipher: SparkCipher = ""
 
     def __post_init__(self) -> None:
         if not SPARK_RELEASE.fullmatch(self.release):
