@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from stoker.config.effective import NOTHING_SET, ShownSettings, shown_settings
 from stoker.config.registry import KEY_STORES
 from stoker.config.sources import Settings
 from stoker.errors import ConfigError
@@ -45,6 +46,7 @@ class WebConfig:
     kill_enabled: bool
     certificate: Certificate | None
     known_as: tuple[str, ...] = ()  # further names of this machine
+    own: ShownSettings = NOTHING_SET  # of the daemon, for its page
 
     @property
     def scheme(self) -> str:
@@ -64,6 +66,7 @@ def web_config(settings: Settings, *, host: str, chosen: str | None, public_dns:
         kill_enabled=settings.get("spark.ui.killEnabled"),
         certificate=_certificate(settings),
         known_as=tuple(filter(None, (host, public_dns))),
+        own=shown_settings(settings),
     )
 
 

@@ -59,9 +59,8 @@ class Interfaces:
         from stoker.web.master import make_app  # noqa: PLC0415
 
         config, control = self._config, self._control
-        return make_app(
-            control.snapshot, control, access=make_access(config.web, config.keys_dir), title=config.ui_title
-        )
+        access = make_access(config.web, config.keys_dir)
+        return make_app(control.snapshot, control, access=access, title=config.ui_title, own=config.web.own)
 
     def _rest_app(self) -> object:
         from stoker.web.access.setup import make_access  # noqa: PLC0415 - as above

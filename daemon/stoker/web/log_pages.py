@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import BadRequest
 
+from stoker.io.own_log import OwnLog
 from stoker.web.common import whole_number
 from stoker.web.log_files import OutputFiles
 from stoker.web.log_window import (
@@ -20,9 +21,9 @@ from stoker.web.log_window import (
     LogReaders,
     Output,
     Window,
+    readable,
 )
-
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # colours and unprintable characters
+from stoker.web.own_pages import own_log_page, own_log_text
 
 
 class Piece(NamedTuple):
@@ -36,9 +37,12 @@ class Piece(NamedTuple):
 def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
     """Add the pages. ``back`` names the daemon of this dashboard: Master or Worker."""
     files = OutputFiles(logs, logs.for_downloads())
+    own = OwnLog()
 
     @app.get("/logPage/")
     def log_page() -> str:
+        if "self" in request.args:
+            return own_log_page(own, back)
         output = Output.asked_for(request.args)
         find, found = _search(logs, output)
         window = _asked_window(logs, output, found)
@@ -55,6 +59,8 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
 
     @app.get("/log/")
     def log_text() -> Response:
+        if "self" in request.args:
+            return own_log_text(own)
         output = Output.asked_for(request.args)
         window = _asked_window(logs, output, None)
         head = f"==== Bytes {window.start}-{window.end} of {window.size} of {output.title}/{output.stream} ====\n"
@@ -108,15 +114,11 @@ def _linker(output: Output, length: int) -> Any:
     return link
 
 
-def _readable(text: str) -> str:
-    return _ESCAPES.sub("", text.replace("\r\n", "\n"))
-
-
 def _pieces(window: Window, find: str, found: Found | None) -> list[Piece]:
     if found is None or found.at is None:
-        return [Piece(_readable(window.text), False)]
+        return [Piece(readable(window.text), False)]
     here = min(max(found.at - window.start, 0), len(window.data))
-    before, after = (_readable(part.decode(errors="replace")) for part in (window.data[:here], window.data[here:]))
+    before, after = (readable(part.decode(errors="replace")) for part in (window.data[:here], window.data[here:]))
     pieces = _matches(after, find)
     if pieces and pieces[0].is_match:
         pieces[0] = pieces[0]._replace(is_here=True)

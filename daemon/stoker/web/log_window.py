@@ -5,6 +5,7 @@ The worker reads its own files, the master asks the worker; both answer ``ReadLo
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +29,14 @@ BEFORE_MATCH = 8 * 1024  # bytes shown before what was found
 _SEARCH_STEP = 4 << 20  # bytes
 _END = 1 << 62  # bytes: beyond the end of every file
 
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # colours and unprintable characters
+
 ReadLogs = Callable[[ReadLog], LogData]
+
+
+def readable(text: str) -> str:
+    """Return the text without colours and unprintable characters."""
+    return _ESCAPES.sub("", text.replace("\r\n", "\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +52,6 @@ class Output:
     def asked_for(cls, args: Mapping[str, str]) -> Output:
         """Return the output that the query names: driverId (and attempt), or appId and executorId; and logType. Raises
         BadRequest."""
-        if "self" in args:
-            raise BadRequest(
-                "The daemon's own log is its standard error, which its service manager keeps (journalctl)."
-            )
         driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
         executor = whole_number("executorId", -1) if app else -1
         attempt = whole_number("attempt", 0) if driver else 0

@@ -8,6 +8,7 @@ from typing import Protocol
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 
+from stoker.config.effective import NOTHING_SET, ShownSettings
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.states import MasterState
@@ -22,6 +23,7 @@ from stoker.web.common import as_json, as_spark_json, new_app
 from stoker.web.log_pages import add_log_pages
 from stoker.web.log_window import LogReaders
 from stoker.web.metrics.routes import add_master_metrics
+from stoker.web.own_pages import add_environment
 from stoker.web.pages import add_pages
 from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, utilization_json
 from stoker.web.standby import lead_to_leader
@@ -45,14 +47,17 @@ def make_app(
     *,
     access: Access | None = None,
     title: str = "",
+    own: ShownSettings = NOTHING_SET,
 ) -> Flask:
-    """Make the dashboard. ``title`` is spark.ui.title ("": the master's URL). ``snapshot`` may raise StokerError: a 503."""
+    """Make the dashboard. ``title`` is spark.ui.title ("": the master's URL), ``own`` the settings. ``snapshot`` may raise
+    StokerError: a 503."""
     access = access or Access()
     app = new_app(__name__, access=access)
     lead_to_leader(app, snapshot)
     add_pages(app, snapshot, access=access, title=title)
     logs = LogReaders(control.read_log)
     add_log_pages(app, logs, back="Master")
+    add_environment(app, own, daemon="Master")
     add_changes(app, control, access)
     _add_json(app, snapshot)
     add_master_metrics(app, snapshot, control.counts)

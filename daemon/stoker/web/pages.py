@@ -58,14 +58,6 @@ def add_pages(
     _add_overview(app, live, page)
     _add_details(app, live, page)
 
-    @app.get("/environment/")
-    def environment() -> Response:
-        """Spark's page of a daemon's settings, which may hold secrets."""
-        raise NotFound(
-            "Settings are not shown on pages: they are in spark-env and spark-defaults.conf of the master's machine, which"
-            " 'stoker config check FILE' explains."
-        )
-
 
 def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageMaker:
     audience = Audience()

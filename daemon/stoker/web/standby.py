@@ -18,7 +18,7 @@ def lead_to_leader(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
 
     @app.before_request
     def elsewhere() -> Response | None:
-        if request.method != "GET" or request.path not in PAGES:
+        if request.method != "GET" or request.path not in PAGES or "self" in request.args:
             return None
         cluster = snapshot()
         if cluster.state is not MasterState.STANDBY or not cluster.leader_webui_url:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, render_template, request
 
+from stoker.config.effective import NOTHING_SET, ShownSettings
 from stoker.core.model.worker_views import WorkerPage
 from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
@@ -14,11 +15,18 @@ from stoker.web.common import as_json, as_spark_json, new_app
 from stoker.web.log_pages import add_log_pages
 from stoker.web.log_window import LogReaders, ReadLogs
 from stoker.web.metrics.routes import add_worker_metrics
+from stoker.web.own_pages import add_environment
 from stoker.web.spark_json import worker_page_json
 
 
-def make_app(snapshot: Callable[[], WorkerPage], read_log: ReadLogs, *, access: Access | None = None) -> Flask:
-    """Make the dashboard. ``snapshot`` may raise StokerError, which becomes a 503."""
+def make_app(
+    snapshot: Callable[[], WorkerPage],
+    read_log: ReadLogs,
+    *,
+    access: Access | None = None,
+    own: ShownSettings = NOTHING_SET,
+) -> Flask:
+    """Make the dashboard. ``own`` are the worker's settings. ``snapshot`` may raise StokerError, which becomes a 503."""
     app = new_app(__name__, access=access)
 
     @app.get("/")
@@ -35,6 +43,7 @@ def make_app(snapshot: Callable[[], WorkerPage], read_log: ReadLogs, *, access: 
         return as_spark_json(worker_page_json(snapshot()))
 
     add_log_pages(app, LogReaders(read_log), back="Worker")
+    add_environment(app, own, daemon="Worker")
     add_worker_metrics(app, snapshot)
 
     @app.get("/healthz")

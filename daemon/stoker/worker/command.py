@@ -124,4 +124,5 @@ def _web_app(daemon: WorkerDaemon, config: WorkerConfig) -> object:
     from stoker.web.access.setup import make_access  # noqa: PLC0415 - Flask is loaded when somebody first looks
     from stoker.web.worker import make_app  # noqa: PLC0415
 
-    return make_app(daemon.page, daemon.read_log, access=make_access(config.web, config.keys_dir))
+    access = make_access(config.web, config.keys_dir)
+    return make_app(daemon.page, daemon.read_log, access=access, own=config.web.own)

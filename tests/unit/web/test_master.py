@@ -437,8 +437,6 @@ def test_datadog_finds_the_applications_own_pages() -> None:
     ("method", "path", "status", "said"),
     [
         ("post", "/workers/kill/?host=host1", 501, "stoker drain HOST:PORT"),
-        ("get", "/environment/", 404, "stoker config check FILE"),
-        ("get", "/logPage/?self&logType=out", 400, "its service manager keeps (journalctl)"),
     ],
 )
 def test_what_sparks_pages_have_and_ours_have_not_names_what_to_do(

@@ -1,0 +1,49 @@
+"""A daemon's settings as its page ``/environment/`` shows them (spec 15.3): those that were set, and where; no secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from stoker.config.registry import PROPERTIES, VARIABLES
+from stoker.config.sources import Settings
+
+HIDDEN = "(not shown)"
+_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)  # Spark's spark.redaction.regex
+_CREDENTIALS = re.compile(r"://[^/\s]*@")  # in a URL
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSetting:
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSettings:
+    properties: tuple[ShownSetting, ...] = ()
+    variables: tuple[ShownSetting, ...] = ()
+
+
+NOTHING_SET = ShownSettings()
+
+
+def shown_settings(settings: Settings) -> ShownSettings:
+    """Return what is set, by name: properties, and the variables that Stoker knows. The value of a property is shown only if
+    the daemons know it: others, which are for jobs, may hold anything."""
+    properties = (
+        ShownSetting(name, shown(name, setting.value) if name in PROPERTIES else HIDDEN, setting.source)
+        for name, setting in sorted(settings.properties.items())
+    )
+    variables = (
+        ShownSetting(name, shown(name, settings.environ[name]), settings.origins.get(name, "environment"))
+        for name in sorted(VARIABLES)
+        if settings.environ.get(name)
+    )
+    return ShownSettings(tuple(properties), tuple(variables))
+
+
+def shown(name: str, value: str) -> str:
+    """Return the value, or ``HIDDEN`` where the name or the value looks like a secret."""
+    return HIDDEN if _SECRET.search(name) or _SECRET.search(value) or _CREDENTIALS.search(value) else value
