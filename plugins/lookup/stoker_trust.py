@@ -47,13 +47,16 @@ def authorized(
     staged: dict[str, dict[str, str]] | None = None,
 ) -> str:
     """The file for masters. ``peers`` are the public keys, by name and role, that this run has seen; a host of the
-    inventory that it has not seen keeps its lines, and so do controllers; all other lines go. ``staged`` are more keys of
-    the same hosts."""
+    inventory that it has not seen keeps its lines, and so do controllers and people (`stoker keys invite`); all others go.
+    ``staged`` are more keys of the same hosts."""
     lines = {
         (name, role, key) for some in (peers, staged or {}) for name, keys in some.items() for role, key in keys.items()
     }
+    people = []
     for line in existing.splitlines():
         words = line.split()
+        if len(words) == 4 and words[0] in ("client", "admin"):
+            people.append(line)
         if len(words) == 3 and not line.startswith("#"):
             role, key, name = words
             if name not in peers and (name in inventory or name.startswith("controller:")):
@@ -62,7 +65,7 @@ def authorized(
         if len(line.split()) != 3:
             raise AnsibleLookupError(f"stoker_common_authorized: {line!r} is not `ROLE PUBLIC-KEY NAME`")
     found = [f"{role} {key} {name}" for name, role, key in sorted(lines)]
-    return HEADER + "".join(f"{line}\n" for line in [*found, *(extra or [])])
+    return HEADER + "".join(f"{line}\n" for line in [*found, *people, *(extra or [])])
 
 
 def known_masters(existing: str, seen: dict[str, list[str]], masters: list[str]) -> str:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from zmq.utils import z85
 
@@ -14,6 +15,7 @@ from stoker.core.model.states import Role
 from stoker.errors import ConfigError
 from stoker.security.files import numbered_words, stamp
 from stoker.security.keys import KEY
+from stoker.security.times import seconds_of
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = "stoker"
@@ -24,8 +26,18 @@ _MOST_LOGGED = 1000  # refused keys remembered so that each is logged once
 log: logging.Logger = logging.getLogger(__name__)
 
 
+class Peer(NamedTuple):
+    """A line of ``authorized``. ``expires``: seconds since the Unix epoch, 0 for never. A person's line has that word, a
+    machine's has not."""
+
+    role: Role
+    name: str
+    expires: float = 0.0
+    is_person: bool = False
+
+
 class Authorizer:
-    """The master's ``authorized`` file (in the keys folder): public key -> (role, name), followed as it changes.
+    """The master's ``authorized`` file (in the keys folder), followed as it changes, without the keys that have expired.
 
     A key that is removed is refused on new connections from then on, and on open ones from the next look, at most half a
     second later.
@@ -37,7 +49,8 @@ class Authorizer:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "authorized"
         self._stamp = stamp(self._path)
-        self._peers = _parse_authorized(self._path)
+        self._peers = parse_authorized(self._path)
+        self._drop_expired()
         self.version = 1
         self.look_by = time.monotonic() + _CHECK_INTERVAL
         self._logged: set[str] = set()
@@ -49,24 +62,35 @@ class Authorizer:
     def lookup(self, key: str) -> tuple[Role, str] | None:
         """Return the role and name of a public key; None when it is not admitted."""
         self.look_if_due()
-        return self._peers.get(key)
+        peer = self._peers.get(key)
+        return None if peer is None else (peer.role, peer.name)
 
     def _look(self) -> None:
         self.look_by = time.monotonic() + _CHECK_INTERVAL
         if stamp(self._path) != self._stamp:
             self.reload()
+        elif self._drop_expired():
+            self.version += 1
 
     def reload(self) -> None:
         """Read the file again now."""
         self._stamp = stamp(self._path)
         try:
-            self._peers = _parse_authorized(self._path)
+            self._peers = parse_authorized(self._path)
+            self._drop_expired()
         except ConfigError as error:
             log.error("keeping the %d keys admitted before: %s", len(self._peers), error)
         else:
             self.version += 1
             self._logged.clear()
             log.info("%s: %d keys admitted", self._path, len(self._peers))
+
+    def _drop_expired(self) -> bool:
+        now = time.time()
+        expired = [key for key, peer in self._peers.items() if 0 < peer.expires <= now]
+        for key in expired:
+            log.info("the key of %s has expired", self._peers.pop(key).name)
+        return bool(expired)
 
     def admits(self, key: str, address: str) -> bool:
         """Return whether this key may connect; a rejected key is logged once."""
@@ -114,13 +138,18 @@ def parse_user_id(user_id: str) -> tuple[int, str]:
     return int(serial), key
 
 
-def _parse_authorized(path: Path) -> dict[str, tuple[Role, str]]:
-    peers: dict[str, tuple[Role, str]] = {}
+def parse_authorized(path: Path) -> dict[str, Peer]:
+    """Return the lines by public key, also expired ones. Raises ConfigError (file:line)."""
+    peers: dict[str, Peer] = {}
     for where, words in numbered_words(path):
-        if len(words) != 3 or words[0] not in set(Role) or not KEY.fullmatch(words[1]):
+        if len(words) not in (3, 4) or words[0] not in set(Role) or not KEY.fullmatch(words[1]):
             roles = "|".join(role.value for role in Role)
-            raise ConfigError(f"{where}: not `ROLE PUBLIC-KEY NAME` (role {roles}, key 40 characters of Z85)")
+            raise ConfigError(f"{where}: not `ROLE PUBLIC-KEY NAME [EXPIRES]` (role {roles}, key 40 characters of Z85)")
         if words[1] in peers:
             raise ConfigError(f"{where}: this key has a line already; a key has one role")
-        peers[words[1]] = (Role(words[0]), words[2])
+        try:
+            expires = seconds_of(words[3]) if words[3:] not in ([], ["-"]) else 0.0
+        except ValueError:
+            raise ConfigError(f"{where}: {words[3]!r} is no time: write it like 2030-12-31T00:00:00Z, or -") from None
+        peers[words[1]] = Peer(Role(words[0]), words[2], expires, len(words) == 4)
     return peers

@@ -63,10 +63,22 @@ class Keys:
                         keys._managed, "Whoever made this folder says who is authorized; daemons add nobody.\n"
                     )
                     for role in missing:
-                        write_private(keys._private(role), "{}\n{}\n".format(*_new_pair()))
+                        write_private(keys._private(role), "{}\n{}\n".format(*new_pair()))
             except OSError as error:
                 raise ConfigError(f"cannot make keys in {folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
         return bool(missing)
+
+    @classmethod
+    def take(cls, folder: Path, role: Role, pair: tuple[str, str], known_masters: str) -> None:
+        """Put a pair that somebody else made into the folder, and the masters that it is for. Raises ConfigError."""
+        keys = cls(folder)
+        cls.make(folder, [])
+        try:
+            with locked(folder):
+                write_private(keys.known_masters, known_masters)
+                write_private(keys._private(role), "{}\n{}\n".format(*pair))
+        except OSError as error:
+            raise ConfigError(f"cannot write keys in {folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
 
     def roles(self) -> list[Role]:
         """Return the roles that have a pair in this folder."""
@@ -108,7 +120,7 @@ class Keys:
         with self._changing():
             for role in roles:
                 if not self._staged(role).exists():
-                    write_private(self._staged(role), "{}\n{}\n".format(*_new_pair()))
+                    write_private(self._staged(role), "{}\n{}\n".format(*new_pair()))
         return self.staged()
 
     def staged(self) -> dict[Role, str]:
@@ -159,7 +171,7 @@ class Keys:
             raise ConfigError(f"cannot make keys in {self.folder} ({error.strerror}): set STOKER_KEYS_DIR") from None
 
     def _create_pair(self, role: Role) -> None:
-        public, secret = _new_pair()
+        public, secret = new_pair()
         # Admitted first: stopped in between, the next start makes another pair, and this line admits nobody.
         known = read_text(self.authorized) if self.authorized.exists() else "# ROLE PUBLIC-KEY NAME\n"
         known += "" if known.endswith("\n") else "\n"
@@ -178,7 +190,8 @@ def _parse_known_masters(path: Path) -> dict[str, list[str]]:
     return masters
 
 
-def _new_pair() -> tuple[str, str]:
+def new_pair() -> tuple[str, str]:
+    """Return a public and a secret key."""
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
 

@@ -13,17 +13,17 @@ import re
 import secrets
 import threading
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 from stoker.errors import ConfigError, NotFound, UsageError
 from stoker.security.files import check_private, locked, read_text, stamp, write_private
 from stoker.security.roles import ROLES, AccessRole, Identity
+from stoker.security.times import iso, seconds_of
 
 LOG = logging.getLogger(__name__)
 PREFIX = "stoker_"  # so that people and secret scanners know one when they see it
-_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{8}")
 _HEAD = "# ID ROLE SHA256 CREATED EXPIRES NAME   (made by: stoker token create)\n"
@@ -49,8 +49,8 @@ class Token(NamedTuple):
 
     @property
     def line(self) -> str:
-        expires = _iso(self.expires) if self.expires else "-"
-        return f"{self.id} {self.role.label} {self.digest} {_iso(self.created)} {expires} {self.name}\n"
+        expires = iso(self.expires) if self.expires else "-"
+        return f"{self.id} {self.role.label} {self.digest} {iso(self.created)} {expires} {self.name}\n"
 
 
 class TokenFile:
@@ -90,7 +90,7 @@ class TokenFile:
     def create(self, name: str, role: AccessRole, lifetime: float | None = None) -> str:
         """Make a token (``lifetime`` in seconds) and return it; it cannot be read again. Raises UsageError,
         ConfigError."""
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise UsageError(f"{name!r} is not a name for a token: 1 to 64 letters, digits and _ . @ -")
         secret = PREFIX + secrets.token_urlsafe(32)
         now = time.time()
@@ -163,18 +163,10 @@ def _token(words: list[str]) -> Token | None:
     if len(words) != 6:
         return None
     identifier, role, digest, created, expires, name = words
-    if not (_ID.fullmatch(identifier) and role in ROLES and _HASH.fullmatch(digest) and _NAME.fullmatch(name)):
+    if not (_ID.fullmatch(identifier) and role in ROLES and _HASH.fullmatch(digest) and NAME.fullmatch(name)):
         return None
     try:
-        until = 0.0 if expires == "-" else _seconds(expires)
-        return Token(identifier, AccessRole[role.upper()], digest, _seconds(created), until, name)
+        until = 0.0 if expires == "-" else seconds_of(expires)
+        return Token(identifier, AccessRole[role.upper()], digest, seconds_of(created), until, name)
     except ValueError:
         return None
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _seconds(text: str) -> float:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()

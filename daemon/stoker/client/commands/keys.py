@@ -1,52 +1,86 @@
-"""``stoker keys make|show|stage|switch``: the keys of this machine, for clusters whose keys are distributed by playbooks or
-by an operator (docs/security.md)."""
+"""``stoker keys``: the keys of this machine, for clusters whose keys are distributed by playbooks or by an operator, and the
+keys of people (docs/security.md)."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
+from stoker.client.notices import deliver, say
+from stoker.config.client import client_config
 from stoker.config.common import keys_dir
 from stoker.config.sources import load_settings
+from stoker.config.types import parse_duration
 from stoker.core.model.states import Role
-from stoker.errors import UsageError
+from stoker.errors import StokerError, UsageError
+from stoker.security import people
+from stoker.security.authorizer import parse_authorized
 from stoker.security.keys import Keys, host_name
 
 _EPILOG = """\
-Private keys never leave the machine. The lines that `show` prints go into the file `authorized` in the keys folder of each
-master; the master's own key goes, as `HOST:PORT PUBLIC-KEY`, into `known_masters` on workers and clients.
+Private keys of machines never leave the machine. The lines that `show` prints go into the file `authorized` in the keys
+folder of each master; the master's own key goes, as `HOST:PORT PUBLIC-KEY`, into `known_masters` on workers and clients.
 To change keys without an interruption: run `stage`, which makes new keys and prints them; add their lines beside the old
 ones; run `switch`, and restart the daemons; remove the old lines.
+
+A person gets a key in one of two ways, both on a master's machine:
+  stoker keys invite ada --expires 90d > ada.invitation    ada runs: stoker keys accept ada.invitation
+  stoker keys admit ada PUBLIC-KEY --expires 90d           ada ran `stoker keys make client` and keeps the private key
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "stoker keys make ROLE... | show | stage | switch  [--json]"
+    parser.usage = (
+        "stoker keys make ROLE... | show | stage | switch | invite NAME | admit NAME KEY | accept FILE | revoke NAME"
+    )
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    actions = {
-        "make": "make the keys that these roles lack",
-        "show": "print the public keys",
-        "stage": "make the next keys, and print them",
-        "switch": "use the staged keys",
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog="stoker keys")
+    roles = " | ".join(role.value for role in Role)
+    machine = {
+        "make": actions.add_parser("make", description="make the keys that these roles lack"),
+        "show": actions.add_parser("show", description="print the public keys"),
+        "stage": actions.add_parser("stage", description="make the next keys, and print them"),
+        "switch": actions.add_parser("switch", description="use the staged keys"),
     }
-    parser.add_argument(
-        "action", choices=tuple(actions), help="; ".join(f"{name}: {what}" for name, what in actions.items())
-    )
-    parser.add_argument("role", nargs="*", help=" | ".join(role.value for role in Role))
-    parser.add_argument(
-        "--json", action="store_true", help="print for scripts: public keys by role, and whether any was made"
-    )
+    machine["make"].add_argument("role", nargs="+", help=roles)
+    for action in machine.values():
+        action.add_argument(
+            "--json", action="store_true", help="print for scripts: public keys by role, and whether any was made"
+        )
+    invite = actions.add_parser("invite", description="make a key for a person, admit it, and print an invitation")
+    admit = actions.add_parser("admit", description="admit the public key of a person")
+    for action in (invite, admit):
+        action.add_argument("name", help="the person: jobs submitted with the key belong to this name")
+        action.add_argument("--role", choices=[role.value for role in people.ROLES], default="client")
+        action.add_argument(
+            "--expires", metavar="TIME", help="when the key expires, such as 12h or 90d (default: never)"
+        )
+    invite.add_argument("--master", metavar="URL", help="masters of the cluster, as its clients reach them")
+    admit.add_argument("key", help="what `stoker keys make client` printed on the person's machine")
+    accept = actions.add_parser("accept", description="take the key of an invitation")
+    accept.add_argument("file", help="file with the invitation; - for standard input")
+    revoke = actions.add_parser("revoke", description="admit a person's keys no longer: rejected within a second")
+    revoke.add_argument("name")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     folder = keys_dir(load_settings(environ))
-    roles = [_role(word) for word in args.role]
-    if bool(roles) != (args.action == "make"):
-        raise UsageError("write it like `stoker keys make worker`, or `stoker keys show`")
-    changed = Keys.make(folder, roles) if args.action == "make" else False
+    if args.action == "accept":
+        _accept(args, environ)
+    elif args.action in ("invite", "admit", "revoke"):
+        _change_people(args, Keys.open(folder, create=None), environ)
+    else:
+        _show(args, folder)
+    return 0
+
+
+def _show(args: argparse.Namespace, folder: Path) -> None:
+    changed = Keys.make(folder, [_role(word) for word in args.role]) if args.action == "make" else False
     keys = Keys.open(folder, create=None)
     if args.action == "stage":
         changed = len(keys.stage(keys.roles())) > 0
@@ -59,7 +93,43 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     else:
         for role, key in (staged if args.action == "stage" else public).items():
             print(role, key, host_name())
-    return 0
+
+
+def _change_people(args: argparse.Namespace, keys: Keys, environ: Mapping[str, str]) -> None:
+    if args.action == "revoke":
+        people.revoke(keys, args.name)
+        print(f"{args.name} is revoked")
+        return
+    lifetime = parse_duration(args.expires) if args.expires else None
+    if lifetime == 0:
+        raise UsageError(
+            "--expires 0: the key would have expired already; leave the option out for one that never expires"
+        )
+    role = Role(args.role)
+    if args.action == "admit":
+        people.admit(keys, args.name, role, args.key, lifetime)
+        print(f"{args.name} is admitted as {role.value}")
+        return
+    masters = client_config(args, environ).masters
+    invitation = people.invite(keys, args.name, role, lifetime, masters)
+    deliver(invitation, deed=f"{args.name} is invited: take it back with 'stoker keys revoke {args.name}'")
+    if len(masters) > 1:
+        public = next(key for key, peer in parse_authorized(keys.authorized).items() if peer.name == args.name)
+        say(f"on the other masters' machines run: stoker keys admit {args.name} {public}")
+    say(f"whoever has this line is {args.name} for the cluster: send it as a secret; 'stoker keys accept' takes it")
+
+
+def _accept(args: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    settings = load_settings(environ)
+    try:
+        invitation = sys.stdin.read() if args.file == "-" else Path(args.file).read_text(encoding="utf-8")
+        name, url = people.accept(keys_dir(settings), invitation)
+        (settings.conf_dir / "client").write_text(f"{url}\n")
+    except OSError as error:
+        raise StokerError(f"{error.filename}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{args.file} is not text") from None
+    print(f"you are {name} for {url}")
 
 
 def _role(word: str) -> Role:
