@@ -286,6 +286,28 @@ def test_an_empty_cluster_and_a_standby_lead_on(open_page: Opener) -> None:
             expect(page.locator("#workers tbody tr")).to_have_count(10)
 
 
+def test_a_page_goes_to_the_next_leader_when_its_master_is_gone(open_page: Opener) -> None:
+    driver = f"/driver/?driverId={driver_view(1).id}"
+    standby = ClusterView(url="spark://n:7077", state=MasterState.STANDBY, epoch=0, version="0.1.0")
+    with serving(Site(standby)) as other, contextlib.ExitStack() as until_killed:
+        site = until_killed.enter_context(serving(Site(busy())))
+        both = (site.url, other.url)
+        page, fresh = open_page(site.url + driver), open_page(other.url + driver)
+        with page.expect_event("load"):  # the page is loaded again, with a policy that names the other master
+            site.view = msgspec.structs.replace(site.view, dashboards=both)
+        expect(fresh.locator(".headline")).to_contain_text("knows no leader yet")
+        until_killed.close()
+        expect(page.locator("#offline")).to_contain_text(f"Other masters: 127.0.0.1:{other.server.port}")
+        assert page.url == site.url + driver, "nobody leads yet"
+        shoot(page, "no-leader")
+
+        other.view = msgspec.structs.replace(busy(), dashboards=both)
+        page.wait_for_url(other.url + driver)
+        expect(page.locator("#toast")).to_contain_text("you see the new leader")
+        expect(fresh.locator("h1")).to_contain_text("Driver")
+        expect(page.locator("h1")).to_contain_text("Driver")
+
+
 def test_logging_in_and_out(tmp_path: Path, open_page: Opener) -> None:
     tokens = TokenFile(tmp_path / "keys")
     secret = tokens.create("ada", AccessRole.OPERATOR)

@@ -44,10 +44,12 @@ def test_one_leads_and_the_others_know_whom_to_name(
     leader = Candidate("h1:7077", "http://h1:8080")
     for stand in stands[1:]:
         stand.wait_for(lambda event: event == Follow(leader), "follows")
-    first.wait_for(lambda event: event == Roster(("h1:7077", "h2:7077", "h3:7077")), "all masters are known")
+    first.wait_for(
+        lambda event: event == Roster(("h1:7077", "h2:7077", "h3:7077"), ("http://h1:8080",)), "all masters are known"
+    )
     assert [stand.epoch > 0 for stand in stands] == [True, False, False]
     stands.pop().close()
-    first.wait_for(lambda event: event == Roster(("h1:7077", "h2:7077")), "one was removed")
+    first.wait_for(lambda event: event == Roster(("h1:7077", "h2:7077"), ("http://h1:8080",)), "one was removed")
 
 
 def test_a_leader_that_stands_down_is_followed_at_once_by_a_higher_epoch(

@@ -64,9 +64,10 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The addresses of all masters that stand for election, unordered."""
+    """All masters that stand for election, unordered: their addresses, and the URLs of their dashboards."""
 
     addresses: tuple[str, ...]
+    dashboards: tuple[str, ...] = ()
 
 
 LeadershipEvent = Elected | Revoked | Frozen | Thawed | Follow | Roster

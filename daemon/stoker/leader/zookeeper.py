@@ -75,7 +75,7 @@ class ZooKeeperLeadership(Leadership):
         self._frozen = False
         self._over = False  # revoked, or released
         self._following: Follow | None = None
-        self._roster: tuple[str, ...] = ()
+        self._roster = Roster(())
         self._watch: LeaderWatch | None = None
         self._complaint = ""
 
@@ -201,10 +201,18 @@ class ZooKeeperLeadership(Leadership):
 
     def _read_roster(self) -> None:
         names = self.zookeeper.children(self.zookeeper.path("masters"), watch=self._look_soon)
-        roster = tuple(sorted(names))
+        roster = Roster(tuple(sorted(names)), tuple(filter(None, map(self._dashboard_of, sorted(names)))))
         if roster != self._roster:
             self._roster = roster
-            self._tell(Roster(roster))
+            self._tell(roster)
+
+    def _dashboard_of(self, address: str) -> str:
+        """Return the URL of that master's dashboard, "" if it is unknown: the master may withdraw at any time."""
+        try:
+            data, _ = self.zookeeper.get(self.zookeeper.path("masters", address))
+            return _decode(data).webui_url
+        except (NoNodeError, StokerError):
+            return ""
 
     # --- taking the lead ---
 

@@ -86,6 +86,7 @@ class MasterDaemon:
         self._unreleased: list[Effect] = []  # effects whose records could not be written yet
         self._write_at = 0.0
         self._is_over = False
+        self._dashboards: tuple[str, ...] = ()
         self._authenticates, self._keys_dir = config.authenticate, config.keys_dir
         self._core = core.MasterCore(
             policy=config.policy,
@@ -207,6 +208,7 @@ class MasterDaemon:
         elif isinstance(event, Roster):
             others = [address for address in event.addresses if address != self._address]
             self._core.masters_are((self._address, *others))
+            self._dashboards = event.dashboards
 
     def _give_up(self, reason: str) -> None:
         if not self._is_over:
@@ -275,7 +277,7 @@ class MasterDaemon:
 
     def _view(self) -> ClusterView:
         """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""
-        view = self._core.view()
+        view = msgspec.structs.replace(self._core.view(), dashboards=self._dashboards)
         if not self._pause.reason:
             return view
         return msgspec.structs.replace(

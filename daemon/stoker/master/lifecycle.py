@@ -163,6 +163,8 @@ class Lifecycle:
         try:
             daemon.recover()
             daemon.invite(standby.waiting)
+            if standby.roster.addresses:
+                news.appendleft(standby.roster)  # the election reports it only when it changes
             self._enter(daemon)
             LOG.info("leading under epoch %d; dashboard at %s", elected.epoch, self._webui_url)
             self._say_ready(f"serving {daemon.url}")

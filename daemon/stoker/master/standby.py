@@ -17,7 +17,7 @@ from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.sockets import Gone, Received, Server
-from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked
+from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked, Roster
 from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
@@ -49,6 +49,7 @@ class Standby:
         self._on_serving = on_serving
         self._elected: Elected | None = None
         self._following = Follow(None, "no election yet")
+        self.roster: Roster = Roster(())
         self.dashboard: StandbyDashboard = StandbyDashboard(self.view, tally)
 
     def run(self) -> Elected | None:
@@ -73,6 +74,8 @@ class Standby:
             self.loop.stop()
         elif isinstance(event, Revoked):
             self.loop.stop()
+        elif isinstance(event, Roster):
+            self.roster = event
         elif isinstance(event, Follow):
             self._following = event
             LOG.info("standby: %s", self._words())
@@ -109,6 +112,7 @@ class Standby:
             leader_url=f"spark://{leader.address}" if leader is not None else "",
             leader_webui_url=leader.webui_url if leader is not None else "",
             warnings=() if leader is not None else (self._words(),),
+            dashboards=self.roster.dashboards,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,19 @@ from stoker.web.show import show_bytes, show_duration, show_exit, show_iso, show
 ROWS = 200  # rows shown in a table; JSON has all
 PROGRAMS = ("/json", "/api/", "/metrics", "/history", "/healthz", "/readyz")  # paths whose errors are JSON
 _HERE = Path(__file__).parent
+
+
+def content_policy(others: Iterable[str] = ()) -> str:
+    """Return the Content-Security-Policy of a page whose scripts may ask the origins ``others``, too."""
+    connect = " ".join(("'self'", *others))
+    return (
+        f"default-src 'none'; script-src 'self'; connect-src {connect}; style-src 'self'; "
+        "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": content_policy(),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",  # with no-referrer, browsers would post the dashboard's own forms with "Origin: null"
@@ -153,4 +163,5 @@ def _error_answer(code: int, text: str) -> Response:
     if request.path.rstrip("/") in {"/log", "/logTail", "/logFile"}:
         return Response(f"{text}\n", code, mimetype="text/plain")
     values: dict[str, Any] = {"code": code, "text": text, "title": HTTPStatus(code).phrase}
+    values["awaited"] = code == 503 and request.method == "GET"  # the page looks again until it can be made
     return Response(render_template("error.html", **values), code)

@@ -11,7 +11,6 @@ from werkzeug.exceptions import NotFound
 from stoker.config.effective import NOTHING_SET, ShownSettings
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import LogData, ReadLog
-from stoker.core.model.states import MasterState
 from stoker.core.model.views import ClusterView
 from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
@@ -22,11 +21,11 @@ from stoker.web.changes import add_changes
 from stoker.web.common import as_json, as_spark_json, new_app
 from stoker.web.log_pages import add_log_pages
 from stoker.web.log_window import LogReaders
+from stoker.web.masters import connect_masters
 from stoker.web.metrics.routes import add_master_metrics
 from stoker.web.own_pages import add_environment
 from stoker.web.pages import add_pages
 from stoker.web.spark_json import CLUSTER_FIELDS, cluster_json, utilization_json
-from stoker.web.standby import lead_to_leader
 
 
 class MasterControl(ApiControl, Protocol):
@@ -53,7 +52,7 @@ def make_app(
     StokerError: a 503."""
     access = access or Access()
     app = new_app(__name__, access=access)
-    lead_to_leader(app, snapshot)
+    connect_masters(app, snapshot)
     add_pages(app, snapshot, access=access, title=title)
     logs = LogReaders(control.read_log)
     add_log_pages(app, logs, back="Master")
@@ -61,6 +60,7 @@ def make_app(
     add_changes(app, control, access)
     _add_json(app, snapshot)
     add_master_metrics(app, snapshot, control.counts)
+    app.jinja_env.globals["has_api"] = True  # pages link to it
     add_events(add_api(app, snapshot, control, logs, access), EventStream(snapshot))
     return app
 
@@ -85,10 +85,3 @@ def _add_json(app: Flask, snapshot: Callable[[], ClusterView]) -> None:
     def healthz() -> Response:
         """Answer 200: the daemon runs, whatever its state."""
         return as_json({"status": "ok"})
-
-    @app.get("/readyz")
-    @needs(AccessRole.NONE)
-    def readyz() -> Response:
-        """Answer 200 only as a leader after recovery, which accepts work."""
-        state = snapshot().state
-        return as_json({"status": state.value}, 200 if state is MasterState.ALIVE else 503)

@@ -163,6 +163,35 @@ def test_a_standby_leads_to_the_leader() -> None:
     assert (shown.status_code, shown.location) == (307, "http://other:8080/")
 
 
+def test_a_standby_without_a_leader_asks_for_patience() -> None:
+    view = ClusterView(url="spark://h:7077", state=MasterState.STANDBY, epoch=0, version="0")
+    answer = browser(view).get(f"/driver/?driverId={driver_view(1).id}")
+    assert answer.status_code == 503 and "knows no leader yet" in answer.text
+    assert "data-live data-awaited" in answer.text, "the page looks again"
+    assert "data-live" not in browser(cluster_view()).get("/driver/?driverId=driver-x").text
+
+
+def test_pages_may_ask_the_other_masters() -> None:
+    known = ("http://m1:8080", "https://m2.example.org:8443/", "http://[::1]:8080", "http://m3:1; script-src *", "")
+    client = browser(cluster_view(dashboards=known))
+    page = client.get("/")
+    assert 'data-masters="http://m1:8080 https://m2.example.org:8443"' in page.text
+    policy = page.headers["Content-Security-Policy"]
+    assert "; connect-src 'self' http://m1:8080 https://m2.example.org:8443; style-src" in policy
+    assert "connect-src 'self';" in browser(cluster_view()).get("/").headers["Content-Security-Policy"]
+    assert "data-masters" not in client.get("/logPage/?self&logType=out").text, "it is about this master"
+    assert "connect-src 'self';" in client.get("/json/").headers["Content-Security-Policy"]
+
+
+def test_other_sites_read_the_state_and_nothing_else() -> None:
+    client = browser(cluster_view())
+    for path in ("/", "/json/", "/api/v1/cluster", "/healthz", "/history/"):
+        assert "Access-Control-Allow-Origin" not in client.get(path).headers
+    answer = client.get("/readyz")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*" and answer.json == {"status": "ALIVE"}
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
 def test_newest_completed_come_first() -> None:
     completed = tuple(driver_view(number, state=DriverState.FINISHED, ended=SUBMITTED) for number in range(3))
     rows = look(browser(cluster_view(completed_drivers=completed))).tables["Completed Drivers"][1:]

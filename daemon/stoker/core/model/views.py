@@ -147,6 +147,7 @@ class ClusterView(Value, frozen=True):
     leader_url: str = ""  # on a standby: the leading master
     leader_webui_url: str = ""
     warnings: tuple[str, ...] = ()  # lines for people, for example that the cluster runs without authentication
+    dashboards: tuple[str, ...] = ()  # with ZooKeeper: the URLs of the dashboards of all masters
 
     @property
     def live_workers(self) -> list[WorkerView]:

@@ -64,6 +64,7 @@
           height: 130,
           cursor: { y: false, sync: { key: "stoker" } },
           legend: { live: true },
+          hooks: { setCursor: [(plot) => point(box, plot.cursor.idx)] },
           scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
           axes: [
             { ...axis, space: 70, size: 22, values: (_, times) => times.map((time) => clock(time, times[1] - times[0] < 60)) },
@@ -81,14 +82,20 @@
     return stokerClock.time(new Date(seconds * 1000), exact);
   }
 
+  // The tooltip: when the sample under the pointer was taken; of the newest one while the pointer is elsewhere.
+  function point(box, at) {
+    const date = new Date(1000 * (history.at[at] ?? history.at.at(-1)));
+    box.title = `${stokerClock.time(date)} (${stokerClock.zone(date)}), ${stokerClock.utc(date)}`;
+  }
+
   function data(box) {
-    box.title = `until ${stokerClock.utc(new Date(history.at.at(-1) * 1000))}`;
     return [history.at, ...CHARTS[box.dataset.chart].map(({ values }) => values(history))];
   }
 
   function update() {
     for (const [at, box] of [...panel.querySelectorAll("[data-chart]")].entries()) {
       plots[at].setData(data(box));
+      point(box, plots[at].cursor.idx);
       const last = CHARTS[box.dataset.chart].map(({ label, values }) => `${label} ${short(values(history).at(-1))}`);
       box.setAttribute("role", "img");
       box.setAttribute("aria-label", `${box.previousElementSibling.textContent} now: ${last.join(", ")}`);

@@ -46,6 +46,10 @@
       location.reload(); // and so to the log-in page, or to the leader
       return;
     }
+    if (main.hasAttribute("data-awaited") && response.status !== 503) {
+      location.reload(); // it has scripts that this one lacks
+      return;
+    }
     if (!response.ok && response.status !== 304 && response.status !== 404) {
       lost(said(text) || `It answers ${response.status}`);
       return;
@@ -112,9 +116,19 @@
       icon("/icon/away.svg");
     }
     offline.textContent = `${why}: what you see is from ${stokerClock.time(since)} (${stokerClock.zone()}). Trying again ...`;
+    const others = stokerLeader.others();
+    if (others.length) offline.append(" Other masters:", ...others.flatMap((origin) => [" ", link(origin)]));
     offline.title = stokerClock.utc(since);
     offline.hidden = false;
     wait = SLOWEST;
+    stokerLeader.seek();
+  }
+
+  function link(origin) {
+    const element = document.createElement("a");
+    element.href = `${origin}${location.pathname}${location.search}`;
+    element.textContent = new URL(origin).host;
+    return element;
   }
 
   function found(response) {
