@@ -181,7 +181,7 @@ class Host:
         trial = ", ".join([TRIAL, *(TRIALS[role] for role in self.params["keys"] if role in TRIALS)])
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(
-            [f"{folder}/bin/python", "-c", trial], env=environ, capture_output=True, text=True, check=False
+            [f"{folder}/bin/python", "-I", "-c", trial], env=environ, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
@@ -195,7 +195,7 @@ class Host:
         at leisure, because nobody waits for it."""
         folder = self.path(self.release)
         process = subprocess.Popen(
-            [f"{folder}/bin/python", "-m", "compileall", "-q", f"{folder}/lib"],
+            [f"{folder}/bin/python", "-I", "-m", "compileall", "-q", f"{folder}/lib"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

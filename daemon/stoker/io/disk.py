@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,25 @@ def _small_sha256(data: bytes) -> Any:
     except ImportError:  # a Python built without
         return _openssl_sha256(data)
     return sha256(data)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder (0700), and those above it, for this user alone; it may exist already. Raises OSError, and EPERM when
+    another user has made it beforehand: others know its name, and who owns a folder decides what is in it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_own(folder)
+
+
+def check_own(folder: Path) -> None:
+    """Raise OSError (EPERM) unless the folder is a real one, of this user or of root, where no other user may write."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise PermissionError(errno.EPERM, "it is not a folder: remove it", str(folder))
+    if status.st_uid not in (0, os.geteuid()):
+        reason = f"it belongs to another user (uid {status.st_uid}): remove it, or choose another place"
+        raise PermissionError(errno.EPERM, reason, str(folder))
+    if status.st_mode & 0o022:
+        raise PermissionError(errno.EPERM, f"other users may write there: chmod go-w {folder}", str(folder))
 
 
 def to_disk(path: Path) -> None:

@@ -6,6 +6,7 @@ its port, and whether it is draining.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -15,7 +16,7 @@ import msgspec
 
 from stoker.core.model.values import DrainMark
 from stoker.errors import ConfigError
-from stoker.io.disk import write_durably
+from stoker.io.disk import make_private, write_durably
 
 LOG = logging.getLogger("stoker.worker")
 
@@ -35,10 +36,11 @@ class Slot:
         base = work_dir / ".stoker"
         try:
             work_dir.mkdir(parents=True, exist_ok=True)
-            base.mkdir(exist_ok=True, mode=0o700)
+            _refuse_another_users(work_dir)
+            make_private(base)
             for number in range(1, MAX_SLOTS):
                 folder = base / f"worker-{number}"
-                folder.mkdir(exist_ok=True, mode=0o700)
+                make_private(folder)
                 lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,8 +49,10 @@ class Slot:
                     continue
                 return cls(folder, lock)
         except OSError as error:
+            place = f" {error.filename}:" if error.filename not in (None, str(work_dir)) else ""
             raise ConfigError(
-                f"cannot use the work directory {work_dir}: {error.strerror}: choose another with -d or SPARK_WORKER_DIR"
+                f"cannot use the work directory {work_dir}:{place} {error.strerror}: choose another with -d or"
+                " SPARK_WORKER_DIR"
             ) from None
         raise ConfigError(f"{work_dir} has {MAX_SLOTS} workers already")
 
@@ -88,3 +92,10 @@ class Slot:
             write_durably(path, msgspec.json.encode(drain))
         except OSError as error:
             LOG.warning("cannot write %s: %s; a restart of this worker may lose that it is draining", path, error)
+
+
+def _refuse_another_users(work_dir: Path) -> None:
+    """Raise PermissionError for a work directory that another user has made, and so can exchange what is in it."""
+    owner = work_dir.stat().st_uid
+    if owner not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, f"it belongs to another user (uid {owner})", str(work_dir))

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from stoker.core.model.values import Artifact, DriverDescription
 from stoker.engines.driver import driver_launch
 from stoker.engines.spark import default_homes
 from stoker.errors import Refused
+from stoker.io.isolated import isolated
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _BY_THE_KERNEL = 0x80  # SI_KERNEL: the terminal has sent it to the program as well
@@ -54,7 +54,7 @@ def _place(artifact: Artifact, target: Path, book: FileIndex) -> None:
     if parts.scheme in ("file", "local"):
         target.symlink_to(unquote(parts.path))
         return
-    fetch = [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)]
+    fetch = isolated("stoker.io.fetch", artifact.url, str(target))
     done = subprocess.run(fetch, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stdout.strip().splitlines()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from stoker.core.model.values import REMOTE_SCHEMES, Artifact, DriverDescription, Exit
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
+from stoker.io.disk import make_private
 from stoker.io.fetch import NO_ROOM
+from stoker.io.isolated import isolated
 from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.refusal import folder_failure, is_full
 
@@ -84,10 +85,10 @@ class Preparer:
 
     def _executor_folders(self, job: ExecutorJob) -> None:
         folder = self.folder(job)
-        folder.parent.mkdir(parents=True, exist_ok=True)  # the work directory too: somebody may have removed it
-        folder.mkdir()
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700)
         for path in self.local_dirs_of(job.app_id):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path)
         self._waiting[job.key] = set()
 
     def local_dirs_of(self, app_id: str) -> list[Path]:
@@ -95,7 +96,7 @@ class Preparer:
 
     def _driver_files(self, job: DriverJob) -> None:
         folder = self.folder(job)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         waiting = self._waiting[job.key] = {artifact.name for artifact in job.driver.artifacts}
         for artifact in job.driver.artifacts:
             target = folder / artifact.name
@@ -173,7 +174,7 @@ class Preparer:
         """Run the fetching process and wait for it, in a thread; ``cancel`` kills the process."""
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "stoker.io.fetch", artifact.url, str(target)],
+                isolated("stoker.io.fetch", artifact.url, str(target), path=self._environ.get("PYTHONPATH", "")),
                 env={**os.environ, **self._environ, **credentials},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
