@@ -14,8 +14,8 @@ _RUN = (
 
 
 def isolated(module: str, *words: str, path: str = "") -> list[str]:
-    """Return argv of ``python -m MODULE WORDS``, which runs no code of whoever may write in the current folder. ``path`` names
-    further folders to import from, as PYTHONPATH does."""
+    """Return argv of ``python -m MODULE WORDS``, which runs no code of whoever may write in the current folder. ``path``
+    names further folders to import from, as PYTHONPATH does."""
     here = os.path.realpath(os.curdir)
     found = [*sys.path, *path.split(os.pathsep)]
     folders = [folder for folder in found if Path(folder).is_absolute() and os.path.realpath(folder) != here]
