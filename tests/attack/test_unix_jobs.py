@@ -13,6 +13,7 @@ import pytest
 from stoker.errors import ConfigError
 from stoker.io.disk import make_private
 from stoker.worker.slot import Slot
+from tests.support.cluster import Cluster
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be a second user")
 
@@ -66,3 +67,27 @@ def test_a_link_or_an_open_folder_in_the_place_of_a_job_s_is_refused(tmp_path: P
         make_private(tmp_path / "app-2")
     make_private(tmp_path / "app-3")
     assert (tmp_path / "app-3").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.cluster
+def test_a_job_does_not_change_the_uploaded_file_of_the_next_one(tmp_path: Path) -> None:
+    """Both have the same file, so the worker has it once."""
+    program = (
+        "import os, sys\n"
+        "print('honest')\n"
+        "os.chmod(sys.argv[0], 0o700)\n"
+        "before = os.stat(sys.argv[0])\n"
+        "size = os.path.getsize(sys.argv[0])\n"
+        "text = \"print('poisoned')\"\n"
+        "open(sys.argv[0], 'r+').write(text + '#' * (size - len(text) - 1))\n"
+        "os.utime(sys.argv[0], ns=(before.st_atime_ns, before.st_mtime_ns))\n"
+        "os.chmod(sys.argv[0], before.st_mode & 0o777)\n"
+    )
+    with Cluster(tmp_path) as cluster:
+        script = cluster.script("job.py", program)
+        for _ in range(2):
+            job = cluster.submit(script)
+            cluster.wait_for(job, "FINISHED")
+            assert cluster.cli("logs", job).stdout == "honest\n"
+        folder = next(path for path in tmp_path.rglob(job) if path.is_dir())
+        assert folder.stat().st_mode & 0o777 == 0o700

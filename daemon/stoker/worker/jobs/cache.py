@@ -1,15 +1,18 @@
-"""Uploaded files on a worker: fetched once from the master, kept by SHA-256, linked into job directories.
+"""Uploaded files on a worker: fetched once from the master, kept by SHA-256, copied into job directories.
 
 One download serves all drivers that wait for the file. When the master is lost, the download continues from the next
-leader. A cached file is read-only. Its size and time are checked at each use: if a job changed it through its link, it
-is downloaded again.
+leader. Each job has a copy, so no job can change another's. A cached file is read-only. What the kernel notes of it is
+checked at each use, before and after the copy: if anybody changed it, also if they set its time back, it is downloaded
+again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +27,7 @@ from stoker.worker.jobs.refusal import folder_failure, is_own_fault
 CHUNK = 256 * 1024  # bytes
 IN_FLIGHT = 4  # chunks asked for ahead
 
+_Stamp = tuple[int, int, int, int]  # inode, size, time of modification, time of change
 Done = Callable[[Exit | None], None]  # called with None, or with the Exit of a job that needs the file
 
 
@@ -47,7 +51,8 @@ class BlobCache:
         self._folder = folder
         self._ask = ask
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._known: dict[str, tuple[int, int]] = {}  # sha256 -> (size, mtime_ns) as stored
+        self._known: dict[str, _Stamp] = {}  # sha256 -> as stored
+        self._used: dict[str, float] = {}  # sha256 -> Unix seconds of the latest copy
         self._downloads: dict[str, _Download] = {}
         self._requests: dict[int, str] = {}
         self._next_request = 1
@@ -56,20 +61,37 @@ class BlobCache:
         """Return the cached file; None when it is missing or was changed."""
         path = self._folder / sha256
         try:
-            status = path.stat()
+            stamp = _stamp(path.lstat())
+            if sha256 not in self._known:  # an earlier daemon stored it: check it once
+                if stamp is None or sha256_of(path) != sha256 or _stamp(path.lstat()) != stamp:
+                    path.unlink(missing_ok=True)
+                    return None
+                self._known[sha256] = stamp
         except OSError:
             return None
-        stamp = (status.st_size, status.st_mtime_ns)
-        if sha256 not in self._known:
-            if sha256_of(path) != sha256:  # an earlier daemon stored it: check it once
-                path.unlink(missing_ok=True)
-                return None
-            self._known[sha256] = stamp
-        if self._known[sha256] != stamp:
-            del self._known[sha256]
+        if self._known.get(sha256) != stamp:
+            self._known.pop(sha256, None)
             path.unlink(missing_ok=True)
             return None
         return path
+
+    def copy(self, sha256: str, target: Path) -> bool:
+        """Copy the cached file to ``target``, whole or not at all; False when it is missing or was changed. May be called
+        from any thread. Raises OSError."""
+        path = self.path(sha256)
+        if path is None:
+            return False
+        part = target.with_name(f".{target.name}.part")
+        part.unlink(missing_ok=True)
+        try:
+            _copy(path, part)
+            if self.path(sha256) is None:  # it was changed meanwhile
+                return False
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
+        self._used[sha256] = time.time()
+        return True
 
     def fetch(self, sha256: str, size: int, done: Done) -> None:
         """Fetch the file from the master. ``done`` is called when it is stored, or when it cannot be fetched."""
@@ -137,8 +159,9 @@ class BlobCache:
                 download.path.chmod(0o555)
                 target = self._folder / download.sha256
                 download.path.rename(target)
-                status = target.stat()
-                self._known[download.sha256] = (status.st_size, status.st_mtime_ns)
+                stamp = _stamp(target.lstat())
+                if stamp is not None:
+                    self._known[download.sha256] = stamp
         except OSError as error:
             problem = _cannot_store(error)
         for done in download.waiters:
@@ -153,13 +176,44 @@ class BlobCache:
             self._ask_more(download)
 
     def prune(self, older_than: float) -> None:
-        """Remove files that have no link and have not been used for that many seconds."""
+        """Remove files that have not been used for that many seconds."""
         limit = time.time() - older_than
         with contextlib.suppress(OSError):  # somebody removed the folder, or the disk is read-only
             for path in self._folder.iterdir():
-                status = path.stat()
-                if status.st_nlink == 1 and max(status.st_atime, status.st_mtime) < limit:
+                status = path.lstat()
+                if max(status.st_atime, status.st_mtime, self._used.get(path.name, 0.0)) < limit:
                     path.unlink(missing_ok=True)
+                    self._used.pop(path.name, None)
+
+
+def _stamp(status: os.stat_result) -> _Stamp | None:
+    """Return what changes with the file; its time of change cannot be set. None for what is not one file of one name:
+    releases before 0.2 linked it into job directories."""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy content and mode. File systems that can share the blocks of two files do so."""
+    with contextlib.ExitStack() as stack:
+        reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stack.callback(os.close, reading)
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, writing)
+        left = os.fstat(reading).st_size
+        try:
+            while left > 0 and (copied := os.copy_file_range(reading, writing, left)):
+                left -= copied
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+        while data := os.read(reading, 1 << 20):
+            with memoryview(data) as view:
+                written = 0
+                while written < len(view):
+                    written += os.write(writing, view[written:])
+        os.fchmod(writing, 0o555)
 
 
 def _cannot_store(error: OSError) -> Exit:

@@ -18,7 +18,8 @@ from stoker.io.isolated import isolated
 from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.refusal import folder_failure, is_full
 
-FETCHERS = 4  # downloads from URLs at once
+FETCHERS = 4  # downloads from URLs, and copies of large uploads, at once
+SMALL = 4 << 20  # bytes; an upload up to there is copied at once
 
 
 class UnknownScheme(Exception):
@@ -127,25 +128,40 @@ class Preparer:
     # --- uploads ---
 
     def _place_upload(self, key: str, artifact: Artifact, target: Path) -> None:
-        cached = self._cache.path(artifact.sha256)
-        if cached is not None:
-            _link(cached, target)
-            self._waiting[key].discard(artifact.name)
+        if self._cache.path(artifact.sha256) is not None:
+            self._copy_upload(key, artifact, target)
             return
 
         def fetched(problem: Exit | None) -> None:
             if problem is None and key in self._waiting:
-                try:
-                    cached = self._cache.path(artifact.sha256)
-                    if cached is None:
-                        problem = Exit(reason="the upload vanished from this worker's cache", refused=True)
-                    else:
-                        _link(cached, target)
-                except OSError as error:
-                    problem = folder_failure(error)
-            self._arrived(key, artifact.name, problem)
+                self._copy_upload(key, artifact, target)
+            else:
+                self._arrived(key, artifact.name, problem)
 
         self._cache.fetch(artifact.sha256, artifact.size, fetched)
+
+    def _copy_upload(self, key: str, artifact: Artifact, target: Path) -> None:
+        """Copy a file from the cache; a large one in a thread, so that the loop goes on."""
+
+        def copied() -> Exit | None:
+            try:
+                is_copied = self._cache.copy(artifact.sha256, target)
+            except OSError as error:
+                return folder_failure(error)
+            return None if is_copied else Exit(reason="the upload vanished from this worker's cache", refused=True)
+
+        if artifact.size > SMALL:
+            self._in_thread(lambda: self._report(key, artifact.name, copied()))
+        else:
+            self._arrived(key, artifact.name, copied())
+
+    def _report(self, key: str, name: str, problem: Exit | None) -> None:
+        self._in_loop(lambda: self._arrived(key, name, problem))
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+        self._pool.submit(work)
 
     # --- URLs ---
 
@@ -158,17 +174,15 @@ class Preparer:
         if parts.scheme not in ("file", *REMOTE_SCHEMES):
             known = ", ".join(REMOTE_SCHEMES)
             raise UnknownScheme(f"cannot fetch {artifact.url}: its URL scheme is none of file, local, {known}")
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
 
         def work() -> None:
             if parts.scheme == "file":
                 problem = _copy(Path(unquote(parts.path)), target, artifact)
             else:
                 problem = self._fetch(key, artifact, target, _credentials(driver))
-            self._in_loop(lambda: self._arrived(key, artifact.name, problem))
+            self._report(key, artifact.name, problem)
 
-        self._pool.submit(work)
+        self._in_thread(work)
 
     def _fetch(self, key: str, artifact: Artifact, target: Path, credentials: Mapping[str, str]) -> Exit | None:
         """Run the fetching process and wait for it, in a thread; ``cancel`` kills the process."""
@@ -211,13 +225,6 @@ def _credentials(driver: DriverDescription) -> dict[str, str]:
     """Return the submitter's variables, given with ``--env``: the submitter's files are read with the submitter's
     rights."""
     return {name: value for name, value in driver.env.items() if name.startswith("AWS_") or name == "HADOOP_USER_NAME"}
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or too many links
-        shutil.copy2(source, target)
 
 
 def _copy(source: Path, target: Path, artifact: Artifact) -> Exit | None:

@@ -142,19 +142,18 @@ def test_a_file_that_a_job_changed_is_not_used(cache: BlobCache, master: Master)
     assert cache.path(SHA256) is None and not path.exists()
 
 
-def test_pruning_keeps_what_is_linked_or_was_used_lately(cache: BlobCache, master: Master, tmp_path: Path) -> None:
+def test_pruning_keeps_what_was_used_lately(cache: BlobCache, master: Master, tmp_path: Path) -> None:
     fetch(cache, master)
     path = cache.path(SHA256)
     assert path is not None
     cache.prune(3600.0)
     assert path.exists()
     long_ago = time.time() - 7200.0
-    (tmp_path / "job").mkdir()
-    os.link(path, tmp_path / "job" / "program")
+    assert cache.copy(SHA256, tmp_path / "program")
     os.utime(path, (long_ago, long_ago))
     cache.prune(3600.0)
     assert path.exists()
-    (tmp_path / "job" / "program").unlink()
+    cache._used.clear()
     for times in ((time.time(), long_ago), (long_ago, time.time())):  # read lately, stored lately
         os.utime(path, times)
         cache.prune(3600.0)
@@ -162,6 +161,23 @@ def test_pruning_keeps_what_is_linked_or_was_used_lately(cache: BlobCache, maste
     os.utime(path, (long_ago, long_ago))
     cache.prune(3600.0)
     assert not path.exists()
+
+
+def test_a_job_s_copy_is_its_own_and_a_changed_file_is_not_copied(
+    cache: BlobCache, master: Master, tmp_path: Path
+) -> None:
+    fetch(cache, master)
+    path = cache.path(SHA256)
+    assert path is not None and cache.copy(SHA256, tmp_path / "one")
+    (tmp_path / "one").chmod(0o700)
+    (tmp_path / "one").write_bytes(b"changed")
+    assert cache.copy(SHA256, tmp_path / "two") and (tmp_path / "two").read_bytes() == DATA
+    status = path.stat()
+    path.chmod(0o700)
+    path.write_bytes(DATA[:-1] + b"X")
+    path.chmod(status.st_mode & 0o777)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not cache.copy(SHA256, tmp_path / "three") and not (tmp_path / "three").exists()
 
 
 def test_a_removed_folder_is_made_again(tmp_path: Path, master: Master) -> None:
