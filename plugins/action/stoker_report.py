@@ -42,8 +42,10 @@ def _rows(host: dict[str, Any], cluster: dict[str, Any]) -> list[list[str]]:
     daemons = {daemon["name"]: daemon for daemon in found["daemons"]}
     rows = []
     for name in dict.fromkeys([*host["wanted"], *daemons]):
-        daemon = daemons.get(name, {"pid": 0, "service": "stopped", "release": ""})
+        daemon = daemons.get(name, {"pid": 0, "service": "stopped", "release": "", "status": ""})
         seen = _seen(host, name, _place(daemons, name), cluster)
+        if name.startswith("master") and not seen[0]:
+            seen = _standby(daemon, cluster)
         notes = [seen[3]] if seen[3] else []
         if name not in host["wanted"]:
             notes.append("not in the inventory")
@@ -73,6 +75,15 @@ def _seen(host: dict[str, Any], name: str, place: int, cluster: dict[str, Any]) 
     worker = here[place]
     note = "draining" if worker["draining"] else ""
     return [worker["state"], str(worker["running"]), worker["version"], f"port {worker['port']}" + f" {note}".rstrip()]
+
+
+def _standby(daemon: dict[str, Any], cluster: dict[str, Any]) -> list[str]:
+    """State, running jobs, version and note of a master that does not lead: what it reports to systemd. Without systemd, a
+    running master is a standby when another one leads."""
+    word, _, note = daemon["status"].partition(": ")
+    if word == "standby":
+        return ["STANDBY", "", "", note]
+    return ["STANDBY" if daemon["service"] == "running" and cluster else "", "", "", ""]
 
 
 def _strangers(hosts: list[dict[str, Any]], cluster: dict[str, Any]) -> list[list[str]]:

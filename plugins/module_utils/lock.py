@@ -24,7 +24,7 @@ def locked(module: AnsibleModule, what: str, *, timeout: float = 120.0) -> Itera
     if module.check_mode:
         yield
         return
-    path = os.path.join(_folder(module), hashlib.sha256(what.encode()).hexdigest()[:16])
+    path = os.path.join(folder(module), digest(what))
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "r+") as file:
         deadline = time.monotonic() + timeout
@@ -56,7 +56,12 @@ def _me() -> str:
     return f"{user}{place} since {time.strftime('%Y-%m-%d %H:%M:%S')}, process {os.getpid()}"
 
 
-def _folder(module: AnsibleModule) -> str:
+def digest(what: str) -> str:
+    """A file's name for ``what``."""
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
+
+
+def folder(module: AnsibleModule) -> str:
     """A folder that nobody else can write in. It is empty again after a reboot, as locks should be."""
     uid = os.geteuid()
     path = "/run/stoker-playbooks" if uid == 0 and os.access("/run", os.W_OK) else f"/tmp/stoker-playbooks-{uid}"

@@ -35,7 +35,9 @@ release:
   type: str
   returned: always
 daemons:
-  description: Name, pid (0 when it does not run), service (running, stopped, failed, starting) and the release it runs.
+  description:
+    - Name, pid (0 when it does not run), service (running, stopped, failed, starting), the release it runs, and the status
+      that it reports to systemd (empty without systemd).
   type: list
   elements: dict
   returned: always
@@ -51,6 +53,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stoker.spark.plugins.module_utils.background import start_time
 
 UNITS = "/etc/systemd/system"
+_DEPLOYMENT = re.compile(r" \(deployment \w+\)$")  # what stoker.io.notify adds
 _SERVICE = {"active": "running", "reloading": "running", "activating": "starting", "failed": "failed"}
 
 
@@ -59,12 +62,13 @@ def _units(module: AnsibleModule) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         unit = os.path.basename(path)
-        _, out, _ = module.run_command(["systemctl", "show", "--property", "ActiveState,MainPID", unit])
+        _, out, _ = module.run_command(["systemctl", "show", "--property", "ActiveState,MainPID,StatusText", unit])
         shown = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
         pid = int(shown.get("MainPID") or 0)
         service = _SERVICE.get(shown.get("ActiveState", ""), "stopped")
         name = unit[len("stoker-") : -len(".service")]
-        found.append({"name": name, "pid": pid, "service": service, "release": _release(pid)})
+        status = _DEPLOYMENT.sub("", shown.get("StatusText", "")) if pid else ""
+        found.append({"name": name, "pid": pid, "service": service, "release": _release(pid), "status": status})
     return found
 
 
@@ -79,7 +83,7 @@ def _pid_files(folder: str) -> list[dict[str, Any]]:
             continue
         name = os.path.basename(path)[len("stoker-") : -len(".pid")]
         service = "running" if alive else "failed"  # a stop removes the file
-        found.append({"name": name, "pid": alive, "service": service, "release": _release(alive)})
+        found.append({"name": name, "pid": alive, "service": service, "release": _release(alive), "status": ""})
     return found
 
 
