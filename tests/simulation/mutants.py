@@ -272,8 +272,8 @@ def hasty_recovery() -> Iterator[None]:
     """A new master gives the drivers of absent workers up at once, and does not wait for their keepers."""
 
     def give_up(ctx: Context, worker: Any) -> None:
-        worker.away_until = ctx.now.mono
-        ctx.wake_at(worker.away_until, f"worker-away {worker.record.id}")
+        worker.reconnect_until = ctx.now.mono
+        ctx.wake_at(worker.reconnect_until, f"worker-reconnect {worker.record.id}")
 
     with patch.object(recovery, "_wait_for_keeper", give_up):
         yield
@@ -286,7 +286,7 @@ def hasty_replacement() -> Iterator[None]:
     def lost(ctx: Context, driver: Any) -> None:
         drivers.lost(ctx, driver, "its worker is unreachable")
 
-    with patch.object(drivers, "worker_absent", lost):
+    with patch.object(drivers, "worker_disconnected", lost):
         yield
 
 

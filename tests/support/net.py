@@ -163,3 +163,18 @@ def child(net: Net, name: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+def raw_dealer(net: Net, identity: bytes, role: Role = Role.CLIENT) -> zmq.Socket[bytes]:
+    """A socket that speaks ZMTP with a good key, and whatever it likes above that."""
+    dealer = net.loop.context.socket(zmq.DEALER)
+    dealer.set(zmq.LINGER, 0)
+    dealer.set(zmq.ROUTING_ID, identity)
+    if net.keys is not None:
+        public, secret = net.keys.pair(role)
+        dealer.set(zmq.CURVE_PUBLICKEY, public.encode())
+        dealer.set(zmq.CURVE_SECRETKEY, secret.encode())
+        dealer.set(zmq.CURVE_SERVERKEY, net.keys.master_key(net.address).encode())
+    dealer.connect(f"tcp://{net.address}")
+    net.strangers.append(dealer)
+    return dealer

@@ -8,6 +8,7 @@ _PRESENCE = "daemon/stoker/io/presence.py"
 _SERVER = "daemon/stoker/io/server.py"
 _LOOP = "daemon/stoker/io/loop.py"
 _SOCKETS = "tests/integration/test_sockets.py"
+_GONE = "tests/integration/test_peers_gone.py"
 
 MUTANTS = (
     Mutant("a peer that has moved is given up with its old connection", _PRESENCE,
@@ -37,9 +38,9 @@ MUTANTS = (
            (f"{_SOCKETS}::test_a_huge_message_ends_its_connection",)),
     Mutant("a silent host stays connected", "daemon/stoker/io/transport.py", "sock.set(zmq.HEARTBEAT_TIMEOUT, timeout_ms)",
            "sock.set(zmq.HEARTBEAT_TIMEOUT, 3_600_000)",
-           (f"{_SOCKETS}::test_a_silent_peer_is_disconnected_by_the_heartbeat",)),
+           (f"{_GONE}::test_a_silent_peer_is_disconnected_by_the_heartbeat",)),
     Mutant("the rest of what a lost master sent is dropped", "daemon/stoker/io/link.py",
-           "limit if self._end is None else None", "limit", (f"{_SOCKETS}::test_a_link_that_ends_is_read_to_its_end",)),
+           "limit if self._end is None else None", "limit", (f"{_GONE}::test_a_link_that_ends_is_read_to_its_end",)),
     Mutant("the loop spins before a deadline", _LOOP, "max(0, math.ceil(", "max(0, math.floor(",
            ("tests/integration/test_loop.py::test_a_deadline_is_kept_without_spinning",)),
     Mutant("calls that make calls keep the loop from its sources", _LOOP, "for _ in range(len(self._calls)):",

@@ -27,11 +27,13 @@ ASK, REGISTER = (frame(one.kind, one.body, one.request) for one in recorded("4.3
 @contextlib.contextmanager
 def serving(**how: Any) -> Iterator[GatedServer]:
     loop = Loop()
-    server = GatedServer(loop, host="127.0.0.1", port=0, keys=None, authorizer=None, **how)
     try:
-        yield server
+        server = GatedServer(loop, host="127.0.0.1", port=0, keys=None, authorizer=None, **how)
+        try:
+            yield server
+        finally:
+            server.close()
     finally:
-        server.close()
         loop.close()
 
 

@@ -96,8 +96,8 @@ def _registered_again(ctx: Context, app: App) -> None:
     """Ask the driver again to acknowledge this master; its application then continues under its id. Again, because this
     connection may be the only one to it."""
     ctx.log(f"{app.record.id}: its driver registers again; it stays the same application", logging.DEBUG)
-    if app.peer is None and app.away_until is not None:
-        ctx.invite(app.record.id, app.record.description, max(0.0, app.away_until - ctx.now.mono))
+    if app.peer is None and app.reconnect_until is not None:
+        ctx.invite(app.record.id, app.record.description, max(0.0, app.reconnect_until - ctx.now.mono))
 
 
 def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplication) -> App:
@@ -137,7 +137,7 @@ def _bind(ctx: Context, app: App, event: Received, message: RegisterApplication)
     record.next_executor_id = max(record.next_executor_id, message.highest_executor_id + 1)
     has_executors = ApplicationEvent.REGISTERED_WITH_EXECUTORS if app.executors else ApplicationEvent.REGISTERED
     ctx.move(APPLICATION, record, has_executors)
-    app.peer, app.last_seen, app.away_until, app.view = peer, ctx.now.mono, None, None
+    app.peer, app.last_seen, app.reconnect_until, app.view = peer, ctx.now.mono, None, None
     ctx.books.app_of_peer.setdefault(peer, set()).add(record.id)
     ctx.save_app(record)
 
@@ -245,8 +245,8 @@ def taken_from(ctx: Context, app: App, principal: str) -> None:
 
 
 def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
-    app.away_until = ctx.now.mono + seconds
-    ctx.wake_at(app.away_until, f"app-away {app.record.id}")
+    app.reconnect_until = ctx.now.mono + seconds
+    ctx.wake_at(app.reconnect_until, f"app-reconnect {app.record.id}")
     spark = app.record.description.spark
     if spark is not None and spark.driver_host:
         ctx.invite(app.record.id, app.record.description, seconds)
@@ -254,7 +254,7 @@ def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
 
 def away_due(ctx: Context, app_id: str) -> None:
     app = ctx.books.apps.get(app_id)
-    if app is not None and app.peer is None and app.away_until is not None and app.away_until <= ctx.now.mono:
+    if app is not None and app.peer is None and app.reconnect_until is not None and app.reconnect_until <= ctx.now.mono:
         finish(ctx, app, ApplicationEvent.FAILED, "its process did not come back to this master")
 
 

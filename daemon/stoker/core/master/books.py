@@ -31,7 +31,7 @@ class Worker:
     has_registered: bool = False  # with this master
     leaving: bool = False  # it announced the end of its connection; no new job is placed there
     keeping: bool = False  # it announced a restart; its processes keep running
-    away_until: float | None = None  # until then its drivers may come back with it
+    reconnect_until: float | None = None  # until then its drivers may come back with it
     drivers: set[str] = field(default_factory=set)
     executors: set[ExecutorKey] = field(default_factory=set)
     # Killed but not yet reported as ended: (driver id, attempt) or (app id, executor id) -> (cores, memory) still held.
@@ -72,7 +72,7 @@ class App:
     record: AppRecord
     peer: bytes | None = None
     last_seen: float = 0.0
-    away_until: float | None = None  # recovered; until then its process may come back
+    reconnect_until: float | None = None  # recovered; until then its process may come back
     executors: dict[int, ExecutorRecord] = field(default_factory=dict)  # live ones
     removed: deque[ExecutorRecord] = field(default_factory=lambda: deque(maxlen=REMOVED_EXECUTORS_SHOWN))
     launched_via: dict[int, bytes] = field(default_factory=dict)  # executor id -> connection of the launch command

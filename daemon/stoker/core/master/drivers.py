@@ -221,7 +221,7 @@ def relaunch_due(ctx: Context, driver_id: str) -> None:
         changed(ctx, driver)
 
 
-def worker_absent(ctx: Context, driver: Driver) -> None:
+def worker_disconnected(ctx: Context, driver: Driver) -> None:
     """Note that its worker is unreachable. The process may be alive there, so it is started nowhere else for now."""
     ctx.move(DRIVER, driver.record, DriverEvent.WORKER_UNREACHABLE)
     driver.record.reason = "its worker is unreachable"

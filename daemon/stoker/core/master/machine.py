@@ -118,11 +118,11 @@ class MasterCore:
             what, _, subject = timer.partition(" ")
             if what == "relaunch":
                 drivers.relaunch_due(ctx, subject)
-            elif what == "worker-away":
+            elif what == "worker-reconnect":
                 workers.away_due(ctx, subject)
             elif what == "worker-avoided":
                 refusals.avoided_due(ctx, subject)
-            elif what == "app-away":
+            elif what == "app-reconnect":
                 applications.away_due(ctx, subject)
             elif what == "recovered":
                 recovery.complete(ctx)

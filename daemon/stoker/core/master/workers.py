@@ -52,7 +52,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     record.state = worker.record.state
     ctx.move(WORKER, record, WorkerEvent.REGISTERED)
     worker.record, worker.view = record, None
-    worker.last_seen, worker.away_until, worker.has_registered = ctx.now.mono, None, True
+    worker.last_seen, worker.reconnect_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
     books.add_worker(worker)
     books.bind_worker(worker, peer)
@@ -210,7 +210,7 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
         _lose_executors(ctx, worker, why)
     for driver_id in sorted(worker.drivers):
         # Also when it said that it stops: drivers whose end it has not reported may run until its keeper stops them.
-        drivers.worker_absent(ctx, books.drivers[driver_id])
+        drivers.worker_disconnected(ctx, books.drivers[driver_id])
     for key in list(worker.dying):
         books.release_dying(worker, key)
     wait_for_return(ctx, worker, ctx.now.mono + ctx.policy.reconnect_timeout)
@@ -219,20 +219,25 @@ def away(ctx: Context, worker: Worker, why: str) -> None:
 
 
 def wait_for_return(ctx: Context, worker: Worker, until: float) -> None:
-    worker.away_until = until
-    ctx.wake_at(until, f"worker-away {worker.record.id}")
+    worker.reconnect_until = until
+    ctx.wake_at(until, f"worker-reconnect {worker.record.id}")
 
 
 def away_due(ctx: Context, worker_id: str) -> None:
     """Give up the worker's jobs: it did not come back in time, so none of its processes can be alive."""
     worker = ctx.books.workers.get(worker_id)
-    if worker is None or worker.peer is not None or worker.away_until is None or worker.away_until > ctx.now.mono:
+    if (
+        worker is None
+        or worker.peer is not None
+        or worker.reconnect_until is None
+        or worker.reconnect_until > ctx.now.mono
+    ):
         return
     registers_until = worker.last_seen + ctx.policy.reconnect_timeout
     if registers_until > ctx.now.mono:
         wait_for_return(ctx, worker, registers_until)
         return
-    worker.away_until = None
+    worker.reconnect_until = None
     ctx.move(WORKER, worker.record, WorkerEvent.GIVEN_UP)
     ctx.save_worker(worker.record)
     why = f"worker lost: {worker_id} did not come back"
@@ -259,7 +264,7 @@ def check_silence(ctx: Context) -> None:
             worker.record.state is WorkerState.DEAD
             and worker.record.last_heartbeat < shown_until
             and not worker.drivers
-            and worker.away_until is None
+            and worker.reconnect_until is None
             and not worker.record.drain.draining  # or the mark would be forgotten
         ):
             ctx.books.drop_worker(worker)

@@ -2,116 +2,17 @@
 
 from __future__ import annotations
 
-import random
-
-import msgspec
 import pytest
 
 from stoker.core.application import events as ev
 from stoker.core.application.executors import RETAINED_FINISHED, ExecutorTable
-from stoker.core.application.machine import RECLAIM_TIMEOUT, STOP_TIMEOUT, ApplicationCore
+from stoker.core.application.machine import RECLAIM_TIMEOUT
 from stoker.core.model import messages as m
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.states import RegistrationPhase as Phase
-from stoker.core.model.values import ApplicationDescription, Command, Exit
+from stoker.core.model.values import Exit
 from stoker.core.peer import events as peer
-from stoker.wire import codec
-
-APP = ApplicationDescription(name="test", command=Command(argv=("true",)))
-ID = "app-20260101000000-0001"
-NOT_ENDED = Exit()
-A, B, C = "a:7077", "b:7077", "c:7077"
-
-
-class World:
-    """Drives one core; every message makes the trip through the real codec. ``effects`` are those not looked at yet."""
-
-    def __init__(self, *masters: str, seed: int = 1) -> None:
-        self.now = 100.0
-        self.core = ApplicationCore(
-            app=APP, masters=masters or (A,), token="t0ken", rng=random.Random(seed), now=self.now
-        )
-        self.effects: list[ev.ApplicationEffect] = []
-        self.advance(0)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, with a tick at every deadline on the way."""
-        end = self.now + seconds
-        for _ in range(10_000):
-            self.core.tick(self.now)
-            self._take()
-            if self.core.next_deadline() > end:
-                break
-            self.now = max(self.now, self.core.next_deadline())
-        else:
-            raise AssertionError("the core's deadline does not move on: it would spin")
-        self.now = end
-
-    def open(self, address: str = A) -> None:
-        self._handle(peer.LinkOpened(address))
-
-    def close(self, address: str = A, reason: str = "connection refused", denied: bool = False) -> None:
-        self._handle(peer.LinkClosed(address, reason, denied))
-
-    def say(self, message: m.Message, address: str = A) -> None:
-        self._handle(peer.LinkMessage(address, codec.to_client.decode(codec.encode(message))))
-
-    def _handle(self, event: peer.LinkEvent) -> None:
-        self.core.handle(event, self.now)
-        self._take()
-
-    def _take(self) -> None:
-        for effect in self.core.take_effects():
-            if isinstance(effect, peer.Send):
-                self.effects.append(peer.Send(effect.address, codec.to_master.decode(codec.encode(effect.message))))
-            else:
-                self.effects.append(effect)
-            if isinstance(effect, peer.Answered):
-                self.core.forget(effect.request)
-
-    def take(self, kind: type) -> list:
-        found = [effect for effect in self.effects if isinstance(effect, kind)]
-        self.effects = [effect for effect in self.effects if not isinstance(effect, kind)]
-        return found
-
-    def sent(self, kind: type, address: str = A) -> list:
-        return [
-            effect.message
-            for effect in self.take(peer.Send)
-            if isinstance(effect.message, kind) and effect.address == address
-        ]
-
-    def register(self, address: str = A, epoch: int = 1, app_id: str = ID) -> None:
-        self.open(address)
-        request = self.sent(m.RegisterApplication, address)[-1].request
-        self.say(registered(request, epoch, app_id, address), address)
-
-    def nothing_left(self) -> None:
-        assert self.effects == []
-
-
-def registered(request: int, epoch: int = 1, app_id: str = ID, address: str = A, beat: float = 15.0) -> m.Message:
-    return m.RegisteredApplication(
-        request=request, app_id=app_id, master_url=f"spark://{address}", epoch=epoch, heartbeat_interval=beat
-    )
-
-
-def added(executor_id: int, app_id: str = ID) -> m.Message:
-    return m.ExecutorAdded(app_id=app_id, executor_id=executor_id, worker_id="w", host="h", cores=1, memory_mib=512)
-
-
-def updated(executor_id: int, state: ExecutorState, exit: Exit = NOT_ENDED, app_id: str = ID) -> m.Message:
-    return m.ExecutorUpdated(app_id=app_id, executor_id=executor_id, state=state, exit=exit)
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.register()
-    assert world.take(ev.Registered) == [ev.Registered(ID, "spark://a:7077", again=False)]
-    world.effects.clear()
-    return world
-
+from tests.unit.core.application.world import APP, ID, A, B, C, World, added, ask, registered, updated
 
 # --- registration (spec 9.4) -----------------------------------------------------------------------------------------
 
@@ -439,12 +340,6 @@ def test_of_two_masters_that_both_took_it_the_second_is_left() -> None:
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
-def ask(world: World, message: m.Message) -> int:
-    number = world.core.call(message, world.now)
-    world._take()
-    return number
-
-
 def test_a_question_is_answered_once_and_only_by_the_leader(world: World) -> None:
     number = ask(world, m.GetStatus(request=0))
     assert world.sent(m.GetStatus) == [m.GetStatus(request=number)]
@@ -486,136 +381,3 @@ def test_a_forgotten_question_is_not_repeated(world: World) -> None:
     world.sent(m.GetStatus)
     world.say(m.Accepted(request=number))
     assert not world.take(peer.Answered)
-
-
-# --- the end ---------------------------------------------------------------------------------------------------------
-
-
-def test_removed_by_the_master_it_may_still_ask_for_logs(world: World) -> None:
-    world.say(m.ApplicationRemoved(app_id=ID, state=ApplicationState.FINISHED))
-    assert world.take(ev.Removed) == [ev.Removed(ApplicationState.FINISHED, "")]
-    world.advance(100)
-    world.nothing_left()  # no heartbeats, no registrations
-    log = m.ReadLog(request=0, id=ID, stream="stdout", executor_id=0)
-    number = ask(world, log)
-    assert world.sent(m.ReadLog) == [msgspec.structs.replace(log, request=number)]
-    world.close()
-    world.advance(0.1)
-    assert world.take(peer.Connect) == [peer.Connect(A)]
-    world.open()
-    assert len(world.take(peer.Send)) == 1  # the question, no registration
-    world.say(m.LogData(request=number, data=b"x"))
-    assert len(world.take(peer.Answered)) == 1
-    world.close()
-    world.advance(100)
-    world.nothing_left()  # nothing to ask: no connection is kept up
-
-
-def test_removed_by_one_master_it_is_not_registered_by_the_next() -> None:
-    world = World(A, B)
-    world.register(A)
-    world.open(B)
-    (pending,) = world.sent(m.RegisterApplication, B)
-    world.say(m.ApplicationRemoved(app_id=ID, state=ApplicationState.KILLED, reason="by request"), A)
-    world.effects.clear()
-    world.say(registered(pending.request, epoch=2, address=B), B)
-    assert world.core.phase is Phase.REMOVED
-    assert world.take(ev.Registered) == []
-
-
-def test_another_applications_removal_is_not_ours(world: World) -> None:
-    world.say(m.ApplicationRemoved(app_id="app-20260101000000-0002", state=ApplicationState.KILLED))
-    assert world.core.phase is Phase.REGISTERED
-
-
-def test_a_removal_without_a_final_state_is_a_failure(world: World) -> None:
-    world.say(m.ApplicationRemoved(app_id=ID, state=ApplicationState.RUNNING, reason="?"))
-    assert world.take(ev.Removed) == [ev.Removed(ApplicationState.FAILED, "?")]
-
-
-def stop(world: World) -> None:
-    world.core.stop(ApplicationState.FINISHED, "done", world.now)
-    world._take()
-
-
-def test_stop_unregisters_and_waits_for_the_word(world: World) -> None:
-    stop(world)
-    (message,) = world.sent(m.UnregisterApplication)
-    assert (message.app_id, message.state) == (ID, ApplicationState.FINISHED)
-    assert not world.take(ev.Stopped)
-    world.say(m.Accepted(request=message.request))
-    assert len(world.take(ev.Stopped)) == 1 and world.core.phase is Phase.OVER
-
-
-def test_stop_ends_in_time_whatever_the_master_does(world: World) -> None:
-    stop(world)
-    world.advance(STOP_TIMEOUT)
-    assert len(world.take(ev.Stopped)) == 1
-
-
-def test_stop_while_the_master_is_away_tells_it_if_it_comes_back_in_time(world: World) -> None:
-    world.close()
-    stop(world)
-    world.advance(0.1)
-    world.register(epoch=2)
-    assert len(world.sent(m.UnregisterApplication)) == 1
-
-
-def test_stop_before_it_was_registered_just_closes() -> None:
-    world = World()
-    world.open()
-    world.effects.clear()
-    stop(world)
-    assert world.effects == [peer.Disconnect(A), ev.Stopped()]
-
-
-def test_questions_left_at_the_end_are_answered(world: World) -> None:
-    number = ask(world, m.GetStatus(request=0))
-    stop(world)
-    world.advance(STOP_TIMEOUT)
-    late = ask(world, m.GetStatus(request=0))
-    answers = world.take(peer.Answered)
-    assert [answer.request for answer in answers] == [number, late]
-    assert all(isinstance(answer.message, m.Failed) for answer in answers)
-
-
-# --- any order of anything -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_no_order_of_events_breaks_it_or_makes_it_spin(seed: int) -> None:
-    rng = random.Random(seed)
-    world = World(A, B, seed=seed)
-    asked: list[int] = []
-    answered: list[int] = []
-    for _ in range(300):
-        address = rng.choice((A, B))
-        request = rng.randint(0, 40)
-        act = rng.randrange(13)
-        if act == 0:
-            world.open(address)
-        elif act == 1:
-            world.close(address, denied=rng.random() < 0.02)
-        elif act in (2, 3, 4):
-            world.say(registered(request, rng.randint(0, 5), ID if rng.random() < 0.9 else "app", address), address)
-        elif act == 5:
-            world.say(added(rng.randint(0, 5)), address)
-        elif act == 6:
-            world.say(updated(rng.randint(0, 5), rng.choice(list(ExecutorState))), address)
-        elif act == 7:
-            world.say(m.Failed(request=request, reason="x", code="not-leader", leader="d:1"), address)
-        elif act == 8:
-            world.say(m.Accepted(request=request), address)
-        elif act == 9 and rng.random() < 0.05:
-            world.say(m.ApplicationRemoved(app_id=ID, state=rng.choice(list(ApplicationState))), address)
-        elif act == 10:
-            asked.append(ask(world, m.GetStatus(request=0)))
-        else:
-            world.advance(rng.choice((0.0, 0.01, 1.0, 7.0)))
-        answered += [answer.request for answer in world.take(peer.Answered)]
-        assert (world.core._following.leader is not None) <= (world.core.phase in (Phase.REGISTERED, Phase.REMOVED))
-    stop(world)
-    world.advance(STOP_TIMEOUT)
-    answered += [answer.request for answer in world.take(peer.Answered)]
-    assert world.core.phase is Phase.OVER
-    assert sorted(answered) == sorted(asked)  # each question exactly once
