@@ -41,7 +41,11 @@ class Net:
         self.authorizer = Authorizer(self.keys.folder) if self.keys else None
         self.loop = Loop()
         self.options: dict[str, Any] = {"host": "127.0.0.1", "port": 0, **options}
-        self.server = make(self.loop, keys=self.keys, authorizer=self.authorizer, **self.options)
+        try:
+            self.server = make(self.loop, keys=self.keys, authorizer=self.authorizer, **self.options)
+        except BaseException:
+            self.loop.close()
+            raise
         self.address = f"127.0.0.1:{self.server.port}"
         self.events: list[Any] = []
         self.links: list[Peer] = []
@@ -167,7 +171,7 @@ def child(net: Net, name: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def raw_dealer(net: Net, identity: bytes, role: Role = Role.CLIENT) -> zmq.Socket[bytes]:
     """A socket that speaks ZMTP with a good key, and whatever it likes above that."""
-    dealer = net.loop.context.socket(zmq.DEALER)
+    dealer: zmq.Socket[bytes] = net.loop.context.socket(zmq.DEALER)
     dealer.set(zmq.LINGER, 0)
     dealer.set(zmq.ROUTING_ID, identity)
     if net.keys is not None:
