@@ -3,25 +3,19 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.release import __version__ as ansible_version
 from ansible_collections.stoker.spark.plugins.filter.stoker_text import stoker_spark_defaults, stoker_spark_env
+from ansible_collections.stoker.spark.plugins.plugin_utils.controller import unfit
 
-try:
+with contextlib.suppress(ImportError):  # ``unfit`` says what is missing
     from stoker.config.check import find_problems
-except ImportError as error:
-    MISSING = str(error)
-else:
-    MISSING = ""
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-ANSIBLE = (2, 19)  # those before it evaluate variables that a condition excludes
 ARGUMENTS = ("masters", "env", "properties")
 
 
@@ -30,8 +24,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        if unfit := _unfit_controller(ansible_version, MISSING):
-            raise AnsibleActionFail(unfit)
+        if reason := unfit():
+            raise AnsibleActionFail(reason)
         args = self._task.args
         if not args["masters"]:
             raise AnsibleActionFail("the inventory names no master, put a host into group masters")
@@ -41,21 +35,6 @@ class ActionModule(ActionBase):
         if problems:
             raise AnsibleActionFail("; ".join(problems))
         return {**result, **{name: args[name] for name in ARGUMENTS}, "changed": False}
-
-
-def _unfit_controller(version: str, missing: str) -> str:
-    """Why this Ansible cannot run the playbooks, with the fix; empty when it can."""
-    if tuple(map(int, version.split(".")[:2])) < ANSIBLE:
-        return (
-            f"ansible-core {version} is too old: 2.19 or newer is needed; use .venv/bin/ansible-playbook of a checkout,"
-            f" or install it: {sys.executable} -m pip install 'ansible-core>=2.19'"
-        )
-    if missing:
-        return (
-            f"the Python of this Ansible lacks Stoker ({missing}): use .venv/bin/ansible-playbook of a checkout, or"
-            f" install it: {sys.executable} -m pip install '{CHECKOUT}'"
-        )
-    return ""
 
 
 def _problems(variable: str, name: str, text: str, environ: dict[str, str] | None) -> list[str]:

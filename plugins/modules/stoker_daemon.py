@@ -87,6 +87,12 @@ options:
     type: list
     elements: str
     default: []
+  program:
+    description:
+      - Path of the C(stoker) program that this checkout starts daemons with. If a daemon of O(kinds) was started in the
+        background by the program of another checkout, the module fails and changes nothing. Empty for no such check.
+    type: path
+    default: ""
   state:
     description: Wanted state. With V(restarted), a daemon that does not run is started.
     type: str
@@ -199,6 +205,20 @@ class Daemons:
                     if not self.module.check_mode:
                         self.manager.stop(name, kind["stop_signal"])
 
+    def refuse_another_checkout(self) -> None:
+        """Two checkouts of a user have the same folders and ports: what the other runs is neither restarted nor stopped."""
+        own = self.params["program"]
+        if not own or not isinstance(self.manager, Background):
+            return
+        for name in (name for kind in self.params["kinds"] for name in self.manager.names(kind["name"])):
+            program = self.manager.program(name)
+            is_release = f"{os.sep}current{os.sep}" in program  # where a host's releases take turns
+            if program not in ("", own) and not is_release and os.path.isfile(program):
+                self.module.fail_json(
+                    msg=f"{name} of this machine was started by {program}, from another checkout: stop it from there, or"
+                    " give this one a cluster of its own (docs/ansible.md, Two checkouts)"
+                )
+
     def bring(self) -> None:
         """Bring all daemons to the wanted state. They start at the same time, so that none waits for another."""
         state = self.params["state"]
@@ -208,8 +228,6 @@ class Daemons:
         starting = []
         for name, daemon in self.wanted.items():
             pid, deployment = self.manager.look(name)
-            if pid:
-                self._refuse_another_checkout(name, daemon["command"])
             is_outdated = name in rewritten or deployment != daemon["deployment"]
             what = "" if name in self.held else _wanted(state, pid, is_outdated=is_outdated)
             self.pids[name], self.done[name] = pid, what
@@ -230,16 +248,6 @@ class Daemons:
             return False
         pid, deployment = self.manager.look(name)
         return bool(pid) and bool(self.manager.differs(daemon) or deployment != daemon["deployment"])
-
-    def _refuse_another_checkout(self, name: str, command: list[str]) -> None:
-        """Two checkouts of a user have the same folders and ports: what the other runs is neither restarted nor stopped."""
-        program = self.manager.program(name) if isinstance(self.manager, Background) else ""
-        is_release = f"{os.sep}current{os.sep}" in program  # where a host's releases take turns
-        if command and program not in ("", command[0]) and not is_release and os.path.isfile(program):
-            self.module.fail_json(
-                msg=f"{name} of this machine was started by {program}, from another checkout: stop it from there, or give"
-                " this one a cluster of its own (docs/ansible.md, Two checkouts)"
-            )
 
     def _kind(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = [kind for kind in self.params["kinds"] if name.startswith(kind["name"])]
@@ -299,6 +307,7 @@ def main() -> None:
                 },
             },
             "hold": {"type": "list", "elements": "str", "default": []},
+            "program": {"type": "path", "default": ""},
             "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "default": "started"},
             "deployments": {"type": "dict", "default": {}},
             "environment": {"type": "dict", "default": {}},
@@ -313,8 +322,9 @@ def main() -> None:
     )
     try:
         with locked(module, module.params["pid_dir"], timeout=module.params["timeout"] + 90.0):
-            written = files.write_files(module)
             daemons = Daemons(module)
+            daemons.refuse_another_checkout()  # before its files are overwritten
+            written = files.write_files(module)
             daemons.stop_others()
             daemons.bring()
     except OSError as error:

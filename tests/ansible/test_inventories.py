@@ -121,6 +121,16 @@ def test_a_layer_that_is_no_dictionary_is_named(tmp_path: Path) -> None:
         settings(inventory, tmp_path)
 
 
+def test_ansible_lists_the_hosts_of_the_example() -> None:
+    done = ansible("ansible-inventory", "-i", "inventory/example", "--list")
+    assert done.returncode == 0 and "WARN" not in done.stderr, done.stderr
+    listed = json.loads(done.stdout)
+    assert listed["masters"]["hosts"] == [f"master{number}.example.com" for number in (1, 2, 3)]
+    assert listed["workers"]["children"] == ["big_memory"] and len(listed["workers"]["hosts"]) == 20
+    assert len(listed["big_memory"]["hosts"]) == 4 and len(listed["zookeepers"]["hosts"]) == 3
+    assert len(listed["_meta"]["hostvars"]) == 30, "every host has settings"
+
+
 def test_the_example_is_an_inventory_with_settings_that_daemons_accept(tmp_path: Path) -> None:
     found = settings(REPO / "inventory" / "example", tmp_path)
     assert len(found) == 3 + 24 + 3

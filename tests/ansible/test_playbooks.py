@@ -165,16 +165,22 @@ def test_a_changed_program_restarts_daemons_and_leaves_jobs(site: Site, tmp_path
 
 
 def test_what_another_checkout_has_started_is_left_alone(site: Site, tmp_path: Path) -> None:
+    site.write(spark_env={"SPARK_WORKER_INSTANCES": 2})
     site.play("start-all")
-    before = site.pid("master"), site.pid("worker-1")
+    before = site.pid("master"), site.pid("worker-1"), site.pid("worker-2")
     other = tmp_path / "other" / ".venv" / "bin" / "stoker"
     other.parent.mkdir(parents=True)
     shutil.copy(BIN / "stoker", other)
+    configured = (site.home / "conf" / "spark-env").read_bytes()
+    site.write(
+        spark_env={"SPARK_WORKER_CORES": 1}
+    )  # the other's inventory has one worker: worker-2 is not its own either
     for name in ("start-all", "stop-all"):
         done = site.play(name, "-e", f"stoker_common_command={other}", check=False)
         said = re.sub(r"\s+", " ", done.stdout + done.stderr)
         assert done.returncode != 0 and f"was started by {BIN}/stoker, from another checkout" in said, said
-    assert before == (site.pid("master"), site.pid("worker-1"))
+    assert before == (site.pid("master"), site.pid("worker-1"), site.pid("worker-2")) and all(map(alive, before))
+    assert (site.home / "conf" / "spark-env").read_bytes() == configured
 
 
 def test_from_another_folder(site: Site, tmp_path: Path) -> None:
@@ -237,24 +243,48 @@ def test_all_wrong_settings_are_named_before_anything_is_done(site: Site, words:
     assert not (site.home / "conf").exists() and not (site.home / "state").exists()
 
 
-@pytest.mark.parametrize(
-    ("surroundings", "says"),
-    [
-        ("sys.modules['stoker'] = None", "the Python of this Ansible lacks Stoker"),
-        (
-            "import ansible.release; ansible.release.__version__ = '2.18.19'",
-            "ansible-core 2.18.19 is too old: 2.19 or newer",
-        ),
-    ],
-    ids=["without Stoker", "too old"],
+WITHOUT_STOKER = "sys.modules['stoker'] = None", "the Python of this Ansible lacks Stoker"
+TOO_OLD = (
+    "import ansible.release; ansible.release.__version__ = '2.18.19'",
+    "ansible-core 2.18.19 is too old: 2.19 or newer",
 )
-def test_an_ansible_that_cannot_do_it_says_so_before_anything_is_done(site: Site, surroundings: str, says: str) -> None:
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "says", "name"),
+    [
+        (*WITHOUT_STOKER, "start-all"),
+        (*WITHOUT_STOKER, "status"),
+        (*TOO_OLD, "start_zookeepers"),
+        (*TOO_OLD, "stop-all"),
+    ],
+)
+def test_an_ansible_that_cannot_do_it_says_so_once_before_anything_is_done(
+    site: Site, surroundings: str, says: str, name: str
+) -> None:
+    local = "ansible_connection=local"
+    site.inventory.write_text(
+        f"[masters]\nm1 {local}\nm2 {local}\n[workers]\nw1 {local}\n[zookeepers]\nz1 {local}\nz2 {local}\n"
+    )
     program = f"import sys; {surroundings}; from ansible.cli.playbook import main; main()"
-    words = [sys.executable, "-c", program, "-i", str(site.inventory), f"{REPO}/playbooks/start-all.yml"]
+    words = [sys.executable, "-c", program, "-i", str(site.inventory), f"{REPO}/playbooks/{name}.yml"]
     done = subprocess.run(words, cwd=REPO, env=site.env, capture_output=True, text=True, timeout=100, check=False)
     said = re.sub(r"\s+", " ", done.stdout + done.stderr)
     assert done.returncode != 0 and says in said and "pip install" in said and "Traceback" not in said, said
+    assert said.count("FAILED!") == 1 and done.stdout.count("TASK [") == 1, said
     assert not (site.home / "conf").exists() and not (site.home / "state").exists()
+
+
+def test_every_playbook_first_checks_the_controller() -> None:
+    """``bring-up`` is only imported, after the check."""
+    for path in sorted((REPO / "playbooks").glob("*.yml")):
+        first = path
+        while first != REPO / "playbooks" / "includes.yml" and path.stem not in ("bring-up", "bring_up"):
+            play = yaml.safe_load(first.read_text())[0]
+            if "ansible.builtin.import_playbook" not in play:
+                assert play["tasks"][0]["ansible.builtin.import_tasks"] == "tasks/controller.yml", path
+                break
+            first = first.parent / play["ansible.builtin.import_playbook"]
 
 
 def test_tags_configure_without_a_restart_and_start_a_part(site: Site) -> None:
