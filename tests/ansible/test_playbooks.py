@@ -164,6 +164,7 @@ def test_a_changed_program_restarts_daemons_and_leaves_jobs(site: Site, tmp_path
     assert json.loads(site.stoker("status", "--json", job).stdout)["state"] == "RUNNING"
 
 
+@pytest.mark.timeout(300)  # several playbooks on a busy machine
 def test_what_another_checkout_has_started_is_left_alone(site: Site, tmp_path: Path) -> None:
     site.write(spark_env={"SPARK_WORKER_INSTANCES": 2})
     site.play("start-all")
