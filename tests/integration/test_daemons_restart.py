@@ -78,6 +78,26 @@ def test_after_both_daemon_and_keeper_are_killed_the_next_start_cleans_up(cluste
     assert cluster.wait_for(job, "ERROR")
 
 
+def test_the_end_of_a_driver_survives_worker_and_keeper(cluster: Cluster, tmp_path: Path) -> None:
+    """It has ended while the master hung; nobody has reported that when both are killed."""
+    flag = tmp_path / "flag"
+    job = cluster.submit(cluster.script("waiter", '#!/bin/sh\nwhile [ ! -e "$1" ]; do sleep 0.05; done\n'), str(flag))
+    pid = running_pid(cluster, job)
+    keeper = next(pid for pid, words in cluster.processes().items() if "keeper.py" in words)
+    journal = cluster.work / ".stoker" / "worker-1" / "journal"
+    os.kill(cluster.master.pid, signal.SIGSTOP)
+    try:
+        flag.touch()
+        wait_until(lambda: f"\n= {job}:1 {pid} " in journal.read_text(), what="the keeper has noted the end")
+        os.kill(keeper, signal.SIGKILL)
+        cluster.worker[0].kill()
+        cluster.worker[0].start()
+    finally:
+        os.kill(cluster.master.pid, signal.SIGCONT)
+    found = cluster.wait_for(job, "FINISHED")
+    assert [attempt["exit"]["code"] for attempt in found["attempts"]] == [0]
+
+
 def test_killed_keeper_is_replaced_and_its_driver_is_lost(cluster: Cluster) -> None:
     job = cluster.submit("--supervise", "/bin/sh", "-c", "sleep 1000")
     first = running_pid(cluster, job)

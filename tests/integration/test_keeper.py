@@ -515,7 +515,9 @@ def test_a_killed_keepers_job_is_ended_by_the_next_though_another_had_ended(slot
     second = Daemon(slot)
     second.open()
     second.link.say({"op": "hello"})
-    assert second.expect("jobs")["jobs"] == []
+    found = second.expect("jobs")
+    assert [(job["key"], job["exit"]) for job in found["jobs"]] == [("b", {"code": 0})]
+    assert found["lost"] == ["a"]
     assert not alive(pid)
     second.link.say({"op": "shutdown", "grace": 0.1})
     second.expect("bye")

@@ -49,12 +49,13 @@ if TYPE_CHECKING:
     from stoker.core.master.effects import Effect
     from tests.simulation.application import Application
     from tests.simulation.client import Client
-    from tests.simulation.keeper import Program
+    from tests.simulation.keeper import Machine, Program
     from tests.simulation.master import Master
     from tests.simulation.network import Connection
     from tests.simulation.storage import Store
     from tests.simulation.worker import Worker
 
+SYNCED_WITHIN = 0.3  # seconds
 SETTLE = 40.0  # seconds after a cut or a freeze: to be noticed, to reconnect, and to have the outdated killed
 
 
@@ -75,6 +76,7 @@ class Checks:
         self.asked_by: dict[tuple[str, int, int], Any] = {}  # client, incarnation, request
         self.ran: set[str] = set()  # keys of all processes ever
         self.unsupervised: set[str] = set()  # ids of drivers
+        self.known_ends: set[str] = set()  # keys of jobs whose end is in a journal that a keeper has read
         self.granted_by: dict[str, int] = {}  # executor -> epoch
         self.heard_of: dict[tuple[int, str], int] = {}  # (epoch, application) -> highest number of its executors
         self.running: dict[str, list[Program]] = {}  # driver id or application/executor -> processes
@@ -296,6 +298,21 @@ class Checks:
         used = sum(other.cores for other in program.machine.programs.values())
         if used > capacity:
             self.fail("capacity", f"{host.name} runs jobs of {used} cores on {capacity}")
+
+    # --- what a worker's disk has of ends ---
+
+    def power_cut(self, machine: Machine, ends: dict[str, float]) -> None:
+        """``ends``: what its journal had before, and since when."""
+        left = machine.notes.ends()
+        for key, written in ends.items():
+            if key not in left and self.world.now - written > SYNCED_WITHIN:
+                self.fail(
+                    "true-end", f"{machine.host.name} loses the end of {key}, written {self.world.now - written} s ago"
+                )
+
+    def ends_on_disk(self, ends: dict[str, float]) -> None:
+        """A keeper starts, and finds these."""
+        self.known_ends.update(ends)
 
     # --- clients and applications ---
 

@@ -99,6 +99,7 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
     for key in sorted({*booked, *running}):
         if booked.get(key) != running.get(key):
             yield f"{key} is booked on {booked.get(key, 'no host')} and runs on {running.get(key, 'no host')}"
+    yield from _true_ends(cluster, leader)
     known = {*books.drivers, *books.completed_drivers, *cluster.checks.dropped}
     for driver_id in sorted(cluster.checks.acknowledged - known):
         yield f"{driver_id} was acknowledged and is not known"
@@ -111,6 +112,15 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
             told = {one.id for one in application.core.executors.all() if not one.state.is_final}
             if told != set(app.executors):
                 yield f"{application.name} believes in executors {sorted(told)}, booked are {sorted(app.executors)}"
+
+
+def _true_ends(cluster: Cluster, leader: Master) -> Iterator[str]:
+    """An end that was in a journal which a later keeper has read is not booked as unknown."""
+    for driver_id, driver in _books(leader).completed_drivers.items():
+        last = driver.record.attempts[-1] if driver.record.attempts else None
+        is_unknown = last is not None and last.lost and driver.record.state is DriverState.ERROR
+        if last is not None and is_unknown and f"{driver_id}:{last.number}" in cluster.checks.known_ends:
+            yield f"{driver_id} is {driver.record.state.value}, and its worker's journal has the true end"
 
 
 def _same(one: Any, other: Any) -> bool:

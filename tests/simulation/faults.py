@@ -37,7 +37,7 @@ class Faults:
             node.crash_in = node.freeze_in = None
         for worker in cluster.workers:
             worker.is_full = False
-            worker.machine.at_next_start = None
+            worker.machine.at_next_start = worker.machine.at_next_end = None
         for master in cluster.masters:
             master.hangs_when_elected = 0.0
 
@@ -88,18 +88,58 @@ class Faults:
     def power_off(self) -> None:
         self._power_off(self.rng.choice(self.cluster.workers))
 
+    def kill_daemon_and_keeper(self) -> None:
+        """At once, so that only the journal knows what they did; or just when a job has ended."""
+        worker = self.rng.choice(self.cluster.workers)
+        if self.rng.random() < 0.5:
+            worker.machine.at_next_end = lambda: self._kill_both(worker)
+        else:
+            self._kill_both(worker)
+
+    def kill_daemon_and_keeper_at_start(self) -> None:
+        """A job's process has started, and nobody has reported it."""
+        worker = self.rng.choice(self.cluster.workers)
+        worker.machine.at_next_start = lambda: self._kill_both(worker)
+
+    def _kill_both(self, worker: Worker) -> None:
+        self.world.note(worker.name, "and its keeper are killed")
+        worker.die("kill -9")
+        if worker.machine.keeper is not None:
+            worker.machine.keeper.die()
+        self.world.after(1.0, lambda: self._back(worker))  # before its jobs are given up: they run unmanaged (ADR 3)
+
+    def power_cut_at_end(self) -> None:
+        """A job has ended; the power fails before or after its keeper knows it, its master knows it, its disk knows it."""
+        worker = self.rng.choice(self.cluster.workers)
+
+        def cut() -> None:
+            self._power_off(worker)
+            self.world.after(self.rng.choice((1.0, 30.0)), lambda: self._back(worker))
+
+        worker.machine.at_next_end = cut
+
+    def upgrade(self) -> None:
+        """A worker of 0.1.0 restarts with the present release; its keeper stays as long as it has jobs."""
+        old = [worker for worker in self.cluster.workers if worker.machine.is_old]
+        if old:
+            worker = self.rng.choice(old)
+            self.world.note(worker.name, "is upgraded")
+            worker.stop(keeping=True)
+            worker.machine.is_old = False
+            self.cluster.skew.old.discard(worker.name)
+
+    def _back(self, worker: Worker) -> None:
+        if not worker.is_alive:
+            worker.host.is_up = True
+            worker.start()
+
     def power_cut_at_start(self) -> None:
         """A job's process has started, and nobody knows it when the power fails; it is back before the jobs are given up."""
         worker = self.rng.choice(self.cluster.workers)
 
         def cut() -> None:
             self._power_off(worker)
-            self.world.after(1.0, back)
-
-        def back() -> None:
-            if not worker.is_alive:
-                worker.host.is_up = True
-                worker.start()
+            self.world.after(1.0, lambda: self._back(worker))
 
         worker.machine.at_next_start = cut
 
@@ -207,6 +247,10 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "kill_keeper": Faults.kill_keeper,
     "power_off": Faults.power_off,
     "power_cut_at_start": Faults.power_cut_at_start,
+    "power_cut_at_end": Faults.power_cut_at_end,
+    "kill_daemon_and_keeper": Faults.kill_daemon_and_keeper,
+    "kill_daemon_and_keeper_at_start": Faults.kill_daemon_and_keeper_at_start,
+    "upgrade": Faults.upgrade,
     "freeze_master": Faults.freeze_master,
     "freeze_worker": Faults.freeze_worker,
     "hang_new_master": Faults.hang_new_master,

@@ -13,7 +13,9 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import stoker.worker.keeper.keeper
+from stoker.worker.keeper.journal import Journal
 from tests.simulation.checks import Checks
+from tests.simulation.disk import NotesFile
 from tests.simulation.world import Host, Timer, World
 
 
@@ -45,6 +47,10 @@ class Machine:
         self.programs: dict[int, Program] = {}
         self.keeper: SimulatedKeeper | None = None
         self.at_next_start: Callable[[], None] | None = None  # a fault
+        self.at_next_end: Callable[[], None] | None = None  # another
+        self.boot = 0
+        self.is_old = False  # the installed release is 0.1.0
+        self.notes = NotesFile(world)  # the keepers' journal
         self._next_pid = 1000
 
     def run(self, key: str, argv: list[str], cores: int) -> int:
@@ -83,16 +89,26 @@ class Machine:
         if self.keeper is not None:
             self.keeper.ended.append((program.pid, status))
             self.keeper.turn_soon()
+        if self.at_next_end is not None:
+            at_end, self.at_next_end = self.at_next_end, None
+            self.world.after(self.world.rng.choice((0.00005, 0.00015, 0.0003, 0.05, 0.5)), at_end)
 
     def power_off(self) -> None:
+        before: dict[str, float] = {}
         if self.keeper is not None:
+            before = {key: since for key, since in self.notes.ends().items() if self.keeper.is_unbooked(key)}
             self.keeper.die()
         for program in list(self.programs.values()):
             self._ended(program, int(signal.SIGKILL))
+        self.notes.power_cut()
+        self.checks.power_cut(self, before)
+        self.boot += 1
 
     def open_keeper(self, daemon: Daemon, **times: float) -> SimulatedKeeper:
         """The keeper that is there, or a new one, which first ends what a dead one left."""
         if self.keeper is None:
+            self.notes.is_old = self.is_old
+            self.checks.ends_on_disk(self.notes.ends())
             self.keeper = SimulatedKeeper(self, **times)
             self.keeper.end_survivors()
         self.keeper.connect(daemon)
@@ -122,9 +138,6 @@ class _Os:
     def waitpid(self, pid: int, flags: int) -> tuple[int, int]:
         return self.keeper.ended.pop(0) if self.keeper.ended else (0, 0)
 
-    def ftruncate(self, descriptor: int, size: int) -> None:
-        """The journal is not simulated."""
-
     def killpg(self, group: int, number: int) -> None:
         self.keeper.machine.signal(group, number)
 
@@ -147,6 +160,13 @@ class _Nobody:
         return []
 
 
+def _start(message: dict[str, Any], marks: dict[str, str]) -> tuple[int, list[Any]]:
+    """``spawn.start``. Raises OSError."""
+    if message["argv"][0] == "missing":
+        raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
+    return _OS.keeper.machine.run(message["key"], message["argv"], message["cores"]), []
+
+
 def _load() -> ModuleType:
     """A second copy of the module, whose world is simulated."""
     spec = importlib.util.spec_from_file_location("simulated_keeper", stoker.worker.keeper.keeper.__file__)
@@ -154,11 +174,12 @@ def _load() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     vars(module).update(time=_TIME, os=_OS, Orphans=_Nobody, group_exists=lambda group: False)
-    vars(module).update(start_time=lambda pid: 0, tree=lambda roots: {})
+    vars(module).update(start_time=lambda pid: 0, tree=lambda roots: {}, start=_start)
     return module
 
 
 KEEPER = _load()
+ADDED = {"served", "lost"}  # since 0.1.0
 
 
 class DaemonConnection:
@@ -185,7 +206,10 @@ class DaemonConnection:
     def say(self, message: dict[str, Any]) -> None:
         daemon = self.socket
         if daemon is not None:
-            line = json.dumps(message)
+            known = {
+                name: value for name, value in message.items() if name not in ADDED or not self._machine.notes.is_old
+            }
+            line = json.dumps(known)
             self._machine.world.after(0.0001, lambda: daemon.from_keeper(json.loads(line)))
 
 
@@ -195,7 +219,7 @@ class _NeverOutOfMemory:
 
 
 class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
-    """Decides as the real one, by its code. Only spawning, its journal and its socket are replaced."""
+    """Decides as the real one, by its code. Only the processes, the disk under its journal and its socket are replaced."""
 
     def __init__(self, machine: Machine, *, away: float, silence: float, grace: float) -> None:
         self.machine = machine
@@ -207,8 +231,10 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._logs = KEEPER.RollingLogs()
         self._seen: Any = None
         self._closing = False
-        self._served: list[str] = []
-        self._journal = -1
+        self._marks: dict[str, str] = {}
+        self._journal = Journal(machine.notes, str(machine.boot))
+        self._journal.begin(machine.host.mono())
+        self._restore()
         self._oom = _NeverOutOfMemory()
         self._ready_at = 0.0  # true time: it serves nobody before
         self._timer: Timer | None = None
@@ -239,6 +265,9 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._handle(json.loads(line))
         self.turn()
 
+    def is_unbooked(self, key: str) -> bool:
+        return key in self._journal.notes
+
     # --- its loop ---
 
     def turn_soon(self) -> None:
@@ -251,7 +280,9 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._reap()
         self._finish_stops()
         self._stop_all_without_daemon()
+        self._journal.look(self.machine.host.mono())
         if self._is_done():
+            self._journal.close()
             self._daemon.say({"op": "bye"})
             self.die()
             return
@@ -260,6 +291,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
             self._timer.cancel()
         quiet = self._daemon.silent_in
         delay = 0.1 if busy or self._closing else max(min(1.0, self._away / 10), quiet)
+        delay = max(0.0, min(delay, self._journal.due - self.machine.host.mono()))
         self._timer = self.machine.world.after(delay, self.turn)
 
     def _take_turn(self) -> None:
@@ -291,15 +323,3 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
                     machine.signal(pid, signal.SIGKILL)
 
         machine.world.after(patience, kill)
-
-    # --- what touches the machine ---
-
-    def _start(self, message: dict[str, Any]) -> Any:
-        if message["argv"][0] == "missing":
-            raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
-        pid = self.machine.run(message["key"], message["argv"], message["cores"])
-        started = self.machine.host.wall()
-        return KEEPER.KeptJob(message["key"], pid, message["note"], kind="job", started=started, start_time=0)
-
-    def _write_journal(self, line: str) -> None:
-        """The machine knows what runs."""

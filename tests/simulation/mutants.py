@@ -26,6 +26,13 @@ from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
 from tests.simulation import master
 from tests.simulation.keeper import SimulatedKeeper
+from tests.simulation.mutants_journal import (
+    trusted_after_a_power_cut,
+    unnamed_loss,
+    unread_notes,
+    unsynced_end,
+    unwritten_intent,
+)
 from tests.simulation.storage import Ensemble, FencedEngine
 
 Mutation = Callable[[], Any]  # a context manager
@@ -441,6 +448,11 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     no_replacement: (),
     counted_refusal: ("full_worker",),
     second_run: ("power_cut_at_start",),
+    unwritten_intent: ("kill_daemon_and_keeper_at_start",),
+    unread_notes: ("kill_daemon_and_keeper", "kill_master"),
+    unnamed_loss: ("kill_daemon_and_keeper_at_start",),
+    unsynced_end: ("power_cut_at_end", "kill_master"),
+    trusted_after_a_power_cut: ("power_cut_at_start",),
     ignored_end: ("cut", "freeze_worker"),
     second_end: ("kill_worker",),
     own_sleep: ("hang_new_master", "reset"),

@@ -179,6 +179,8 @@ def _skew(cluster: Cluster) -> None:
         draw = rng.random()
         if draw < 0.1:
             cluster.skew.old.add(node.name)
+            if isinstance(node, Worker):
+                node.machine.is_old = True
         elif draw < 0.2:
             cluster.skew.new.add(node.name)
 

@@ -8,7 +8,7 @@ from tests.simulation.network import Process
 
 # Message -> fields that the release before did not have. Only such that have a default may be here (docs/protocol.md).
 ADDED_LAST = {
-    "RegisterWorker": {"version", "webui_url", "drain", "heir_of"},
+    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost"},
     "RegisteredWorker": {"webui_url", "masters"},
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},

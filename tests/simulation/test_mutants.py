@@ -26,7 +26,7 @@ def hunt(mutation: Mutation) -> Result | None:
 def named_checkers() -> dict[str, set[str]]:
     """Mutant -> checkers, as the table in the documentation has them."""
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
-    return {name: set(re.findall(r"`(\w+)`", checkers)) for name, checkers in rows}
+    return {name: set(re.findall(r"`([\w-]+)`", checkers)) for name, checkers in rows}
 
 
 @pytest.mark.slow

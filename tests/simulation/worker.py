@@ -14,8 +14,9 @@ from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
+from stoker.worker.jobs.refusal import keeper_refusal
 from stoker.worker.keeper import notes
-from stoker.worker.keeper.messages import Exited, Kept
+from stoker.worker.keeper.messages import Exited, Failed, Kept
 from stoker.worker.processes import PINGS_PER_SILENCE
 from tests.simulation.checks import Checks
 from tests.simulation.keeper import Machine, SimulatedKeeper
@@ -65,12 +66,20 @@ class Worker(Node):
         self.core: WorkerCore | None = None
         self.link: KeeperLink | None = None
         self.drain = DrainMark()
-        self.is_full = False  # its disk: it cannot start jobs
         self._masters, self._grace = masters, grace
         self._reconnect_timeout, self._worker_timeout = reconnect_timeout, worker_timeout
         self._checks = checks
         self._links = Links(self, "worker", self._refused)
         self._keeper: SimulatedKeeper | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Its disk: it cannot start jobs."""
+        return self.machine.notes.is_full
+
+    @is_full.setter
+    def is_full(self, value: bool) -> None:
+        self.machine.notes.is_full = value
 
     # --- life ---
 
@@ -236,11 +245,14 @@ class Worker(Node):
         if op == "started":
             core.started(message["key"], message["pid"], now)
         elif op == "failed":
-            core.could_not_start(message["key"], notes.start_failure(message["errno"], message["reason"]), now)
+            failed = cast("Failed", message)
+            exit = keeper_refusal(failed) or notes.start_failure(failed["errno"], failed["reason"])
+            core.could_not_start(message["key"], exit, now)
         elif op == "exited":
             core.exited(message["key"], notes.exit_of(cast("Exited", message)), now)
         elif op == "jobs":
-            core.keeper_back(now, message["served"])
+            kept = [entry["key"] for entry in message["jobs"]]
+            core.keeper_back(now, message.get("served", []), message.get("lost", []), kept)
             for entry in message["jobs"]:
                 job = notes.decode(cast("Kept", entry))
                 assert job is not None

@@ -163,7 +163,8 @@ class Processes:
     def _from_keeper(self, message: FromKeeper) -> None:
         now = read_clock()
         if message["op"] == "jobs":
-            self._core.keeper_back(now, message.get("served", []))
+            kept = [entry["key"] for entry in message["jobs"]]
+            self._core.keeper_back(now, message.get("served", []), message.get("lost", []), kept)
             self._adopt(message["jobs"])
         elif message["op"] == "bye":
             self._on_stopped()

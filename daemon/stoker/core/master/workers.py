@@ -129,12 +129,9 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
     running = executor_reports.possible(ctx, worker, message.executors)
     for executor_report in running:
         executor_reports.reported(ctx, worker, executor_report)
-    reported_drivers = {report.driver_id for report in message.drivers}
-    reported_executors = {(report.app_id, report.executor_id) for report in running}
     for holder in (worker, predecessor):
         if holder is not None:
-            is_heir = holder.record.id in message.heir_of
-            _close_missing(ctx, holder, worker, reported_drivers, reported_executors, is_heir=is_heir)
+            _close_missing(ctx, holder, worker, message, {(report.app_id, report.executor_id) for report in running})
     if predecessor is not None:
         books.successor[predecessor.record.id] = worker.record.id
         books.drop_worker(predecessor)
@@ -142,23 +139,20 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
 
 
 def _close_missing(
-    ctx: Context,
-    holder: Worker,
-    worker: Worker,
-    driver_ids: set[str],
-    executor_keys: set[tuple[str, int]],
-    *,
-    is_heir: bool,
+    ctx: Context, holder: Worker, worker: Worker, message: RegisterWorker, executor_keys: set[tuple[str, int]]
 ) -> None:
     """Close jobs that the books have on ``holder`` and the (re-)registering ``worker`` did not report, unless the command
-    to start the job was sent on this very connection and is still under way. ``is_heir``: its keeper is that of the holder,
-    and would have the job if it had been started."""
+    to start the job was sent on this very connection and is still under way."""
+    reported = {(report.driver_id, report.attempt) for report in message.drivers}
+    is_heir = holder.record.id in message.heir_of  # its keeper would know of the job if it had been started
+    started = set(message.lost)
     # The latest first, because those that never started go to the head of the queue.
-    for driver_id in sorted(holder.drivers - driver_ids, key=number_of, reverse=True):
+    for driver_id in sorted(holder.drivers, key=number_of, reverse=True):
         driver = ctx.books.drivers[driver_id]
-        if driver.launched_via == worker.peer:
+        attempt = (driver_id, driver.record.attempt)
+        if driver.launched_via == worker.peer or attempt in reported:
             continue
-        if driver.record.attempts[-1].pid == 0:
+        if driver.record.attempts[-1].pid == 0 and attempt not in started:
             drivers.never_started(ctx, driver, surely=holder is worker or is_heir, renumber=is_heir)
         else:
             drivers.lost(ctx, driver, "its worker came back without it")

@@ -56,7 +56,9 @@ class RegisterWorker(Message, frozen=True):
     drivers: tuple[DriverReport, ...] = ()
     executors: tuple[ExecutorReport, ...] = ()
     drain: DrainMark = DrainMark()  # the latest it received
-    heir_of: tuple[str, ...] = ()  # ids of earlier daemons whose keeper this is: all that they started is reported
+    heir_of: tuple[str, ...] = ()  # ids of earlier daemons whose keeper this is, or whose keeper's journal it has: all
+    # drivers that they started are reported, or are among ``lost`` (id and attempt): nobody saw how these ended
+    lost: tuple[tuple[str, int], ...] = ()
 
 
 class WorkerHeartbeat(Message, frozen=True):

@@ -160,6 +160,12 @@ def driver_job_key(driver_id: str, attempt: int) -> str:
     return f"{driver_id}:{attempt}"
 
 
+def driver_of(key: str) -> tuple[str, int] | None:
+    """Return the driver and the attempt that a job's key names; None for another job."""
+    driver_id, _, attempt = key.rpartition(":")
+    return (driver_id, int(attempt)) if driver_id and attempt.isdecimal() else None
+
+
 def executor_job_key(app_id: str, executor_id: int) -> str:
     return f"{app_id}/{executor_id}"
 

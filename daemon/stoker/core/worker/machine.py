@@ -45,6 +45,7 @@ from stoker.core.worker.jobs import (
     DriverJob,
     ExecutorJob,
     driver_job_key,
+    driver_of,
     executor_job_key,
     unknown_driver,
     unknown_executor,
@@ -71,6 +72,7 @@ class WorkerCore:
         self._keeping = False  # while stopping: the processes stay for the next daemon
         self._grace = grace
         self._heir_of: tuple[str, ...] = ()  # earlier daemons of the present keeper
+        self._lost: tuple[str, ...] = ()  # keys of jobs of an earlier keeper, until a master knows that they are lost
         self._orphaned: set[str] = set()  # keys of jobs whose keeper died
         self._effects: list[WorkerEffect] = []
         self._recent = Recent()
@@ -126,6 +128,7 @@ class WorkerCore:
             executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
             drain=self.drain,
             heir_of=self._heir_of,
+            lost=tuple(driver for key in self._lost if (driver := driver_of(key)) is not None),
         )
 
     # --- time and connections ---
@@ -163,6 +166,9 @@ class WorkerCore:
         for job in self.jobs.values():
             if job.phase is JobPhase.ENDED:
                 job.reported_at = self._now.mono
+        for key in self._lost:  # the master has written it down
+            self._emit(ForgetJob(key))
+        self._lost = ()
         if self.stopping:
             self._send(WorkerLeaving(worker_id=self.identity.id, keeping=self._keeping))
 
@@ -300,9 +306,16 @@ class WorkerCore:
             self._end(job, exit, could_not_run=False)
 
     def adopt(self, job: AnyJob, now: Now) -> None:
-        """Take over a job of an earlier daemon, running or ended, from the keeper."""
+        """Take over a job of an earlier daemon or keeper, running or ended, from the keeper."""
         self._now = now
+        known = self.jobs.get(job.key)
+        if known is not None and known.phase is JobPhase.ENDED:
+            return  # reported already
+        if known is not None:
+            job.killed = known.killed
         self.jobs[job.key] = job
+        if job.phase is JobPhase.ENDED:
+            self._report(job)
 
     def keeper_lost(self, now: Now) -> None:
         """Note the loss of the keeper, and with it of the exit codes. The next keeper first stops the remaining
@@ -313,11 +326,15 @@ class WorkerCore:
         at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
         self._orphaned |= at_keeper - unsaid
 
-    def keeper_back(self, now: Now, served: Sequence[str] = ()) -> None:
-        """The keeper is ready; of its predecessor's processes only those it reported (``adopt``) still run. ``served``: the
-        daemons that it has served."""
+    def keeper_back(
+        self, now: Now, served: Sequence[str] = (), lost: Sequence[str] = (), kept: Sequence[str] = ()
+    ) -> None:
+        """The keeper is ready; of its predecessor's processes only those it reported still run. ``served``: the daemons whose
+        jobs it knows. ``kept``: keys of jobs that it has (``adopt`` follows), ``lost``: of jobs whose end nobody saw."""
         self._now = now
         self._heir_of = tuple(name for name in served if name != self.identity.id)
+        self._orphaned.difference_update(kept)
+        self._lost = tuple(key for key in lost if key not in self.jobs)
         orphaned, self._orphaned = self._orphaned, set()
         for key in sorted(orphaned):
             job = self.jobs.get(key)

@@ -44,6 +44,7 @@ class WorkerIdentity:
         executors: tuple[ExecutorReport, ...],
         drain: DrainMark,
         heir_of: tuple[str, ...],
+        lost: tuple[tuple[str, int], ...],
     ) -> RegisterWorker:
         """The message that registers this worker, with what runs on it."""
         return RegisterWorker(
@@ -60,6 +61,7 @@ class WorkerIdentity:
             executors=executors,
             drain=drain,
             heir_of=heir_of,
+            lost=lost,
         )
 
 

@@ -11,13 +11,13 @@ ends by itself is stopped in the same way.
 No process is left unmanaged, not even a daemonised one: the keeper is a subreaper, and finds the job of a process by
 STOKER_JOB in its environment, or because it saw it below the job when that was stopped, or because no other running job
 is old enough to have started it. A keeper without a daemon for half of ``--away`` seconds stops all jobs, and is done
-before ``--away`` is over. A new keeper first stops whatever the journal of a killed one still names.
+before ``--away`` is over. A new keeper first stops whatever the journal of a killed one still names, and reports the ends in
+it that no daemon has booked (``journal``).
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import errno
 import os
@@ -32,6 +32,7 @@ sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.
 # Standard library only, as this file.
 from stoker.worker.keeper.connection import DaemonConnection
 from stoker.worker.keeper.job import KeptJob
+from stoker.worker.keeper.journal import Journal, JournalFile, boot_id
 from stoker.worker.keeper.messages import Exit, Spawn, ToKeeper
 from stoker.worker.keeper.oom import OomCounter
 from stoker.worker.keeper.orphans import Orphans
@@ -41,26 +42,34 @@ from stoker.worker.keeper.spawn import OutputFailed, start
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between two checks while a job is being stopped
-SERVED_KEPT = 20  # names of daemons
 KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL ended
 
 
 class Keeper:
     """``away``, ``silence`` and ``grace`` in seconds."""
 
-    def __init__(self, listener: socket.socket, journal: str, *, away: float, silence: float, grace: float) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        journal: Journal,
+        marks: dict[str, str],
+        *,
+        away: float,
+        silence: float,
+        grace: float,
+    ) -> None:
         self._daemon = DaemonConnection(listener, silence)
         self._away = away
         self._grace = grace
-        self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._marks = {KEEPER: os.path.realpath(journal)}
+        self._journal = journal
+        self._marks = marks  # in the environment of each process
         self._jobs: dict[str, KeptJob] = {}
         self._by_pid: dict[int, KeptJob] = {}
         self._seen: Orphans | None = None
         self._logs = RollingLogs()
         self._oom = OomCounter()
         self._closing = False
-        self._served: list[str] = []
+        self._restore()
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         # Handlers, not SIG_IGN: an ignored signal would stay ignored in every job.
@@ -68,6 +77,15 @@ class Keeper:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._close_down(self._grace))
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def _restore(self) -> None:
+        """Take over the ends that an earlier keeper saw and no daemon has booked."""
+        self._lost = set(self._journal.lost)
+        for note in self._journal.notes.values():
+            if note.exit is not None:
+                job = KeptJob(note.key, note.pid, note.note, kind="job", started=note.started, start_time=0)
+                job.exit, job.is_clean = note.exit, True
+                self._jobs[note.key] = job
 
     # --- the loop ---
 
@@ -79,7 +97,9 @@ class Keeper:
             self._reap()
             self._finish_stops()
             self._stop_all_without_daemon()
+            self._journal.look(time.monotonic())
             if self._is_done():
+                self._journal.close()
                 self._daemon.say({"op": "bye"})
                 return
 
@@ -94,6 +114,7 @@ class Keeper:
             poller.register(descriptor, select.POLLIN)
         busy = any(job.kill_at is not None or (job.exit and not job.is_clean) for job in self._jobs.values())
         timeout = CHECK if busy or self._closing else min(1.0, self._away / 10)
+        timeout = max(0.0, min(timeout, self._journal.due - time.monotonic()))
         return [descriptor for descriptor, _ in poller.poll(0 if self._logs.is_behind else timeout * 1000)]
 
     def _serve(self, descriptor: int) -> None:
@@ -123,15 +144,21 @@ class Keeper:
             self._spawn(message)
         elif message["op"] == "hello":
             jobs = [job.describe() for job in self._jobs.values() if not job.forgotten]
-            self._served = [*self._served, message.get("name", "")][-SERVED_KEPT:]
-            self._daemon.say({"op": "jobs", "jobs": jobs, "served": self._served})
+            self._journal.hello(message.get("name", ""))
+            self._daemon.say({"op": "jobs", "jobs": jobs, "served": self._journal.served, "lost": sorted(self._lost)})
         elif message["op"] == "shutdown":
             self._close_down(message["grace"])
         elif message["op"] == "stop" and message["key"] in self._jobs:
             self._stop(self._jobs[message["key"]], message["grace"])
-        elif message["op"] == "forget" and message["key"] in self._jobs:
-            self._jobs[message["key"]].forgotten = True
-            self._drop_if_over(self._jobs[message["key"]])
+        elif message["op"] == "forget":
+            self._forget(message["key"])
+
+    def _forget(self, key: str) -> None:
+        self._journal.forgotten(key)
+        self._lost.discard(key)
+        if key in self._jobs:
+            self._jobs[key].forgotten = True
+            self._drop_if_over(self._jobs[key])
 
     def _stop_all_without_daemon(self) -> None:
         absence = self._daemon.absence
@@ -152,7 +179,7 @@ class Keeper:
     def _spawn(self, message: Spawn) -> None:
         key, kind = message["key"], message.get("kind", "job")
         try:
-            if key in self._jobs or self._closing:
+            if key in self._jobs or key in self._lost or self._closing:
                 raise OSError(errno.EBUSY, "it is already there, or the worker is stopping")
             job = self._start(message)
         except OSError as error:
@@ -167,17 +194,19 @@ class Keeper:
         self._daemon.say({"op": "started", "key": key, "pid": job.pid, "kind": kind})
 
     def _start(self, message: Spawn) -> KeptJob:
-        """Start the process and journal it, or neither. Raises OSError."""
-        key, kind = message["key"], message.get("kind", "job")
-        pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
-        job = KeptJob(key, pid, message["note"], kind=kind, started=time.time(), start_time=start_time(pid))
+        """Journal that the process is about to start, and start it. Raises OSError; then it has not started."""
+        key, kind, now = message["key"], message.get("kind", "job"), time.time()
         try:
-            self._write_journal(f"+ {key} {pid} {job.start_time}\n")
-        except OSError as error:  # unjournaled, it would outlive a keeper that is killed
-            os.killpg(pid, signal.SIGKILL)
-            for log in logs:
-                log.close()
+            self._journal.intent(key, message["note"], now)
+        except OSError as error:
             raise OutputFailed(error.errno, error.strerror, "the keeper's journal") from error
+        try:
+            pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
+        except OSError:
+            self._journal.forgotten(key)
+            raise
+        job = KeptJob(key, pid, message["note"], kind=kind, started=now, start_time=start_time(pid))
+        self._journal.started(key, pid, job.start_time, time.monotonic())
         self._logs.add(logs)
         return job
 
@@ -255,12 +284,7 @@ class Keeper:
     def _book_end(self, job: KeptJob) -> None:
         assert job.exit is not None
         job.is_clean, job.kill_at = True, None
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk: its start time tells that a later process of its pid is another
-            self._write_journal(f"- {job.key}\n")
-            if all(other.is_clean for other in self._jobs.values()):
-                os.ftruncate(self._journal, 0)
+        self._journal.ended(job.key, job.exit, time.monotonic())
         self._logs.drain(job.key)
         self._daemon.say({"op": "exited", "key": job.key, "kind": job.kind, **job.exit})
         self._drop_if_over(job)
@@ -275,19 +299,6 @@ class Keeper:
             self._seen = Orphans(self._jobs, self._by_pid)
         return self._seen
 
-    # --- the journal ---
-
-    def _write_journal(self, line: str) -> None:
-        """Write the whole line to the journal, or nothing. Raises OSError."""
-        end = os.lseek(self._journal, 0, os.SEEK_END)
-        data = line.encode()
-        try:
-            if os.write(self._journal, data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            os.ftruncate(self._journal, end)
-            raise
-
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -298,9 +309,13 @@ def main() -> None:
     parser.add_argument("--grace", type=float, required=True)
     args = parser.parse_args()
     os.set_inheritable(args.listen, False)
-    end_survivors(args.journal, min(1.0, args.grace))
+    journal = Journal(JournalFile(args.journal), boot_id())
+    if not journal.is_of_another_boot:
+        end_survivors(args.journal, min(1.0, args.grace))
+    journal.begin(time.monotonic())
+    marks = {KEEPER: os.path.realpath(args.journal)}
     listener = socket.socket(fileno=args.listen)
-    Keeper(listener, args.journal, away=args.away, silence=args.silence, grace=args.grace).run()
+    Keeper(listener, journal, marks, away=args.away, silence=args.silence, grace=args.grace).run()
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ class _Jobs(TypedDict):
 class Jobs(_Jobs, total=False):
     """All jobs that have not been forgotten."""
 
-    served: list[str]  # names of the daemons that said hello to this keeper, the latest last
+    served: list[str]  # daemons that said hello to this keeper, or to one whose journal it read; the latest last
+    lost: list[str]  # keys of jobs that may have run under an earlier keeper, and whose end nobody saw
 
 
 class _Started(TypedDict):

@@ -96,20 +96,25 @@ def _pids() -> list[int]:
 
 
 def end_survivors(journal: str, grace: float) -> None:
-    """Kill the processes that a killed keeper left: those in its journal, their descendants, and all that carry their
-    keys and its journal's path."""
+    """Kill the processes that a killed keeper left: those in its journal, their descendants, and all that carry a key in it
+    and its path."""
     try:
-        with open(journal, encoding="utf-8") as file:  # noqa: PTH123
+        with open(journal, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             lines = [line.split() for line in file]
     except OSError:
         return
     alive: dict[str, tuple[int, int]] = {}
+    begun: set[str] = set()  # their pids are not in it yet
     for words in lines:
-        if len(words) == 4 and words[0] == "+":
+        if len(words) == 4 and words[0] == "+" and words[2].isdigit() and words[3].isdigit():
             alive[words[1]] = (int(words[2]), int(words[3]))
-        elif len(words) == 2 and words[0] == "-":
-            alive.pop(words[1], None)
-    marks = {MARK + key.encode() for key in alive}
+        elif len(words) == 4 and words[0] == "?":
+            begun.add(words[1])
+        elif len(words) == 2 and words[0] in ("-", "."):
+            begun.discard(words[1])
+            if words[0] == "-":
+                alive.pop(words[1], None)
+    marks = {MARK + key.encode() for key in begun.union(alive)}
     keeper = os.fsencode(f"{KEEPER}={os.path.realpath(journal)}")
     known = set(alive.values())
     deadline = time.monotonic() + grace
@@ -122,11 +127,10 @@ def end_survivors(journal: str, grace: float) -> None:
         if time.monotonic() > deadline:
             number = signal.SIGKILL
         time.sleep(0.02)
-    os.unlink(journal)  # noqa: PTH108
 
 
 def _survivors(known: set[tuple[int, int]], marks: set[bytes], keeper: bytes) -> dict[int, int]:
-    if not known:
+    if not marks:
         return {}
     roots = {pid for pid, start in known if start_time(pid) == start}
     for pid in _pids():

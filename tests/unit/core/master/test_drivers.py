@@ -9,6 +9,7 @@ import pytest
 from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
+    DriverStateChanged,
     DriverUpdate,
     Failed,
     GetStatus,
@@ -442,3 +443,29 @@ def test_launch_taken_for_lost_that_had_arrived_is_taken_back(bench: Bench) -> N
     bench.batch([("w1'", RegisterWorker(**common)), ("w1'", RegisterWorker(**common, drivers=(report,)))])
     assert state(bench, driver_id) is DriverState.RUNNING
     assert bench.take_all("w1'", LaunchDriver) == []
+
+
+def test_what_an_earlier_keeper_may_have_started_is_not_taken_for_never_started(bench: Bench) -> None:
+    before = bench.worker("w1")
+    driver_id = bench.submit()
+    bench.gone("w1")
+    bench.inbox.clear()
+    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", heir_of=(before,), lost=((driver_id, 1),))
+    assert bench.take_all("w1'", LaunchDriver) == []
+    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
+
+
+def test_a_report_on_an_earlier_attempt_does_not_keep_the_latest_on_a_worker_that_has_gone(bench: Bench) -> None:
+    """Its launch went to a machine that had lost power; the next daemon repeats the end of the attempt before."""
+    before = bench.worker("w1")
+    driver_id = bench.submit(supervise=True)
+    launch = bench.take_all("w1", LaunchDriver)[0]
+    end = Exit(code=1)
+    failed = DriverStateChanged(worker_id=before, driver_id=driver_id, attempt=1, state=DriverState.FAILED, exit=end)
+    bench.send("w1", failed)
+    bench.wait(1.1)
+    assert [launch.attempt for launch in bench.take_all("w1", LaunchDriver)] == [2]
+    bench.gone("w1")
+    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.FAILED, driver=launch.driver, exit=end)
+    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", drivers=(report,))
+    assert [launch.attempt for launch in bench.take_all("w1'", LaunchDriver)] == [3]
