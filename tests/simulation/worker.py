@@ -71,6 +71,7 @@ class Worker(Node):
         self._checks = checks
         self._links = Links(self, "worker", self._refused)
         self._keeper: SimulatedKeeper | None = None
+        self._stop: str | None = None
 
     @property
     def is_full(self) -> bool:
@@ -98,7 +99,7 @@ class Worker(Node):
         rng = random.Random(self.world.rng.getrandbits(32))
         self.core = WorkerCore(identity, masters=self._masters, grace=self._grace, rng=rng, drain=self.drain)
         self._links = Links(self, "worker", self._refused)
-        self._stop: str | None = None
+        self._stop = None
         self._said_goodbye = False
         self._ping_at = 0.0
         self._open_keeper()

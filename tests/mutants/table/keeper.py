@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.plant import Mutant
 
+_JOURNAL = "daemon/stoker/worker/keeper/journal.py"
 _KEEPER = "daemon/stoker/worker/keeper/keeper.py"
 _PROCESSES = "daemon/stoker/worker/keeper/processes.py"
 _ROLLING = "daemon/stoker/worker/keeper/rolling.py"
@@ -36,7 +37,7 @@ MUTANTS = (
            "return self._daemon.socket is None and not running and (not kept or self._daemon.absence > self._away)",
            "return self._daemon.socket is None and not running",
            (f"{_TESTS}::test_the_only_jobs_exit_code_is_kept_for_the_next_daemon",)),
-    Mutant("jobs are not in the journal", _KEEPER, 'self._write_journal(f"+ {key} {pid} {job.start_time}\\n")', "pass",
+    Mutant("jobs are not in the journal", _JOURNAL, 'self._append(f"+ {key} {pid} {start}\\n")', "pass",
            (f"{_TESTS}::test_killed_keepers_jobs_are_ended_by_the_next",)),
     Mutant("another program that has the pid of a killed keeper's job is ended", _PROCESSES,
            "roots = {pid for pid, start in known if start_time(pid) == start}",
@@ -62,12 +63,11 @@ MUTANTS = (
            "        os.unlink(self._path)", ("tests/unit/worker/test_rolling.py",)),
     Mutant("another user may command a keeper", "daemon/stoker/worker/keeper/connection.py", "if uid != os.getuid():",
            "if uid < 0:", ("tests/unit/worker/keeper/test_connection.py",)),
-    Mutant("the journal is emptied while jobs run", "daemon/stoker/worker/keeper/keeper.py",
-           "if all(other.is_clean for other in self._jobs.values()):", "if job.is_clean:",
-           ("tests/integration/test_keeper.py::test_a_killed_keepers_job_is_ended_by_the_next_though_another_had_ended",)),
-    Mutant("half a line stays in the journal", "daemon/stoker/worker/keeper/keeper.py",
-           "            os.ftruncate(self._journal, end)\n", "",
-           (f"{_TESTS}::test_a_line_that_does_not_fit_into_the_journal_spoils_no_other",)),
+    Mutant("a rewritten journal lacks the jobs that run", _JOURNAL,
+           '        parts += [f"+ {key} {pid} {start}\\n" for key, (pid, start) in self._running.items()]\n', "",
+           ("tests/unit/worker/keeper/test_journal.py",)),
+    Mutant("half a line stays in the journal", _JOURNAL, "            os.ftruncate(self._descriptor, end)\n", "",
+           ("tests/unit/worker/keeper/test_journal.py",)),
     Mutant("a job's last output comes after its end", "daemon/stoker/worker/keeper/keeper.py",
            "        self._logs.drain(job.key)\n", "",
            (f"{_TESTS}::test_all_output_is_written_before_a_job_s_end_is_reported",)),

@@ -127,3 +127,18 @@ def test_the_file_stays_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert os.stat(path).st_size < 2500
     journal.close()
     assert set(begun(path).notes) == {"a", "b"}
+
+
+def test_a_rewritten_journal_has_the_processes_that_run(path: Path) -> None:
+    filled(path).close()
+    assert [line for line in path.read_text().splitlines() if line.startswith("+ ")] == ["+ b 12 7"]
+
+
+def test_half_a_line_does_not_stay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = JournalFile(str(path))
+    file.append(b"first\n")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[: len(data) // 2]))
+    with pytest.raises(OSError, match="No space left"):
+        file.append(b"second\n")
+    assert path.read_bytes() == b"first\n"
