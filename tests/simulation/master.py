@@ -202,7 +202,9 @@ class Master(Node):
         else:
             self._engine = Engine(self._store, epoch, durable=self._durable)
         rng = random.Random(self.world.rng.getrandbits(32))
-        leading = core.MasterCore(policy=self._policy, epoch=epoch, url=f"spark://{self.address}", rng=rng)
+        leading = core.MasterCore(
+            policy=self._policy, epoch=epoch, url=f"spark://{self.address}", rng=rng, secret=b"of all masters"
+        )
         yield self._latency()
         effects = leading.recover(read_records(self._engine), self.now())
         self.core = leading

@@ -13,8 +13,8 @@ ADDED_LAST = {
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},
     "KillJob": {"door"},
-    "LaunchDriver": {"principal"},
-    "LaunchExecutor": {"principal"},
+    "LaunchDriver": {"principal", "seal"},
+    "LaunchExecutor": {"principal", "seal"},
 }
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 

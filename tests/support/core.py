@@ -46,6 +46,7 @@ class Bench:
     policy: Policy = field(default_factory=Policy)
     seed: int = 1
     epoch: int = 7
+    secret: bytes = b""  # for seals of launches
 
     def __post_init__(self) -> None:
         self.mono = 1000.0
@@ -57,7 +58,9 @@ class Bench:
         self.core = self._core()
 
     def _core(self) -> MasterCore:
-        return MasterCore(policy=self.policy, epoch=self.epoch, url="spark://m:7077", rng=random.Random(self.seed))
+        return MasterCore(
+            policy=self.policy, epoch=self.epoch, url="spark://m:7077", rng=random.Random(self.seed), secret=self.secret
+        )
 
     @property
     def now(self) -> Now:

@@ -32,6 +32,7 @@ from stoker.core.model.messages import (
     Message,
     MissingBlobs,
     ReadLog,
+    RegisterWorker,
     Status,
     SubmitDriver,
     UploadChunk,
@@ -53,6 +54,7 @@ from stoker.master.principals import name_principals
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
+from stoker.security.secret import secret_of
 from stoker.security.tokens import TokenFile
 from stoker.version import RELEASE
 
@@ -96,6 +98,7 @@ class MasterDaemon:
             webui_url=webui_url,
             version=RELEASE,
             tally=tally,
+            secret=secret_of(config.keys_dir / "seal") if config.authenticate else b"",
         )
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(
@@ -218,7 +221,9 @@ class MasterDaemon:
 
     def _receive(self, event: Received, now: Now) -> None:
         role = event.role if self._authenticates or event.role is Role.WORKER else Role.ADMIN  # nothing is proved
-        message = core_effects.Received(event.peer, event.key, role, event.message, event.principal, event.door)
+        authorizer = self._server.authorizer if isinstance(event.message, RegisterWorker) else None
+        kin = authorizer.kin(event.key) if authorizer is not None else frozenset()
+        message = core_effects.Received(event.peer, event.key, role, event.message, event.principal, event.door, kin)
         self._rules[type(event.message)](message, now)
 
     def _submit(self, event: core_effects.Received, now: Now) -> None:

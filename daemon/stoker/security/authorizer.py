@@ -65,6 +65,13 @@ class Authorizer:
         peer = self._peers.get(key)
         return None if peer is None else (peer.role, peer.name)
 
+    def kin(self, key: str) -> frozenset[str]:
+        """Return the keys of the same role and name: those of one machine while its keys are changed."""
+        peer = self.lookup(key)
+        return frozenset(
+            other for other, known in self._peers.items() if (known.role, known.name) == peer and other != key
+        )
+
     def _look(self) -> None:
         self.look_by = time.monotonic() + _CHECK_INTERVAL
         if stamp(self._path) != self._stamp:

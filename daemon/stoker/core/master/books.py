@@ -42,6 +42,11 @@ class Worker:
     cores_used: int = 0
     memory_used: int = 0
     view: WorkerView | None = None
+    kin: frozenset[str] = frozenset()  # other keys of the same name: its host's before they were changed
+
+    def owns(self, key: str) -> bool:
+        """Return whether ``key`` is of this worker's machine. An unknown key is anybody's."""
+        return not key or key == self.record.key or key in self.kin
 
     @property
     def is_usable(self) -> bool:

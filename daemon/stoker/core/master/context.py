@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 from typing import Any, Protocol
 
 from stoker.core.master.books import Books
@@ -38,7 +39,10 @@ class Context:
         rng: Rng,
         version: str = "",
         tally: Tally | None = None,
+        secret: bytes = b"",
     ) -> None:
+        self.secret = secret  # of the masters, for seals (core.master.vouching); empty: nothing is proved
+        self.adopts_until: float = math.inf  # until then jobs of an earlier master are taken over
         self.policy = policy
         self.epoch = epoch
         self.url = url

@@ -5,7 +5,9 @@ A registration repeats everything since the last acknowledged report, so each re
 
 from __future__ import annotations
 
-from stoker.core.master import drivers
+import msgspec
+
+from stoker.core.master import drivers, vouching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
@@ -27,9 +29,9 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
         ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
         return
     driver = books.drivers.get(report.driver_id)
-    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
+    if _may_adopt(ctx, report):
         driver = _adopt(ctx, report)
-    elif driver is None or report.attempt < driver.record.attempt or not _may_run(driver, report):
+    elif driver is None or not _counts(ctx, driver, worker, report) or not _may_run(driver, report):
         if not report.state.is_final:
             description = report.driver
             books.mark_dying(worker, (report.driver_id, report.attempt), description.cores, description.memory_mib)
@@ -50,7 +52,7 @@ def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> Non
     """Book a refusal that a registering worker repeats: its first report, or the answer to it, was lost."""
     books = ctx.books
     driver = books.drivers.get(report.driver_id)
-    if driver is None and report.driver_id not in books.completed_drivers and report.driver_id not in books.forgotten:
+    if _may_adopt(ctx, report):
         driver = _adopt(ctx, report)
         driver.record.refused_attempt = report.attempt
         drivers.enqueue(ctx, driver)
@@ -58,10 +60,30 @@ def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> Non
     elif (
         driver is not None
         and report.attempt == driver.record.attempt
+        and vouching.is_placed(worker, driver.record.attempts[-1])
         and may(DRIVER, driver.record, DriverEvent.REFUSED)
     ):
         drivers.refused(ctx, driver, worker, report.exit.reason)
     drivers.answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
+
+
+def _counts(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> bool:
+    """Return whether the report is about the latest attempt, which the books placed there; or about a later one that they
+    take for never started, with a seal."""
+    record = driver.record
+    if record.attempts and report.attempt == record.attempt:
+        return vouching.is_placed(worker, record.attempts[-1])
+    return report.attempt > record.attempt and vouching.has_driver_seal(ctx, report)
+
+
+def _may_adopt(ctx: Context, report: DriverReport) -> bool:
+    """Return whether to take over a driver that the books do not know. Without a seal, as from a worker of release 0.1.0,
+    only one that is running, and ``_adopt`` sees to it that it runs nowhere else."""
+    books, driver_id = ctx.books, report.driver_id
+    if driver_id in books.drivers or driver_id in books.completed_drivers or driver_id in books.forgotten:
+        return False
+    is_running = not report.state.is_final
+    return vouching.may_adopt(ctx) and (is_running or vouching.has_driver_seal(ctx, report))
 
 
 def _may_run(driver: Driver, report: DriverReport) -> bool:
@@ -71,12 +93,15 @@ def _may_run(driver: Driver, report: DriverReport) -> bool:
 
 
 def _adopt(ctx: Context, report: DriverReport) -> Driver:
-    """Take over a driver that this master does not know: an earlier master without recovery accepted it."""
+    """Take over a driver that this master does not know: an earlier master without recovery accepted it. Without a seal it is
+    for admins, and never started again."""
+    is_sealed = vouching.has_driver_seal(ctx, report)
+    description = report.driver if is_sealed else msgspec.structs.replace(report.driver, supervise=False)
     record = DriverRecord(
         id=report.driver_id,
-        description=report.driver,
+        description=description,
         submitted=report.started or ctx.now.wall,
-        principal=report.principal,
+        principal=report.principal if is_sealed else None,
     )
     driver = Driver(record)
     ctx.books.drivers[record.id] = driver
@@ -96,6 +121,7 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
         record.attempts.append(Attempt(number=report.attempt, worker_id="", worker_host=""))
     attempt = record.attempts[-1]
     attempt.worker_id, attempt.worker_host = worker.record.id, worker.record.host
+    attempt.worker_key = worker.record.key
     ctx.move(DRIVER, record, DriverEvent.REPORTED)
     ctx.move(ATTEMPT, attempt, DriverEvent.REPORTED)
     attempt.pid = report.pid

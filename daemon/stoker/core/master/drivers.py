@@ -6,7 +6,9 @@ earlier ones are answered so that the worker cleans up, and change nothing.
 
 from __future__ import annotations
 
-from stoker.core.master import refusals
+import msgspec
+
+from stoker.core.master import refusals, vouching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -86,6 +88,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
         worker_id=worker.record.id,
         worker_host=worker.record.host,
         started=ctx.now.wall,
+        worker_key=worker.record.key,
     )
     ctx.tally.driver_attempts += 1
     ctx.tally.driver_wait.observe(ctx.now.wall - driver.queued_at)
@@ -96,16 +99,15 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     driver.launched_via = worker.peer
     ctx.books.place_driver(driver, worker)
     changed(ctx, driver)
-    ctx.send(
-        worker.peer,
-        LaunchDriver(
-            epoch=ctx.epoch,
-            driver_id=record.id,
-            attempt=attempt.number,
-            driver=record.description,
-            principal=record.principal,
-        ),
+    command = LaunchDriver(
+        epoch=ctx.epoch,
+        driver_id=record.id,
+        attempt=attempt.number,
+        driver=record.description,
+        principal=record.principal,
     )
+    seal = vouching.driver_seal(ctx.secret, command)
+    ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))
 
 
 def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
@@ -158,6 +160,8 @@ def true_end(ctx: Context, worker: Worker, report: DriverStateChanged | DriverRe
         return False
     record, attempt = driver.record, driver.record.attempts[-1]
     if not attempt.lost or attempt.number != report.attempt or attempt.worker_host != worker.record.host:
+        return False
+    if not vouching.is_placed(worker, attempt):
         return False
     if not (may(LATE_END, record, event) and may(LATE_END, attempt, event)):
         return False

@@ -29,6 +29,7 @@ class Received:
     message: Message
     principal: str = ""
     door: Door = ""
+    kin: frozenset[str] = frozenset()  # of a registering worker: keys that ``authorized`` gives the same name
 
     @property
     def asker(self) -> Asker:

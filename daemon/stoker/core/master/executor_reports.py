@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stoker.core.master import applications, executors, refusals
+from stoker.core.master import applications, executors, refusals, vouching
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, EXECUTOR_REPORT, ApplicationEvent, ExecutorEvent
@@ -114,6 +114,9 @@ def possible(ctx: Context, worker: Worker, reports: Iterable[ExecutorReport]) ->
 def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     """Update the books from a (re-)registering worker's report on an executor."""
     books = ctx.books
+    if not _counts(ctx, worker, report):
+        _refuse(ctx, worker, report)
+        return
     books.reserve_executor_id(report.app_id, report.executor_id)
     app = books.apps.get(report.app_id)
     if app is not None and _is_of_another(app, report):
@@ -125,7 +128,8 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
         return
     if app is None:
         counts = not report.state.is_final or report.app.finite
-        if report.app_id in books.completed_apps or report.app_id in books.forgotten or not counts:
+        is_over = report.app_id in books.completed_apps or report.app_id in books.forgotten
+        if is_over or not counts or not vouching.may_adopt(ctx):
             _refuse(ctx, worker, report)
             return
         app = applications.adopt(ctx, report.app_id, report.app, report.principal)
@@ -145,6 +149,17 @@ def reported(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     ctx.save_executor(executor)
     ctx.save_app(app.record)
     executors.announce(ctx, app, executor)
+
+
+def _counts(ctx: Context, worker: Worker, report: ExecutorReport) -> bool:
+    """Return whether the report is about an executor that the books placed there, or that they do not know and that has a
+    seal."""
+    app = ctx.books.find_app(report.app_id)
+    booked = [] if app is None else [*app.executors.values(), *app.removed]
+    found = [executor for executor in booked if executor.id == report.executor_id]
+    if found:
+        return all(vouching.is_placed(worker, executor) for executor in found)
+    return vouching.has_executor_seal(ctx, report)
 
 
 def _is_of_another(app: App, report: ExecutorReport) -> bool:
@@ -208,6 +223,7 @@ def _bind(
         memory_mib=report.memory_mib,
         started=report.started,
         pid=report.pid,
+        worker_key=worker.record.key,
     )
     if report.state is not ExecutorState.LAUNCHING:
         ctx.move(EXECUTOR, record, ExecutorEvent.STARTED)

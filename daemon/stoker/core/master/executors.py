@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from stoker.core.master import vouching
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, ApplicationEvent, ExecutorEvent
@@ -28,6 +31,7 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         cores=cores,
         memory_mib=record.description.memory_mib,
         started=ctx.now.wall,
+        worker_key=worker.record.key,
     )
     ctx.tally.executors_launched += 1
     if record.next_executor_id == 0:
@@ -47,7 +51,8 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         app=record.description,
         principal=record.principal,
     )
-    ctx.send(worker.peer, command)
+    seal = vouching.executor_seal(ctx.secret, command)
+    ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))
     announce(ctx, app, executor)
 
 

@@ -38,7 +38,7 @@ class OutputLocation:
 
 class MasterCore:
     """One leading master. ``tally`` counts on from what it has. ``rng`` decides shuffles and jitter, so a run can be
-    replayed from its seed."""
+    replayed from its seed. ``secret`` is all masters' (core.master.vouching)."""
 
     def __init__(
         self,
@@ -50,9 +50,17 @@ class MasterCore:
         webui_url: str = "",
         version: str = "",
         tally: Tally | None = None,
+        secret: bytes = b"",
     ) -> None:
         self.ctx: Context = Context(
-            policy=policy, epoch=epoch, url=url, webui_url=webui_url, rng=rng, version=version, tally=tally
+            policy=policy,
+            epoch=epoch,
+            url=url,
+            webui_url=webui_url,
+            rng=rng,
+            version=version,
+            tally=tally,
+            secret=secret,
         )
         # From a message's type to its rule; a shell adds its own, so that there is one table for all messages.
         self.rules: dict[type[Message], Callable[[Received, Now], None]] = {
@@ -64,6 +72,9 @@ class MasterCore:
     def recover(self, records: Mapping[str, Record], now: Now) -> list[Effect]:
         """Start from an earlier master's records, of which there may be none."""
         self._look(now)
+        policy = self.ctx.policy
+        waits = (policy.recovery_timeout, policy.reconnect_timeout, policy.worker_timeout)
+        self.ctx.adopts_until = self.ctx.now.mono + max(waits)
         if records:
             recovery.load(self.ctx, records)
         return self.ctx.take_effects()

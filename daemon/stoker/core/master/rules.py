@@ -47,7 +47,7 @@ def _of_worker(rule: WorkerRule) -> Rule:
     def checked(ctx: Context, event: Received, message: Any) -> None:
         worker_id = ctx.books.worker_of_peer.get(event.peer)
         if worker_id is None or worker_id != message.worker_id:
-            workers.ask_to_register(ctx, event.peer, message.worker_id)
+            workers.ask_to_register(ctx, event, message.worker_id)
             return
         worker = ctx.books.workers[worker_id]
         worker.last_seen = ctx.now.mono
@@ -94,8 +94,8 @@ def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
 
 
 RULES: dict[type[Message], Rule] = {
-    RegisterWorker: lambda ctx, event, message: workers.register(ctx, event.peer, message),
-    WorkerHeartbeat: lambda ctx, event, message: workers.heartbeat(ctx, event.peer, message.worker_id),
+    RegisterWorker: workers.register,
+    WorkerHeartbeat: lambda ctx, event, message: workers.heartbeat(ctx, event, message.worker_id),
     WorkerLeaving: _of_worker(lambda ctx, worker, event, message: workers.leaving(ctx, worker, message)),
     DriverStateChanged: _of_worker(
         lambda ctx, worker, event, message: drivers.state_changed(ctx, worker, event.peer, message)

@@ -13,6 +13,7 @@ import logging
 from stoker.core.master import draining, driver_reports, drivers, executor_reports, executors
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
+from stoker.core.master.effects import Received
 from stoker.core.model.lifecycles import WORKER, WorkerEvent
 from stoker.core.model.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
 from stoker.core.model.moves import may
@@ -21,17 +22,18 @@ from stoker.core.model.states import WorkerState
 from stoker.core.model.values import UNLIMITED, WORKER_ID, number_of
 
 
-def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
-    reason = _refusal(ctx, peer, message)
+def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
+    peer = event.peer
+    reason = _refusal(ctx, event, message)
     if message.highest_epoch > ctx.epoch:
-        _overruled(ctx, peer, message)
+        _overruled(ctx, event, message)
     if reason:
         ctx.warn_of(message.worker_id, f"refused {message.worker_id}: {reason}")
         ctx.send(peer, RegisterWorkerFailed(epoch=ctx.epoch, reason=reason))
         return
     books = ctx.books
     if _may_still_obey_another(ctx, message):
-        ask_to_register(ctx, peer, message.worker_id)
+        ask_to_register(ctx, event, message.worker_id)
         return
     record = WorkerRecord(
         id=message.worker_id,
@@ -42,6 +44,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
         webui_url=message.webui_url,
         version=message.version,
         last_heartbeat=ctx.now.wall,
+        key=event.key,
     )
     worker = books.workers.get(message.worker_id)
     if worker is None:
@@ -51,7 +54,7 @@ def register(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
     record.drain = draining.carried_over(worker, predecessor, message)
     record.state = worker.record.state
     ctx.move(WORKER, record, WorkerEvent.REGISTERED)
-    worker.record, worker.view = record, None
+    worker.record, worker.view, worker.kin = record, None, event.kin
     worker.last_seen, worker.reconnect_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
     books.add_worker(worker)
@@ -80,16 +83,22 @@ def _may_still_obey_another(ctx: Context, message: RegisterWorker) -> bool:
     return worker is not None and not worker.has_registered and message.highest_epoch < ctx.epoch
 
 
-def ask_to_register(ctx: Context, peer: bytes, worker_id: str) -> None:
+def ask_to_register(ctx: Context, event: Received, worker_id: str) -> None:
     """Ask a worker that is reachable but not registered to register. Until it does, none of its jobs is declared lost
     (``away_due``)."""
     worker = ctx.books.workers.get(worker_id)
-    if worker is not None and worker.peer is None:
+    if worker is not None and worker.peer is None and _is_owner(event, worker):
         worker.last_seen = ctx.now.mono
-    ctx.send(peer, Reconnect(epoch=ctx.epoch))
+    ctx.send(event.peer, Reconnect(epoch=ctx.epoch))
 
 
-def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
+def _is_owner(event: Received, worker: Worker) -> bool:
+    """Return whether the sender's machine registered this worker: with its key, or with one of the same name."""
+    key = worker.record.key
+    return not key or key == event.key or key in event.kin
+
+
+def _refusal(ctx: Context, event: Received, message: RegisterWorker) -> str:
     """Return why the worker is refused, or an empty text."""
     if not WORKER_ID.fullmatch(message.worker_id):
         return f"{message.worker_id!r} is not a worker id"
@@ -99,23 +108,43 @@ def _refusal(ctx: Context, peer: bytes, message: RegisterWorker) -> str:
         return f"no worker has {message.cores} cores and {message.memory_mib} MiB"
     if message.highest_epoch > ctx.epoch:
         return f"it obeys a newer master (epoch {message.highest_epoch}, this one's is {ctx.epoch})"
-    other_id = ctx.books.worker_at.get((message.host, message.port))
-    other = ctx.books.workers.get(other_id) if other_id is not None else None
+    return _not_its_own(ctx, event, message)
+
+
+def _not_its_own(ctx: Context, event: Received, message: RegisterWorker) -> str:
+    """Return why the id, the address or the connection is another worker's, or an empty text."""
+    books, peer = ctx.books, event.peer
+    known = books.workers.get(message.worker_id)
+    if known is not None and not _is_owner(event, known):
+        return "another key has registered this worker"
+    if books.worker_of_peer.get(peer, message.worker_id) != message.worker_id:
+        return "this connection belongs to another worker"
+    other_id = books.worker_at.get((message.host, message.port))
+    other = books.workers.get(other_id) if other_id is not None else None
+    if other is not None and not _is_owner(event, other) and _may_return(other):
+        return f"another key has registered the worker at {other.record.address}"
     if other is not None and other.record.id != message.worker_id and other.peer not in (None, peer):
         return "Attempted to re-register worker at same address"
     return ""
 
 
-def _overruled(ctx: Context, peer: bytes, message: RegisterWorker) -> None:
-    """Warn the operator: the worker obeys a master elected later, so two masters lead that share no recovery store. The
-    worker is not this master's."""
+def _may_return(worker: Worker) -> bool:
+    is_expected = worker.record.state is not WorkerState.DEAD or worker.away_until is not None
+    return is_expected or bool(worker.drivers or worker.executors)
+
+
+def _overruled(ctx: Context, event: Received, message: RegisterWorker) -> None:
+    """Warn the operator: the worker reports that it obeys a master elected later, so two masters lead that share no recovery
+    store. The worker is not this master's. One that the master has not known says nothing about the cluster."""
+    worker = ctx.books.workers.get(message.worker_id)
+    if worker is None or not _is_owner(event, worker):
+        return
     ctx.rival = (
         f"another master leads as well: {message.worker_id} obeys it (epoch {message.highest_epoch}, this one's is"
         f" {ctx.epoch}): unless both have spark.deploy.recoveryMode ZOOKEEPER in common, stop one of them"
     )
     ctx.log(ctx.rival, logging.ERROR)
-    worker = ctx.books.workers.get(message.worker_id)
-    if worker is not None and worker.peer == peer:
+    if worker.peer == event.peer:
         away(ctx, worker, "it obeys another master")
 
 
@@ -133,7 +162,8 @@ def _reconcile(ctx: Context, worker: Worker, predecessor: Worker | None, message
         if holder is not None:
             _close_missing(ctx, holder, worker, message, {(report.app_id, report.executor_id) for report in running})
     if predecessor is not None:
-        books.successor[predecessor.record.id] = worker.record.id
+        if worker.owns(predecessor.record.key):
+            books.successor[predecessor.record.id] = worker.record.id
         books.drop_worker(predecessor)
         ctx.forget(worker_key(predecessor.record.id))
 
@@ -162,10 +192,10 @@ def _close_missing(
             executors.lost(ctx, app, app.executors[executor_id], "its worker came back without it")
 
 
-def heartbeat(ctx: Context, peer: bytes, worker_id: str) -> None:
+def heartbeat(ctx: Context, event: Received, worker_id: str) -> None:
     worker = ctx.books.workers.get(worker_id)
-    if worker is None or worker.peer != peer:
-        ask_to_register(ctx, peer, worker_id)
+    if worker is None or worker.peer != event.peer:
+        ask_to_register(ctx, event, worker_id)
         return
     worker.last_seen, worker.record.last_heartbeat = ctx.now.mono, ctx.now.wall
 

@@ -145,6 +145,7 @@ class LaunchDriver(Message, frozen=True):
     attempt: int
     driver: DriverDescription
     principal: str | None = None  # whose it is; to be kept and reported. None: from a master of release 0.1.0
+    seal: str = ""  # to be kept and reported: it shows that a master has launched this (core.master.vouching)
 
 
 class KillDriver(Message, frozen=True):
@@ -161,6 +162,7 @@ class LaunchExecutor(Message, frozen=True):
     memory_mib: int
     app: ApplicationDescription
     principal: str | None = None  # as in ``LaunchDriver``; that of the application
+    seal: str = ""  # as in ``LaunchDriver``
 
 
 class KillExecutor(Message, frozen=True):

@@ -29,6 +29,7 @@ class Attempt(Record):
     pid: int = 0
     exit: Exit = Exit()
     lost: bool = False  # given up with its worker, which may still know how it ended
+    worker_key: str = ""  # of its worker; "": unknown, from release 0.1.0, or without authentication
 
 
 class DriverRecord(Record):
@@ -84,6 +85,7 @@ class ExecutorRecord(Record):
     ended: float = 0.0
     pid: int = 0
     exit: Exit = Exit()
+    worker_key: str = ""  # as in ``Attempt``
 
 
 class WorkerRecord(Record):
@@ -97,6 +99,7 @@ class WorkerRecord(Record):
     state: WorkerState = WorkerState.ALIVE
     last_heartbeat: float = 0.0
     drain: DrainMark = DrainMark()
+    key: str = ""  # with which it registered; "": as in ``Attempt``
 
     @property
     def address(self) -> str:

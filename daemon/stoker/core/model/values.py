@@ -286,6 +286,7 @@ class DriverReport(Value, frozen=True):
     pid: int = 0
     exit: Exit = Exit()
     principal: str | None = None  # whose it is, as its master said; None: unknown, from release 0.1.0
+    seal: str = ""  # as its master sent it; "": from release 0.1.0, or without authentication
 
     def __post_init__(self) -> None:
         _check_id(self.driver_id, DRIVER_ID, "a driver")
@@ -306,6 +307,7 @@ class ExecutorReport(Value, frozen=True):
     pid: int = 0
     exit: Exit = Exit()
     principal: str | None = None  # of the application, as in ``DriverReport``
+    seal: str = ""  # as in ``DriverReport``
 
     def __post_init__(self) -> None:
         _check_id(self.app_id, APP_ID, "an application")

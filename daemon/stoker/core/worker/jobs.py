@@ -39,6 +39,7 @@ class DriverJob(Job):
     attempt: int
     driver: DriverDescription
     principal: str | None = None  # as in the order to launch it
+    seal: str = ""  # likewise
     state: DriverState = DriverState.RUNNING
 
     @classmethod
@@ -52,6 +53,7 @@ class DriverJob(Job):
             attempt=message.attempt,
             driver=message.driver,
             principal=message.principal,
+            seal=message.seal,
             started=now,
         )
 
@@ -65,6 +67,7 @@ class DriverJob(Job):
             pid=self.pid,
             exit=self.exit,
             principal=self.principal,
+            seal=self.seal,
         )
 
     def state_changed(self, worker_id: str) -> DriverStateChanged:
@@ -100,6 +103,7 @@ class ExecutorJob(Job):
     executor_id: int
     app: ApplicationDescription
     principal: str | None = None  # as in the order to launch it
+    seal: str = ""  # likewise
     state: ExecutorState = ExecutorState.LAUNCHING
 
     @classmethod
@@ -113,6 +117,7 @@ class ExecutorJob(Job):
             executor_id=message.executor_id,
             app=message.app,
             principal=message.principal,
+            seal=message.seal,
             started=now,
         )
 
@@ -128,6 +133,7 @@ class ExecutorJob(Job):
             pid=self.pid,
             exit=self.exit,
             principal=self.principal,
+            seal=self.seal,
         )
 
     def state_changed(self, worker_id: str) -> ExecutorStateChanged:

@@ -52,6 +52,7 @@ def _driver(report: DriverReport) -> DriverJob:
         attempt=report.attempt,
         driver=report.driver,
         principal=report.principal,
+        seal=report.seal,
         state=DriverState.RUNNING,
     )
 
@@ -65,6 +66,7 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
         executor_id=report.executor_id,
         app=report.app,
         principal=report.principal,
+        seal=report.seal,
         state=ExecutorState.RUNNING,
     )
 
