@@ -98,6 +98,7 @@ PURE = {
         "enum",
         "functools",
         "heapq",
+        "hmac",
         "ipaddress",
     ),
     *("itertools", "logging", "math", "operator", "re", "string", "typing", "msgspec"),
