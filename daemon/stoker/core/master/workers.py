@@ -129,7 +129,7 @@ def _not_its_own(ctx: Context, event: Received, message: RegisterWorker) -> str:
 
 
 def _may_return(worker: Worker) -> bool:
-    is_expected = worker.record.state is not WorkerState.DEAD or worker.away_until is not None
+    is_expected = worker.record.state is not WorkerState.DEAD or worker.reconnect_until is not None
     return is_expected or bool(worker.drivers or worker.executors)
 
 
