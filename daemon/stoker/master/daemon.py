@@ -98,7 +98,7 @@ class MasterDaemon:
             webui_url=webui_url,
             version=RELEASE,
             tally=tally,
-            secret=secret_of(config.keys_dir / "seal") if config.authenticate else b"",
+            secret=secret_of(config.state_dir / f"master-{server.port}" / "seal") if config.authenticate else b"",
         )
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(

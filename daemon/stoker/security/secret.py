@@ -14,6 +14,7 @@ _BYTES = 32
 def secret_of(path: Path) -> bytes:
     """Return the secret of that file; make it first if it is missing. Raises ConfigError."""
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path.parent):
             if not path.exists():
                 write_private(path, secrets.token_hex(_BYTES) + "\n")
