@@ -1,4 +1,5 @@
-"""The contract of recovery engines, for each of them (``recovery.base``). A new engine joins in ``support.recovery``."""
+"""The contract of recovery engines (``recovery.base``), tested for each of them. A new engine is added in
+``support.recovery``."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ Opener = Callable[[], RecoveryEngine]
 
 @pytest.fixture(autouse=True)
 def servers(request: pytest.FixtureRequest) -> None:
-    """What the engine needs that lives outside this process."""
+    """Start the servers that the engine needs."""
     if request.node.callspec.params.get("name") == "zookeeper":
         request.getfixturevalue("zookeeper")
 
@@ -34,7 +35,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def reopen(name: str, tmp_path: Path) -> Iterator[Opener]:
-    """Opens the store again and again; the one before is closed."""
+    """Open the store again and again; each call closes the previous one."""
     opened: list[RecoveryEngine] = []
 
     def open_again() -> RecoveryEngine:
@@ -109,7 +110,7 @@ def test_a_quarantined_record_is_named_and_the_others_stay(reopen: Opener, caplo
 
 
 def test_a_batch_that_fails_leaves_no_trace(reopen: Opener) -> None:
-    """One of its values is no bytes: our own mistake, found half-way."""
+    """One of its values is not bytes: a bug of Stoker, found half-way through the batch."""
     engine = reopen()
     engine.commit({"driver/1": b"one"})
     with pytest.raises((TypeError, StorageFailed)):
@@ -157,15 +158,15 @@ def test_another_process_is_told_who_has_the_store(name: str, tmp_path: Path) ->
         assert f"process {other.pid} on " in str(caught.value)
         assert "\n" not in str(caught.value)
         assert other.stdout is not None
-        for number in range(200):  # it was not disturbed, and writes on
+        for number in range(200):  # it was not disturbed, and goes on writing
             assert other.stdout.readline() == f"{number}\n"
-    engine = ENGINES[name](tmp_path / "store")  # a dead master holds nothing
+    engine = ENGINES[name](tmp_path / "store")  # a dead master holds no lock
     assert engine.read()
     engine.close()
 
 
 def test_kill_9_loses_nothing_acknowledged_and_splits_no_batch(name: str, tmp_path: Path) -> None:
-    """Killed six times somewhere in its work, the writer goes on each time where the store has got to."""
+    """Killed six times somewhere in its work, the writer continues each time after the last commit in the store."""
     rng = random.Random(11)
     location, acknowledged = tmp_path / "store", -1
     for _ in range(6):
@@ -174,7 +175,7 @@ def test_kill_9_loses_nothing_acknowledged_and_splits_no_batch(name: str, tmp_pa
             for _ in range(rng.randrange(1, 120)):
                 acknowledged = int(victim.stdout.readline())
             victim.kill()
-            for line in victim.stdout:  # what it had the time to say
+            for line in victim.stdout:  # the output before it was killed
                 acknowledged = int(line)
         engine = ENGINES[name](location)
         found = engine.read()

@@ -1,7 +1,7 @@
-"""Golden scenarios: stories of a master, told in text, that a reviewer can read (tests/golden/*.txt).
+"""Golden scenarios: stories of a master in text that a reviewer can read (tests/golden/*.txt).
 
-A line at the margin is what happens; the indented lines below it are everything the master sends because of it, and the
-states it then has for what changed. Nothing else may happen. To write the answers anew after a wanted change:
+A line at the margin is an event. The indented lines below it are all messages that the master sends because of it, and the
+new states of everything that changed. Nothing else may happen. To rewrite the answers after an intended change, run
 ``GOLDEN=write pytest tests/golden``, and read the difference.
 """
 
@@ -64,7 +64,7 @@ class Story:
     def do_worker(self, plain: list[str], values: dict[str, str]) -> None:
         running = values.get("running", "").split(",") if values.get("running") else []
         reports: dict[str, Any] = {"drivers": [], "executors": []}
-        if "heir" in plain:  # its keeper is that of all daemons before
+        if "heir" in plain:  # its keeper is that of all daemons before it
             reports["heir_of"] = list(self.bench.core.ctx.books.workers)
         for name in running:
             launch = self.launched[name]
@@ -164,7 +164,7 @@ class Story:
             executor = ExecutorState.RUNNING if running else ExecutorState.EXITED
             self.bench.executor_is(peer, launch, ExecutorState.KILLED if killed else executor, **ends)
 
-    # --- what came of it ---
+    # --- the results ---
 
     def _id(self, name: str) -> str:
         return next(full for full, short in self.names.items() if short == name)

@@ -1,4 +1,4 @@
-"""An application's process: the real core in the shell of ``stoker.client.application.app``, and what its user does."""
+"""An application's process: the real core in the shell of ``stoker.client.application.app``, and its user's actions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.simulation.world import Host, World
 
 
 class Application(Node):
-    """``lives`` is how many seconds its process runs before it unregisters; it may be killed before."""
+    """``lives``: the seconds that its process runs before it unregisters; it may be killed before."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Application(Node):
         super().__init__(world, network, host, host.name)
         self.description, self.lives = description, lives
         self.core: ApplicationCore | None = None
-        self.is_over = False  # removed or stopped: what it was for is done
+        self.is_over = False  # removed or stopped: its work has ended
         self._masters, self._checks = masters, checks
         self._links = Links(self, "app", self._refused)
 
@@ -82,7 +82,7 @@ class Application(Node):
             core.call(KillExecutors(request=0, app_id=core.app_id, executor_ids=(victim,)), self.host.mono())
             self.wake()
 
-    # --- rounds: as the background thread of client.app ---
+    # --- rounds: like the background thread of client.app ---
 
     def work(self) -> None:
         core = self.core

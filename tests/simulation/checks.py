@@ -1,19 +1,19 @@
-"""The invariants. Everything the cluster does passes by here; what must not be raises ``Violation``.
+"""The invariants. Everything that the cluster does is reported here; a broken invariant raises ``Violation``.
 
 ``books``        counters equal a recount, nothing over-committed, everybody in the right tables (core/master/invariants.py)
 ``presence``     no connection that is reported gone is used
 ``fence``        only the highest epoch writes, and epochs grow
-``obedience``    a worker does nothing for a lower epoch than it has seen
-``record``       acknowledged means recoverable: what is said was written before
-``ids``          an id means one thing for ever, a token one driver
-``history``      what is over stays over; only an end that nobody knew may become known
+``obedience``    a worker obeys no epoch lower than the highest that it has seen
+``record``       acknowledged means recoverable: it was written before the acknowledgement was sent
+``ids``          an id means one thing permanently, a token one driver
+``history``      an ended job stays ended; only an unknown end may become known
 ``at-most-once`` a driver that is not supervised never starts a second time
-``true-end``     an end that a worker reports is booked, also for a driver that was given up
+``true-end``     an end that a worker reports is booked, also for a driver that was declared lost
 ``once``         an attempt is started once, and a driver never runs twice at once
 ``capacity``     no host runs more than it has, no launch is refused for want of room
-``fifo``         nobody is served before who came first, and nothing waits that fits
-``refusal``      no driver ends because a worker could not start it for reasons of its own
-``end``          what is booked as over does not run (checks_end.py: and all that is left when the faults have stopped)
+``fifo``         jobs are served in the order they came, and no job waits that fits
+``refusal``      no driver ends because a worker could not start it for the worker's own reasons
+``end``          jobs that are booked as ended do not run (checks_end.py: and everything else after the faults have stopped)
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SETTLE = 40.0  # seconds after a cut or a freeze: to be noticed, to reconnect, a
 
 
 class Checks:
-    """``store`` is set by the scenario. ``is_durable``: what is acknowledged must be on record."""
+    """The scenario sets ``store``. ``is_durable``: everything acknowledged must be on record."""
 
     def __init__(self, world: World, *, is_durable: bool) -> None:
         self.world, self.is_durable = world, is_durable
@@ -69,10 +69,10 @@ class Checks:
         self.epochs: set[int] = set()
         self.tokens: dict[str, str] = {}  # token -> driver id
         self.owner_of: dict[str, str] = {}  # driver or application id -> token
-        self.acknowledged: set[str] = set()  # driver ids whose submitter was told
+        self.acknowledged: set[str] = set()  # ids of drivers whose submission was acknowledged
         self.kills: set[str] = set()  # acknowledged
-        self.dropped: set[str] = set()  # ids whose records went with the retention limit
-        self.final: dict[str, tuple[DriverState, int]] = {}  # and under which epoch
+        self.dropped: set[str] = set()  # ids whose records were removed by the retention limit
+        self.final: dict[str, tuple[DriverState, int]] = {}  # and in which epoch
         self.asked_by: dict[tuple[str, int, int], Any] = {}  # client, incarnation, request
         self.ran: set[str] = set()  # keys of all processes ever
         self.unsupervised: set[str] = set()  # ids of drivers
@@ -93,11 +93,11 @@ class Checks:
             self.fail("fence", f"{master.name} leads with epoch {epoch}, as another did before")
         self.epochs.add(
             epoch
-        )  # a slow master may begin when another has been elected already: that is what the fence is for
+        )  # a slow master may begin when another has been elected already; the fence is there for that
         self.highest_epoch = max(epoch, self.highest_epoch)
 
     def batch(self, master: Master, effects: list[Effect]) -> None:
-        """After a batch was handled, before any of it is released."""
+        """Check a batch after it was handled, before any of its effects is released."""
         assert master.core is not None
         books = master.core.ctx.books
         for text in violations(books):
@@ -108,7 +108,7 @@ class Checks:
         check_order(master.core.ctx, effects, self.fail)
 
     def stored(self, epoch: int, writes: Mapping[str, bytes | None], before: Mapping[str, bytes]) -> None:
-        """Before the writes are applied."""
+        """Check writes before they are applied."""
         if epoch < self.highest_epoch:
             self.fail("fence", f"epoch {epoch} writes {', '.join(writes)} under epoch {self.highest_epoch}")
         for key, data in writes.items():
@@ -128,7 +128,7 @@ class Checks:
             if known != record.id and known not in self.dropped:
                 self.fail("ids", f"{record.token} made {known} and now {record.id}")
         was, since = self.final.get(record.id, (record.state, epoch))
-        # What left the history is not known to the next master.
+        # The next master does not know what the history has dropped.
         is_late = was is DriverState.ERROR and record.id in self.unsupervised  # its worker knew the true end
         if record.state is not was and not is_late and (record.id not in self.dropped or epoch == since):
             self.fail("history", f"{record.id} was {was.value} and is now {record.state.value}")
@@ -155,7 +155,7 @@ class Checks:
                 self.fail("ids", f"{new.id} would give out executor {new.next_executor_id} again")
 
     def heard(self, master: Master, message: Message) -> None:
-        """After it was handled."""
+        """Check a message after the master handled it."""
         assert master.core is not None
         told = []
         known = master.core.ctx.books.workers.get(getattr(message, "worker_id", ""))
@@ -185,7 +185,7 @@ class Checks:
             self.fail("true-end", f"{report.driver_id} is {driver.record.state.value} although {report} was received")
 
     def _granted(self, master: Master, message: LaunchExecutor) -> None:
-        """Without records a number may be given out again, if neither the application nor a worker told of it."""
+        """Check a grant. Without records a number may be used again if neither the application nor a worker reported it."""
         assert master.core is not None
         epoch, key = master.core.ctx.epoch, f"{message.app_id}/{message.executor_id}"
         is_known = message.executor_id <= self.heard_of.get((epoch, message.app_id), -1)
@@ -194,7 +194,7 @@ class Checks:
         self.granted_by[key] = epoch
 
     def sends(self, master: Master, connection: Connection, message: Message) -> None:
-        """Before it goes out."""
+        """Check a message before the master sends it."""
         if isinstance(message, LaunchExecutor):
             self._granted(master, message)
         elif isinstance(message, LaunchDriver) and not message.driver.supervise:
@@ -208,7 +208,7 @@ class Checks:
             self._recorded(f"app/{message.app_id}", message)
         elif isinstance(message, LaunchDriver):
             record = self._recorded(f"driver/{message.driver_id}", message)
-            # Sends of the next batch come after its write; but a deposed master may send what is no longer so.
+            # Sends of the next batch come after its write; but a deposed master may send outdated messages.
             is_latest = master.core is not None and master.core.ctx.epoch == self.highest_epoch
             if is_latest and record is not None and record.attempt != message.attempt:
                 self.fail("record", f"attempt {message.attempt} of {message.driver_id} goes out, on record is {record}")
@@ -262,7 +262,7 @@ class Checks:
     # --- workers ---
 
     def commanded(self, worker: Worker, core: WorkerCore, message: Any) -> None:
-        """Before a worker handles a message of a master."""
+        """Check a master's message before a worker handles it."""
         epoch = getattr(message, "epoch", None)
         self._stale = None
         if epoch is None:
@@ -273,7 +273,7 @@ class Checks:
         self._seen_epoch[key] = max(epoch, self._seen_epoch.get(key, 0))
 
     def obeyed(self, worker: Worker, core: WorkerCore) -> None:
-        """After that."""
+        """Check the worker after it handled that message."""
         if self._stale is not None and _phases(core) != self._stale[1]:
             self.fail("obedience", f"{worker.name} obeys {self._stale[0]}, and has seen a higher epoch")
         for job in core.jobs.values():
@@ -299,10 +299,10 @@ class Checks:
         if used > capacity:
             self.fail("capacity", f"{host.name} runs jobs of {used} cores on {capacity}")
 
-    # --- what a worker's disk has of ends ---
+    # --- the ends on a worker's disk ---
 
     def power_cut(self, machine: Machine, ends: dict[str, float]) -> None:
-        """``ends``: what its journal had before, and since when."""
+        """``ends``: the ends that were in the worker's journal before the cut, and when each was written."""
         left = machine.notes.ends()
         for key, written in ends.items():
             if key not in left and self.world.now - written > SYNCED_WITHIN:
@@ -311,7 +311,7 @@ class Checks:
                 )
 
     def ends_on_disk(self, ends: dict[str, float]) -> None:
-        """A keeper starts, and finds these."""
+        """Note the ends that a keeper finds in its journal when it starts."""
         self.known_ends.update(ends)
 
     # --- clients and applications ---
@@ -330,7 +330,7 @@ class Checks:
         self._means(app_id, f"{application.name}/{application.incarnation}")
 
     def application_over(self, application: Application, effect: Any) -> None:
-        """Nothing yet to be said of a single end."""
+        """Nothing can be checked at a single end yet."""
 
 
 def _phases(core: WorkerCore) -> dict[str, tuple[JobPhase, bool]]:

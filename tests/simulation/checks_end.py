@@ -1,4 +1,5 @@
-"""When the faults have stopped: everything that can run runs within a bound, and books, records and machines agree."""
+"""The checks after the faults have stopped. Everything that can run runs within a bound, and books, records and machines
+agree."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ from tests.simulation.scenario import Cluster
 
 
 def bound(cluster: Cluster) -> float:
-    """Seconds after the last fault: to notice what is gone, recover, reconnect, end what is outdated, and try again."""
+    """Return the bound, in seconds after the last fault: time to notice lost peers, recover, reconnect, stop outdated
+    jobs, and try again."""
     policy = cluster.policy
     return 2 * policy.worker_timeout + policy.recovery_timeout + policy.reconnect_timeout + 120.0
 
 
 def unsettled(cluster: Cluster) -> list[str]:
-    """What still has to happen; empty when all is well."""
+    """Return what still has to happen; empty when all has settled."""
     leaders = [master for master in cluster.masters if master.is_serving]
     if len(leaders) != 1:
         return [f"{len(leaders)} masters serve: {', '.join(master.name for master in leaders)}"]
@@ -83,7 +85,7 @@ def _clients(cluster: Cluster) -> Iterator[str]:
 
 
 def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
-    """What runs is what is booked, on the same hosts."""
+    """The running jobs are the booked ones, on the same hosts."""
     books = _books(leader)
     booked = {}
     for driver_id, driver in books.drivers.items():
@@ -115,7 +117,7 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
 
 
 def _true_ends(cluster: Cluster, leader: Master) -> Iterator[str]:
-    """An end that was in a journal which a later keeper has read is not booked as unknown."""
+    """An end in a journal that a later keeper has read is not booked as unknown."""
     for driver_id, driver in _books(leader).completed_drivers.items():
         last = driver.record.attempts[-1] if driver.record.attempts else None
         is_unknown = last is not None and last.lost and driver.record.state is DriverState.ERROR
@@ -124,7 +126,7 @@ def _true_ends(cluster: Cluster, leader: Master) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """What the next master would not read differently: an application is WAITING or RUNNING by its executors, and a
+    """Return whether the next master reads both the same. An application is WAITING or RUNNING by its executors, and a
     driver's back-off ends with its master."""
     if isinstance(one, AppRecord) and not other.state.is_final:
         one = msgspec.structs.replace(one, state=other.state)
@@ -134,7 +136,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _records(cluster: Cluster, leader: Master) -> Iterator[str]:
-    """A master that started now would know all of it."""
+    """A master that started now would read everything from the records."""
     if not cluster.checks.is_durable:
         return
     books, records = _books(leader), cluster.store.records

@@ -1,4 +1,4 @@
-"""Who is served first, seen from the books after each batch: FIFO, and nothing waits that fits (spec 10)."""
+"""The order of service, seen from the books after each batch: FIFO, and no job waits that fits (spec 10)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
         return
     sent = [effect for effect in effects if isinstance(effect, Send)]
     _drivers_in_order(ctx, [send.message for send in sent if isinstance(send.message, LaunchDriver)], fail)
-    granted: dict[str, list[LaunchExecutor]] = {}  # worker -> what was granted there now
+    granted: dict[str, list[LaunchExecutor]] = {}  # worker -> executors granted there now
     for send in sent:
         worker_id = ctx.books.worker_of_peer.get(send.peer)
         if isinstance(send.message, LaunchExecutor) and worker_id is not None:
@@ -49,8 +49,8 @@ def _drivers_in_order(ctx: Context, launches: list[LaunchDriver], fail: Fail) ->
 
 
 def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], fail: Fail) -> None:
-    """Drivers are served before applications, and these in the order they registered: nobody may wait for what is free,
-    or was given to somebody behind in the queue."""
+    """Drivers are served before applications, and applications in the order they registered. No job may wait for cores
+    that are free, or that were given to a later one in the queue."""
     cores, memory = worker.cores_free, worker.memory_free
     held = [(message.app_id, message.cores, message.memory_mib) for message in granted]
     running = len(ctx.books.drivers) - len(ctx.books.queue) - len(ctx.books.relaunching)
@@ -76,7 +76,7 @@ def _wants(ctx: Context, app: App, worker: Worker) -> bool:
         return False
     if cores_left(app) < (record.description.cores_per_executor or 1):
         return False
-    # Without cores_per_executor there is one executor a worker in each pass: more may follow in the next.
+    # Without cores_per_executor a worker gets one executor in each pass: more may follow in the next.
     return record.description.cores_per_executor is not None or not any(
         executor.worker_id == worker.record.id for executor in app.executors.values()
     )

@@ -1,4 +1,4 @@
-"""A client's process: the real core in the shell of ``stoker.client.session``, for somebody who submits, kills and watches
+"""A client's process: the real core in the shell of ``stoker.client.session``, for a user who submits, kills and watches
 drivers."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.simulation.network import Closed, Connection, Network, Opened
 from tests.simulation.process import Node
 from tests.simulation.world import Host, World
 
-TIMEOUT = 20.0  # seconds; the user goes on asking after that
+TIMEOUT = 20.0  # seconds; after that the user asks again
 
 
 class Client(Node):
@@ -31,7 +31,7 @@ class Client(Node):
         self._tokens = 0
 
     def started(self) -> None:
-        """A new process knows nothing of what the one before had asked."""
+        """A new process does not know the requests of the process before."""
         self.asked.clear()
         self._links = Links(self, "client", self._refused)
         self.core = Asking(self._masters, random.Random(self.world.rng.getrandbits(32)), timeout=TIMEOUT)
@@ -39,7 +39,7 @@ class Client(Node):
     def died(self) -> None:
         self.core = None
 
-    # --- what its user does ---
+    # --- its user's actions ---
 
     def submit(self, driver: DriverDescription) -> None:
         self._tokens += 1
@@ -59,7 +59,7 @@ class Client(Node):
         self._checks.asked(self, number, message)
         self.wake()
 
-    # --- rounds: as ``Session.pump`` ---
+    # --- rounds: like ``Session.pump`` ---
 
     def work(self) -> None:
         core = self.core
@@ -102,7 +102,7 @@ class Client(Node):
 
     def _answered(self, core: Asking, number: int, answer: Message) -> None:
         question = self.asked.get(number)
-        if question is None:  # it was sent twice, and has been answered
+        if question is None:  # it was sent twice, and is already answered
             return
         if isinstance(answer, Submitted) and answer.driver_id not in self.submitted:
             self.submitted.append(answer.driver_id)

@@ -1,5 +1,5 @@
-"""The file of a keeper's journal on a simulated disk: processes that die leave it as it is, a power cut may cost what was not
-synced."""
+"""The file of a keeper's journal on a simulated disk. A process that dies leaves it as it is; a power cut may lose what
+was not synced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NotesFile(JournalFile):
         self._data = self._durable = b""
         self._written: dict[str, float] = {}  # key -> when its end was written
         self.is_full = False
-        self.is_old = False  # the keeper is one of 0.1.0, which notes only what runs
+        self.is_old = False  # the keeper is one of 0.1.0, which notes only running jobs
 
     def read(self) -> bytes:
         return self._data
@@ -50,13 +50,13 @@ class NotesFile(JournalFile):
         if self._data.startswith(self._durable):
             kept = rng.choice((len(self._durable), rng.randint(len(self._durable), len(self._data)), len(self._data)))
             self._data = self._data[:kept]
-        else:  # it was replaced
+        else:  # the file was replaced
             self._data = rng.choice((self._durable, self._data))
         self._durable = self._data
         self._note_ends()
 
     def ends(self) -> dict[str, float]:
-        """Return the keys of the jobs whose end is in the file and not known as booked, and when it was written."""
+        """Return the keys of the jobs whose end is in the file and not marked as booked, and when each end was written."""
         found: dict[str, float] = {}
         for line in self._data.decode().split("\n")[:-1]:
             words = line.split(" ")

@@ -1,5 +1,5 @@
-"""What goes wrong, when, drawn from the seed. Each run has a few kinds of faults only, so that rare combinations of the
-same kind come up as well (swarm testing)."""
+"""Faults and their times, drawn from the seed. Each run has only a few kinds of faults, so that rare combinations of the
+same kind occur as well (swarm testing)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Faults:
         self._cuts: list[set[tuple[str, str]]] = []
 
     def plan(self, wanted: tuple[str, ...] = ()) -> None:
-        """``wanted``: these kinds, and many of them; without, a few kinds of the seed's choice."""
+        """``wanted``: these kinds, and many of them. Without it, the seed chooses a few kinds."""
         kinds = list(wanted) or self.rng.sample(list(KINDS), self.rng.randint(0, 6))
         self.world.note("faults", "kinds:", ", ".join(kinds) or "none")
         for kind in kinds:
@@ -27,7 +27,7 @@ class Faults:
         self.world.after(4.0, self._supervise)
 
     def stop(self) -> None:
-        """From now on everything works."""
+        """Stop all faults: from now on everything works."""
         self.world.note("faults", "are over")
         cluster = self.cluster
         for pairs in self._cuts:
@@ -42,7 +42,7 @@ class Faults:
             master.hangs_when_elected = 0.0
 
     def _supervise(self) -> None:
-        """What died is started again, sooner or later; at once when the faults are over."""
+        """Start a dead process again, sooner or later; at once when the faults have stopped."""
         is_over = self.world.now >= self.cluster.chaos
         for node in (*self.cluster.masters, *self.cluster.workers, *self.cluster.clients):
             if not node.is_alive and (is_over or self.rng.random() < 0.15):
@@ -78,7 +78,7 @@ class Faults:
             worker.stop(keeping=self.rng.random() < 0.6)
 
     def kill_keeper(self) -> None:
-        """Not while its daemon is away: that is known to leave processes unmanaged until the next start (ADR 3)."""
+        """Only while its daemon runs: without one, processes stay unmanaged until the next start, as ADR 3 says."""
         worker = self.rng.choice(self.cluster.workers)
         machine = worker.machine
         if machine.keeper is not None and worker.is_alive:
@@ -89,7 +89,7 @@ class Faults:
         self._power_off(self.rng.choice(self.cluster.workers))
 
     def kill_daemon_and_keeper(self) -> None:
-        """At once, so that only the journal knows what they did; or just when a job has ended."""
+        """Kill both at the same moment, so that only the journal knows what their jobs did; or just when a job has ended."""
         worker = self.rng.choice(self.cluster.workers)
         if self.rng.random() < 0.5:
             worker.machine.at_next_end = lambda: self._kill_both(worker)
@@ -97,7 +97,7 @@ class Faults:
             self._kill_both(worker)
 
     def kill_daemon_and_keeper_at_start(self) -> None:
-        """A job's process has started, and nobody has reported it."""
+        """Kill both when a job's process has started, and nobody has reported it."""
         worker = self.rng.choice(self.cluster.workers)
         worker.machine.at_next_start = lambda: self._kill_both(worker)
 
@@ -109,7 +109,7 @@ class Faults:
         self.world.after(1.0, lambda: self._back(worker))  # before its jobs are given up: they run unmanaged (ADR 3)
 
     def power_cut_at_end(self) -> None:
-        """A job has ended; the power fails before or after its keeper knows it, its master knows it, its disk knows it."""
+        """Cut the power after a job ended: before or after its keeper, its master or its disk knows that."""
         worker = self.rng.choice(self.cluster.workers)
 
         def cut() -> None:
@@ -119,7 +119,7 @@ class Faults:
         worker.machine.at_next_end = cut
 
     def upgrade(self) -> None:
-        """A worker of 0.1.0 restarts with the present release; its keeper stays as long as it has jobs."""
+        """Restart a worker of 0.1.0 with the present release; its keeper stays as long as it has jobs."""
         old = [worker for worker in self.cluster.workers if worker.machine.is_old]
         if old:
             worker = self.rng.choice(old)
@@ -134,7 +134,8 @@ class Faults:
             worker.start()
 
     def power_cut_at_start(self) -> None:
-        """A job's process has started, and nobody knows it when the power fails; it is back before the jobs are given up."""
+        """Cut the power when a job's process has started and nobody knows it. The host is back before the jobs are
+        declared lost."""
         worker = self.rng.choice(self.cluster.workers)
 
         def cut() -> None:
@@ -184,7 +185,7 @@ class Faults:
     # --- network ---
 
     def cut(self) -> None:
-        """A partition between two hosts, or of one host from all others; both ways, or only one."""
+        """Partition two hosts, or one host from all others; in both directions, or in one."""
         hosts = self.cluster.hosts
         one = self.rng.choice(hosts)
         others = [host for host in hosts if host is not one]
@@ -215,7 +216,7 @@ class Faults:
     # --- clocks and disks ---
 
     def clock_jump(self) -> None:
-        """Not back on a master without records: ids are the time and a number, and it may then make one a second time."""
+        """No jump backwards on a master without records: ids are made of the time and a number, and could repeat."""
         host = self.rng.choice(self.cluster.hosts)
         seconds = self.rng.choice((-86400.0, -30.0, -1.0, 1.0, 30.0, 86400.0))
         keeps_nothing = self.cluster.mode == "NONE" and any(master.host is host for master in self.cluster.masters)

@@ -1,4 +1,4 @@
-"""A worker's keeper: the real ``stoker.worker.keeper`` on a simulated operating system, and the processes it keeps."""
+"""A worker's keeper, the real ``stoker.worker.keeper`` on a simulated operating system, and its processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Machine:
         self.programs: dict[int, Program] = {}
         self.keeper: SimulatedKeeper | None = None
         self.at_next_start: Callable[[], None] | None = None  # a fault
-        self.at_next_end: Callable[[], None] | None = None  # another
+        self.at_next_end: Callable[[], None] | None = None  # another one
         self.boot = 0
         self.is_old = False  # the installed release is 0.1.0
         self.notes = NotesFile(world)  # the keepers' journal
@@ -105,7 +105,7 @@ class Machine:
         self.boot += 1
 
     def open_keeper(self, daemon: Daemon, **times: float) -> SimulatedKeeper:
-        """The keeper that is there, or a new one, which first ends what a dead one left."""
+        """Return the running keeper, or start one, which first stops the processes of its dead predecessor."""
         if self.keeper is None:
             self.notes.is_old = self.is_old
             self.checks.ends_on_disk(self.notes.ends())
@@ -126,12 +126,12 @@ class _Time:
 
 
 class _Os:
-    """What ``Keeper`` asks of the operating system, for the machine whose turn it is."""
+    """The operating system as ``Keeper`` calls it, for the machine whose turn it is."""
 
     keeper: SimulatedKeeper
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("W"):  # WNOHANG, WIFSIGNALED and what else reads a status
+        if name.startswith("W"):  # WNOHANG, WIFSIGNALED and other functions that read a status
             return getattr(os, name)
         raise AttributeError(f"the simulated keeper must not call os.{name}")
 
@@ -168,7 +168,7 @@ def _start(message: dict[str, Any], marks: dict[str, str]) -> tuple[int, list[An
 
 
 def _load() -> ModuleType:
-    """A second copy of the module, whose world is simulated."""
+    """Load a second copy of the module, to run in the simulated world."""
     spec = importlib.util.spec_from_file_location("simulated_keeper", stoker.worker.keeper.keeper.__file__)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -179,11 +179,11 @@ def _load() -> ModuleType:
 
 
 KEEPER = _load()
-ADDED = {"served", "lost"}  # since 0.1.0
+ADDED = {"served", "lost"}  # added after 0.1.0
 
 
 class DaemonConnection:
-    """What ``stoker.worker.keeper.connection`` is to the real keeper; ``socket`` is the daemon itself."""
+    """Replaces the real keeper's ``stoker.worker.keeper.connection``; ``socket`` is the daemon itself."""
 
     def __init__(self, machine: Machine, silence: float) -> None:
         self._machine, self._silence = machine, silence
@@ -195,7 +195,7 @@ class DaemonConnection:
 
     @property
     def silent_in(self) -> float:
-        """Seconds until a connected daemon that stays silent counts as absent."""
+        """Return the seconds after which a connected but silent daemon counts as absent."""
         return self._silence + self.heard - self._machine.host.mono() if self.socket is not None else 0.0
 
     @property
@@ -219,7 +219,7 @@ class _NeverOutOfMemory:
 
 
 class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
-    """Decides as the real one, by its code. Only the processes, the disk under its journal and its socket are replaced."""
+    """A keeper with the real one's code: only the processes, the disk under its journal and its socket are replaced."""
 
     def __init__(self, machine: Machine, *, away: float, silence: float, grace: float) -> None:
         self.machine = machine
@@ -252,7 +252,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
             self.turn_soon()
 
     def say(self, message: dict[str, Any], sender: Daemon) -> None:
-        """From a daemon; what it wrote is read also when it has died since."""
+        """Receive a message from a daemon, also if the daemon has died since it wrote it."""
         world = self.machine.world
         line = json.dumps(message)
         world.at(max(world.now + 0.0001, self._ready_at), lambda: self._hear(line, sender))

@@ -1,4 +1,4 @@
-"""The connections of a worker, application or client to masters, by address: what ``io.link.Link``s are to their owners."""
+"""The connections of a worker, application or client to masters, by address, as ``io.link.Link``s are to their owners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.simulation.process import Node
 
 
 class Links:
-    """``refused`` is told of an address that could not be connected, and why."""
+    """``refused`` is called with an address that could not be connected, and the reason."""
 
     def __init__(self, owner: Node, role: str, refused: Callable[[str, str], None]) -> None:
         self._owner, self._role, self._refused = owner, role, refused
@@ -54,11 +54,11 @@ class Links:
             link.hang_up(self._owner, "", tell=False)
 
     def address_of(self, connection: Connection) -> str | None:
-        """None: closed by us since."""
+        """Return the master's address; None if this side has closed the connection since."""
         return next((address for address, link in self._open.items() if link is connection), None)
 
     def closed(self, address: str) -> None:
-        """The other side closed it."""
+        """The other side has closed the connection."""
         del self._open[address]
 
     def send(self, address: str, frames: list[bytes]) -> bool:

@@ -1,5 +1,5 @@
-"""A master: the real core in the shells of ``stoker.master.standby`` and ``stoker.master.daemon``, with batches taken apart
-so that it can freeze or die between any two effects, and with a store that takes its time."""
+"""A master: the real core in the shells of ``stoker.master.standby`` and ``stoker.master.daemon``. Batches are taken
+apart, so that it can freeze or die between any two effects, and its store takes time."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ROLES = {"worker": Role.WORKER, "app": Role.CLIENT, "client": Role.CLIENT}
 
 
 class Deposed(Exception):
-    """Its term is over, with all it knew."""
+    """Its term has ended; its core is discarded."""
 
 
 @dataclass
 class Disk:
-    """How long a durable write takes, in seconds."""
+    """Return how long a durable write takes, in seconds."""
 
     slowest: float = 0.004
 
@@ -57,13 +57,13 @@ class Master(Node):
         super().__init__(world, network, host, host.name)
         self.address = f"{host.name}:7077"
         self.core: core.MasterCore | None = None  # while it leads
-        self.hangs_when_elected = 0.0  # for how many seconds, in the middle of its recovery
+        self.hangs_when_elected = 0.0  # in seconds, in the middle of its recovery
         self._policy, self._store, self._ensemble, self._durable = policy, store, ensemble, durable
         self._checks, self._disk = checks, disk
         self._session: Session | None = None
         self._news: list[LeadershipEvent] = []
         self._peers: dict[bytes, Connection] = {}
-        self._waiting: dict[bytes, None] = {}  # who asked it to register while it was a standby
+        self._waiting: dict[bytes, None] = {}  # peers that asked to register while it was a standby
         self._following: Candidate | None = None
         self._working: Iterator[float] | None = None
         self._engine: Engine | None = None
@@ -98,12 +98,12 @@ class Master(Node):
         self.core = self._working = None
         session, self._session = self._session, None
         if session is not None and self._ensemble is not None and self.world.rng.random() < 0.6:
-            # A standby saw the process go and took over: within a second, not after the session time-out.
+            # A standby saw that the process died and took over: within a second, not after the session timeout.
             ensemble = self._ensemble
             self.world.after(0.05, lambda: ensemble.leave(session))
 
     def stop(self) -> None:
-        """SIGTERM: it hands over at once."""
+        """SIGTERM: hand over at once."""
         session, self._session = self._session, None
         if session is not None and self._ensemble is not None:
             self._ensemble.leave(session)
@@ -114,7 +114,7 @@ class Master(Node):
         return self.is_alive and self.core is not None and self.core.ctx.state is MasterState.ALIVE
 
     def knows(self, peer: bytes) -> bool:
-        """The connection has not been reported as gone."""
+        """Return whether the peer's connection is open: it has not been reported as gone."""
         return peer in self._peers
 
     # --- rounds ---
@@ -125,7 +125,7 @@ class Master(Node):
             self._go_on()
 
     def _go_on(self) -> None:
-        """The round under way, to where it waits next."""
+        """Continue the round under way, up to its next wait."""
         assert self._working is not None
         try:
             delay = next(self._working)
@@ -134,7 +134,7 @@ class Master(Node):
         except Deposed as reason:
             self.die(f"no longer leads: {reason}")
             self.world.after(0.05, self.start)  # and stands for election again
-        except StorageFailed as error:  # of reading: of writing the shell takes care
+        except StorageFailed as error:  # of reading; the shell handles failed writes
             self.die(f"storage: {error}")
         else:
             self.later(delay, self._go_on)
@@ -218,7 +218,7 @@ class Master(Node):
     # --- messages ---
 
     def _drain(self) -> list[Received | Gone | Garbage]:
-        """As ``io.sockets.Server``: messages, and whose connection is gone."""
+        """Return messages and closed connections, like ``io.sockets.Server``."""
         items = self.inbox[:BATCH]
         del self.inbox[:BATCH]
         events: list[Received | Gone | Garbage] = []
@@ -235,7 +235,7 @@ class Master(Node):
         return events
 
     def _turn_away(self, event: Received | Gone | Garbage) -> None:
-        """A standby's answer."""
+        """Answer as a standby."""
         if isinstance(event, Gone):
             self._waiting.pop(event.peer, None)
         if not isinstance(event, Received):
@@ -248,7 +248,7 @@ class Master(Node):
             self._send(event.peer, Failed(request=request, reason="a standby", code="not-leader", leader=leader))
 
     def _release(self, effects: list[Effect]) -> Iterator[float]:
-        """Persist, THEN send, as the shell does; but time passes, and it may end anywhere."""
+        """Persist, then send, as the shell does; but time passes, and the master may die anywhere."""
         batch = batch_of(effects)
         assert self._engine is not None
         if batch.writes and self._engine.is_durable:

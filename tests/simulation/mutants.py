@@ -1,5 +1,5 @@
-"""Planted bugs, to show that the simulator bites. Each is applied to the real code for the time of a ``with`` block; a run
-of seeds must find it (test_mutants.py, and the table in docs/simulation.md)."""
+"""Planted bugs, which show that the simulator finds bugs. Each changes the real code within a ``with`` block, and a run of
+seeds must find it (test_mutants.py, and the table in docs/simulation.md)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Mutation = Callable[[], Any]  # a context manager
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """What a forgotten line does."""
+    """Replaces a line that somebody forgot."""
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def same_epoch() -> Iterator[None]:
 
 @contextmanager
 def send_before_persist() -> Iterator[None]:
-    """What depends on a batch's records goes out before they are written."""
+    """Messages that depend on a batch's records are sent before the records are written."""
 
     def release(self: master.Master, effects: list[Effect]) -> Iterator[float]:
         batch = batch_of(effects)
@@ -130,7 +130,8 @@ def lost_ack() -> Iterator[None]:
 
 @contextmanager
 def reused_id() -> Iterator[None]:
-    """The counters are not recorded, and ids on record are not reserved. (On one second's clock, or all would differ.)"""
+    """The counters are not recorded, and ids on record are not reserved. (The clock stands still, or all ids would
+    differ.)"""
     with (
         patch.object(Context, "save_counters", _nothing),
         patch.object(Books, "reserve_id", _nothing),
@@ -141,14 +142,14 @@ def reused_id() -> Iterator[None]:
 
 @contextmanager
 def ignored_death() -> Iterator[None]:
-    """A worker's closed connection changes nothing."""
+    """The master ignores that a worker's connection has closed."""
     with patch.object(workers, "peer_gone", _nothing):
         yield
 
 
 @contextmanager
 def leaked_cores() -> Iterator[None]:
-    """An ended driver's cores stay taken."""
+    """The cores of an ended driver are not released."""
     release = Books.release_driver
 
     def leak(self: Books, driver: Any) -> None:
@@ -164,7 +165,7 @@ def leaked_cores() -> Iterator[None]:
 
 @contextmanager
 def kill_without_report() -> Iterator[None]:
-    """A killed driver is booked as over before its worker says so."""
+    """A killed driver is booked as ended before its worker reports it."""
     kill = drivers.kill
 
     def at_once(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, by: Asker) -> None:
@@ -180,7 +181,7 @@ def kill_without_report() -> Iterator[None]:
 
 @contextmanager
 def stale_report() -> Iterator[None]:
-    """A report about an earlier attempt counts as one about the latest."""
+    """A report about an earlier attempt is taken for one about the latest."""
     state_changed = drivers.state_changed
 
     def any_attempt(ctx: Context, worker: Any, peer: bytes, message: Any) -> None:
@@ -215,7 +216,7 @@ def obey_anybody() -> Iterator[None]:
 
 @contextmanager
 def silent_registration() -> Iterator[None]:
-    """A worker that registers again does not say what it runs."""
+    """A worker that registers again does not report its running jobs."""
 
     original = WorkerCore._describe
 
@@ -231,7 +232,7 @@ def silent_registration() -> Iterator[None]:
 
 @contextmanager
 def forgotten_end() -> Iterator[None]:
-    """A worker forgets an ended job when it has reported it, not when that is acknowledged."""
+    """A worker forgets an ended job after reporting it, not after the acknowledgement."""
     end = WorkerCore._end
 
     def once(self: WorkerCore, job: Any, exit: Any, *, could_not_run: bool) -> None:
@@ -244,7 +245,7 @@ def forgotten_end() -> Iterator[None]:
 
 @contextmanager
 def immortal() -> Iterator[None]:
-    """A keeper without a daemon goes on for ever."""
+    """A keeper without a daemon runs indefinitely."""
     with patch.object(SimulatedKeeper, "_stop_all_without_daemon", _nothing):
         yield
 
@@ -276,7 +277,7 @@ def ignored_token() -> Iterator[None]:
 
 @contextmanager
 def hasty_recovery() -> Iterator[None]:
-    """A new master gives the drivers of absent workers up at once, and does not wait for their keepers."""
+    """A new master declares the drivers of absent workers lost at once, and does not wait for their keepers."""
 
     def give_up(ctx: Context, worker: Any) -> None:
         worker.reconnect_until = ctx.now.mono
@@ -299,14 +300,14 @@ def hasty_replacement() -> Iterator[None]:
 
 @contextmanager
 def free_while_dying() -> Iterator[None]:
-    """Resources of processes that are still being killed are given out."""
+    """Cores and memory of processes that are still being killed are granted again."""
     with patch.object(Books, "mark_dying", _nothing):
         yield
 
 
 @contextmanager
 def forgotten_kill() -> Iterator[None]:
-    """That a driver is to be killed is not recorded."""
+    """The kill of a driver is not recorded."""
     save = Context.save_driver
 
     def without(self: Context, record: Any) -> None:
@@ -332,7 +333,7 @@ def orphaned_executors() -> Iterator[None]:
 
 @contextmanager
 def no_replacement() -> Iterator[None]:
-    """After an executor has ended nobody looks whether there is work for its cores."""
+    """After an executor has ended, the master does not look for work for its cores."""
     ended = executor_reports.ended
 
     def idle(ctx: Context, app: Any, executor: Any, event: Any, exit: Any) -> None:
@@ -358,14 +359,14 @@ def second_run() -> Iterator[None]:
 
 @contextmanager
 def ignored_end() -> Iterator[None]:
-    """A driver that was given up stays ERROR, although its worker reports how it ended."""
+    """A driver that was declared lost stays ERROR, although its worker reports how it ended."""
     with patch.object(drivers, "true_end", lambda ctx, worker, report: False):
         yield
 
 
 @contextmanager
 def counted_refusal() -> Iterator[None]:
-    """A driver that a worker could not start for reasons of its own ends as ERROR."""
+    """A driver that a worker refused for its own reasons ends as ERROR."""
 
     def end(ctx: Context, driver: Any, worker: Any, reason: str) -> None:
         drivers.ended(ctx, driver, DriverEvent.ERROR, Exit(reason=reason, refused=True))
@@ -376,7 +377,7 @@ def counted_refusal() -> Iterator[None]:
 
 @contextmanager
 def own_sleep() -> Iterator[None]:
-    """A master takes the time in which it did not run for the silence of others, of workers about to register, too."""
+    """A master takes the time in which it was stopped for the silence of its peers, also of workers about to register."""
 
     def ask(ctx: Context, peer: bytes, worker_id: str) -> None:
         ctx.send(peer, Reconnect(epoch=ctx.epoch))
@@ -387,7 +388,7 @@ def own_sleep() -> Iterator[None]:
 
 @contextmanager
 def second_end() -> Iterator[None]:
-    """A driver that is killed while its worker is unreachable ends, and queues again as a supervised one would."""
+    """A driver that is killed while its worker is unreachable ends, and is then queued again like a supervised one."""
     lost = drivers.lost
 
     def again(ctx: Context, driver: Any, why: str) -> None:
@@ -402,14 +403,14 @@ def second_end() -> Iterator[None]:
 
 @contextmanager
 def forgotten_question() -> Iterator[None]:
-    """What a lost leader has not answered is not asked again."""
+    """Questions that a lost leader has not answered are not asked again."""
     with patch.object(Requests, "leader_lost", lambda self: []):
         yield
 
 
 @contextmanager
 def believed_standby() -> Iterator[None]:
-    """A master that says that it does not lead is followed all the same."""
+    """A client follows a master although it answers that it does not lead."""
     with patch.object(Following, "not_leader", _nothing):
         yield
 
@@ -421,7 +422,7 @@ def single_try() -> Iterator[None]:
         yield
 
 
-# Which faults bring it out; () for those of the seeds themselves.
+# The faults that reveal the bug; () for those that the seeds choose.
 MUTANTS: dict[Mutation, tuple[str, ...]] = {
     skip_fence: ("expire_session", "freeze_master"),
     same_epoch: ("expire_session",),

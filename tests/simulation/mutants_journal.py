@@ -54,7 +54,7 @@ def unsynced_end() -> Iterator[None]:
 
 @contextmanager
 def trusted_after_a_power_cut() -> Iterator[None]:
-    """A journal that was written before a power cut is taken for whole."""
+    """A journal that was written before a power cut is taken for complete."""
     make = Journal.__init__
 
     def trusting(self: Journal, file: Any, boot: str) -> None:

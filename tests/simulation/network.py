@@ -1,6 +1,7 @@
-"""Simulated TCP with ZMTP's heartbeats. Within one connection bytes keep their order and only the tail can be lost; between
-connections anything can happen. A blocked direction holds what is sent (TCP sends it again) until it is unblocked, or until
-the receiving side has heard nothing for its heartbeat timeout and hangs up."""
+"""Simulated TCP with ZMTP's heartbeats. Within one connection bytes keep their order and only the tail can be lost;
+between connections anything can happen. A blocked direction holds what is sent, as TCP sends it again. It is held until the
+direction is unblocked, or until the receiving side has received nothing for its heartbeat timeout and closes the
+connection."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ FIN = None  # in a pipe: the other side has closed
 
 
 class Process(Protocol):
-    """An end of connections. ``arrived`` is called for what the kernel has for it: also while it is frozen."""
+    """An end of connections. ``arrived`` is called when its kernel has something for it: also while it is frozen."""
 
     name: str
     host: Host
@@ -28,7 +29,7 @@ class Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """To the side that connected."""
+    """For the side that connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Pipe:
         self.connection, self.sender, self.receiver = connection, sender, receiver
         self.queue: deque[list[bytes] | None] = deque()
         self.receiver_open = True
-        self.heard = connection.network.world.now  # when the receiver's side last heard of the sender's
+        self.heard = connection.network.world.now  # when the receiver's side last received anything
         self._ready_at = 0.0
 
     @property
@@ -61,7 +62,7 @@ class Pipe:
         world.at(self._ready_at, self._deliver_one)
 
     def _deliver_one(self) -> None:
-        """One call for each item: those that came while it was blocked go out together when it is unblocked."""
+        """Deliver one item a call. Items that came while the pipe was blocked are delivered together when it is unblocked."""
         if self.queue and not self.is_blocked:
             self._hand_over(self.queue.popleft())
 
@@ -79,7 +80,7 @@ class Pipe:
             self.receiver.arrived(self.connection, frames)
 
     def cut(self, kept: int) -> None:
-        """What is under way is lost but for the first ``kept`` messages."""
+        """Lose all messages under way but the first ``kept``."""
         while len(self.queue) > kept:
             self.queue.pop()
 
@@ -101,15 +102,15 @@ class Connection:
         return self.to_server if process is self.client else self.to_client
 
     def send(self, sender: Process, frames: list[bytes]) -> bool:
-        """False: that side of the connection is closed, or not open yet."""
+        """Return False if that side of the connection is closed, or not open yet."""
         if not self.is_open or not self.inward(sender).receiver_open:
             return False
         self.outward(sender).put(self.network.rewrite(sender, frames))
         return True
 
     def hang_up(self, process: Process, reason: str, *, tell: bool, lose_tail: bool = False) -> None:
-        """This side is closed; the other learns it when the end of the stream arrives. ``tell``: this side's process did
-        not ask for it. ``lose_tail``: what its process had not got to the kernel goes with it."""
+        """Close this side; the other learns it when the end of the stream arrives. ``tell``: notify this side's process,
+        which did not ask for it. ``lose_tail``: also lose what its process had not passed to the kernel."""
         inward, outward = self.inward(process), self.outward(process)
         if not inward.receiver_open:
             return
@@ -143,8 +144,8 @@ class Connection:
 
 
 class Network:
-    """``blocked`` holds (from host, to host) pairs; ``rewrite`` may change a message's bytes as an older or newer peer
-    would have written them."""
+    """``blocked`` holds (from host, to host) pairs; ``rewrite`` may change a message's bytes to those of an older or newer
+    peer."""
 
     def __init__(
         self, world: World, heartbeat_timeout: float, rewrite: Callable[[Process, list[bytes]], list[bytes]]
@@ -161,7 +162,7 @@ class Network:
         self._listeners[address] = process
 
     def connect(self, client: Process, address: str, role: str, done: Callable[[Connection | None, Any], None]) -> None:
-        """``done`` gets the open connection, or None and why not. No call at all: nobody answers."""
+        """``done`` gets the open connection, or None and the reason. It is not called at all if nobody answers."""
         self._try(client, address, role, done, tries=40)
 
     def _try(
@@ -209,7 +210,7 @@ class Network:
             connection.to_client.flush()
 
     def break_one(self) -> Connection | None:
-        """A connection is reset, with what was under way."""
+        """Reset a connection: what was under way is lost."""
         living = [known for known in self._connections if not known.is_over]
         if not living:
             return None
@@ -221,7 +222,7 @@ class Network:
         return connection
 
     def process_died(self, process: Process) -> None:
-        """The kernel closes its sockets; with the host's power nobody does."""
+        """Close the sockets of a dead process, as its kernel does; without power nobody closes them."""
         for connection in self.of(process):
             connection.hang_up(process, "", tell=False, lose_tail=True)
 

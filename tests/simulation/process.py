@@ -1,4 +1,4 @@
-"""What all simulated daemons have in common: they live, freeze, die at any effect boundary, and work in rounds."""
+"""The common part of all simulated daemons: they live, freeze, die at any effect boundary, and work in rounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.simulation.world import Host, Timer, World
 
 
 class Crash(Exception):
-    """kill -9, here and now."""
+    """The process is killed (kill -9), here and now."""
 
 
 class Node:
@@ -36,7 +36,7 @@ class Node:
     # --- life ---
 
     def start(self) -> None:
-        """Does nothing when it runs already, or its host has no power."""
+        """Start it, unless it runs already or its host has no power."""
         if self.is_alive or not self.host.is_up:
             return
         self.is_alive, self.is_frozen = True, False
@@ -80,7 +80,7 @@ class Node:
         self.wake()
 
     def later(self, delay: float, call: Callable[[], None]) -> None:
-        """In this process: not when it has died since, and only when it runs."""
+        """Call it in this process, only while it runs, and not if it has died since."""
         incarnation = self.incarnation
 
         def run() -> None:
@@ -97,7 +97,7 @@ class Node:
         self.world.after(delay, run)
 
     def boundary(self) -> float:
-        """Between two effects: dies here if it is to, and returns for how long it freezes here."""
+        """Pass a boundary between two effects: die here if that is due; return for how long the process freezes here."""
         if self.crash_in is not None:
             self.crash_in -= 1
             if self.crash_in < 0:
@@ -119,7 +119,7 @@ class Node:
         self.round_at(self.world.now + delay)
 
     def round_at(self, when: float) -> None:
-        """Have a round then, or earlier."""
+        """Have a round at that time, or earlier."""
         if not self.is_alive:
             return
         if self._next_round is not None:
@@ -130,7 +130,7 @@ class Node:
         self._next_round = self.world.at(when, self._run)
 
     def round_by(self, mono: float) -> None:
-        """As ``round_at``, in this process's own time."""
+        """Like ``round_at``, in this process's own time."""
         if mono != float("inf"):
             self.round_at(max(self.world.now + 0.0002, self.host.true_time(mono)))
 
@@ -153,7 +153,7 @@ class Node:
         raise NotImplementedError
 
     def died(self) -> None:
-        """What else ends with the process."""
+        """Clean up what ends with the process."""
 
     def work(self) -> Any:
         raise NotImplementedError

@@ -14,7 +14,7 @@ from tests.simulation.world import Violation, World
 
 @dataclass(frozen=True)
 class Result:
-    """``checker`` is empty when nothing was found. ``lines`` counts the story's: equal for equal runs."""
+    """``checker`` is empty when nothing was found. ``lines`` counts the lines of the story: equal for equal runs."""
 
     seed: int
     checker: str = ""
@@ -24,8 +24,8 @@ class Result:
 
 
 def run(seed: int, tell: Callable[[str], None] | None = None, faults: tuple[str, ...] = ()) -> Result:
-    """``tell`` gets the story. ``faults`` names kinds of faults, instead of the seed's own. Whatever a core raises is a
-    finding too: an illegal move of a state under the name ``lifecycle``, everything else as ``raised``."""
+    """``tell`` receives the story. ``faults`` names kinds of faults, instead of the seed's choice. An exception of a core
+    is a finding too: an illegal move of a state under the name ``lifecycle``, everything else as ``raised``."""
     world = World(seed, tell)
     try:
         _run(world, faults)

@@ -186,7 +186,7 @@ def _skew(cluster: Cluster) -> None:
 
 
 def _start(cluster: Cluster) -> None:
-    """Everybody starts within a few seconds; work comes for as long as there is chaos."""
+    """All processes start within a few seconds. Work arrives as long as there are faults."""
     world, rng = cluster.world, cluster.world.rng
     for node in (*cluster.masters, *cluster.workers, *cluster.clients):
         world.after(3 * rng.random(), node.start)

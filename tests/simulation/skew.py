@@ -1,4 +1,4 @@
-"""Peers one release apart: an older one does not know the optional fields added last, a newer one sends some we never saw."""
+"""Peers one release apart: an older one does not know the newest optional fields, a newer one sends unknown ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 from tests.simulation.network import Process
 
-# Message -> fields that the release before did not have. Only such that have a default may be here (docs/protocol.md).
+# Message -> fields that the release before did not have. Only fields with a default may be here (docs/protocol.md).
 ADDED_LAST = {
     "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost"},
     "RegisteredWorker": {"webui_url", "masters"},

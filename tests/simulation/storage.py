@@ -1,4 +1,4 @@
-"""What survives a master: a disk or ZooKeeper's records, behind the real ``RecoveryEngine`` contract; and who leads."""
+"""What survives a master: a disk or ZooKeeper's records, behind the real ``RecoveryEngine`` contract; and the elections."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from tests.simulation.network import Network, Process
 from tests.simulation.world import Host, World
 
-NOTICE = 2 / 3  # of the session timeout: when a ZooKeeper client that hears nothing knows that it may be deposed
+NOTICE = 2 / 3  # of the session timeout: after so long in silence a ZooKeeper client may be deposed
 
 OnWrite = Callable[[int, Mapping[str, bytes | None], dict[str, bytes]], None]
 
 
 @dataclass
 class Store:
-    """The truth: one for all masters of a run. ``on_write`` sees each write before it is applied."""
+    """The true content, the same for all masters of a run. ``on_write`` sees each write before it is applied."""
 
     on_write: OnWrite
     records: dict[str, bytes] = field(default_factory=dict)
-    damaged: set[str] = field(default_factory=set)  # keys a medium lost; nothing can be asked of them any more
+    damaged: set[str] = field(default_factory=set)  # lost by the medium; they are not checked any more
     is_full: bool = False
     last_epoch: int = 0  # of AloneLeadership
 
@@ -36,7 +36,7 @@ class Store:
 
 
 class Engine(RecoveryEngine):
-    """One master's hold of the store."""
+    """One master's connection to the store."""
 
     def __init__(self, store: Store, epoch: int, *, durable: bool) -> None:
         self.store, self.epoch, self.is_durable = store, epoch, durable
@@ -54,11 +54,11 @@ class Engine(RecoveryEngine):
         self.store.records.pop(key, None)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class FencedEngine(Engine):
-    """ZooKeeper's: each write is conditional on the epoch, and needs a connection."""
+    """ZooKeeper's records: each write is conditional on the epoch, and needs a connection."""
 
     def __init__(self, store: Store, epoch: int, ensemble: Ensemble, owner: Process) -> None:
         super().__init__(store, epoch, durable=True)
@@ -88,20 +88,20 @@ class Session:
     address: str
     on_event: Callable[[LeadershipEvent], None]
     heard: float
-    is_frozen: bool = False  # its owner was told that it may have been deposed
+    is_frozen: bool = False  # its owner was notified that it may have been deposed
 
     def __post_init__(self) -> None:
         self._incarnation = self.owner.incarnation
 
     @property
     def is_kept(self) -> bool:
-        """Its owner runs, and has not been restarted since."""
+        """Return whether its owner runs, and has not been restarted since."""
         owner = self.owner
         return owner.is_alive and owner.incarnation == self._incarnation and not owner.is_frozen
 
 
 class Ensemble:
-    """ZooKeeper: sessions, the election, and the epoch on record. Its clients' threads tell their masters what they learn."""
+    """ZooKeeper: sessions, the election, and the epoch on record. Its clients' threads report to their masters."""
 
     def __init__(self, world: World, network: Network, session_timeout: float) -> None:
         self.host = Host(world, "zk")
@@ -127,11 +127,11 @@ class Ensemble:
             self._world.after(1.0, lambda: self._enrol(session))
 
     def leave(self, session: Session) -> None:
-        """Closed by its owner, or by a standby that saw the owner's process go: expired at once."""
+        """Expire at once: its owner closed it, or a standby saw the owner's process exit."""
         self._expire(session)
 
     def expire_leader(self) -> bool:
-        """A fault: the session is lost although everybody is alive and connected."""
+        """A fault: the session is lost although its owner is alive and connected."""
         if self._leader is None:
             return False
         session = self._leader
@@ -159,7 +159,7 @@ class Ensemble:
         self._world.after(self._world.latency(), lambda: session.on_event(event))
 
     def _tell_all(self) -> None:
-        """Watches fire: who leads, and who else there is."""
+        """Fire the watches: who leads, and the other candidates."""
         leader = Candidate(self._leader.address) if self._leader is not None else None
         roster = Roster(tuple(sorted(session.address for session in self._sessions)))
         for session in self._sessions:
@@ -179,7 +179,7 @@ class Ensemble:
             elif now - session.heard > self.timeout * NOTICE and not session.is_frozen and not session.owner.is_frozen:
                 session.is_frozen = True
                 session.on_event(Frozen("ZooKeeper does not answer"))
-        for session in list(self._ended):  # it hears of it when it is connected again, and a little later
+        for session in list(self._ended):  # the owner learns it when connected again, and a little later
             if self._reaches(session):
                 self._ended.remove(session)
                 delay = self._world.rng.choice((0.001, 0.05, 0.5))

@@ -1,4 +1,4 @@
-"""The simulator bites: each planted bug is found, by the checker that docs/simulation.md names."""
+"""The simulator finds each planted bug, with the checker that docs/simulation.md names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hunt(mutation: Mutation) -> Result | None:
 
 
 def named_checkers() -> dict[str, set[str]]:
-    """Mutant -> checkers, as the table in the documentation has them."""
+    """Mutant -> checkers, as in the table of docs/simulation.md."""
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
     return {name: set(re.findall(r"`([\w-]+)`", checkers)) for name, checkers in rows}
 

@@ -36,7 +36,7 @@ def test_no_seed_finds_a_violation() -> None:
 
 
 def test_run_is_replayed_exactly_from_its_seed() -> None:
-    """Also by a Python that hashes differently: nothing may depend on the order of a set."""
+    """Also with another hash seed of Python: nothing may depend on the order of a set."""
     stories = [simulate("--seed", "12", "--trace", hash_seed=seed).stdout for seed in ("0", "1")]
     assert stories[0] == stories[1]
     assert len(stories[0].splitlines()) > 100
@@ -55,7 +55,7 @@ def test_all_kinds_of_faults_at_once_without_a_violation() -> None:
 
 
 def test_failure_prints_its_story_and_how_to_see_it_again() -> None:
-    """Here of something that never settles."""
+    """The failure here is a cluster that never settles."""
     program = (
         "import sys; from tests.simulation import run, __main__;"
         "run.unsettled = lambda cluster: ['it never settles'];"

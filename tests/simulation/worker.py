@@ -75,7 +75,7 @@ class Worker(Node):
 
     @property
     def is_full(self) -> bool:
-        """Its disk: it cannot start jobs."""
+        """Its disk is full: it cannot start jobs."""
         return self.machine.notes.is_full
 
     @is_full.setter

@@ -1,4 +1,4 @@
-"""Simulated time, and what happens when: one queue of calls, one source of randomness, and the story of the run."""
+"""Simulated time and the events in it: one queue of calls, one source of randomness, and the story of the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCH = 1_800_000_000.0  # wall clock at the start of a run, seconds since the U
 
 
 class Violation(Exception):
-    """An invariant does not hold. ``checker`` names who saw it."""
+    """An invariant does not hold. ``checker`` names the check that found it."""
 
     def __init__(self, checker: str, text: str) -> None:
         super().__init__(f"{checker}: {text}")
@@ -31,10 +31,10 @@ class Timer:
 
 @dataclass
 class World:
-    """``now`` is true time in seconds since the start, which no part of the cluster can see."""
+    """``now``: the true time in seconds since the start, which no part of the cluster can read."""
 
     seed: int
-    tell: Callable[[str], None] | None = None  # gets the story line by line
+    tell: Callable[[str], None] | None = None  # receives the story line by line
     now: float = 0.0
     lines: int = 0
 
@@ -52,7 +52,7 @@ class World:
         return self.at(self.now + delay, call)
 
     def run(self, until: float, done: Callable[[], bool] | None = None) -> bool:
-        """Run to ``until``, or to when ``done`` (looked at once a simulated second); whether it was done."""
+        """Run to ``until``, or until ``done`` (checked once a simulated second). Return whether it was done."""
         look = self.now
         while self._queue and self._queue[0][0] <= until:
             when, _, timer = heapq.heappop(self._queue)
@@ -68,14 +68,14 @@ class World:
         return done is not None and done()
 
     def note(self, who: str, text: str, *values: Any) -> None:
-        """A line of the story; formatted only when somebody listens."""
+        """Add a line to the story; it is formatted only when somebody reads it."""
         self.lines += 1
         if self.tell is not None:
             shown = " ".join(str(value) for value in values)
             self.tell(f"{self.now:10.4f}  {who:<10} {text}{' ' if shown else ''}{shown}")
 
     def latency(self) -> float:
-        """Of one message, in seconds: mostly a millisecond, now and then a lot."""
+        """Return the latency of one message in seconds: mostly a millisecond, now and then much more."""
         draw = self.rng.random()
         if draw < 0.9:
             return 0.0005 + 0.002 * self.rng.random()
@@ -92,9 +92,9 @@ class Host:
     uptime: float = 0.0  # monotonic clock at the start of the run
     wall_error: float = 0.0  # of its wall clock, in seconds; jumps
     boots: int = 0
-    # Until then, work believed to be over may still run here: the host was cut off, or something on it was frozen.
+    # Until then, ended work may still run here: the host was cut off, or a process on it was frozen.
     doubtful_until: float = field(default=float("-inf"))
-    settles: float = 0.0  # seconds after such a time until all is noticed, and the outdated ended
+    settles: float = 0.0  # seconds from then until everything is noticed, and outdated work stopped
 
     def doubt(self, until: float) -> None:
         self.doubtful_until = max(self.doubtful_until, until + self.settles)

@@ -1,4 +1,4 @@
-"""Control groups of a test's own, v1 or v2: what a container or a systemd unit gives its processes."""
+"""Control groups (v1 or v2) for a test: the limits that a container or a systemd unit gives its processes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TREE = Path("/sys/fs/cgroup")
 
 @contextlib.contextmanager
 def control_group(controller: str, v1: Mapping[str, str], v2: Mapping[str, str]) -> Iterator[list[str]]:
-    """A group with these settings; yields words that run a command in it. Skips where none can be made. What runs in
-    it at the end is waited for."""
+    """Make a group with these settings; yield the words that run a command in it. Skip the test if no group can be made.
+    At the end, wait for the processes that run in the group."""
     is_v2 = (TREE / "cgroup.controllers").exists()
     group = (TREE if is_v2 else TREE / controller) / f"stoker-test-{os.getpid()}"
     try:

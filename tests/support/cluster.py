@@ -1,4 +1,4 @@
-"""A real cluster of real processes on loopback, in a temporary home: what integration tests talk to."""
+"""A real cluster of real processes on loopback, in a temporary home, for integration tests."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from stoker.core.model.addresses import address_of
 from tests.support.wait import wait_until
 
 STOKER = [sys.executable, "-m", "stoker"]
-ME = pwd.getpwuid(os.geteuid()).pw_name  # the principal of this user's keys, and to the kernel
+ME = pwd.getpwuid(os.geteuid()).pw_name  # the principal of this user's keys, and of its connections by the kernel
 
 
 def free_port() -> int:
-    """One that the system gives to nobody who asks for any: a daemon may come back to it later."""
+    """Return a port that the system does not give to programs that ask for any port: a daemon may come back to it later."""
     while True:
         port = 15000 + secrets.randbelow(17000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @dataclass
 class Daemon:
-    """One daemon process; ``start`` may be called again after it ended."""
+    """One daemon process; ``start`` may be called again after it exited."""
 
     words: list[str]
     env: dict[str, str]
@@ -54,7 +54,7 @@ class Daemon:
         return self.process.pid
 
     def kill(self, number: int = signal.SIGKILL) -> int:
-        """Signal it and wait for its end; the return code."""
+        """Send the signal, wait until the process exits, and return its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(30)
@@ -83,7 +83,7 @@ class Cluster:
         self.work = self.home / "work"
         conf = self.home / "conf"
         conf.mkdir(parents=True, exist_ok=True)
-        # Its fixed port would be everybody's: only tests that are about it ask for it.
+        # The port is fixed, so tests that run at the same time would share it: only tests of REST ask for it.
         quiet = {} if "spark.master.rest.port" in self.properties else {"spark.master.rest.enabled": "false"}
         lines = [f"{name} {value}\n" for name, value in {**quiet, **self.properties}.items()]
         (conf / "spark-defaults.conf").write_text("".join(lines))
@@ -154,15 +154,16 @@ class Cluster:
         return found
 
     def registrations(self) -> int:
-        """From the master's log, which costs nothing to ask. A worker may register more than once with one master."""
+        """Count in the master's log, which puts no load on the master. A worker may register more than once with one
+        master."""
         return len(re.findall(r"registered worker-", self.master.text()))
 
     def registered_workers(self) -> int:
-        """How many workers have ever been registered."""
+        """Return how many different workers have registered."""
         return len(set(re.findall(r"registered (worker-\S+)", self.master.text())))
 
     def submit(self, *words: str) -> str:
-        """Submit; returns the id."""
+        """Submit a driver; return its id."""
         done = self.cli("submit", *words)
         assert done.returncode == 0, done.stderr
         lines: list[str] = done.stdout.split()
@@ -185,7 +186,7 @@ class Cluster:
     # --- ending ---
 
     def processes(self) -> dict[int, str]:
-        """Every living process that belongs to this cluster, by its environment."""
+        """Return every living process of this cluster, found by its environment."""
         mark = f"STOKER_STATE_DIR={self.state}".encode()
         found = {}
         for entry in Path("/proc").iterdir():
@@ -196,7 +197,7 @@ class Cluster:
         return found
 
     def stop(self, *, check: bool = True) -> None:
-        """Stop for good; nothing may be left."""
+        """Stop the cluster for good; no process may be left."""
         for daemon in self.worker:
             if daemon.process is not None and daemon.process.poll() is None:
                 daemon.process.send_signal(signal.SIGCONT)

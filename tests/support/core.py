@@ -1,5 +1,5 @@
-"""A master's core on a bench: messages go in and come out through the real codec, time is an argument, and a test can
-say that *nothing else* happened."""
+"""A master's core on a bench. Messages go in and come out through the real codec, time is an argument, and a test can
+check that *nothing else* happened."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ _DIRECTIONS: dict[bytes, codec.Decoder[Any]] = {b"w": codec.to_worker, b"c": cod
 
 @dataclass
 class Bench:
-    """``store`` is what a durable engine would hold; ``inbox`` what each peer has been sent and nobody took yet.
+    """``store`` is what a durable engine would hold. ``inbox`` has, for each peer, the sent messages that no test has taken
+    yet.
 
     Peers named ``w...`` are workers, ``c...`` clients; the name is the connection.
     """
@@ -46,15 +47,15 @@ class Bench:
     policy: Policy = field(default_factory=Policy)
     seed: int = 1
     epoch: int = 7
-    secret: bytes = b""  # for seals of launches
+    secret: bytes = b""  # for the seals of launches
 
     def __post_init__(self) -> None:
         self.mono = 1000.0
         self.store: dict[str, bytes] = {}
         self.inbox: dict[str, list[Any]] = {}
         self.log: list[str] = []
-        self.limited: list[str] = []  # of these, those that the shell limits
-        self.invited: list[str] = []  # applications whose Spark driver is to be told of this master
+        self.limited: list[str] = []  # the lines of the log that the shell limits
+        self.invited: list[str] = []  # applications whose Spark driver must be notified of this master
         self.core = self._core()
 
     def _core(self) -> MasterCore:
@@ -67,7 +68,7 @@ class Bench:
         return Now(self.mono, WALL + self.mono)
 
     def restart(self, *, keep: bool) -> None:
-        """A new master; with ``keep`` it recovers from what the old one persisted."""
+        """Start a new master; with ``keep`` it recovers from the records of the old one."""
         self.epoch += 1
         self.inbox.clear()
         if not keep:
@@ -77,7 +78,7 @@ class Bench:
         self._apply(self.core.finish_batch(self.now))
 
     def send(self, peer: str, message: Message, *, key: str = "k1", role: Role | None = None) -> None:
-        """One message in a batch of its own."""
+        """Send one message in its own batch."""
         self.batch([(peer, message)], key=key, role=role)
 
     def batch(self, messages: list[tuple[str, Message]], *, key: str = "k1", role: Role | None = None) -> None:
@@ -130,10 +131,10 @@ class Bench:
                 decoder = _DIRECTIONS[effect.peer[:1]]
                 self.inbox.setdefault(effect.peer.decode(), []).append(decoder.decode(codec.encode(effect.message)))
 
-    # --- taking what came out ---
+    # --- taking the messages out ---
 
     def take(self, peer: str, kind: type[M]) -> M:
-        """The next message to that peer, which must be of that kind."""
+        """Take the next message to that peer; it must be of that kind."""
         waiting = self.inbox.get(peer, [])
         assert waiting, f"nothing was sent to {peer}, expected {kind.__name__}"
         message = waiting.pop(0)
@@ -141,7 +142,7 @@ class Bench:
         return message
 
     def take_all(self, peer: str, kind: type[M]) -> list[M]:
-        """All messages of that kind to that peer, others stay."""
+        """Take all messages of that kind to that peer; others stay."""
         waiting = self.inbox.get(peer, [])
         self.inbox[peer] = [message for message in waiting if not isinstance(message, kind)]
         return [message for message in waiting if isinstance(message, kind)]
@@ -160,12 +161,12 @@ class Bench:
             worker_id=worker_id, boot="b", host=f"h{number}", port=4000 + number, cores=cores, memory_mib=memory, **more
         )
         self.send(peer, message)
-        if self.take_all(peer, Reconnect):  # an earlier master's worker, which has not heard of this one's epoch
+        if self.take_all(peer, Reconnect):  # an earlier master's worker, which does not know this master's epoch
             self.send(peer, msgspec.structs.replace(message, highest_epoch=self.epoch))
         return worker_id
 
     def submit(self, peer: str = "c1", **more: Any) -> str:
-        """Submit a driver; returns its id. Leaves nothing in the submitter's inbox but what comes after."""
+        """Submit a driver; return its id. Only messages that come after it stay in the submitter's inbox."""
         from stoker.core.model.messages import Submitted
 
         token = more.pop("token", f"t{self.core.ctx.books.counters.drivers}")
@@ -230,5 +231,6 @@ def application(**more: Any) -> ApplicationDescription:
 
 
 def check_books(core: MasterCore) -> None:
-    """Counters equal a recount; nothing over-committed; everybody is in exactly the tables they belong to."""
+    """Check the books: counters equal a recount, nothing is over-committed, everybody is in exactly the tables they belong
+    to."""
     assert violations(core.ctx.books) == []

@@ -1,5 +1,5 @@
 """``python -m tests.support.crashing_master N master ...``: a real master that kills itself (SIGKILL) at the N-th boundary
-between its effects: before a durable write, after one, before a message."""
+between its effects. Boundaries are before and after each durable write, and before each message."""
 
 from __future__ import annotations
 

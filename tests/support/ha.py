@@ -1,4 +1,4 @@
-"""A real cluster with several masters on a real ZooKeeper: what fail-over tests talk to."""
+"""A real cluster with several masters on a real ZooKeeper, for fail-over tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.wait import wait_until
 @dataclass
 class HaCluster(Cluster):
     """``with HaCluster(tmp_path, zookeeper="h:p") as cluster``: ``masters`` masters, of which the first leads, and workers
-    that were told the first master's address only."""
+    that know only the first master's address."""
 
     zookeeper: str = ""
     masters: int = 2
@@ -42,7 +42,7 @@ class HaCluster(Cluster):
         self.url = "spark://" + ",".join(f"127.0.0.1:{port}" for port in self.master_ports)
 
     def add_master(self) -> Daemon:
-        """One more, not started yet; who was told of the others is not told of it."""
+        """Add a master, not started yet. Peers that know the other masters do not learn its address from here."""
         port, webui_port = free_port(), free_port()
         words = ["master", "-h", "127.0.0.1", "-p", str(port), "--webui-port", str(webui_port)]
         self.master_ports.append(port)
@@ -72,7 +72,7 @@ class HaCluster(Cluster):
             print(f"--- {daemon.log.name}\n{daemon.text()[-6000:]}")
 
     def wait_leads(self, number: int, times: int = 1, within: float = 30) -> None:
-        """That master has come to lead so many times."""
+        """Wait until that master has been elected ``times`` times."""
         log = self.all_masters[number]
         wait_until(lambda: log.text().count("leading under epoch") >= times, within=within, what=f"{number} leads")
 
@@ -85,7 +85,7 @@ class HaCluster(Cluster):
         wait_until(lambda: log.text().count("recovery is complete") >= times, within=within, what=f"{number} recovered")
 
     def wait_connected(self, number: int, peers: int) -> None:
-        """So many peers are connected to that master: they know of it."""
+        """Wait until ``peers`` peers are connected to that master."""
 
         def connected() -> bool:
             rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -95,7 +95,7 @@ class HaCluster(Cluster):
         wait_until(connected, what=f"{peers} peers of master {number}")
 
     def epochs(self) -> list[int]:
-        """Of all leaders there have been, in the order of their masters."""
+        """Return the epochs of all leaders so far, in the order of their masters."""
         return [
             int(found) for log in self.all_masters for found in re.findall(r"leading under epoch (\d+)", log.text())
         ]
@@ -112,7 +112,7 @@ class HaCluster(Cluster):
         if self.master.process is not None and self.master.process.poll() is None:
             os.kill(self.master.pid, signal.SIGCONT)
         try:
-            for daemon in self.worker:  # first, while there is a master to tell what ended
+            for daemon in self.worker:  # first, while a master is running that receives the workers' reports
                 if daemon.process is not None and daemon.process.poll() is None:
                     daemon.process.send_signal(signal.SIGCONT)
                     daemon.process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""A real HDFS on loopback, one NameNode and one DataNode. No package index has Hadoop; Spark 2.4 brought it along whole."""
+"""A real HDFS on loopback, one NameNode and one DataNode. No package index has Hadoop; Spark 2.4 shipped all of it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import requests
 from tests.support.cluster import free_port
 from tests.support.wait import wait_until
 
-PYSPARK = "2.4.8"  # the last whose jars have the servers of HDFS (2.7.3)
+PYSPARK = "2.4.8"  # the last release whose jars include the servers of HDFS (2.7.3)
 JARS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stoker" / f"hadoop-of-pyspark-{PYSPARK}"
 DEBIAN_JARS = [
     Path("/usr/share/java") / f"{name}.jar"
     for name in ("jersey1-core", "jersey1-server", "jersey1-servlet", "jsr311-api")
 ]
-# As its setup.py of 2021 wants them.
+# The versions that its setup.py of 2021 needs.
 _BUILT_WITH = "pypandoc<1.8\nsetuptools<81\n"
 _NOT_NEEDED = (
     "spark-",
@@ -46,7 +46,7 @@ _JAVA = [
 
 
 def need_hadoop() -> None:
-    """Have its jars in ``JARS``; 220 MB are downloaded, once. Skips the test where that cannot be."""
+    """Put Hadoop's jars in ``JARS``; the first time 220 MB are downloaded. Skip the test if that is not possible."""
     if shutil.which("java") is None or not all(jar.exists() for jar in DEBIAN_JARS):
         pytest.skip("needs: apt-get install openjdk-17-jre-headless libjersey1-servlet-java libjsr311-api-java")
     if JARS.is_dir():
@@ -57,7 +57,7 @@ def need_hadoop() -> None:
         constraints = folder / "constraints"
         constraints.write_text(_BUILT_WITH)
         words = ["download", "--quiet", "--no-deps", "--no-binary", "pyspark", "--dest", name, f"pyspark=={PYSPARK}"]
-        # The one variable is for pip before 25.3, the other for those since.
+        # pip before 25.3 reads the first variable, later releases the second.
         environment = {**os.environ, "PIP_CONSTRAINT": str(constraints), "PIP_BUILD_CONSTRAINT": str(constraints)}
         done = subprocess.run(
             [sys.executable, "-m", "pip", *words], check=False, env=environment, capture_output=True, text=True
@@ -73,12 +73,12 @@ def need_hadoop() -> None:
                     assert source is not None
                     with source, (folder / "jars" / jar.name).open("wb") as file:
                         shutil.copyfileobj(source, file)
-        if not JARS.is_dir():  # nobody else was faster
+        if not JARS.is_dir():  # unless another process was faster
             (folder / "jars").rename(JARS)
 
 
 class Hdfs:
-    """``with Hdfs(folder) as hdfs``: it serves, at ``hdfs.url`` and, by HTTP, at ``hdfs.web_url``."""
+    """``with Hdfs(folder) as hdfs``: the servers are at ``hdfs.url`` and, by HTTP, at ``hdfs.web_url``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -140,7 +140,7 @@ class Hdfs:
         return bool(answer.json()["beans"][0]["NumLiveDataNodes"] == 1)
 
     def write(self, path: str, content: bytes, *, owner: str) -> None:
-        """A file that its owner alone may read; as HDFS's own superuser, who is the user that runs it."""
+        """Write a file that only its owner may read, as HDFS's superuser: the user that runs HDFS."""
         at = self._ask("PUT", path, "CREATE", allow_redirects=False).headers["Location"]
         requests.put(at, data=content, timeout=20).raise_for_status()
         self._ask("PUT", path, "SETPERMISSION", permission="400").raise_for_status()

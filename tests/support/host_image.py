@@ -1,6 +1,6 @@
-"""Images of test hosts, made from Debian packages; no registry is asked.
+"""Images of test hosts, made from Debian packages; no image registry is needed.
 
-A host has systemd, sshd and Python. A bare image has what README asks for, and nothing else.
+A host has systemd, sshd and Python. A bare image has only what README requires.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 def image(flavour: str) -> str:
-    """The image's name; it is built when podman does not have it (half a minute). Raises KeyError, PodmanError."""
+    """Return the image's name; build the image if podman does not have it (half a minute). Raises KeyError, PodmanError."""
     release, extra = FLAVOURS[flavour]
     packages = ",".join(BASE + extra)
     digest = hashlib.sha256(f"{release} {packages} {_CUSTOMIZE.read_text()}".encode()).hexdigest()[:12]
@@ -31,7 +31,7 @@ def image(flavour: str) -> str:
 
 
 def bare_image(release: str) -> str:
-    """The name of a minimal Debian with git, make and python3 only. Raises PodmanError."""
+    """Return the name of a minimal Debian with git, make and python3 only. Raises PodmanError."""
     return _built(f"localhost/stoker-test-bare:{release}-{'-'.join(BARE)}", release, ",".join(BARE), [])
 
 
@@ -44,19 +44,19 @@ def _built(name: str, release: str, packages: str, hooks: list[str]) -> str:
 
 def _build(name: str, release: str, packages: str, hooks: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="stoker-image-") as folder:
-        Path(folder).chmod(0o755)  # apt drops its privileges below it
+        Path(folder).chmod(0o755)  # apt reads it as another user
         archive = str(Path(folder) / "rootfs.tar")
         quick = ["force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*"]
         run(
             "mmdebstrap", "--variant=minbase", f"--include={packages}", f"--keyring={_KEYRING}",
             *[f"--dpkgopt={option}" for option in quick], *hooks,
-            '--setup-hook=mkdir -p "$1/usr/share/man/man1"',  # a Java links its manual pages, there or not
+            '--setup-hook=mkdir -p "$1/usr/share/man/man1"',  # Java packages link manual pages there
             release, archive, *_mirror(), timeout=900,
         )  # fmt: skip
         podman("import", archive, name, timeout=300)
 
 
 def _mirror() -> list[str]:
-    """Where this machine's apt gets Debian from; where it gets none, mmdebstrap knows a place."""
+    """Return the source of this machine's apt for Debian; without one, mmdebstrap uses its default."""
     said = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages").stdout
     return [line.split()[2] for line in said.splitlines() if line.startswith("Debian Debian ")][:1]

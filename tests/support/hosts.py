@@ -30,10 +30,10 @@ from tests.support.host_image import image
 from tests.support.podman import PodmanError, cannot_run, make_network, podman, run
 from tests.support.wait import wait_until
 
-FIRST_ADDRESS = 10  # of a network; below are the gateway and room for others
+FIRST_ADDRESS = 10  # of a network; the addresses below are for the gateway and other uses
 BOOT = 60.0  # seconds a host may take to boot
 OWNER = "stoker.owner"  # label: the process that a container is for
-OWNER_VARIABLE = "STOKER_TEST_OWNER"  # where processes that make hosts find it; without it they are nobody's
+OWNER_VARIABLE = "STOKER_TEST_OWNER"  # processes that make hosts read it; without it the hosts have no owner
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Host:
         return run("ssh", *known, *key, f"root@{self.address}", *words, check=check, timeout=timeout)
 
     def exec(self, *words: str, timeout: float = 60.0) -> str:
-        """What a command prints that is run in the container, also when its network is cut. Raises PodmanError."""
+        """Return what a command in the container prints, also when its network is cut. Raises PodmanError."""
         return podman("exec", self.container, *words, timeout=timeout)
 
     def write(self, path: str, text: str) -> None:
@@ -64,7 +64,7 @@ class Host:
             podman("cp", file.name, f"{self.container}:{path}")
 
     def pause(self) -> None:
-        """Freeze every process of the host, as a machine that hangs."""
+        """Freeze every process of the host, like a machine that hangs."""
         podman("pause", self.container)
 
     def resume(self) -> None:
@@ -85,7 +85,7 @@ class Host:
         self.await_boot()
 
     def partition(self, *others: Host) -> None:
-        """Drop what goes to and comes from the others; without others, from everybody, ssh included."""
+        """Drop packets to and from the others; without others, all packets, those of ssh included."""
         for rule in [["-s", other.address] for other in others] or [[]]:
             self._iptables("-I", "INPUT", *rule, "!", "-i", "lo", "-j", "DROP")
         for rule in [["-d", other.address] for other in others] or [[]]:
@@ -101,11 +101,13 @@ class Host:
         self._iptables("-F")
 
     def await_boot(self) -> None:
-        """Until sshd answers. Units may still be starting: a worker's, until it is registered. Raises AssertionError."""
+        """Wait until sshd answers. Units may still be starting; a worker's unit starts until the worker is registered.
+        Raises AssertionError."""
         wait_until(self._greets, within=BOOT, what=f"sshd of {self.name}")
 
     def await_units(self) -> None:
-        """Until systemd has started everything. Raises PodmanError when a unit failed, AssertionError."""
+        """Wait until systemd has started everything. Raises PodmanError when a unit failed, AssertionError when it takes
+        too long."""
         ask = ("podman", "exec", self.container, "systemctl", "is-system-running", "--wait")
         said = wait_until(partial(_verdict, *ask), within=BOOT, what=f"systemd of {self.name}")
         if said != "running":
@@ -116,18 +118,18 @@ class Host:
         return bool(run("ssh-keyscan", "-T", "2", self.address, check=False).stdout)
 
     def _iptables(self, *words: str) -> None:
-        """In the container's network namespace, so that nothing in it can tell."""
+        """Run it in the container's network namespace, where no process of the container sees it."""
         pid = podman("inspect", "--format", "{{.State.Pid}}", self.container)
         run("nsenter", "--target", pid, "--net", "iptables", "--wait", *words)
 
 
 class Hosts:
-    """Containers on one network. Everything about them is kept in one folder, so that another process can go on with them."""
+    """Containers on one network. One folder holds everything about them, so that another process can use them later."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.network = f"stoker-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:10]}"
-        # The path of a control socket may have 107 characters, which the folder could use up alone.
+        # The path of a control socket may have 107 characters; a path below the folder could be longer.
         self.sockets = Path(tempfile.gettempdir()) / self.network
         self._hosts = {host.name: host for host in self._load()}
 
@@ -159,7 +161,7 @@ class Hosts:
         self._write_connection()
 
     def down(self) -> None:
-        """Remove the containers, the network and all files. Nothing is left, also after an ``up`` that failed half-way."""
+        """Remove the containers, the network and all files, also after an ``up`` that failed half-way."""
         for socket in filter(Path.is_socket, self.sockets.rglob("*")):  # ssh's masters live on in the background
             run("ssh", "-o", f"ControlPath={socket}", "-O", "exit", "-", check=False)
         names = podman("ps", "--all", "--quiet", "--filter", f"label=stoker.network={self.network}").split()
@@ -170,16 +172,16 @@ class Hosts:
         shutil.rmtree(self.sockets, ignore_errors=True)
         for name in ("hosts.json", "connection.yml", "known_hosts", "ssh_key", "ssh_key.pub"):
             (self.folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # it was not there, or others keep files in it
+        with contextlib.suppress(OSError):  # the folder does not exist, or others keep files in it
             self.folder.rmdir()
         self._hosts = {}
 
     def _start(self, host: Host, of: str) -> None:
         number = int(host.address.rsplit(".", 1)[1])
         names = [f"--add-host={other.name}:{other.address}" for other in self]
-        # The same MAC after a restart: else its neighbours talk to the old one for half a minute.
+        # The same MAC after a restart; with a new one, its neighbours would send to the old one for half a minute.
         place = ["--network", self.network, "--ip", host.address, "--mac-address", f"02:00:0a:d5:00:{number:02x}"]
-        # SYS_ADMIN: so that systemd sandboxes units as on a machine (Debian 13's refuses to start them else); NET_ADMIN:
+        # SYS_ADMIN: so that systemd sandboxes units as on a machine (Debian 13's systemd needs it to start them); NET_ADMIN:
         # for the image's no-way-out.service.
         podman(
             "run", "--detach", "--replace", "--systemd=always", "--cap-add=SYS_ADMIN,NET_ADMIN",
@@ -216,18 +218,19 @@ class Hosts:
 
 
 def _verdict(*command: str) -> str:
-    """What systemctl says of the system; nothing while process 1 is not systemd yet ("offline"), or does not answer."""
+    """Return the state that systemctl reports; empty while process 1 is not systemd yet ("offline"), or does not answer."""
     said = run(*command, check=False, timeout=BOOT).stdout.strip()
     return "" if said in ("offline", "unknown", "initializing", "starting") else said
 
 
 def own_hosts() -> None:
-    """What this process, and those it starts, make from now on is this process's: ``sweep`` removes it when it is gone."""
+    """Mark the hosts that this process and its children make from now on: ``sweep`` removes them when this process has
+    exited."""
     os.environ[OWNER_VARIABLE] = f"{os.getpid()}-{_started(os.getpid())}"
 
 
 def sweep() -> None:
-    """Remove the containers and networks of processes that were killed before they could."""
+    """Remove the containers and networks of processes that were killed before they could do it."""
     labels = f'{{{{index .Labels "stoker.network"}}}} {{{{index .Labels "{OWNER}"}}}}'
     found = podman("ps", "--all", "--filter", f"label={OWNER}", "--format", f"{{{{.Names}}}} {labels}")
     for line in found.splitlines():
@@ -235,11 +238,12 @@ def sweep() -> None:
         pid, _, started = owner.partition("-")
         if owner and _started(int(pid)) != started:
             podman("rm", "--force", "--volumes", "--time", "0", name)
-            run("podman", "network", "rm", network, check=False)  # the last container's is the one that succeeds
+            run("podman", "network", "rm", network, check=False)  # succeeds with its last container
 
 
 def _started(pid: int) -> str:
-    """When the kernel started it, which with the pid names one process; empty when it is gone."""
+    """Return when the kernel started the process: with its pid it identifies the process. Empty when the process has
+    exited."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:
@@ -248,7 +252,7 @@ def _started(pid: int) -> str:
 
 @contextlib.contextmanager
 def running_hosts(folder: Path, flavours: dict[str, str]) -> Iterator[Hosts]:
-    """Hosts for one test, removed afterwards, whatever happens in it."""
+    """Hosts for one test, removed afterwards even if the test fails."""
     hosts = Hosts(folder)
     try:
         hosts.up(flavours)
@@ -258,7 +262,7 @@ def running_hosts(folder: Path, flavours: dict[str, str]) -> Iterator[Hosts]:
 
 
 def main(words: list[str]) -> int:
-    """The program molecule calls; see the head of this file."""
+    """The program that molecule calls; see the head of this file."""
     if len(words) < 2 or words[0] not in ("up", "down"):
         print(__doc__, file=sys.stderr)
         return 2

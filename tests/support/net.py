@@ -1,4 +1,4 @@
-"""A master's Server with its loop, links to it, and waiting for what they tell: for tests over real sockets."""
+"""A master's Server with its loop, links to it, and waits for their events: for tests over real sockets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def has_ipv6() -> bool:
 
 
 class Net:
-    """A server and its peers, all driven by one loop; ``events`` and each link's ``heard`` are kept in order."""
+    """A server and its peers, all driven by one loop; ``events`` and each link's ``heard`` keep the order of arrival."""
 
     def __init__(self, folder: Path, *, authenticate: bool = True, make: type[Server] = Server, **options: Any) -> None:
         self.keys = Keys.open(folder / "keys", create=tuple(Role)) if authenticate else None
@@ -71,12 +71,12 @@ class Net:
                 self.loop.stop()
             elif time.monotonic() > end:
                 raise AssertionError(f"not within {within} s: {what or condition}; {self.events[-5:]}")
-            return time.monotonic() + 0.02  # conditions may also hang on what is no socket
+            return time.monotonic() + 0.02  # conditions may also depend on things other than sockets
 
         self.loop.run(on_round)
 
     def settle(self) -> None:
-        """Run until the server has handled all that was sent before: a stranger's question goes in and is answered."""
+        """Run until the server has handled all that was sent before: a new client asks a question and receives the answer."""
         probe = self.opened()
         probe.link.send(GetStatus(request=1))
         self.until(lambda: probe.name in self.names(Received))
@@ -105,7 +105,7 @@ class Net:
 
 
 class Peer:
-    """A link with what it was told."""
+    """A link, and what it reported."""
 
     def __init__(self, net: Net, link: Link[Any]) -> None:
         self.net = net
@@ -156,7 +156,7 @@ while link.wait(30):
 
 @contextlib.contextmanager
 def child(net: Net, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A peer in a process of its own, which asks for the status once; heard by the server when the block starts."""
+    """A peer in its own process, which asks for the status once; the server has received it when the block starts."""
     folder = str(net.keys.folder) if net.keys else ""
     prefix = f"client/{name}/".encode()
     before = set(net.names(Received))
@@ -170,7 +170,7 @@ def child(net: Net, name: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def raw_dealer(net: Net, identity: bytes, role: Role = Role.CLIENT) -> zmq.Socket[bytes]:
-    """A socket that speaks ZMTP with a good key, and whatever it likes above that."""
+    """Return a socket that speaks ZMTP with a valid key, and on which a test may send any bytes."""
     dealer: zmq.Socket[bytes] = net.loop.context.socket(zmq.DEALER)
     dealer.set(zmq.LINGER, 0)
     dealer.set(zmq.ROUTING_ID, identity)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# What a line begins with that a reader types into a shell.
+# The beginnings of lines that a reader types into a shell.
 PROGRAMS = re.compile(
     r"(?:stoker|make|export|pip|curl|ansible[\w-]*|python|pytest|cd|molecule|pyspark|spark-\w+|\S*inventory/from-slaves"
     r"|\.venv/bin/\S+)(?: |$)"
@@ -24,7 +24,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Each with the lines that it goes on over. None where the block is not for a shell."""
+        """Return each command with its continuation lines; an empty list if the block is not for a shell."""
         found: list[str] = []
         for line in self.text.splitlines():
             if found and _is_open(found[-1]):
@@ -35,14 +35,14 @@ class Block:
 
     @property
     def python(self) -> str:
-        """The program that it holds, after commands, perhaps; empty where it holds none."""
+        """Return the Python program in the block, which may follow commands; empty if there is none."""
         lines = self.text.splitlines()
         starts = [number for number, line in enumerate(lines) if re.match(r"import |from \w+", line)]
         return "\n".join(lines[starts[0] :]) + "\n" if starts else ""
 
 
 def _is_open(command: str) -> bool:
-    """Whether the shell would ask for more."""
+    """Return whether the shell would ask for more."""
     if command.endswith("\\"):
         return True
     try:
@@ -53,7 +53,7 @@ def _is_open(command: str) -> bool:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Those that are fenced, and those that are indented by four, in order."""
+    """Return the blocks in order: fenced ones, and those indented by four spaces."""
     lines = page.splitlines()
     number = 0
     while number < len(lines):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 POOL = ipaddress.ip_network("10.213.0.0/16")
-PROGRAMS = {  # what is called, and the Debian package it is in
+PROGRAMS = {  # the command, and the Debian package that has it
     "podman": "podman",
     "runc": "runc",
     "mmdebstrap": "mmdebstrap",
@@ -26,11 +26,11 @@ _SETTINGS = Path(__file__).with_name("containers.conf")
 
 
 class PodmanError(Exception):
-    """A command failed; the text is the command and what it said."""
+    """A command failed; the text is the command and its output."""
 
 
 def cannot_run() -> str:
-    """Why containers cannot be started here, and the fix; empty when they can."""
+    """Return why containers cannot be started here, and how to mend that; empty when they can."""
     if os.geteuid() != 0:
         return "needs root, for containers with systemd: sudo make test"
     missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
@@ -56,23 +56,23 @@ def run(
 
 
 def podman(*words: str, timeout: float = 120.0, check: bool = True) -> str:
-    """What ``podman WORDS`` prints. Raises PodmanError."""
+    """Return what ``podman WORDS`` prints. Raises PodmanError."""
     return run("podman", *words, timeout=timeout, check=check).stdout.strip()
 
 
 @contextmanager
 def exclusively(what: str) -> Iterator[None]:
-    """One process of this machine at a time does ``what``."""
+    """Hold a lock, so that only one process of this machine at a time does ``what``."""
     with (Path(tempfile.gettempdir()) / f"stoker-hosts-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def make_network(name: str) -> ipaddress.IPv4Network:
-    """A network of its own, of 254 addresses that are free here. Raises PodmanError.
+    """Make a separate network, of 254 addresses that are free here. Raises PodmanError.
 
-    The route of last resort keeps packets for a dead container's address on this machine; without it they would follow
-    the default route. It stays when the network goes: connections outlive containers.
+    The route of last resort keeps packets for a stopped container's address on this machine; without it they would follow the
+    default route. The route stays when the network is removed: connections outlive containers.
     """
     with exclusively("network"):
         taken = _taken()

@@ -1,7 +1,7 @@
 """``python -m tests.support.portable COMMAND...``: the ``stoker`` command without what only Unix, or only Linux, has.
 
-Modules that Windows lacks cannot be imported, and functions, signals and flags that it lacks are gone: whatever of the
-client uses one of them fails as it would there.
+Modules that Windows lacks cannot be imported, and functions, signals and flags that it lacks are removed. Client code that
+uses one of them fails as it would there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Hidden(MetaPathFinder):
 
 
 def hide() -> None:
-    """From here on. The standard library has loaded what it needs of them itself."""
+    """Take effect from now on. The standard library has already loaded what it needs."""
     import asyncio  # noqa: F401
     import logging.handlers  # noqa: F401
     import multiprocessing.util  # noqa: F401

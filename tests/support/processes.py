@@ -8,7 +8,7 @@ from typing import IO
 
 
 def alive(pid: int) -> bool:
-    """Whether that process runs. One that has ended and waits for its parent, which may never ask, does not."""
+    """Return whether that process runs. A zombie does not count: its parent may never wait for it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -16,11 +16,11 @@ def alive(pid: int) -> bool:
 
 
 def lines_of(process: subprocess.Popen[str]) -> IO[str]:
-    """The standard output of a process that was started with a pipe."""
+    """Return the standard output of a process that was started with a pipe."""
     assert process.stdout is not None
     return process.stdout
 
 
 def read_line(process: subprocess.Popen[str]) -> str:
-    """Its next line of output, without the end of line; waits for it."""
+    """Wait for its next line of output, and return it without the end of line."""
     return lines_of(process).readline().strip()

@@ -1,4 +1,4 @@
-"""Drivers of applications: Python programs run against a cluster, as a user would start them."""
+"""Drivers of applications: Python programs that run against a cluster, as a user would start them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.cluster import Cluster
 
 @contextlib.contextmanager
 def start_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The running process; it does not outlive the ``with``."""
+    """The running process; it is stopped at the end of the ``with``."""
     path = Path(cluster.script("program.py", text))
     process = subprocess.Popen(
         [sys.executable, str(path)],
@@ -32,7 +32,7 @@ def start_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = N
 
 
 def run_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = None, timeout: float = 60) -> str:
-    """Its output; an AssertionError with everything it said if it failed."""
+    """Return its output; raise AssertionError with all its output if it failed."""
     with start_program(cluster, text, env=env) as process:
         try:
             out, err = process.communicate(timeout=timeout)

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can be cut: what is sent is held, and nobody is told, as on a network that is partitioned."""
+"""A TCP proxy on loopback that can be cut, like a partitioned network: it holds what is sent, and notifies no one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class Proxy:
-    """``with Proxy("127.0.0.1:2181") as proxy``: what connects to ``proxy.address`` is connected to the target."""
+    """``with Proxy("127.0.0.1:2181") as proxy``: it forwards connections to ``proxy.address`` to the target."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")

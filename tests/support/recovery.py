@@ -1,4 +1,4 @@
-"""Recovery engines by name, and a writer that runs in a process of its own, to be killed."""
+"""Recovery engines by name, and a writer in its own process, which tests kill."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ENGINES: dict[str, Callable[[Path], RecoveryEngine]] = {
     "filesystem": FilesystemRecovery,
     "zookeeper": LeadersRecords,
 }
-LOCKED = ["filesystem"]  # the store itself is held by one master; elsewhere the election sees to that
+LOCKED = ["filesystem"]  # engines whose store is locked by one master; for the others the election decides
 DURABLE = [name for name in ENGINES if name != "none"]
-SLOTS = 7  # the keys a writer turns over
+SLOTS = 7  # the keys that a writer rewrites in turn
 
 
 def batch(number: int) -> dict[str, bytes | None]:
-    """The writer's n-th commit: a pair that belongs together, a deletion, and its own number."""
+    """Return the writer's n-th commit: a pair that belongs together, a deletion, and its own number."""
     slot = number % SLOTS
     content = b"%d " % number * (number % 700)
     return {
@@ -37,7 +37,7 @@ def batch(number: int) -> dict[str, bytes | None]:
 
 
 def states() -> Iterator[dict[str, bytes]]:
-    """What the store holds after 0, 1, 2, ... commits of a writer."""
+    """Return what the store holds after 0, 1, 2, ... commits of a writer."""
     state: dict[str, bytes] = {}
     number = 0
     while True:
@@ -56,8 +56,8 @@ def state_after(commits: int) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def writer(engine: str, location: Path) -> Iterator[subprocess.Popen[str]]:
-    """Has said "open", and says the number of each commit that is durable; it goes on where the store has got to, until
-    it is killed."""
+    """Start a writer that prints "open", then the number of each commit that is durable. It continues after the last
+    commit in the store, until it is killed."""
     command = [sys.executable, "-m", "tests.support.recovery", engine, str(location)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         try:

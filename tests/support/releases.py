@@ -1,4 +1,4 @@
-"""Earlier releases of Stoker, to test that neighbours understand each other."""
+"""Earlier releases of Stoker, to test that peers of different releases understand each other."""
 
 from __future__ import annotations
 

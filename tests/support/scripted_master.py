@@ -1,4 +1,4 @@
-"""A master that does what a test tells it: the real server socket, keys and codec, and no books at all."""
+"""A master that follows a test's script: the real server socket, keys and codec, and no books at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Script = Callable[["ScriptedMaster", bytes, Message], None]
 
 
 class ScriptedMaster:
-    """Runs in a thread of its own; ``script`` gets every message. ``seen`` and ``gone`` are what came so far."""
+    """It runs in its own thread; ``script`` receives every message. ``seen`` and ``gone`` are what has arrived so far."""
 
     def __init__(self, folder: Path, script: Script, *, port: int = 0, roles: tuple[Role, ...] = tuple(Role)) -> None:
         self.keys = Keys.open(folder, create=roles)
@@ -60,12 +60,12 @@ class ScriptedMaster:
         self.thread.join(10)
 
     def send(self, peer: bytes, *messages: Message) -> None:
-        """For scripts: from the master's thread."""
+        """For scripts, which run in the master's thread."""
         for message in messages:
             self.server.send(peer, message)
 
     def send_raw(self, peer: bytes, *frames: bytes) -> None:
-        """Whatever the codec would never send."""
+        """Send frames that the codec would never write."""
         self.server._router.send_multipart([peer, *frames])
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
@@ -120,7 +120,7 @@ def removed(state: ApplicationState = ApplicationState.FINISHED, reason: str = "
 
 
 def answer_log(message: ReadLog, texts: dict[tuple[int, str], bytes]) -> Message:
-    """From a file that is complete: ``texts`` by executor and stream."""
+    """Answer from a complete file: ``texts`` by executor and stream."""
     text = texts.get((message.executor_id, message.stream), b"")
     piece = text[message.offset : message.offset + message.limit]
     return LogData(request=message.request, offset=message.offset, size=len(text), data=piece, ended=True)
@@ -129,7 +129,7 @@ def answer_log(message: ReadLog, texts: dict[tuple[int, str], bytes]) -> Message
 def polite(
     master: ScriptedMaster, peer: bytes, message: Message, *, story: tuple[Message, ...] = (), texts: object = None
 ) -> None:
-    """Registers the application, tells the story, serves the logs."""
+    """A script that registers the application, sends the story, and serves the logs."""
     if isinstance(message, RegisterApplication):
         master.send(peer, registered(message), *story)
     elif isinstance(message, ReadLog):

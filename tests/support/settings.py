@@ -1,4 +1,4 @@
-"""Settings as the daemons would see them for a command line and an environment."""
+"""Settings as the daemons would read them from a command line and an environment."""
 
 from __future__ import annotations
 

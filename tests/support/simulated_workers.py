@@ -100,7 +100,8 @@ def main(address: str, keys_folder: str, count: int) -> None:
 
 @contextlib.contextmanager
 def crowd(cluster: Cluster, count: int, within: float = 60.0) -> Iterator[float]:
-    """``count`` simulated workers registered with the cluster's master; the seconds that took, starting Python included."""
+    """Start ``count`` simulated workers and wait until the cluster's master has registered them; yield the seconds that
+    took, the start of Python included."""
     wait_until(lambda: cluster.url in cluster.master.text(), what="the master to listen")
     address = cluster.url.removeprefix("spark://")
     words = [sys.executable, "-m", __name__, address, str(cluster.home / "conf" / "keys"), str(count)]

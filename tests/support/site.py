@@ -41,7 +41,7 @@ while True:
 
 
 class Played:
-    """What a playbook did."""
+    """The result of a playbook."""
 
     def __init__(self, code: int, output: str) -> None:
         self.code, self.output = code, output
@@ -58,10 +58,10 @@ class Site:
 
     def __init__(self, hosts: Hosts, inventory: dict[str, Any], folder: Path) -> None:
         self.hosts, self.inventory, self.folder = hosts, copy.deepcopy(inventory), folder
-        self.checkout = REPO  # whose playbooks are run, and whose release is pushed
+        self.checkout = REPO  # its playbooks are run, and its release is pushed
 
     def copy_checkout(self) -> None:
-        """Go on with a copy of the checkout, which tests may change."""
+        """Use a copy of the checkout from now on, which tests may change."""
         self.checkout = self.folder / "checkout"
         ignored = shutil.ignore_patterns(
             ".git", ".venv", ".*_cache", "__pycache__", "artifacts", "*.egg-info", "node_modules"
@@ -69,7 +69,7 @@ class Site:
         shutil.copytree(REPO, self.checkout, symlinks=True, ignore=ignored)
 
     def command(self, playbook: str, *words: str, connection: Path | None = None) -> list[str]:
-        """The command line that runs a playbook on the inventory as it is now, which this writes."""
+        """Write the inventory as it is now, and return the command line that runs a playbook on it."""
         file = self.folder / "hosts.yml"
         file.write_text(yaml.safe_dump(self.inventory, sort_keys=False))
         places = ["-i", str(file), "-i", str(connection or self.hosts.folder / "connection.yml")]
@@ -83,7 +83,7 @@ class Site:
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_CONFIG": str(self.checkout / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            # start-all makes this machine a client of the cluster: beside the hosts, not in the home of whoever tests.
+            # start-all makes this machine a client of the cluster: in the tests' folder, not in the tester's home.
             "SPARK_CONF_DIR": str(self.hosts.folder.parent / "client"),
         }
 
@@ -97,7 +97,7 @@ class Site:
         return Played(done.returncode, done.stdout)
 
     def stoker(self, *words: str, check: bool = True) -> str:
-        """What a command of the client prints here, on the machine that runs the playbooks; AssertionError when it fails."""
+        """Return what a client command prints on this machine, which runs the playbooks; AssertionError when it fails."""
         done = subprocess.run(
             [str(BIN / "stoker"), *words],
             env=self.environment(),
@@ -110,34 +110,34 @@ class Site:
         return done.stdout
 
     def submit(self, program: str, *options: str) -> str:
-        """Submit the text of a Python program; the driver's id."""
+        """Submit the text of a Python program; return the driver's id."""
         file = self.folder / "program.py"
         file.write_text(program)
         return self.stoker("submit", *options, str(file)).strip()
 
     def status(self) -> dict[str, Any]:
-        """The cluster, as ``stoker status --json`` has it; empty when no master answers."""
+        """Return the cluster, as ``stoker status --json`` has it; empty when no master answers."""
         return dict(json.loads(self.stoker("status", "--json", check=False) or "{}"))
 
     def job(self, identifier: str) -> dict[str, Any]:
-        """A driver, as ``stoker status --json`` has it."""
+        """Return a driver, as ``stoker status --json`` has it."""
         return dict(json.loads(self.stoker("status", "--json", identifier)))
 
     def workers(self) -> set[str]:
-        """Hosts of the workers that are ALIVE, by their names in the inventory; none when no master answers."""
+        """Return the hosts of the workers that are ALIVE, by their names in the inventory; empty when no master answers."""
         alive = {worker["host"] for worker in self.status().get("workers", []) if worker["state"] == "ALIVE"}
         names = {host.address: host.name for host in self.hosts}
         return {names.get(host, host) for host in alive}
 
     def running(self, name: str) -> dict[str, int]:
-        """The process of this name (/proc/PID/comm), by host that runs one."""
+        """Return the processes of this name (/proc/PID/comm), by host."""
         found = {host.name: pids(host, name) for host in self.hosts}
         assert all(len(numbers) <= 1 for numbers in found.values()), f"more than one {name} on a host: {found}"
         return {host: numbers[0] for host, numbers in found.items() if numbers}
 
 
 def remains(host: Host) -> list[str]:
-    """Processes, users and files of ours on a host."""
+    """Return Stoker's processes, users and files on a host."""
     processes = host.exec("ps", "axww", "-o", "args").splitlines()
     users = host.exec("getent", "passwd").splitlines()
     files = host.exec("sh", "-c", f"ls -d {' '.join(PLACES)} 2>/dev/null || true").splitlines()
@@ -152,7 +152,7 @@ def molecule_site(scenario: Path, folder: Path) -> Site:
 
 @pytest.fixture
 def steady(site: Site) -> Iterator[dict[str, int]]:
-    """A driver that runs on: its process, by host. The test must not have disturbed it."""
+    """A driver that runs throughout the test: its process, by host. The test must not have disturbed it."""
     job = site.submit(STEADY)
     before = wait_until(lambda: site.running("steady-job"))
     yield before
@@ -162,5 +162,5 @@ def steady(site: Site) -> Iterator[dict[str, int]]:
 
 
 def pids(host: Host, name: str) -> list[int]:
-    """Processes of this name on a host, also while its network is cut; none on a host that is off."""
+    """Return the processes of this name on a host, also while its network is cut; empty for a host that is off."""
     return [int(word) for word in podman("exec", host.container, "pgrep", "-x", name, check=False).split()]

@@ -1,4 +1,4 @@
-"""Real Spark clients: what they said (the first frames of a connection, recorded from pyspark 3.5.9, 4.0.5 and 4.3.0), and
+"""Real Spark clients: the first frames that they sent on a connection (recorded from pyspark 3.5.9, 4.0.5 and 4.3.0), and
 a live one."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def registration(version: str) -> tuple[Envelope, JavaObject]:
     return envelope, message
 
 
-# A driver that does what it is told by its standard input, and answers "> ANSWER" a line.
+# A driver that runs the commands from its standard input, and answers each with a line "> ANSWER".
 _PROGRAM = """
 import sys
 from pyspark.sql import SparkSession
@@ -59,14 +59,14 @@ spark.stop()
 
 
 class Standing(Protocol):
-    """A cluster to run on, ours or Spark's own."""
+    """A cluster to run on, Stoker's or Spark's."""
 
     home: Path
     url: str
 
 
 def spark_environment(cluster: Standing) -> dict[str, str]:
-    """What a user of pyspark has; nothing of ours."""
+    """Return the environment of a user of pyspark, without any variable of Stoker."""
     package = importlib.util.find_spec("pyspark")
     assert package is not None and package.origin is not None, "the test extra installs pyspark"
     keep = {name: os.environ[name] for name in ("PATH", "LANG", "JAVA_HOME") if name in os.environ}
@@ -80,7 +80,7 @@ def spark_environment(cluster: Standing) -> dict[str, str]:
 
 
 def executor_pids(cluster: Cluster, app_id: str) -> dict[str, int]:
-    """Executor id -> process."""
+    """Return the processes by executor id."""
     words = {pid: command.split() for pid, command in cluster.processes().items()}
     return {
         command[command.index("--executor-id") + 1]: pid
@@ -90,7 +90,8 @@ def executor_pids(cluster: Cluster, app_id: str) -> dict[str, int]:
 
 
 class SparkJob:
-    """A pyspark driver on this machine; ``with`` ends it whatever happens. ``wait``: until it has an application id."""
+    """A pyspark driver on this machine, stopped at the end of the ``with`` in any case. ``wait``: until it has an
+    application id."""
 
     def __init__(
         self, cluster: Standing, conf: dict[str, str], *, wait: bool = True, python: Path = Path(sys.executable)
@@ -135,7 +136,7 @@ class SparkJob:
                 self._process.stdin.close()
 
     def kill_driver(self) -> None:
-        """All of its processes, at once."""
+        """Kill all of its processes at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -154,14 +155,14 @@ class SparkJob:
         return found
 
     def wait_for(self, words: str, *, within: float = 300) -> None:
-        """Until the driver's log has them."""
+        """Wait until the driver's log contains the words."""
         self._wait_until(lambda: words in self.text(), within, f"{words!r} in the driver's log")
 
     def _wait_until(self, look: Callable[[], T], within: float, what: str) -> T:
-        """As ``wait_until``, but no longer than the driver lives; the end of its log is said when that was in vain."""
+        """Like ``wait_until``, but fail as soon as the driver exits; the error shows the end of its log."""
 
         def look_while_it_lives() -> T:
-            has_ended = self._process.poll() is not None  # asked first: its last words count
+            has_ended = self._process.poll() is not None  # asked first: output just before its exit counts
             found = look()
             assert found or not has_ended, f"the driver has ended: no {what}"
             return found

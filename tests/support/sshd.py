@@ -1,4 +1,4 @@
-"""A real sshd on loopback, run by whoever runs the tests, with a home folder whose ssh configuration leads to it."""
+"""A real sshd on loopback, run by the user who runs the tests, with a home folder whose ssh configuration leads to it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PROGRAM = shutil.which("sshd") or "/usr/sbin/sshd"
 
 @dataclass
 class Sshd:
-    """``with Sshd(folder, environ) as sshd``: logins see ``environ``. In the home ``folder``, the ssh name ``cluster`` is it
-    with a key it accepts, ``stranger`` is it with a key it does not know, ``unknown`` with a host key nobody knows, and
-    ``changed`` with another than the known one."""
+    """``with Sshd(folder, environ) as sshd``: logins see ``environ``. In the home ``folder`` four ssh names lead to the
+    server. ``cluster`` has a key that the server accepts, ``stranger`` a key that it does not. For ``unknown`` the host
+    key is not known, for ``changed`` another one is known."""
 
     home: Path
     environ: dict[str, str]
@@ -84,7 +84,7 @@ class Sshd:
 
     def __enter__(self) -> Sshd:
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its privilege separation's, made at boot otherwise
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # for privilege separation; otherwise made at boot
         self.start()
         return self
 
@@ -98,7 +98,7 @@ class Sshd:
         assert process.poll() is None, (self.home / "sshd.log").read_text()
 
     def cut(self) -> None:
-        """End it with all its connections, as a cut cable would."""
+        """Stop it with all its connections, like a cable that is cut."""
         assert self.process is not None
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,6 +1,6 @@
-"""``python -m tests.support.submitter LEDGER LOCKS SEED``: submits small drivers for as long as its standard input is open,
-and says the id of each that was acknowledged. Each driver writes to LEDGER when it starts, holds a lock of its own in
-LOCKS while it runs, and says DOUBLE when another copy of it holds it."""
+"""``python -m tests.support.submitter LEDGER LOCKS SEED``: submits small drivers while its standard input is open, and
+prints the id of each acknowledged one. Each driver writes to LEDGER when it starts, and holds its own lock in LOCKS while
+it runs. It writes DOUBLE when another copy of it holds the lock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
     config = client_config(argparse.Namespace(master=os.environ["MASTER"]), os.environ)
     with Client(config=config, timeout=120) as client:
         while not select.select([sys.stdin], [], [], 0)[0]:
-            seconds = 6.0 if rng.random() < 0.05 else rng.uniform(0, 0.3)  # a few are caught running by every fault
+            seconds = 6.0 if rng.random() < 0.05 else rng.uniform(0, 0.3)  # a few long ones run during every fault
             words = ["-c", JOB, "job", ledger, locks, f"{seconds:.2f}"]
             driver = client.describe("/bin/sh", *words, memory=16, cores=1, supervise=rng.random() < 0.5)
             try:

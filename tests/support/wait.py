@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline: never sleep and hope."""
+"""Wait for a condition with a deadline, instead of sleeping for a fixed time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T | None], *, within: float = 20.0, what: str | Callable[[], str] = "") -> T:
-    """The first true value of ``condition``; AssertionError after ``within`` seconds, which says ``what`` (a callable is
-    asked then)."""
+    """Return the first true value of ``condition``. Raise AssertionError after ``within`` seconds, with ``what`` in its
+    text (a callable is called then)."""
     deadline = time.monotonic() + within
     while True:
         value = condition()

@@ -1,4 +1,4 @@
-"""Views for dashboards to show, and a page read the way a browser reads it: by parsing."""
+"""Views for dashboards, and a parser that reads a page as a browser does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VOID = {"meta", "link", "input", "br", "img"}
 
 
 class Control:
-    """Stands for the master behind a dashboard: remembers what it was asked to do, or refuses with ``error``."""
+    """Stands for the master behind a dashboard: records the requests, or refuses them with ``error``."""
 
     def __init__(self, error: StokerError | None = None, samples: tuple[Sample, ...] = ()) -> None:
         self.killed: list[str] = []
@@ -72,7 +72,7 @@ class Control:
         return self.samples
 
     def read_log(self, question: ReadLog) -> LogData:
-        """All of ``output``, whatever was asked for."""
+        """Answers with all of ``output``, whatever range was asked for."""
         return LogData(request=question.request, size=len(self.output), data=self.output)
 
 
@@ -192,17 +192,17 @@ def driver_page(**changes: Any) -> DriverPage:
 
 class Page(HTMLParser):
     """``tables``: heading -> rows of cell texts, heads first; ``forms``: (action, fields). Raises AssertionError for tags
-    that are not closed where they should be."""
+    that are not closed in the right place."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.tables: dict[str, list[list[str]]] = {}
-        self.forms: dict[str, tuple[str, dict[str, str]]] = {}  # those that change something: id -> action, fields
-        self.buttons: list[tuple[str, dict[str, str]]] = []  # of such forms: its id, and what the button adds
+        self.forms: dict[str, tuple[str, dict[str, str]]] = {}  # forms that change something: id -> action, fields
+        self.buttons: list[tuple[str, dict[str, str]]] = []  # in such forms: the id, and what the button adds
         self._form: str | None = None
         self.text = ""
-        self.codes: list[str] = []  # of <pre><code>: to copy
+        self.codes: list[str] = []  # texts of <pre><code>, for copying
         self._open: list[str] = []
         self._heading = ""
         self.feed(html)
@@ -247,7 +247,8 @@ class Page(HTMLParser):
             row[-1] = f"{row[-1]} {words}".strip()
 
     def foreign(self) -> list[tuple[str, dict[str, str | None]]]:
-        """What our pages never have: code or pictures but our own files, handlers, styles within the page."""
+        """Return the tags that Stoker's pages never have: scripts, pictures and frames from elsewhere, and handlers or
+        styles within the page."""
         return [
             (tag, given)
             for tag, given in self.tags
@@ -260,11 +261,12 @@ class Page(HTMLParser):
         return [given["href"] or "" for tag, given in self.tags if tag == "a"]
 
     def definition(self, term: str) -> str:
-        """What the summary says of ``term``: the text up to the next one, as far as this parser can tell."""
+        """Return the page's text after ``term``. It does not end at the next term: this parser cannot see where that
+        begins."""
         return self.text.partition(f" {term} ")[2]
 
     def press(self, value: str) -> tuple[str, dict[str, str]]:
-        """Action and fields of the form that the one button with this value sends."""
+        """Return the action and the fields of the form whose only button has this value."""
         [(form, added)] = [button for button in self.buttons if value in button[1].values()]
         action, fields = self.forms[form]
         return action, {**fields, **added}

@@ -29,7 +29,7 @@ RECORDS: dict[str, type[records.Record]] = {
     records.worker_key("worker-20260101000000-h-1"): records.WorkerRecord,
     records.COUNTERS_KEY: records.Counters,
 }
-# Values that a field's type alone does not give: those that are checked when a value is built.
+# Values for fields that are checked when a value is built: their type alone is not enough.
 KNOWN: dict[str, Any] = {
     "driver_id": "driver-20260101000000-0001",
     "app_id": "app-20260101000000-0001",
@@ -45,7 +45,7 @@ KNOWN: dict[str, Any] = {
 
 
 def example(kind: Any, name: str = "") -> Any:
-    """A value of a type, with all its fields set to something other than their defaults where that is allowed."""
+    """Return a value of a type, with all its fields set, and different from their defaults where that is allowed."""
     if name in KNOWN:
         return KNOWN[name]
     origin, args = get_origin(kind), get_args(kind)
@@ -63,7 +63,7 @@ def example(kind: Any, name: str = "") -> Any:
         hints = get_type_hints(kind)
         fields = {field: example(hints[field], field) for field in kind.__struct_fields__}
         if kind is Artifact:
-            fields["name"] = "name"  # as ``main`` and others name it
+            fields["name"] = "name"  # the name that ``main`` and others use
         if kind is Exit:
             fields["code"] = None  # a process ends by a signal or with a code
         return kind(**fields)
@@ -87,12 +87,12 @@ def main() -> None:
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: complete, with the values of enumerations."""
+    """Return the value as JSON has it: with all fields, and with the values of enumerations."""
     return json.loads(msgspec.json.encode(complete_records(value)))
 
 
 def complete_records(value: Any) -> Any:
-    """``complete``, also of the lists that records have."""
+    """Like ``complete``, also for the lists that records have."""
     if isinstance(value, list):
         return [complete_records(item) for item in value]
     if isinstance(value, msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Real ZooKeeper servers on loopback: one, or an ensemble of three; they can be killed, frozen and started again."""
+"""Real ZooKeeper servers on loopback: one, or an ensemble of three. They can be killed, frozen and started again."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tests.support.cluster import free_port
 from tests.support.wait import wait_until
 
 JAR = Path("/usr/share/java/zookeeper.jar")
-HOSTS = "STOKER_TEST_ZOOKEEPER"  # where processes that tests start find the servers
+HOSTS = "STOKER_TEST_ZOOKEEPER"  # processes that tests start find the servers here
 SESSION_TIMEOUT = 2.0  # seconds
-TICK_MS = 250  # sessions may then time out after half a second
+TICK_MS = 250  # so that sessions may time out after half a second
 _MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
 
 def need_zookeeper() -> None:
-    """Skip the test where there is no ZooKeeper."""
+    """Skip the test if ZooKeeper is not installed."""
     if shutil.which("java") is None or not JAR.exists():
         pytest.skip("needs ZooKeeper: apt-get install openjdk-17-jre-headless libzookeeper-java")
 
@@ -68,7 +68,7 @@ class ZooKeeperServers:
         self.kill()
 
     def start(self, *numbers: int) -> None:
-        """These members, or all that do not run; returns when those that run serve."""
+        """Start these members, or all that do not run; return when all running ones serve."""
         for member in self._members:
             if member.number in (numbers or range(len(self._members))) and member.number not in self._processes:
                 self._processes[member.number] = self._start(member)
@@ -88,7 +88,7 @@ class ZooKeeperServers:
             process.wait(20)
 
     def leader(self) -> int:
-        """The member that leads the ensemble."""
+        """Return the member that leads the ensemble."""
 
         def found() -> list[int]:
             return [number for number in self._processes if "Mode: leader" in self._ask(number, b"srvr")]
@@ -96,7 +96,7 @@ class ZooKeeperServers:
         return wait_until(found, what="a ZooKeeper leader")[0]
 
     def client(self) -> KazooClient:
-        """A connected client; stop it."""
+        """Return a connected client; the caller stops it."""
         client = KazooClient(hosts=self.hosts, timeout=5)
         client.start(timeout=20)
         return client
@@ -154,7 +154,7 @@ class ZooKeeperServers:
 
 
 class Stand:
-    """One candidate, with all it was told. Those that a test has left open are closed when it is over."""
+    """One candidate, and every event that it received. Candidates that a test has left open are closed after it."""
 
     open: ClassVar[set[Stand]] = set()
 
@@ -197,8 +197,8 @@ class Stand:
 
 
 class LeadersRecords(ZooKeeperRecovery):
-    """The records of a store at ``location``, opened by a leader of its own, which stands down with them. The servers are
-    those of $STOKER_TEST_ZOOKEEPER."""
+    """The records of a store at ``location``, opened by its own leader, which stands down when they are closed. The
+    servers are those of $STOKER_TEST_ZOOKEEPER."""
 
     def __init__(self, location: Path) -> None:
         self._stand = Stand(os.environ[HOSTS], "/" + "-".join(location.parts[1:])).wait_elected()
