@@ -1,4 +1,4 @@
-"""What modules say when a host's file system does not let them work."""
+"""The messages of modules when a host's file system does not let them work."""
 
 from __future__ import annotations
 

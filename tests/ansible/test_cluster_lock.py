@@ -1,4 +1,4 @@
-"""Two runs of the playbooks on one cluster at the same time, and what a killed one leaves."""
+"""Two runs of the playbooks on one cluster at the same time, and the lock that a killed run leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The collection: built from the checkout, installed elsewhere, and run by name with no ansible.cfg of ours."""
+"""The collection: built from the checkout, installed elsewhere, and run by name without the project's ansible.cfg."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def ansible(*words: str, cwd: Path = REPO, **environ: str) -> subprocess.Complet
 
 
 def settings(inventory: Path, folder: Path, *words: str) -> dict[str, dict[str, Any]]:
-    """What every host of the inventory is given, without connecting to any."""
+    """Return the variables of every host of the inventory, without connecting to any."""
     common = yaml.safe_load((REPO / COMMON).read_text())
     zookeeper = ("stoker_zookeeper_hosts", "__stoker_zookeepers", "__stoker_zookeeper_properties")
     wanted = ("stoker_common_env", "stoker_common_properties", *zookeeper)
@@ -155,7 +155,7 @@ def _args(*files: Path) -> Any:
 
 
 def from_slaves(tmp_path: Path, text: str, **environ: Any) -> dict[str, Any]:
-    """As Ansible sees it, by both ways, which must agree."""
+    """As Ansible reads it, in both ways, which must agree."""
     path = tmp_path / "slaves"
     path.write_text(text)
     script = str(REPO / "inventory" / "from-slaves")

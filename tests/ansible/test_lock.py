@@ -27,7 +27,7 @@ with locked(Module(), sys.argv[2]):
 
 
 class Module:
-    """What the lock needs of an AnsibleModule."""
+    """The part of an AnsibleModule that the lock uses."""
 
     check_mode = False
 

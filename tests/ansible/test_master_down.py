@@ -1,4 +1,5 @@
-"""One of the masters is off, or hosts are left out: the playbooks work through the others, and say what they could not do."""
+"""One of the masters is off, or hosts are left out: the playbooks work through the others, and report what they left
+undone."""
 
 from __future__ import annotations
 

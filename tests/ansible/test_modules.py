@@ -1,4 +1,4 @@
-"""Modules say truly what they take, and do what they say: on a real cluster, in check mode too."""
+"""Modules document their options correctly, and do what they document: on a real cluster, in check mode too."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ names = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 
 @pytest.fixture(scope="module")
 def docs() -> dict[str, Any]:
-    """What ansible-doc shows of every module; it fails for one that it cannot read."""
+    """Return what ansible-doc shows of every module; it fails if it cannot read one."""
     wanted = [f"stoker.spark.{path.stem}" for path in MODULES]
     done = subprocess.run(
         [str(BIN / "ansible-doc"), "--json", "-t", "module", *wanted],
@@ -51,11 +51,11 @@ def docs() -> dict[str, Any]:
 
 
 class _Seen(Exception):
-    """The module has said what it takes."""
+    """The module has declared its options."""
 
 
 def specification(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the module hands to AnsibleModule."""
+    """Return the arguments that the module passes to AnsibleModule."""
     seen: dict[str, Any] = {}
 
     def note(**arguments: Any) -> None:
@@ -74,7 +74,7 @@ def specification(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
 
 
 def promised(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Documented options in the form of an argument_spec, without their descriptions."""
+    """Return documented options in the form of an argument_spec, without their descriptions."""
     spec = {}
     for name, option in options.items():
         kept = {

@@ -147,7 +147,7 @@ def test_changed_configuration_restarts_daemons_and_leaves_jobs(site: Site) -> N
 
 
 def test_a_changed_program_restarts_daemons_and_leaves_jobs(site: Site, tmp_path: Path) -> None:
-    """After `git pull`, say: what a release is made of has another content."""
+    """For example after `git pull`: a file of the release has changed."""
     repo = tmp_path / "checkout"
     shutil.copytree(
         REPO, repo, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "build", "tests")
@@ -307,7 +307,7 @@ def test_daemon_that_does_not_come_up_shows_its_last_words(site: Site) -> None:
 
 
 def test_a_master_whose_port_is_taken_says_so(site: Site) -> None:
-    """On another port nobody would find it."""
+    """On another port no client would find the master."""
     with socket.create_server(("localhost", site.port)):
         done = site.play("start-all", check=False)
     assert done.returncode != 0 and f"port {site.port} at localhost is taken" in re.sub(r"\s+", " ", done.stdout)

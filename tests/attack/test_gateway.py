@@ -62,7 +62,7 @@ def answers(sock: socket.socket, count: int = 1) -> list[Frame]:
 
 
 def guess(net: Net, secret: str) -> bytes:
-    """Return what the master says to a client with that secret."""
+    """Return the master's answer to a client with that secret."""
     caller = Caller(secret, "crypto2", lambda: "nonce")
     with connect(net) as sock:
         sock.sendall(frame(Kind.RPC_REQUEST, caller.first(), request=1))
@@ -156,7 +156,7 @@ def test_without_a_secret_other_users_of_this_machine_are_rejected(tmp_path: Pat
 
 @contextlib.contextmanager
 def as_user(uid: int) -> Iterator[None]:
-    """What this thread makes belongs to that user (setfsuid(2)), sockets too."""
+    """Sockets and files that this thread makes belong to that user (setfsuid(2))."""
     libc = ctypes.CDLL(None)
     libc.setfsuid(uid)
     try:

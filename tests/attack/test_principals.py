@@ -1,4 +1,4 @@
-"""A client that is let in must not kill or take over what others submitted: the three ways that were open in 0.1.0.
+"""An authenticated client must not kill or take over the jobs of others: the three ways that were open in 0.1.0.
 
 Real daemons where the shell decides (keys, REST); the core with the real codec where only a message decides.
 """
@@ -79,7 +79,7 @@ def test_a_driver_keeps_its_principal_over_a_master_without_records(cluster: Clu
 
 @pytest.mark.cluster
 def test_a_driver_keeps_its_principal_over_restarts_of_both_sides(cluster: Cluster, mallory: dict[str, str]) -> None:
-    """Only the keeper has it in between."""
+    """In between only the keeper has the principal."""
     job = sleeper(cluster)
     before = cluster.registrations()
     cluster.worker[0].kill()
@@ -203,7 +203,7 @@ def test_an_application_of_a_spark_client_is_neither_killed_nor_taken_over(bench
 
 
 def test_nobody_in_particular_owns_nothing(bench: Bench) -> None:
-    """Two askers without a principal are not the same one: an open gateway's clients cannot kill each other's drivers."""
+    """Two clients without a principal are different ones: an open gateway's clients cannot kill each other's drivers."""
     driver_id = bench.submit("c1")
     bench.core.ctx.books.drivers[driver_id].record.principal = ""
     bench.send("c2", KillJob(request=1, id=driver_id), key="")

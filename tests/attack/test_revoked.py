@@ -1,5 +1,5 @@
-"""A key that was taken out of ``authorized`` and a token that was revoked are refused within a second, on open connections
-too, and nothing more is sent there: a revoked worker got launch commands, with the environments of jobs."""
+"""A key removed from ``authorized`` and a revoked token are refused within a second, also on open connections. Nothing
+more is sent there: launch commands to a revoked worker would carry the environments of jobs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def heard_worker(net: Net, name: str) -> Peer:
 
 @pytest.mark.parametrize("in_flight", [0, 1000])
 def test_nothing_is_sent_to_a_revoked_worker(net: Net, in_flight: int) -> None:
-    """Neither what the master sends later, nor what is on its way and the worker has not read."""
+    """The peer gets neither what the master sends later, nor what was sent and it has not read yet."""
     worker, other = heard_worker(net, "w1"), net.opened(Role.CLIENT)
     other.ask(GetStatus(request=1))
     net.until(lambda: net.of(Received, other.peer))

@@ -1,4 +1,5 @@
-"""A job, or another unix user of a worker's machine, must not run code as the worker, nor read or change what others run."""
+"""A job, or another unix user of a worker's machine, must not run code as the worker, nor read or change the jobs of
+others."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def of_nobody(folder: Path) -> Path:
 
 
 def test_a_helper_runs_no_code_from_the_folder_that_the_daemon_was_started_in(tmp_path: Path) -> None:
-    """The helper that fetches from URLs: whoever may write there would be the worker."""
+    """The helper fetches from URLs with the worker's rights: code from a folder that others may write would run as the
+    worker."""
     mark = tmp_path / "taken-over"
     (tmp_path / "stoker").mkdir()
     (tmp_path / "stoker" / "__init__.py").write_text(f"open({str(mark)!r}, 'w')\n")
@@ -71,7 +73,7 @@ def test_a_link_or_an_open_folder_in_the_place_of_a_job_s_is_refused(tmp_path: P
 
 @pytest.mark.cluster
 def test_a_job_does_not_change_the_uploaded_file_of_the_next_one(tmp_path: Path) -> None:
-    """Both have the same file, so the worker has it once."""
+    """Both jobs have the same file, so the worker stores it once."""
     program = (
         "import os, sys\n"
         "print('honest')\n"

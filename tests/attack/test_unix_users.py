@@ -24,7 +24,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be a seco
 
 
 class Failed(Exception):
-    """What the module said when it failed."""
+    """Return the module's error message."""
 
 
 def fail(msg: str, **_: Any) -> None:

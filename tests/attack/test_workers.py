@@ -135,7 +135,7 @@ def test_it_does_not_make_two_masters_of_one(bench: Bench) -> None:
     assert bench.core.ctx.books.workers[V].record.state is WorkerState.ALIVE
 
 
-# --- what others run ----------------------------------------------------------------------------------------------------
+# --- the jobs of others --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [DriverState.RUNNING, DriverState.FINISHED, DriverState.FAILED, DriverState.ERROR])
@@ -157,7 +157,7 @@ def test_it_reports_nothing_of_anothers_driver(bench: Bench, state: DriverState,
 
 
 def test_it_does_not_end_what_was_given_up(bench: Bench) -> None:
-    """An end that a worker knows is booked late; but only of the worker that had the driver."""
+    """An end that a worker knows is booked late, but only if it comes from the worker that had the driver."""
     bench.submit(supervise=False)
     launch = bench.take_all("w1", LaunchDriver)[0]
     bench.driver_is("w1", launch, DriverState.RUNNING)
@@ -203,7 +203,7 @@ def is_launched_anywhere(bench: Bench, driver_id: str) -> bool:
 @pytest.mark.parametrize("exit", [Exit(), Exit(code=1), Exit(refused=True, reason="full")])
 @pytest.mark.parametrize("state", [DriverState.RUNNING, DriverState.FAILED, DriverState.ERROR])
 def test_an_invented_driver_runs_nowhere(bench: Bench, state: DriverState, exit: Exit) -> None:
-    """It was restarted on other machines: code execution everywhere."""
+    """Otherwise the driver would be restarted on other machines: code execution everywhere."""
     bench.restart(keep=False)
     register(bench, "w1")
     register(bench, "w2", drivers=(report(INVENTED, state, exit=exit),))

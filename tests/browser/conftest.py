@@ -53,7 +53,8 @@ def open_page(browser: Browser) -> Iterator[Opener]:
 
 
 def _is_ours(text: str) -> bool:
-    """What the browser refuses by our own policy, or scripts complain of; not that a server was away."""
+    """Return requests that Stoker's policy made the browser refuse, and errors of scripts; an unreachable server is not
+    one."""
     return "Content Security Policy" in text or "Uncaught" in text
 
 

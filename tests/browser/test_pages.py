@@ -75,7 +75,7 @@ def sample(number: int) -> Sample:
 
 
 def busy() -> ClusterView:
-    """Everything that pages can show at once."""
+    """A cluster with everything that pages can show at once."""
     first = AttemptView(
         number=1, worker_id="worker-gone", state=DriverState.FAILED, started=SUBMITTED + 2, ended=SUBMITTED + 60,
         exit=Exit(code=3, reason="it gave up"),

@@ -34,7 +34,7 @@ PROPERTIES = {
 
 
 class Load:
-    """A submitter in a process of its own, and what was acknowledged to it."""
+    """A submitter in its own process, and the ids that were acknowledged to it."""
 
     def __init__(self, cluster: HaCluster, ledger: Path, locks: Path, seed: int) -> None:
         self.acknowledged: list[str] = []
@@ -56,7 +56,7 @@ class Load:
             self.acknowledged.append(line.strip())
 
     def goes_on(self) -> None:
-        """Further submissions are acknowledged."""
+        """Wait until further submissions are acknowledged."""
         before = len(self.acknowledged)
         wait_until(lambda: len(self.acknowledged) > before + 2, within=WITHIN, what="submissions go on")
 
@@ -73,7 +73,7 @@ class Faults:
         self.cluster, self.servers, self.load, self.rng = cluster, servers, load, rng
 
     def leader(self) -> int:
-        """Number of the master that takes work."""
+        """Return the number of the master that accepts submissions."""
 
         def found() -> list[int]:
             leaders = []

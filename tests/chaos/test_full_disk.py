@@ -1,4 +1,5 @@
-"""The disk of the recovery directory is full: the master takes nothing, says why, and goes on when there is room again."""
+"""The disk of the recovery directory is full: the master rejects submissions, says why, and continues when there is room
+again."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 
 def limit_files(pid: int, size: int) -> None:
-    """No file of that process may grow over so many bytes: what it then gets is what a full disk gives."""
+    """Limit the size of that process's files: writes beyond it fail, as on a full disk."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size < 0 else size, hard))
 
@@ -36,7 +37,7 @@ def test_a_master_that_cannot_record_waits_and_goes_on(tmp_path: Path) -> None:
         refused = cluster.cli("submit", "--timeout", "1", "/bin/sh", "-c", "true")
         assert refused.returncode == 1 and "the master waits: cannot write to" in refused.stderr.splitlines()[-1]
         assert alive(pid)
-        flag.touch()  # it ends while that cannot be written down
+        flag.touch()  # it ends while that cannot be recorded
         wait_until(lambda: not alive(pid), what="the job ends")
         limit_files(cluster.master.pid, -1)
         out, said = waiting.communicate(timeout=60)

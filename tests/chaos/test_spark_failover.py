@@ -55,7 +55,7 @@ class Computing:
             self.answers.append(self._job.answer(within=WITHIN))
 
     def goes_on(self) -> None:
-        """Two jobs more: one of them was begun after this."""
+        """Wait for two more answers: the second job began after this call."""
         before = len(self.answers)
         wait_until(
             lambda: len(self.answers) >= before + 2 or not self._thread.is_alive(),
@@ -70,7 +70,7 @@ class Computing:
 
 
 class Faults:
-    """Each ends with another leader, and both masters running."""
+    """Each method returns with another leader, and both masters running."""
 
     def __init__(self, cluster: HaCluster, proxies: list[Proxy], computing: Computing) -> None:
         self._cluster, self._proxies, self._computing = cluster, proxies, computing
@@ -144,7 +144,7 @@ def test_one_application_from_the_first_leader_to_the_last(zookeeper: ZooKeeperS
 
 
 def with_zookeeper(cluster: HaCluster, proxy: Proxy) -> dict[str, str]:
-    """The second master's environment: it reaches ZooKeeper by another way."""
+    """Return the second master's environment: it reaches ZooKeeper through the proxy."""
     conf = cluster.home / "conf-2"
     shutil.copytree(cluster.home / "conf", conf)
     defaults = conf / "spark-defaults.conf"

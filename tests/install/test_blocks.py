@@ -61,7 +61,7 @@ def reason(command: str) -> str:
 
 
 class Reader:
-    """Somebody with a page and three terminals, in a folder with the files that the page speaks of."""
+    """A reader with a page and three terminals, in a folder with the files that the page names."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -97,7 +97,7 @@ class Reader:
         shutil.copytree(ROOT / "examples", home / "examples")
 
     def adapted(self, text: str) -> str:
-        """With this reader's own names in place of the page's."""
+        """Return the text with this reader's own names in place of the page's."""
         for number, port in self.ports.items():
             text = re.sub(rf"\b(127\.0\.0\.1|host|h):{number}\b", f"127.0.0.1:{port}", text)
         text = re.sub(r"driver-20260101120000-0000", self.driver or "driver-20260101120000-0000", text)
@@ -172,7 +172,7 @@ def of(page: str) -> list[Block]:
 
 
 def test_the_blocks_of_the_readme_in_order(reader: Reader) -> None:
-    """From the first to the last, those of Python too."""
+    """All blocks of the page, those of Python too."""
     typed = follow(reader, "README.md")
     assert typed["stoker submit --wait --files"].startswith("a,b\n1,2")
     assert "RUNNING" in typed["stoker status driver-"] and "at work" in typed["stoker logs -f"]
@@ -211,7 +211,7 @@ def test_no_reason_is_left_over() -> None:
 
 
 def follow(reader: Reader, page: str) -> dict[str, str]:
-    """What was printed, by the beginning of what was typed."""
+    """What was printed, by the beginning of the typed command."""
     printed: dict[str, str] = {}
     for block in of(page):
         for command in block.commands:

@@ -185,7 +185,7 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_proxies_are_used(wheel: Path, tmp_path: Path) -> None:
-    """What a proxy is asked for has the whole URL in its first line."""
+    """The first line of a request to a proxy has the whole URL."""
     with serving(wheel) as address, pytest.raises(UnusableIndex, match="HTTP 404"):
         list(
             Index(Settings({"PIP_INDEX_URL": "http://nowhere.invalid/simple", "PIP_PROXY": f"http://{address}"})).links(
@@ -210,7 +210,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(checkout: Path, home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """With neither pip nor venv to be had, and nothing of this environment."""
+    """Neither pip nor venv is available, and nothing of this environment."""
     env = {"HOME": str(home), "PATH": f"{os.path.dirname(sys.base_prefix + '/bin/x')}:/usr/bin:/bin", **environ}
     words = ("make", "--no-print-directory", *words)
     return subprocess.run(words, cwd=checkout, env=env, capture_output=True, text=True, timeout=100, check=False)

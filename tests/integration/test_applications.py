@@ -1,4 +1,4 @@
-"""``stoker run`` on a real master and real workers: what they run, and what is left when somebody is killed."""
+"""``stoker run`` on a real master and real workers: its results, and the processes left after a kill."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Daemons:
         return process.returncode, out, err
 
     def running(self, marker: str) -> list[int]:
-        """The executors' processes whose command line has this word."""
+        """Return the executors' processes whose command line has this word."""
         found = []
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
@@ -117,7 +117,7 @@ class Daemons:
         return found
 
     def left(self) -> list[str]:
-        """Every process of this home."""
+        """Return every process of this home."""
         found = []
         for folder in Path("/proc").iterdir():
             try:
@@ -145,7 +145,7 @@ class Daemons:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemons]:
-    """For tests that leave it as it was."""
+    """For tests that leave the cluster as it was."""
     daemons = Daemons(tmp_path_factory.mktemp("home"), "NONE")
     yield daemons
     daemons.stop()

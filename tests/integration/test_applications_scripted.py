@@ -1,4 +1,4 @@
-"""The application side against a master that is told what to do: polite, slow, dying, confused, hostile."""
+"""The application side against a scripted master: polite, slow, dying, confused, hostile."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(keys_dir: Path, words: tuple[st
     assert len(result.stderr.splitlines()) == 1
 
 
-# --- masters that are no help ----------------------------------------------------------------------------------------
+# --- masters that do not help ----------------------------------------------------------------------------------------
 
 
 def one_line(result: subprocess.CompletedProcess[str], *texts: str, code: int = 1) -> None:
@@ -284,7 +284,7 @@ def one_line(result: subprocess.CompletedProcess[str], *texts: str, code: int = 
 def test_no_master_there(keys_dir: Path) -> None:
     Keys.open(keys_dir, create=(Role.MASTER, Role.CLIENT))
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # not listening: nobody else gets the port either
+        taken.bind(("127.0.0.1", 0))  # not listening: no other program gets the port
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = stoker_run(keys_dir, address, "--timeout", "0.5", "prog")
     one_line(result, "All masters are unresponsive! Giving up.", address, "is a master running there?")
@@ -449,7 +449,7 @@ def test_an_application_in_python(keys_dir: Path) -> None:
         (message,) = master.got(UnregisterApplication)
     assert isinstance(message, UnregisterApplication) and message.state is ApplicationState.FINISHED
     assert isinstance(told[0], Registered) and isinstance(told[-1], Stopped)
-    app.stop()  # again: nothing
+    app.stop()  # a second time: no effect
     with pytest.raises(Refused):
         app.request_executors(1)
     with pytest.raises(Refused):

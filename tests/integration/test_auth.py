@@ -280,7 +280,7 @@ def test_admission_by_curve_only_in_our_domain(keys: Keys) -> None:
 
 
 def test_a_new_connection_meets_the_file_as_it_is(keys: Keys) -> None:
-    """Whoever has just been removed by a playbook is not let in for another second."""
+    """A key that a playbook has just removed is rejected at once, not a second later."""
     admission = Admission(Authorizer(keys.folder))
     public, lines = keys.pair(Role.CLIENT)[0], keys.authorized.read_text()
     found = []

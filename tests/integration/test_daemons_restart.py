@@ -80,7 +80,7 @@ def test_after_both_daemon_and_keeper_are_killed_the_next_start_cleans_up(cluste
 
 
 def test_the_end_of_a_driver_survives_worker_and_keeper(cluster: Cluster, tmp_path: Path) -> None:
-    """It has ended while the master hung; nobody has reported that when both are killed."""
+    """The driver exits while the master hangs; its end is not reported when worker and keeper are killed."""
     flag = tmp_path / "flag"
     job = cluster.submit(cluster.script("waiter", '#!/bin/sh\nwhile [ ! -e "$1" ]; do sleep 0.05; done\n'), str(flag))
     pid = running_pid(cluster, job)

@@ -71,7 +71,7 @@ def test_a_leader_that_stands_down_is_followed_at_once_by_a_higher_epoch(
 def test_an_epoch_is_higher_than_the_last_even_when_the_clock_was_set_back(
     zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
 ) -> None:
-    ahead = 4 * 10**15  # milliseconds; what a master with a wrong clock left
+    ahead = 4 * 10**15  # milliseconds; left by a master with a wrong clock
     client = zookeeper.client()
     client.create(f"{directory}/epoch", b"%d" % ahead, makepath=True)
     client.stop()
@@ -82,7 +82,7 @@ def test_an_epoch_is_higher_than_the_last_even_when_the_clock_was_set_back(
 def test_a_process_that_is_gone_is_not_waited_for_and_its_writes_are_refused(
     zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
 ) -> None:
-    """Its session lives on, as that of a process that was paused or cut off would: only its port is closed."""
+    """Its session lives on, like that of a paused or partitioned process: only its port is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         old = Stand(zookeeper.hosts, directory, address).wait_elected()
@@ -106,7 +106,7 @@ def test_a_process_that_is_gone_is_not_waited_for_and_its_writes_are_refused(
 def test_a_restarted_master_does_not_wait_for_the_session_of_the_process_before_it(
     zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
 ) -> None:
-    for _ in range(2):  # nobody else can listen at its address
+    for _ in range(2):  # no other process can listen at its address
         stands.append(Stand(zookeeper.hosts, directory, "127.0.0.1:1", session_timeout=PATIENT).wait_elected())
     stands[0].wait_for(lambda event: isinstance(event, Revoked), "revoked")
     assert stands[1].epoch > stands[0].epoch
@@ -159,7 +159,7 @@ def test_a_lost_ensemble_freezes_the_leader_and_its_return_thaws_it(tmp_path: Pa
         leader.wait_for(lambda event: isinstance(event, Frozen), "frozen")
         follower.wait_for(lambda event: isinstance(event, Follow) and "does not answer" in event.reason, "no leader")
         servers.start()
-        # A connection that the new server took too early to answer on is given up after two thirds of the session timeout.
+        # The new server may accept a connection before it can answer; the client closes it after 2/3 of the session timeout.
         leader.wait_for(lambda event: isinstance(event, Thawed), "thawed", within=2 * PATIENT)
 
         def heard_last() -> bool:

@@ -25,7 +25,7 @@ BOOTSTRAP = Path(__file__).parents[2] / "daemon" / "stoker" / "engines" / "boots
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two workers of two cores for all tests that harm neither; nothing of an application may stay when it is over."""
+    """Two workers of two cores, for all tests that harm neither; nothing of an application may stay after its end."""
     with Cluster(tmp_path_factory.mktemp("dask"), workers=2, cores=2, memory="6g") as cluster:
         yield cluster
 
@@ -188,7 +188,7 @@ with stoker.connect() as app:
 
 
 def test_calls_that_run_do_not_hold_the_cores_of_an_application_that_is_over(tmp_path: Path) -> None:
-    """Nobody kills here: an executor has to end by itself."""
+    """Nobody kills the executor here: it has to exit by itself."""
     text = """
 import time, stoker
 with stoker.connect(conf={"spark.cores.max": 2}) as app:
@@ -220,7 +220,7 @@ time.sleep(600)
 
 
 def test_modules_go_to_the_executors(two: Cluster) -> None:
-    """Functions of a module are sent by name: whoever runs them must have it."""
+    """Functions of a module are sent by name: the receiver must have the module."""
     helpers = two.script("helpers.py", "def twice(n): return 2 * n\n", mode=0o644)
     archive = shutil.make_archive(str(two.home / "lib"), "zip", _package(two.home / "lib"))
     wheel = shutil.copy(archive, two.home / "package-1-py3-none-any.whl")
@@ -250,7 +250,7 @@ import os, stoker
 with stoker.connect(conf={"spark.cores.max": 1}) as app: print(app.pool().submit(os.getenv, "CHOSEN").result())
 """
     with Cluster(two.home / "chosen", env={"PYSPARK_PYTHON": chosen}) as cluster:
-        del cluster.environ["PYSPARK_PYTHON"]  # of who submits; the worker has it
+        del cluster.environ["PYSPARK_PYTHON"]  # the submitter's; the worker has it
         assert run_program(cluster, text) == "worker\n"
         assert run_program(cluster, text, env={"PYSPARK_PYTHON": other}) == "driver\n"
 
@@ -317,7 +317,7 @@ input()
 
 
 def talk_tls(host: str, port: int) -> None:
-    """A client that believes anything but has no certificate. In TLS 1.3 it hears of that when it reads."""
+    """A client that accepts any certificate but has none. In TLS 1.3 it learns of the rejection when it reads."""
     import socket
 
     context = ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""The guard of an engine's processes, by itself: a real process that outlives its driver."""
+"""The guard of an engine's processes, tested alone: a real process that outlives its driver."""
 
 from __future__ import annotations
 

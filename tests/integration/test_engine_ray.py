@@ -27,7 +27,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def of_ray(cluster: Cluster) -> dict[int, str]:
-    """By their environment and, as Ray's agents write their titles over theirs, by that."""
+    """Return Ray's processes, found by their environment. Ray's agents overwrite theirs, so they are found by their
+    titles."""
     found = {pid: words for pid, words in cluster.processes().items() if "ray" in words and "pytest" not in words}
     return found | {pid: words for pid, words in titled().items() if pid not in BEFORE}
 
@@ -43,11 +44,11 @@ def titled() -> dict[int, str]:
     return found
 
 
-BEFORE = set(titled())  # somebody else's
+BEFORE = set(titled())  # processes of others
 
 
 def folders(cluster: Cluster) -> set[str]:
-    """Of heads, by their command lines."""
+    """Return the folders of heads, from their command lines."""
     return set(re.findall(r"/tmp/stoker-ray-head-\w+", " ".join(of_ray(cluster).values())))
 
 
@@ -89,7 +90,7 @@ print(app.app_id)
 def test_results_come_from_the_executors_and_strangers_are_kept_out(cluster: Cluster) -> None:
     cluster.script("helper.py", "def twice(n): return 2 * n\n")
     *said, app_id = run_program(cluster, RESULTS, timeout=110).splitlines()
-    # Ray itself may say something there as well.
+    # Ray itself may print lines there as well.
     assert "rays runs Ray: an application has one engine, connect() another one" in said
     assert cluster.status(app_id)["state"] == "FINISHED"
     wait_until(lambda: not of_ray(cluster), what=lambda: f"nothing of Ray runs: {of_ray(cluster)}")
@@ -115,7 +116,7 @@ time.sleep(600)
         assert app_id.startswith("app-"), driver.stderr and driver.stderr.read()
         node = next(pid for pid, words in of_ray(cluster).items() if words.startswith("/bin/sh"))
         os.kill(node, signal.SIGKILL)
-        said = next(line for line in lines_of(driver) if line.startswith("done"))  # Ray tells of the loss, too
+        said = next(line for line in lines_of(driver) if line.startswith("done"))  # Ray reports the loss, too
         assert said.strip() == "done 2"
         used = folders(cluster)
         shown = "".join(of_ray(cluster).values())

@@ -1,4 +1,4 @@
-"""Standby masters on a real ZooKeeper: the leader is killed, stopped, frozen; what runs does not notice."""
+"""Standby masters on a real ZooKeeper: the leader is killed, stopped, frozen; running jobs are not disturbed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def output(cluster: HaCluster, job: str) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_running_work_does_not_notice_a_new_leader(cluster: HaCluster, tmp_path: Path, number: int) -> None:
-    """And the worker had never heard of that one."""
+    """The worker did not know the new leader's address before."""
     flag = tmp_path / "flag"
     script = cluster.script("ticker", TICKER)
     ended = cluster.submit("/bin/sh", "-c", "exit 4")
@@ -70,7 +70,7 @@ def test_running_work_does_not_notice_a_new_leader(cluster: HaCluster, tmp_path:
 
 
 def test_a_dead_standby_disturbs_no_download(cluster: HaCluster) -> None:
-    """The worker tries it again and again; what it gets from the leader comes whole."""
+    """The worker tries the standby again and again; the files from the leader arrive complete."""
     cluster.all_masters[1].kill()
     jobs = []
     for number in range(6):
@@ -114,7 +114,7 @@ def test_a_frozen_leader_is_replaced_and_comes_back_as_a_clean_standby(cluster: 
     assert not alive(pid)
     fresh = cluster.submit("/bin/true")
     cluster.wait_for(fresh, "FINISHED")
-    cluster.all_masters[1].kill()  # and it can lead again
+    cluster.all_masters[1].kill()  # and the first master can lead again
     cluster.wait_leads(0, times=2)
     cluster.wait_recovered(0)
     assert cluster.status(fresh)["state"] == "FINISHED"
@@ -138,7 +138,7 @@ def test_standbys_lead_everybody_to_the_leader(cluster: HaCluster) -> None:
 
 
 def test_masters_are_added_and_removed_while_jobs_run(cluster: HaCluster, tmp_path: Path) -> None:
-    """Until those are gone that worker and application were started with."""
+    """In the end, the masters that worker and application were started with are gone."""
     flag = tmp_path / "flag"
     run = cluster.start_cli("run", "--total-executor-cores", "1", "--", cluster.script("ticker", TICKER), str(flag))
     wait_until(lambda: [a for a in cluster.status()["active_apps"] if a["state"] == "RUNNING"], what="an application")
@@ -204,7 +204,7 @@ def test_a_lost_ensemble_stops_nothing_that_runs_and_says_so(tmp_path: Path) -> 
 
 
 def test_two_masters_without_a_store_in_common_are_named(tmp_path: Path) -> None:
-    """The pages' gotcha: both lead. The worker obeys the later one, and the other one says so."""
+    """Both masters lead, as the docs warn. The worker obeys the later one, and the other master reports it."""
     with HaCluster(
         tmp_path, zookeeper="unused:1", masters=1, properties={"spark.deploy.recoveryMode": "NONE"}
     ) as cluster:

@@ -1,4 +1,4 @@
-"""Files of drivers by URL, from real servers: HTTP, and S3 as moto speaks it. What fails is told in one line."""
+"""Files of drivers by URL, from real servers: HTTP, and S3 as moto speaks it. A failure is reported in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCRIPT = b"#!/bin/sh\ncat data.txt\n"
 
 
 class Store:
-    """A server of S3 with one bucket that one user may read."""
+    """An S3 server with one bucket that one user may read."""
 
     def __init__(self, home: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -72,7 +72,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[Cluster]:
-    """Where S3 is, and the key to it, is what spark-env exports on the worker."""
+    """spark-env on the worker exports the address of S3 and its key."""
     home = tmp_path_factory.mktemp("fetch")
     (home / "conf").mkdir()
     exports = {**store.credentials, "AWS_ENDPOINT_URL": store.url, "AWS_DEFAULT_REGION": "us-east-1"}
@@ -82,7 +82,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[
 
 
 class Broken(http.server.BaseHTTPRequestHandler):
-    """Promises more than it gives, or asks for a password."""
+    """Sends less than it announced, or asks for a password."""
 
     def do_HEAD(self) -> None:
         self.answer(b"")

@@ -1,4 +1,4 @@
-"""The keeper by itself: a real process at the other end of a real socket."""
+"""The keeper tested alone: a real process at the other end of a real socket."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Daemon:
 
 
 def marked(slot: Path) -> list[int]:
-    """Processes of jobs of this slot."""
+    """Return the processes of this slot's jobs."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -111,12 +111,12 @@ def parent(pid: int) -> int:
 
 
 def ticks() -> int:
-    """Now, in the unit of start times."""
+    """Return the present time, in the unit of start times."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def sleeping(seconds: str) -> list[int]:
-    """Processes that sleep that long, whatever their environment is."""
+    """Return the processes that sleep that long, whatever their environment is."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -182,7 +182,7 @@ def test_jobs_survive_the_daemon_and_keep_their_exit_codes(slot: Path) -> None:
     first.spawn("short", "/bin/sh", "-c", "sleep 0.3; exit 9")
     first.expect("started", "short")
     first.close()
-    time.sleep(0.5)  # the short one ends while nobody is there
+    time.sleep(0.5)  # the short job ends while no daemon is connected
     second = Daemon(slot)
     second.open()
     second.link.say({"op": "hello"})
@@ -245,7 +245,7 @@ def test_stop_ends_everything_of_a_job_and_nothing_else(daemon: Daemon, slot: Pa
 
 
 def test_stop_ends_descendants_that_carry_no_mark(daemon: Daemon) -> None:
-    """Of a daemonised one nobody can say whose it was: it ends with the last job that may have started it."""
+    """The job of a daemonised process is unknown: it is stopped with the last job that may have started it."""
     daemon.spawn("older", "/bin/sleep", "600")
     daemon.expect("started", "older")
     child, daemonised = f"700.{os.getpid()}", f"701.{os.getpid()}"
@@ -265,7 +265,7 @@ def test_stop_ends_descendants_that_carry_no_mark(daemon: Daemon) -> None:
 
 
 def test_an_orphan_that_several_jobs_may_have_left_is_left_alone(daemon: Daemon) -> None:
-    """It ends with the last of them."""
+    """The orphan is stopped with the last of them."""
     daemon.spawn("older", "/bin/sleep", "600")
     daemon.expect("started", "older")
     orphan = f"704.{os.getpid()}"
@@ -298,7 +298,7 @@ def test_stop_ends_what_a_stoker_in_the_job_left(daemon: Daemon) -> None:
 
 
 def test_stop_ends_a_program_whose_first_thread_has_ended(daemon: Daemon, tmp_path: Path) -> None:
-    """It looks like a zombie."""
+    """The program looks like a zombie."""
     program = f"""
 import ctypes, os, threading, time
 threading.Thread(target=time.sleep, args=(600,)).start()
@@ -315,7 +315,7 @@ ctypes.CDLL(None).pthread_exit(0)
     wait_until(lambda: daemon.pump() or not state.exists(), what="it ends")
 
 
-# It tells a file when it is up, when it gets TERM, and when its clean-up of ``seconds`` is done.
+# A program that writes to a file when it is up, when it gets TERM, and when its clean-up of ``seconds`` is done.
 CLEANER = """
 import signal, sys, time
 log, seconds = open(sys.argv[1], "a", buffering=1), float(sys.argv[2])
@@ -331,7 +331,7 @@ time.sleep(600)
 
 
 def cleaner(folder: Path, seconds: float) -> tuple[str, Path]:
-    """A shell command that runs it, and its log."""
+    """Return a shell command that runs CLEANER, and its log."""
     script, log = folder / "cleaner.py", folder / "cleaner.log"
     script.write_text(CLEANER)
     return f"{sys.executable} {script} {log} {seconds}", log
@@ -339,7 +339,7 @@ def cleaner(folder: Path, seconds: float) -> tuple[str, Path]:
 
 @pytest.mark.parametrize("wrapper", ["{0}; echo after", "{0} | cat", "(setsid {0} &); sleep 600", "{0} & wait"])
 def test_everything_of_a_stopped_job_has_the_whole_grace(daemon: Daemon, tmp_path: Path, wrapper: str) -> None:
-    """The shell dies of TERM at once; what it ran cleans up. Then the job has ended, as the shell did."""
+    """The shell exits at TERM at once; its program cleans up first. The job's end is then the shell's."""
     command, log = cleaner(tmp_path, 0.7)
     daemon.spawn("a", "/bin/sh", "-c", wrapper.format(command))
     daemon.expect("started", "a")
@@ -390,7 +390,7 @@ def test_what_a_main_process_leaves_has_the_grace_and_counts_until_it_has_gone(s
 
 
 def test_jobs_may_clean_up_when_no_daemon_comes_back(slot: Path, tmp_path: Path) -> None:
-    """They get TERM after half of the time, so that all is over before the master gives the worker up."""
+    """Jobs get TERM after half of the time, so that all have exited before the master declares the worker lost."""
     command, log = cleaner(tmp_path, 0.3)
     daemon = Daemon(slot)
     daemon.open(away=4.0)
@@ -461,7 +461,7 @@ def test_an_end_for_lack_of_memory_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a file system of its own")
 def test_a_full_disk_does_not_end_the_keeper(tmp_path: Path) -> None:
-    """Its journal is on that disk, and so is the output of its jobs."""
+    """The full disk has the keeper's journal, and the output of its jobs."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode != 0:
@@ -547,7 +547,7 @@ def test_a_line_that_does_not_fit_into_the_journal_spoils_no_other(slot: Path) -
 
 
 def test_a_killed_keepers_successor_leaves_a_job_of_the_same_name_elsewhere(tmp_path: Path, daemon: Daemon) -> None:
-    """Two clusters on one machine may give the same name; two workers do, to what they make of the same Spark."""
+    """Two clusters on one machine may use the same name; two workers do, for what they make of the same Spark."""
     daemon.spawn("a", "/bin/sleep", "600")
     elsewhere = daemon.expect("started", "a")["pid"]
     first = Daemon(tmp_path)
@@ -567,7 +567,7 @@ def test_a_killed_keepers_successor_leaves_a_job_of_the_same_name_elsewhere(tmp_
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process of another user")
 def test_what_became_another_users_does_not_hold_up_the_next_keeper(tmp_path: Path) -> None:
-    """As a program does that a job ran with sudo."""
+    """Like a program that a job ran with sudo."""
     with subprocess.Popen(["/bin/sleep", "600"]) as became, (tmp_path / "journal").open("w+") as journal:
         journal.write(f"+ a {became.pid} {start_time(became.pid)}\n")
         journal.flush()
@@ -609,7 +609,7 @@ def test_keeper_without_work_goes_with_its_daemon(slot: Path) -> None:
 
 
 def test_all_output_is_written_before_a_job_s_end_is_reported(daemon: Daemon) -> None:
-    """Many at once: while the keeper starts some, others write and end."""
+    """Many jobs at once: while the keeper starts some, others write and exit."""
     rolling = {"strategy": "size", "interval": 60, "max_bytes": 1 << 20, "max_files": -1, "compress": False}
     keys = [f"job-{number}" for number in range(100)]
     for key in keys:

@@ -113,7 +113,7 @@ def test_another_protocol_version(net: Net) -> None:
     newer = raw_dealer(net, b"client/c/1")
     newer.send_multipart([b"\x63", b"whatever"])
     net.until(lambda: net.of(Garbage))
-    assert newer.poll(5000)  # is told, in a version that differs
+    assert newer.poll(5000)  # it is notified, in a version that differs
     assert newer.recv_multipart()[0] == codec.HEADER
     newer.close()
 

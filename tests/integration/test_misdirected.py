@@ -26,7 +26,7 @@ def test_a_wrong_port_is_named(tmp_path: Path, authenticate: str) -> None:
         )
 
         with socket.create_connection(("127.0.0.1", cluster.port), timeout=10):
-            pass  # a probe of the port says nothing, and is not logged
+            pass  # a probe of the port sends nothing, and is not logged
         assert MISDIRECTED not in cluster.master.text()
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 21):
             with socket.create_connection(("127.0.0.1", cluster.port), timeout=10) as sock:

@@ -1,4 +1,4 @@
-"""Whose connection is it? Asked of the kernel about real connections."""
+"""The unix user of a connection, as the kernel reports it for real connections."""
 
 from __future__ import annotations
 

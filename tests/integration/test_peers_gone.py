@@ -42,7 +42,7 @@ def test_a_killed_peer_is_noticed_at_once_and_its_descriptor_may_be_used_again(
 
 
 def test_a_descriptor_used_again_before_the_master_looked(net: Net) -> None:
-    """The master is busy while a peer dies and another gets its descriptor: the living one is not taken for the dead."""
+    """The master is busy while a peer dies and another gets its descriptor: the living peer is not taken for the dead one."""
     with child(net, "victim") as process:
         victim = net.events[0].peer
         net.draining = False
@@ -75,7 +75,7 @@ def test_a_peer_that_never_spoke_is_nobodys(net: Net) -> None:
 
 
 def test_events_that_come_while_messages_are_read(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at the monitor before the messages finds nothing yet: what comes after it must be enough."""
+    """Each check of the monitor before the messages finds nothing yet: the check after them must be enough."""
     net.draining = False
     peer = net.opened()
     peer.ask(GetStatus(request=1))
@@ -90,7 +90,7 @@ def test_events_that_come_while_messages_are_read(net: Net, monkeypatch: pytest.
     end = threading.Timer(DEADLINE, net.loop.stop)
     end.start()
 
-    def on_round() -> None:  # no deadline: only what is told can wake the loop
+    def on_round() -> None:  # no deadline: only an event can wake the loop
         net.events += net.server.drain()
         if net.of(Gone, peer.peer):
             net.loop.stop()
@@ -107,7 +107,7 @@ def test_a_link_that_ends_is_read_to_its_end(tmp_path: Path) -> None:
     port = master.bind_to_random_port("tcp://127.0.0.1")
     peer = net.opened(address=f"127.0.0.1:{port}")
     peer.ask(GetStatus(request=1))
-    master.recv_multipart()  # a ROUTER drops what it sends to a peer it has not heard yet
+    master.recv_multipart()  # a ROUTER drops messages to a peer that has not sent any
     for number in range(25):
         master.send_multipart([peer.peer, *codec.encode(Accepted(request=number))])
     master.close(linger=5000)
@@ -127,7 +127,8 @@ def all_open(peers: list[Peer]) -> bool:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
-    """In a random order, some without a word, while the master looks now and then: one Gone for each that was heard."""
+    """In a random order, some without a message, while the master checks now and then: one Gone for each peer that sent
+    one."""
     rng = random.Random(seed)
     living: list[Peer] = []
     asked: dict[bytes, int] = {}

@@ -1,4 +1,5 @@
-"""A worker whose disk is full, read-only or removed does not swallow jobs: they run elsewhere, and it is named."""
+"""A worker whose disk is full, read-only or removed does not lose jobs: they run elsewhere, and the message names the
+worker."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def test_jobs_go_to_the_worker_that_can_run_them(tmp_path: Path, how: str) -> No
         stack.enter_context(with_work_dirs(cluster, small, tmp_path / "large"))
         if how == "full":
             fill(small)
-        else:  # one cannot make a file system read-only in which the worker has files open: another in its place
+        else:  # a file system with open files cannot become read-only: mount another one in its place
             stack.enter_context(disk_of_its_own(small, "ro"))
         script = cluster.script("job.sh", "#!/bin/sh\necho done\n")
         for job in [cluster.submit(script) for _ in range(6)]:

@@ -1,4 +1,4 @@
-"""Output of executors with ``spark.executor.logs.rolling.*``, as its users read it: all of it, or a line on what is lost."""
+"""Output of executors with ``spark.executor.logs.rolling.*``, as users read it: all of it, or a line about the lost part."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_retention_removed_is_named(tmp_path: Path, compress: bool) -> None
     with Cluster(tmp_path, properties=rolling(100_000, compress=compress, keep=2)) as cluster:
         stdout, stderr = run(cluster, LINES)
         executor, _ = executor_of(cluster)
-        # What arrives is a part of the output in order, to its end; whatever is missing is said, in a line or two.
+        # Part of the output arrives, in order and to its end; a line or two report the missing part.
         lines = stdout.splitlines()
         assert lines[-1] == f"line {LINES - 1}"
         assert stderr.startswith("done\n") or stderr.startswith("stoker: bytes ")

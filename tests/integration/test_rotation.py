@@ -1,4 +1,4 @@
-"""Keys are made, carried and changed by hand, as the playbooks do it: nobody is shut out meanwhile, and no job ends."""
+"""Keys are made, copied and changed by hand, as the playbooks do it: no peer is locked out meanwhile, and no job ends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def attempt(cluster: Cluster, driver_id: str) -> dict[str, Any]:
 
 
 def test_what_was_made_by_hand_is_not_added_to(tmp_path: Path) -> None:
-    """On a host whose keys somebody manages, a daemon that starts admits nobody by itself."""
+    """On a host whose keys an operator manages, a starting daemon admits no key by itself."""
     cluster = Cluster(tmp_path)
     made = keys(cluster, "make", "master", "client")
     assert made["changed"] and set(made["public"]) == {"master", "client"}

@@ -1,4 +1,4 @@
-"""Thousands of drivers, hundreds of workers: nothing lost, nothing left, and the master still answers."""
+"""Thousands of drivers, hundreds of workers: none is lost, none is left over, and the master still answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 DRIVERS = 2000
 WORKERS = 200
-SLACK = 3  # descriptors that a look from outside or a page may hold for a moment
+SLACK = 3  # descriptors that a probe from outside or a page may hold for a moment
 
 
 def client_of(cluster: Cluster) -> Client:

@@ -1,4 +1,4 @@
-"""``stoker shell`` as somebody at a terminal meets it, and with its input from a pipe."""
+"""``stoker shell`` at a terminal, and with its input from a pipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_on_a_terminal(standing: Cluster) -> None:
-    """MASTER is in spark-env only, as the guides have it."""
+    """MASTER is set in spark-env only, as the guides describe it."""
     host, port = standing.url.removeprefix("spark://").split(":")
     (standing.home / "conf" / "spark-env").write_text(f"SPARK_MASTER_HOST={host}\nSPARK_MASTER_PORT={port}\n")
     words = ["-m", "stoker", "shell", "-c", "1", "--name", "at a desk"]
@@ -35,7 +35,7 @@ def test_on_a_terminal(standing: Cluster) -> None:
     shell.expect(r"In [^\n]*2[^\n]*:")
     shell.send("len(app.executors)\r")
     shell.expect(r"Out[^\n]*1[^\n]*1")
-    # IPython takes Ctrl-D at its prompt only, and there is nothing to be seen of it being ready.
+    # IPython accepts Ctrl-D at its prompt only, and does not show when it is ready.
     wait_until(lambda: _leave(shell), what="it ends")
     shell.close()
     assert shell.exitstatus == 0
@@ -56,7 +56,7 @@ def test_from_a_pipe(standing: Cluster) -> None:
 
 
 def test_a_program_from_a_pipe_is_read_as_a_file_is(standing: Cluster) -> None:
-    """No empty line is needed behind a function, and the first error is the end of it, as for ``python < FILE``."""
+    """A function needs no empty line after it, and the first error stops the shell, as for ``python < FILE``."""
     program = "def twice(x):\n    return 2 * x\nprint(client.submit(twice, 21).result())\n1 / 0\nprint('never')\n"
     done = standing.cli("shell", "-c", "1", stdin=program)
     assert (done.returncode, done.stdout) == (1, "42\n"), done.stderr

@@ -59,7 +59,7 @@ def test_a_worker_ends_with_its_jobs_when_its_terminal_closes(tmp_path: Path) ->
             job = cluster.submit("/bin/sleep", "600")
             wait_until(lambda: cluster.wait_for(job, "RUNNING")["attempts"][-1].get("pid"), what="it runs")
             os.close(ours)
-            worker.send_signal(signal.SIGHUP)  # as the kernel does for the terminal's session
+            worker.send_signal(signal.SIGHUP)  # like the kernel, for the terminal's session
             assert worker.wait(20) in (0, 120)  # 120: its log was the terminal
             assert not any("sleep 600" in line for line in cluster.processes().values())
         finally:

@@ -1,4 +1,4 @@
-"""``io.sockets`` over real TCP: who is let in, and who may say what."""
+"""``io.sockets`` over real TCP: which peers are admitted, and which messages each may send."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_peer_that_does_not_read_is_given_up(tmp_path: Path, monkeypatch: pyte
         net.until(lambda: net.of(Gone, stuck.peer), within=2)
         stuck.link.send(GetStatus(request=2))
         net.settle()
-        assert len(net.of(Received, stuck.peer)) == 1  # what it says now is unheard
+        assert len(net.of(Received, stuck.peer)) == 1  # messages from now on are dropped
         assert len(net.of(Gone, stuck.peer)) == 1
         net.links.append(stuck)
         stuck.close()

@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_a_program_runs_to_its_result(cluster: Cluster) -> None:
-    """Authenticated by SASL; two executors of one core, their output where everybody's is."""
+    """Authenticated by SASL; two executors of one core, with their output in the usual place."""
     with SparkJob(cluster, {**LET_IN, "spark.executor.cores": "1", "spark.cores.max": "2"}) as job:
         app = cluster.status(job.app_id)
         assert (app["name"], app["cores_max"], app["cores_per_executor"], app["memory_mib"]) == ("job", 2, 1, 512)
@@ -138,8 +138,8 @@ def test_executors_and_a_call_back_on_ipv6(tmp_path: Path) -> None:
 
 
 def test_executors_start_from_what_was_made_for_them(cluster: Cluster) -> None:
-    """An archive of classes and unpacked Python files are made in the background, for the executors to come. One that would
-    be given a damaged archive gets none."""
+    """An archive of classes and unpacked Python files are made in the background, for later executors. An executor whose
+    archive is damaged gets none."""
     prepared = cluster.work / ".stoker"
     with SparkJob(cluster, {**LET_IN, "spark.cores.max": "1"}) as job:
         archive = wait_until(
@@ -159,7 +159,7 @@ def test_executors_start_from_what_was_made_for_them(cluster: Cluster) -> None:
 
 
 def mapped_by_the_next_executor(cluster: Cluster, job: SparkJob) -> str:
-    """The files it has in its memory, once it has worked."""
+    """Return the files that the next executor has mapped, after it has run a task."""
     before = wait_until(lambda: executor_pids(cluster, job.app_id), within=300, what="an executor")
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
@@ -188,7 +188,7 @@ def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
 
 
 def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: Cluster) -> None:
-    """Spark would ask for it for ever: executors of a second profile, an external shuffle service, a GPU."""
+    """Spark would ask for each indefinitely: executors of a second profile, an external shuffle service, a GPU."""
     dynamic = {**LET_IN, "spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.maxExecutors": "1"}
     said = len(cluster.master.text())
     with SparkJob(cluster, {**dynamic, "spark.executor.cores": "1"}) as job:
@@ -206,7 +206,7 @@ def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: 
 
 
 def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:
-    """The executor is refused in words, and those reach the driver's log."""
+    """The executor is refused with a reason, and the driver's log shows it."""
     with SparkJob(cluster, {**LET_IN, "spark.executorEnv.SPARK_HOME": str(tmp_path)}, wait=False) as job:
         job.wait_for("on this worker, which the application names")
     assert cluster.status()["completed_apps"][-1]["state"] == "FAILED"
@@ -224,7 +224,7 @@ def test_who_does_not_know_the_secret_is_not_let_in(cluster: Cluster) -> None:
 
 
 def test_who_is_refused_hangs_up_himself(cluster: Cluster) -> None:
-    """Were the master to do it, Spark's driver would be interrupted just before it reads why it is refused."""
+    """If the master closed the connection, Spark's driver would be interrupted just before it reads the reason."""
     caller = Caller("guess", "sasl", lambda: "nonce")
     with socket.create_connection(("127.0.0.1", cluster.port), timeout=60) as refused:
         challenge = ask(refused, caller.first())
@@ -241,7 +241,7 @@ def test_who_is_refused_hangs_up_himself(cluster: Cluster) -> None:
 
 
 def ask(connection: socket.socket, body: bytes) -> Frame:
-    """What comes back for it; AssertionError when that is the end of the connection."""
+    """Return the answer; AssertionError when the connection is closed instead."""
     connection.sendall(frame(Kind.RPC_REQUEST, body, request=1))
     reader = FrameReader()
     while True:
@@ -253,7 +253,8 @@ def ask(connection: socket.socket, body: bytes) -> Frame:
 
 @pytest.fixture(scope="module")
 def jar(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
-    """Prints its first word and the version of the Spark it connected with; of its words, one is a dependency's (dep.jar)."""
+    """A program that prints its first word and the version of the Spark it connected with; another word comes from a
+    dependency (dep.jar)."""
     if shutil.which("javac") is None:
         pytest.skip("needs a Java compiler: apt-get install default-jdk-headless")
     folder = tmp_path_factory.mktemp("jar")
@@ -273,7 +274,7 @@ def jar(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
 
 @pytest.mark.parametrize("way", ["old client", "rest", "stoker"])
 def test_a_jar_in_cluster_mode(cluster: Cluster, jar: Path, way: str) -> None:
-    """Our worker runs the driver, with its own Spark; it connects like any other."""
+    """Stoker's worker runs the driver with its own Spark; the driver connects like any other."""
     environment = spark_environment(cluster)
     spark = Path(environment["SPARK_HOME"])
     conf = {**LET_IN, "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.cores.max": "1"}

@@ -372,7 +372,7 @@ def ids(shared: Cluster) -> set[str]:
 @pytest.mark.parametrize(
     ("typed", "submits"),
     [
-        ("$STOKER submit /bin/true >&-", False),  # nobody would have the id, so that a retry would make a duplicate
+        ("$STOKER submit /bin/true >&-", False),  # nobody would receive the id, so that a retry would make a duplicate
         ("$STOKER submit /bin/true >&- 2>&-", False),
         ("$STOKER submit /bin/true >/dev/full", False),
         ("$STOKER submit /bin/true 2>&-", True),

@@ -22,7 +22,7 @@ BIN = Path(sys.executable).parent
 
 
 class Laptop:
-    """A home that knows nothing of the cluster but an ssh name."""
+    """A home that knows only an ssh name of the cluster."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -47,7 +47,7 @@ class Laptop:
         )
 
     def fails(self, *words: str, host: str = "cluster") -> tuple[int, str]:
-        """(exit code, the one line it says)."""
+        """Return (exit code, the only line that it prints)."""
         done = self.run(*words, host=host)
         assert done.returncode != 0 and done.stderr.count("\n") == 1, done.stderr
         return done.returncode, done.stderr

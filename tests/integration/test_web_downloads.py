@@ -1,4 +1,4 @@
-"""Downloads of large outputs on real sockets: whole, in little memory, and without holding up pages."""
+"""Downloads of large outputs on real sockets: complete, with little memory, and without delaying pages."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Site:
         return self.reader.read(question)
 
     def ask(self, path: str = PATH, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
-        """The answer, and its body. Raises what http.client raises for a body that is cut off."""
+        """Return the answer and its body. Raises what http.client raises for a body that is cut off."""
         with contextlib.closing(http.client.HTTPConnection(HOST, self.server.port, timeout=WITHIN)) as connection:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             return response, response.read()
 
     def begin(self) -> socket.socket:
-        """Ask for the output, and read nothing of it."""
+        """Ask for the output, and read none of it."""
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(WITHIN)

@@ -1,4 +1,4 @@
-"""The event stream on real sockets: what changed, who missed what, and that nobody is waited for."""
+"""The event stream on real sockets: changes, missed events, and slow readers that delay nobody."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Listener:
         self.response = self.connection.getresponse()
 
     def event(self) -> tuple[str, str, Any]:
-        """(kind, id, data) of the next one."""
+        """Return (kind, id, data) of the next event."""
         fields: dict[str, str] = {}
         while True:
             line = self.response.readline()
@@ -147,7 +147,7 @@ def test_a_reader_that_reads_nothing_is_cut_off(site: Site, monkeypatch: pytest.
 
 
 def is_listening() -> bool:
-    """The thread that looks lives as long as somebody listens."""
+    """The thread that looks for changes lives as long as there is a listener."""
     return "events" in [thread.name for thread in threading.enumerate()]
 
 

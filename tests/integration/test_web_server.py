@@ -1,4 +1,4 @@
-"""The dashboard's server on real sockets: lazy, bounded, and deaf to hostile browsers."""
+"""The dashboard's server on real sockets: lazy, bounded, and unharmed by hostile browsers."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def test_too_much_for_json_is_refused_in_json(port: int) -> None:
     assert json.loads(body) == {"error": "Request Entity Too Large", "status": 413}
 
 
-# --- who is slow waits alone ---
+# --- slow clients delay only themselves ---
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ def test_readers_that_do_not_read_hold_no_thread(small: tuple[DashboardServer, i
 
 
 def spilled() -> int:
-    """How many temporary files, which nobody else can open, this process has open."""
+    """Return how many temporary files, invisible to other processes, this process has open."""
     names = []
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed since it was listed

@@ -63,7 +63,7 @@ def test_a_batch_of_many_nodes_is_there_when_its_first_node_is(
     client.delete(f"{journal}/0000000002")  # as if the leader had died before its last write
     again = leader.open_records()
     assert again.read() == WHOLE
-    again.commit({"driver/9": b"nine" * NODE})  # over what was left of that one
+    again.commit({"driver/9": b"nine" * NODE})  # over the remains of that write
     assert leader.open_records().read() == {**WHOLE, "driver/9": b"nine" * NODE}
 
 
@@ -145,14 +145,14 @@ def test_the_journal_is_replaced_before_it_is_long(
 def test_a_write_whose_answer_was_lost_counts_once(
     leader: Stand, records: ZooKeeperRecovery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection ends after ZooKeeper has taken the batch: whether it did is found out before the next one."""
+    """The connection ends after ZooKeeper has taken the batch; the engine finds that out before the next batch."""
     true_commit = leader.leadership.zookeeper.commit
 
     def lose_answer(transaction: Any) -> Any:
         true_commit(transaction)
         raise ConnectionLoss
 
-    for change in ({"driver/4": b"four"}, {"driver/4": b"other"}):  # tried again as it was, and with something else
+    for change in ({"driver/4": b"four"}, {"driver/4": b"other"}):  # tried again unchanged, and with other content
         with monkeypatch.context() as patch:
             patch.setattr(leader.leadership.zookeeper, "commit", lose_answer)
             with pytest.raises(StorageFailed, match="ConnectionLoss"):

@@ -1,4 +1,4 @@
-"""Every molecule scenario there is: those of the roles, and the cluster."""
+"""Every molecule scenario: those of the roles, and that of the cluster."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def test_scenario(file: Path, tmp_path: Path) -> None:
 
 
 def failure(output: str) -> str:
-    """What failed first, without molecule's own story before and after."""
+    """Return the first failure, without molecule's own output before and after it."""
     start = max(0, output.find("fatal: ["))
     return output[start : start + 10000]
