@@ -30,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 TESTS = Path(__file__).parent
-STRICT = frozenset({"unit", "golden", "contract"})  # a file or socket left open fails the test
+STRICT = frozenset({"unit", "golden", "contract"})  # fail a test that leaves a file or socket open
 
 # `make test` runs two tests at a time (pytest -n 2 --dist loadgroup). Tests of a file stay together, and so do those of the
 # folders in TOGETHER; the tests of a file in SPREAD need nothing of each other. Folders in LONGEST begin first.
@@ -79,7 +79,8 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperSer
 
 @pytest.fixture(autouse=True)
 def _close_stands() -> Iterator[None]:
-    """A client that is left over tries to connect for ever, in a thread whose random delays hypothesis takes for a test's."""
+    """A client that is left over tries to connect indefinitely, in a thread. Hypothesis takes its random delays for the
+    test's."""
     yield
     for stand in list(Stand.open):
         stand.close()

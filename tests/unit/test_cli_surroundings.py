@@ -1,5 +1,5 @@
 """A command in odd surroundings: streams that are closed or full, no home, no current directory, names that are not text.
-One line names what to do, and nothing has been done."""
+It prints one line that says what to do, and has no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation points to exists: a reader who follows a link arrives."""
+"""The documentation's links and references lead to something that exists."""
 
 from __future__ import annotations
 

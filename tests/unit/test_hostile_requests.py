@@ -1,4 +1,4 @@
-"""Requests at and over the edges, where daemons meet files: refused or answered, never the end of the daemon."""
+"""Requests at and over the limits, where daemons use files: refused or answered; the daemon never stops."""
 
 from __future__ import annotations
 

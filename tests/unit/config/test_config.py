@@ -1,4 +1,4 @@
-"""What settings become: values, a daemon's and a client's configuration."""
+"""The values of settings, and the configuration of a daemon and a client."""
 
 from __future__ import annotations
 

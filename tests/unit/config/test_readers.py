@@ -1,4 +1,4 @@
-"""A setting that is said to concern another daemon has no effect on this one's configuration."""
+"""A setting that is documented for another daemon has no effect on this one's configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``spark-env`` beside real bash: what is accepted gives bash's values, and what people really write is accepted."""
+"""``spark-env`` beside real bash: accepted files give bash's values, and files as people write them are accepted."""
 
 from __future__ import annotations
 

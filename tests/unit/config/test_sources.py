@@ -1,4 +1,4 @@
-"""Where settings come from, which source wins, and what a wrong one is answered with."""
+"""The sources of settings, their precedence, and the message about a wrong setting."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_old_names(environ: dict[str, str]) -> None:
     assert master(environ).host == "127.0.0.6"
 
 
-# --- what is wrong, unknown, or without effect ---------------------------------------------------------------------
+# --- wrong or unknown settings, and those without effect --------------------------------------------------------------
 
 
 def test_flags_of_a_jvm_are_accepted_and_named(environ: dict[str, str]) -> None:

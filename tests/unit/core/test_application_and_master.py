@@ -27,7 +27,7 @@ MASTER = "m:7077"
 
 @dataclass
 class Worker:
-    """Runs executors until told otherwise, and repeats their ends until they are acknowledged."""
+    """Runs executors until it is ordered to stop them, and repeats their ends until they are acknowledged."""
 
     peer: str
     worker_id: str
@@ -70,7 +70,7 @@ class Cluster:
     # --- moving messages ---
 
     def settle(self) -> None:
-        """Deliver everything, in turns, until nobody has anything to say."""
+        """Deliver all messages, in turns, until none is left."""
         for _ in range(200):
             self.app.tick(self.bench.mono)
             moved = self._from_application()
@@ -224,7 +224,7 @@ def removed(cluster: Cluster) -> ev.Removed | None:
 
 
 def run_out(cluster: Cluster, *, code: int = 0) -> None:
-    """Let all executors end, and replacements too, until the application is over."""
+    """Let all executors and their replacements end, until the application has ended."""
     for _ in range(200):
         if removed(cluster):
             return

@@ -1,4 +1,4 @@
-"""Which executors may share class data, whose, and the files of it."""
+"""Class data archives: which executors may share one, who makes it, and its files."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_archives_go_with_their_spark(runtime: Runtime, tmp_path: Path) -> None:
 
 
 class Bench:
-    """``ClassData``, what it tells the keeper, and the calls that its thread hands in."""
+    """``ClassData``, its orders to the keeper, and the calls that its thread hands in."""
 
     def __init__(self, folder: Path, *, is_on: bool = True) -> None:
         self.said: list[ToKeeper] = []
@@ -174,7 +174,7 @@ class Bench:
         self._calls.get(timeout=30)()
 
     def begin(self, runtime: Runtime) -> dict[str, Any]:
-        """It is asked for an archive that is not there; what it then has the keeper start."""
+        """Ask for an archive that does not exist; return the process that the keeper then starts."""
         assert self.data.archive_for(runtime, ()) is None
         self.data.look(time.monotonic() + QUIET + 1)
         self.thread_is_done()

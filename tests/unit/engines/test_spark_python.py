@@ -152,7 +152,7 @@ def test_a_damaged_zip_file_is_told_once(home: Path, tmp_path: Path, caplog: pyt
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
 def test_damage_inside_a_zip_file_is_told_too(home: Path, tmp_path: Path, method: int) -> None:
-    """What is damaged there is noticed by whatever decompresses it, each in its way."""
+    """Each reader of a damaged file notices the damage in its own way."""
     archive = home / "python" / "lib" / "pyspark.zip"
     with zipfile.ZipFile(archive, "w", method) as file:
         file.writestr("pyspark/__init__.py", random.Random(1).randbytes(2000).hex())

@@ -1,4 +1,4 @@
-"""Java streams as data: what real clients sent, what we write, and that no bytes whatever do more than raise."""
+"""Java streams as data: those that real clients sent, those that Stoker writes; any other bytes at most raise an error."""
 
 from __future__ import annotations
 

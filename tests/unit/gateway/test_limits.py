@@ -1,4 +1,4 @@
-"""What one Spark client may cost the master: time to authenticate, unread answers, messages that wait."""
+"""What one Spark client may cost the master: time to authenticate, unread answers, waiting messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's own log: a window of the file that is its standard error, or where else it is."""
+"""The daemon's own log: a window of the file that is its standard error, or the place of the log otherwise."""
 
 from __future__ import annotations
 

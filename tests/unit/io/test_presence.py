@@ -1,4 +1,4 @@
-"""``io.presence``: which peer is gone, from events out of step with messages and from descriptors used again at once."""
+"""``io.presence``: which peers are gone, from events out of step with messages, and from descriptors that are used again."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_random_histories(seed: int) -> None:
 
 
 class History:
-    """A true history of connections on three descriptors, told to a Presence the way libzmq tells it."""
+    """A true history of connections on three descriptors, reported to a Presence as libzmq reports it."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng

@@ -1,4 +1,4 @@
-"""Daemons without a service manager: only the process that the pid file means is stopped, and that for certain."""
+"""Daemons without a service manager: only the process that the pid file names is stopped, and it is certain to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Releases on a host: one that does not start is never in place, and the ones in use stay."""
+"""Releases on a host: one that does not start is never installed, and the ones in use stay."""
 
 from __future__ import annotations
 

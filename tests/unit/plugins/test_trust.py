@@ -1,4 +1,4 @@
-"""Whom a host trusts after a playbook: the inventory's hosts, with the keys they have now, and nobody else."""
+"""The keys a host trusts after a playbook: the present keys of the inventory's hosts, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP: tokens, sessions, roles, forgery, and the lines that say who did it."""
+"""Access over HTTP: tokens, sessions, roles, forgery, and the log lines that name the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/api/v1``: as it is described, so it answers; and who may change what."""
+"""``/api/v1`` answers as it is described; and who may make changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output of jobs in a browser: bytes by range, following, searching, and what must not be blocked by it."""
+"""Output of jobs in a browser: bytes by range, following, searching, and requests that must not be delayed by it."""
 
 from __future__ import annotations
 

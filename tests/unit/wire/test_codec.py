@@ -1,4 +1,4 @@
-"""``wire.codec`` against whatever a peer may send: a message of ours, or ProtocolError; nothing else, and never slowly."""
+"""``wire.codec`` against any bytes of a peer: they decode to a message or raise ProtocolError, and never slowly."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ EXAMPLES: list[tuple[str, Message]] = [
 
 
 def decode_any(name: str, frames: list[bytes]) -> Any:
-    """What decodes, or None for what is refused; any other exception fails the test."""
+    """Return the decoded message, or None for a rejected one; any other exception fails the test."""
     try:
         message = DECODERS[name].decode(frames)
     except ProtocolError as error:

@@ -40,7 +40,7 @@ def read(entry: dict[str, Any]) -> Any:
 
 
 def contains(now: Any, then: Any) -> bool:
-    """The fields of then have the same values now; new fields may have joined them."""
+    """The old fields have the same values now; new fields may have been added."""
     if isinstance(then, dict) and isinstance(now, dict):
         return all(name in now and contains(now[name], value) for name, value in then.items())
     if isinstance(then, list) and isinstance(now, list):

@@ -1,4 +1,4 @@
-"""Rolled outputs: what the keeper writes and what the worker reads of it, at any time and with any retention."""
+"""Rolled outputs: what the keeper writes and the worker reads, at any time and with any retention."""
 
 from __future__ import annotations
 
@@ -293,5 +293,5 @@ def test_folders_that_do_not_change_are_not_read_again(tmp_path: Path, monkeypat
     assert reads == 3
     path.rename(part_name(str(path), "2026-01-31--12-00-00", 0, 10))
     path.write_bytes(b"y" * 5)
-    os.utime(tmp_path, (long_ago, long_ago))  # a clock that is coarse, or set back: the file is another
+    os.utime(tmp_path, (long_ago, long_ago))  # a clock that is coarse, or set back: it is another file
     assert size() == 15

@@ -1,4 +1,4 @@
-"""``stoker status`` with filters: what is shown, and what is rejected before a master is asked."""
+"""``stoker status`` with filters: the output, and the filters that are rejected before a master is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's header is taken out of stderr wherever a run begins, and nothing else is, however it is cut in pieces."""
+"""The worker's header is removed from stderr where a run begins, however it is split into pieces; all other text stays."""
 
 from __future__ import annotations
 

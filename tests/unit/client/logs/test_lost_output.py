@@ -1,4 +1,4 @@
-"""A follower and its agenda without any connection: what is lost is said, and only what is due is worked on."""
+"""A follower and its agenda without any connection: lost output is reported, and only due questions are worked on."""
 
 from __future__ import annotations
 

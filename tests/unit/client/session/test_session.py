@@ -57,7 +57,7 @@ def fail(**more: object) -> Script:
 
 
 def silent(master: ScriptedMaster, peer: bytes, message: Message) -> None:
-    """Never answers."""
+    """A master that never answers."""
 
 
 def kill(session: Session) -> str:
@@ -142,7 +142,7 @@ def test_a_master_that_accepts_and_says_nothing_does_not_hold_us_up(start: Start
     import socket
 
     master = start(accept)
-    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts; nobody ever shakes hands
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts; no handshake follows
         address = f"127.0.0.1:{deaf.getsockname()[1]}"
         started = time.monotonic()
         with Session([address, master.address], keys=master.keys) as session:

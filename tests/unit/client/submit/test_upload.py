@@ -1,4 +1,4 @@
-"""Uploads and submissions against the master's own blob store, and masters that break off."""
+"""Uploads and submissions against the master's own blob store, and masters whose connection fails."""
 
 from __future__ import annotations
 

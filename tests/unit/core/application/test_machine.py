@@ -1,4 +1,4 @@
-"""The application's state machine, with a hand on its clock: no socket, no thread."""
+"""The application's state machine, with a clock that the test sets: no socket, no thread."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_finished_executors_are_not_kept_without_bound() -> None:
     assert len(table.all()) == RETAINED_FINISHED and table.highest_id == RETAINED_FINISHED + 49
 
 
-# --- a master that goes and comes ------------------------------------------------------------------------------------
+# --- a master that becomes unreachable and comes back -----------------------------------------------------------------
 
 
 def test_a_lost_master_is_looked_for_for_ever_and_registered_with_again(world: World) -> None:
@@ -358,7 +358,7 @@ def test_a_question_survives_a_fail_over(world: World) -> None:
     world.advance(0.1)
     world.open()
     sends = world.sent(m.RegisterApplication)
-    assert sends[0].app.executor_limit == 3  # a master that keeps nothing learns it from here
+    assert sends[0].app.executor_limit == 3  # a master without records learns it from here
     world.say(registered(sends[0].request, epoch=2))
     resent = [send.message.request for send in world.take(peer.Send)]
     assert resent == [number, other]

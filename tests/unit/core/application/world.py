@@ -1,4 +1,4 @@
-"""One application's core with a hand on its clock, and the messages of a master."""
+"""One application's core with a clock that the test sets, and the messages of a master."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A, B, C = "a:7077", "b:7077", "c:7077"
 
 
 class World:
-    """Drives one core; every message makes the trip through the real codec. ``effects`` are those not looked at yet."""
+    """Drives one core; every message goes through the real codec. ``effects``: those that no test has looked at yet."""
 
     def __init__(self, *masters: str, seed: int = 1) -> None:
         self.now = 100.0

@@ -232,7 +232,7 @@ def test_lost_executor_that_comes_back_is_taken_back_if_not_replaced(bench: Benc
 
 
 def test_lost_executor_of_a_spark_application_is_replaced_and_never_taken_back(bench: Bench) -> None:
-    """Its driver was told, and sends it no task again: taken back, it would hold cores and do nothing."""
+    """Its driver was notified and sends it no task again: if it were taken back, it would hold cores and do nothing."""
     bench.worker("w1", cores=2)
     program = SparkProgram(release="4.3", driver_host="d", driver_port=1)
     app_id = bench.application("c1", max_cores=2, spark=program)
@@ -389,7 +389,7 @@ def test_records_of_ended_executors_are_bounded(bench: Bench) -> None:
     kept = sorted(int(key.rpartition("/")[2]) for key in bench.store if key.startswith(f"executor/{app_id}/"))
     assert kept == list(range(3, REMOVED_EXECUTORS_SHOWN + 4))
     living = bench.take_all("w1", LaunchExecutor)[0]
-    bench.worker("w1", cores=1, executors=(report(living),))  # a second time: what is over stays in the history
+    bench.worker("w1", cores=1, executors=(report(living),))  # a second time: an ended application stays in the history
     assert [executor.id for executor in bench.core.ctx.books.apps[app_id].removed] == kept[:-1]
     bench.restart(keep=True)
     assert [executor.id for executor in bench.core.ctx.books.apps[app_id].removed] == kept[:-1]

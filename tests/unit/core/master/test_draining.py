@@ -1,4 +1,4 @@
-"""Draining where a story would not look: names, roles, bounds, and what is shown. The stories are tests/golden/drain*.txt."""
+"""Details of draining that no story covers: names, roles, bounds, and the view. The stories are tests/golden/drain*.txt."""
 
 from __future__ import annotations
 

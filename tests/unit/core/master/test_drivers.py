@@ -60,7 +60,7 @@ def test_driver_that_asks_for_no_core_runs_where_none_is_free(bench: Bench) -> N
 
 
 def test_a_repeated_watched_submission_tells_how_it_stands(bench: Bench) -> None:
-    """The answer to the first was lost with a master; meanwhile the driver may have changed, or ended, for good."""
+    """The first answer was lost with a master; meanwhile the driver may have changed, or ended permanently."""
     bench.worker("w1")
     bench.submit("c1", token="t", watch=True)
     bench.take("w1", RegisteredWorker)

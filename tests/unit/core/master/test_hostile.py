@@ -1,5 +1,5 @@
-"""Whatever an authorised peer sends, the master goes on: no message that decodes may stop it, overflow its records or its
-answers, or use up what others need."""
+"""Whatever an authorised peer sends, the master continues: no message that decodes may stop it, overflow its records or
+its answers, or use up what other peers need."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ BY_THE_SHELL = {"LogData", "ReadLog", "FetchBlob", "UploadChunk", "FindMissingBl
 KINDS = {kind.__name__: kind for kind in get_args(ToMaster) if kind.__name__ not in BY_THE_SHELL}
 
 EDGES = [-(2**63), -(2**31), -1, 4001, 2**31 - 1, 2**31, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
-NUMBERS = st.integers(0, 4) | st.integers(0, 4) | st.sampled_from(EDGES)  # mostly such as get through
+NUMBERS = st.integers(0, 4) | st.integers(0, 4) | st.sampled_from(EDGES)  # mostly bodies that decode
 IDS = st.sampled_from(
     [
         "",
@@ -152,7 +152,7 @@ class Besieged(Bench):
     """A bench that takes raw bodies. Its books are not checked for over-commitment: hostile workers claim anything."""
 
     def attack(self, peer: str, body: dict[str, Any]) -> bool:
-        """False if the codec refused it, or the role may not send it."""
+        """Return False if the codec rejected it, or the role may not send it."""
         try:
             message = codec.to_master.decode([codec.HEADER, msgspec.msgpack.encode(body)])
         except ProtocolError as error:
@@ -213,7 +213,7 @@ def test_no_sequence_of_messages_stops_the_master(messages: list[tuple[str, dict
 
 
 def test_the_attack_gets_through() -> None:
-    """Of what is generated enough passes the codec for the property to mean something."""
+    """Enough of the generated bodies pass the codec for the property to mean something."""
     passed: set[str] = set()
 
     @settings(max_examples=400, deadline=None, derandomize=True, database=None)

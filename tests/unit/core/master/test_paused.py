@@ -1,4 +1,4 @@
-"""A master that was stopped, or kept waiting, for longer than it waits for others."""
+"""A master that was stopped or delayed for longer than it waits for its peers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLICY = Policy(worker_timeout=20.0, recovery_timeout=5.0, reconnect_timeout=3.0
 
 
 def recovering() -> tuple[Bench, RegisterWorker]:
-    """A new master after one with a driver running on w1; and how w1 registers before it has heard of the new epoch."""
+    """A new master after one with a driver running on w1; and how w1 registers before it knows the new epoch."""
     bench = Bench(policy=POLICY)
     worker_id = bench.worker("w1", cores=1)
     driver_id = bench.submit(supervise=True)

@@ -1,4 +1,4 @@
-"""Workers that cannot start jobs for reasons of their own: the job goes elsewhere, the worker gets nothing for a while."""
+"""Workers that refuse jobs for their own reasons: the job runs elsewhere, and the worker gets none for a while."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_silent_worker_keeps_its_drivers_as_long_as_its_keeper_may_run_them() ->
 
 @pytest.mark.parametrize("worker_first", [True, False])
 def test_number_of_an_executor_that_ended_between_two_masters_is_not_given_out_again(worker_first: bool) -> None:
-    """Without records, and the application had not heard of it."""
+    """There are no records, and the application did not know of the grant."""
     bench, _, app_id, _, report = busy()
     bench.restart(keep=False)
     ended = msgspec.structs.replace(report, state=ExecutorState.EXITED, executor_id=5, exit=Exit(code=0))
@@ -214,7 +214,7 @@ def test_order_of_submission_survives_a_master_whose_clock_was_ahead() -> None:
 
 
 def test_worker_is_believed_only_when_it_obeys_the_new_master() -> None:
-    """What it reports before may be overtaken by a command of the old master that is still on its way."""
+    """A command of the old master that is still on its way may overtake an earlier report."""
     bench = Bench()
     worker_id = bench.worker("w1", cores=1)
     driver_id = bench.submit()

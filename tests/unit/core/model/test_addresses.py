@@ -1,4 +1,4 @@
-"""HOST:PORT, and by which names a user may call it."""
+"""HOST:PORT, and the names by which a user may call it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ NEVER = {"executor": {"DECOMMISSIONED"}, "master": {"STANDBY"}, "attempt": {"SUB
 
 @dataclass
 class Thing:
-    """The bare machine: a record that has nothing but a state."""
+    """The bare machine: a record that has only a state."""
 
     state: Any
     id: str = "thing-1"

@@ -1,4 +1,4 @@
-"""A client's conversation with the masters, with a hand on its clock: no socket, no thread."""
+"""A client's conversation with the masters, with a clock that the test sets: no socket, no thread."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ GONE = "connection refused"
 
 
 class World:
-    """Drives one core; every message makes the trip through the real codec. ``effects`` are those not looked at yet, and
-    ``links`` the addresses that there is a link to, or one on its way."""
+    """Drives one core; every message goes through the real codec. ``effects``: those that no test has looked at yet.
+    ``links``: the addresses with a link, open or being opened."""
 
     def __init__(self, *masters: str, seed: int = 1) -> None:
         self.now = 100.0
@@ -90,7 +90,7 @@ class World:
         return [(effect.address, effect.message.request) for effect in self.take(peer.Send)]
 
     def serve(self, address: str = A) -> None:
-        """The master there answers a question."""
+        """The master at that address answers a question."""
         self.open(address)
         number = self.ask()
         self.say(m.Accepted(request=number), address)

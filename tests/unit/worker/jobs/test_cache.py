@@ -1,4 +1,4 @@
-"""Uploaded files on a worker: what is used again, what is fetched again, what is never used."""
+"""Uploaded files on a worker: which are used again, which are fetched again, and which are never used."""
 
 from __future__ import annotations
 

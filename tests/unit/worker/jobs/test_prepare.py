@@ -1,4 +1,4 @@
-"""The files of a driver: who fetches them, and what becomes of a job that is killed meanwhile."""
+"""The files of a driver: who fetches them, and what happens to a job that is killed meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two ends of the connection between daemon and keeper: nothing is lost when a socket takes or gives only a part."""
+"""Both ends of the connection between daemon and keeper: nothing is lost when a socket reads or writes only a part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines between daemon and keeper: read as they were meant, or refused with the place that is wrong."""
+"""The lines between daemon and keeper: read as they were meant, or rejected with the place of the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a restarted worker daemon makes of the jobs that its keeper kept."""
+"""The jobs that a restarted worker daemon adopts from its keeper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the kernel killed for memory: as control groups v2 and v1 count it, in a container, and without either."""
+"""Whether the kernel killed a job for memory: by control groups v2 and v1, in a container, and without either."""
 
 from __future__ import annotations
 

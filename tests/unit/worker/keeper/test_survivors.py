@@ -1,4 +1,4 @@
-"""What the journal of a killed keeper names is ended, unless its pid belongs to another process by now."""
+"""The processes that a killed keeper's journal names are stopped, unless another process has the pid by now."""
 
 from __future__ import annotations
 
