@@ -179,7 +179,7 @@ def test_one_upload_serves_many_drivers(shared: Cluster) -> None:
         shared.wait_for(job, "FINISHED")
         assert shared.cli("logs", job).stdout == f"{number}\n"
     inodes = {(shared.work / job / "once.sh").stat().st_ino for job in jobs}
-    assert len(inodes) == 1
+    assert len(inodes) == len(jobs), "a job cannot change the file of another one"
 
 
 def test_rolling_executor_logs(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from stoker.config.master import add_master_arguments, master_config
+from stoker.config.effective import NOTHING_SET
+from stoker.config.master import MasterConfig, add_master_arguments, master_config
 from stoker.config.readers import is_read_by, read_settings
 from stoker.config.registry import PROPERTIES, VARIABLES
 from stoker.config.sources import Daemon
-from stoker.config.worker import add_worker_arguments, worker_config
+from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
 from stoker.errors import StokerError
 
 # Without these some settings have no effect.
@@ -27,19 +28,23 @@ DAEMONS: tuple[Daemon, ...] = ("master", "worker")
 
 
 def configuration(daemon: Daemon, folder: Path, properties: dict[str, str], environ: dict[str, str]) -> str:
-    """The daemon's configuration as text, without its warnings; empty where it rejects the settings."""
+    """The daemon's configuration as text, without its warnings and the settings that its page shows; empty where it rejects
+    the settings."""
     (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in properties.items()))
     everything = {"HOME": "/nonexistent", "SPARK_CONF_DIR": str(folder), **environ}
     parser = argparse.ArgumentParser(add_help=False)
     try:
         if daemon == "master":
             add_master_arguments(parser)
-            return repr(replace(master_config(parser.parse_args([]), everything), warnings=(), ignored=()))
+            return shown(master_config(parser.parse_args([]), everything))
         add_worker_arguments(parser)
-        config = worker_config(parser.parse_args(["spark://localhost"]), everything)
-        return repr(replace(config, warnings=(), ignored=()))
+        return shown(worker_config(parser.parse_args(["spark://localhost"]), everything))
     except StokerError:
         return ""
+
+
+def shown(config: MasterConfig | WorkerConfig) -> str:
+    return repr(replace(config, warnings=(), ignored=(), web=replace(config.web, own=NOTHING_SET)))
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _filters(args: argparse.Namespace) -> Filters | None:
     """Return the filters that are set, if any. Raises UsageError."""
-    given = {name: getattr(args, name) for name in _FILTERS if getattr(args, name) is not None}
+    # `submit --status` has none of these options.
+    given = {name: value for name in _FILTERS if (value := getattr(args, name, None)) is not None}
     if given and args.id:
         raise UsageError(f"--{next(iter(given))} narrows the lists of the cluster: leave out {args.id}")
     for name, value in given.items():
