@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""bootstrap.py controller | tests | engines: the checkout's virtual environment, from nothing but git, make and python3.
+"""bootstrap.py controller | tests | engines: make the checkout's virtual environment; needs only git, make and python3.
 
-Fetches uv, which is one program, as requirements/controller.lock pins it, from the package index that pip is set up for,
-and has it install requirements/WHAT.lock and this checkout. What was fetched once is kept in ~/.cache; with it no index is
-needed. Needs neither pip nor venv; drives a cluster with Python 3.11 or newer.
+It fetches uv, a single program, from the package index that pip is set up for, in the version that
+requirements/controller.lock pins. uv then installs requirements/WHAT.lock and this checkout. Downloads are kept in ~/.cache;
+a later run needs no index for them. Neither pip nor venv is needed. Driving a cluster needs Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pip_index import Index, Link, Settings, UnusableIndex
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 VENV = ROOT / ".venv"
-STAMPS = ("controller", "tests", "engines")  # each has what those before it have
-# What a lock brings: (MB to download, MB on disk); tests/install/test_bootstrap.py compares.
+STAMPS = ("controller", "tests", "engines")  # each includes those before it
+# The size of each lock's packages: (MB to download, MB on disk); tests/install/test_bootstrap.py compares.
 SIZES = {"controller": (40, 90), "tests": (100, 300), "engines": (850, 1600)}
 PYTHON = (3, 11)
 
 
 class BootstrapError(Exception):
-    """One line for the user."""
+    """The bootstrap failed; the text is one line for the user."""
 
 
 def main(words: list[str]) -> int:
@@ -53,7 +53,7 @@ def main(words: list[str]) -> int:
 
 
 def find_python() -> None:
-    """Go on with a newer Python where this one is too old. Raises BootstrapError."""
+    """Run this program with a newer Python if this one is too old. Raises BootstrapError."""
     if sys.version_info >= PYTHON:
         return
     for minor in range(20, PYTHON[1] - 1, -1):
@@ -77,12 +77,12 @@ def install(what: str) -> None:
     words = [str(uv), "pip", "install", "--python", str(VENV), "--require-hashes", "--requirements", str(lock)]
     words += settings.words_for_uv
     env = settings.for_uv()
-    env["UV_FIND_LINKS"] = ",".join(filter(None, [env.get("UV_FIND_LINKS"), str(uv.parent)]))  # its own wheel
+    env["UV_FIND_LINKS"] = ",".join(filter(None, [env.get("UV_FIND_LINKS"), str(uv.parent)]))  # uv's own wheel
     download, disk = SIZES[what]
     count = len(re.findall(r"^[\w.\-]+==", lock.read_text(), re.MULTILINE))
     print(f"Installing {count} packages of requirements/{lock.name} into .venv ({disk} MB) ...", flush=True)
     if subprocess.run([*words, "--offline", "--quiet"], env=env, stderr=subprocess.DEVNULL, check=False).returncode:
-        next(Index(settings).links("uv"), None)  # says in one line that no index can be reached; uv would say it in ten
+        next(Index(settings).links("uv"), None)  # fails with one line if no index is reachable; uv prints ten
         print(f"Downloading up to {download} MB from {origin(settings)}; it is kept in uv's cache", flush=True)
         run([*words], env, is_shown=True)
     here = ["--no-index", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
@@ -92,7 +92,7 @@ def install(what: str) -> None:
 
 
 def run(words: list[str], env: dict[str, str], *, is_shown: bool = False) -> None:
-    """Raises BootstrapError with the last lines of what it said, in one."""
+    """Run a command. Raises BootstrapError with its stderr in one line."""
     done = subprocess.run(words, env=env, stderr=None if is_shown else subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         said = " ".join(line.strip() for line in (done.stderr or "the lines above say why").splitlines())
@@ -100,12 +100,12 @@ def run(words: list[str], env: dict[str, str], *, is_shown: bool = False) -> Non
 
 
 def shown(url: str) -> str:
-    """Without user and password."""
+    """Return the URL without user and password."""
     return re.sub(r"//[^/@]*@", "//", url)
 
 
 def origin(settings: Settings) -> str:
-    """Where packages come from, for messages; empty with pip's no-index and without find-links."""
+    """Return the source of packages, for messages; empty with pip's no-index and without find-links."""
     return shown(settings.index if settings.indexes else " ".join(settings.many("find-links")))
 
 
@@ -113,7 +113,7 @@ def origin(settings: Settings) -> str:
 
 
 def find_uv(settings: Settings) -> Path:
-    """The program, fetched unless it was before; its wheel lies beside it. Raises BootstrapError, UnusableIndex."""
+    """Return the path of uv and fetch it if needed; its wheel is beside it. Raises BootstrapError, UnusableIndex."""
     version, hashes = pinned()
     name = f"uv-{version}-{platform.system()}-{platform.machine()}".lower()
     for folder in caches(settings.environ):
@@ -138,7 +138,7 @@ def find_uv(settings: Settings) -> Path:
 
 
 def caches(environ: Mapping[str, str]) -> list[Path]:
-    """Where it may be kept: in the user's cache, else in the checkout."""
+    """Return the folders where uv may be kept: the user's cache first, then the checkout."""
     found = [ROOT / "build" / "bootstrap"]
     if environ.get("XDG_CACHE_HOME"):
         return [Path(environ["XDG_CACHE_HOME"], "stoker"), *found]
@@ -146,7 +146,7 @@ def caches(environ: Mapping[str, str]) -> list[Path]:
 
 
 def pinned() -> tuple[str, list[str]]:
-    """(version of uv, hashes of its files) of the lock."""
+    """Return the version of uv and the hashes of its files, from the lock."""
     entry = re.search(
         r"^uv==(\S+)((?: \\\n\s+--hash=sha256:[0-9a-f]{64})+)", (LOCKS / "controller.lock").read_text(), re.M
     )
@@ -158,7 +158,7 @@ def pinned() -> tuple[str, list[str]]:
 
 
 def fetch(index: Index, version: str, hashes: list[str]) -> tuple[Link, bytes]:
-    """The wheel for this machine, which has one of the hashes. Raises BootstrapError, UnusableIndex."""
+    """Download the wheel for this machine that has one of the hashes. Raises BootstrapError, UnusableIndex."""
     problem: Exception | None = None
     for link in index.links("uv"):
         if not is_for_here(link, version) or (link.sha256 and link.sha256 not in hashes):

@@ -1,8 +1,9 @@
-"""The package index that pip is set up for: its settings, for uv too, and downloads from it. Standard library only.
+"""Read pip's settings, translate them for uv, and download from pip's package index. Uses the standard library only.
 
 Settings are read where pip reads them (https://pip.pypa.io/en/stable/topics/configuration/): configuration files, then
-variables ``PIP_...``. Pages are those of PEP 503 (HTML) and PEP 691 (JSON); ``file:`` URLs and folders work as with pip.
-Runs with any Python from 3.8 on, because it also has to explain that a Python is too old.
+variables ``PIP_...``. An index answers with pages of PEP 503 (HTML) or PEP 691 (JSON); ``file:`` URLs and folders work as
+with pip. This module runs with Python 3.8 and newer, because scripts/bootstrap.py must be able to report a Python that is
+too old.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 
 
 class UnusableIndex(Exception):
-    """An index that cannot be used; the text is one line that names it, and says why."""
+    """An index cannot be used; the text is one line with its name and the reason."""
 
 
 class Settings:
@@ -75,24 +76,24 @@ class Settings:
 
     @property
     def certificates(self) -> str:
-        """A file or folder of authorities; empty where the system's are to be used."""
+        """A file or folder of certificate authorities; empty if the system's authorities apply."""
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         return self.one("cert") or next((self.environ[name] for name in names if self.environ.get(name)), "")
 
     @property
     def words_for_uv(self) -> list[str]:
-        """Options of ``uv pip install`` that no variable stands for."""
+        """Options of ``uv pip install`` for which there is no environment variable."""
         return ["--no-index"] if self.is_on("no-index") else []
 
     def for_uv(self) -> dict[str, str]:
-        """The environment in which uv uses what pip would use. What is set for uv itself stays."""
+        """Return an environment in which uv uses pip's settings. Variables that are set for uv itself keep their values."""
         env = dict(self.environ)
         wanted = {
             "UV_DEFAULT_INDEX": self.index,
             "UV_INDEX": " ".join(self.many("extra-index-url")),
             "UV_FIND_LINKS": ",".join(self.many("find-links")),
             "UV_INSECURE_HOST": " ".join(self.many("trusted-host")),
-            # Indexes are equal to pip; the hashes of a lock say which file is meant.
+            # pip treats all indexes alike; the hashes of a lock identify the right file.
             "UV_INDEX_STRATEGY": "unsafe-best-match" if self.many("extra-index-url") else "",
             "UV_HTTP_TIMEOUT": str(int(self.timeout)) if self.timeout > TIMEOUT else "",
             "SSL_CLIENT_CERT": self.one("client-cert"),
@@ -109,7 +110,7 @@ class Settings:
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """pip's configuration files, the weakest first."""
+    """Yield pip's configuration files; later ones override earlier ones."""
     own = environ.get("PIP_CONFIG_FILE", "")
     if own == os.devnull:
         return
@@ -150,7 +151,7 @@ def _has_system_certificates() -> bool:
 
 
 class Link(NamedTuple):
-    """A file of a package. ``sha256`` is empty where the index does not give it."""
+    """A file of a package. ``sha256`` is empty if the index does not give it."""
 
     name: str
     url: str
@@ -158,13 +159,13 @@ class Link(NamedTuple):
 
 
 class Index:
-    """Reads pages and files as these settings say."""
+    """Reads pages and files of the indexes in these settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def links(self, package: str) -> Iterator[Link]:
-        """The files of a package, of all indexes and ``find-links``. Raises UnusableIndex when no index answers."""
+        """Yield the files of a package, from all indexes and ``find-links``. Raises UnusableIndex if none can be read."""
         errors: list[UnusableIndex] = []
         places = [f"{index.rstrip('/')}/{package}/" for index in self.settings.indexes]
         places += self.settings.many("find-links")
@@ -193,11 +194,11 @@ class Index:
         return [_link(urllib.parse.urljoin(url, link), digest) for link, digest in found]
 
     def download(self, link: Link) -> bytes:
-        """Raises UnusableIndex."""
+        """Return the content of a file. Raises UnusableIndex."""
         return self._get(link.url)[0]
 
     def _get(self, url: str) -> tuple[bytes, str, str]:
-        """(content, where it came from in the end, its type). Raises UnusableIndex."""
+        """Return (content, URL after redirects, content type). Raises UnusableIndex."""
         parts = urllib.parse.urlsplit(url)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         request = urllib.request.Request(bare, headers={"Accept": ACCEPT, "User-Agent": "stoker-bootstrap"})  # noqa: S310
@@ -228,8 +229,8 @@ class Index:
             raise UnusableIndex(
                 f"the certificates of pip's settings ({path}) cannot be read: {error.strerror}"
             ) from None
-        # A machine may have no authorities at all (Debian without ca-certificates). What is fetched is known by its hash,
-        # so that only a password would be at risk.
+        # A machine may have no authorities at all (Debian without ca-certificates). The hash proves the content of each
+        # download, so only a password would be at risk.
         is_bare = not path and not _has_system_certificates() and not has_secret
         if is_bare or host in [name.partition(":")[0] for name in settings.many("trusted-host")]:
             context.check_hostname = False
@@ -248,7 +249,7 @@ def _link(url: str, digest: str) -> Link:
 
 
 def _login(parts: urllib.parse.SplitResult, settings: Settings) -> str | None:
-    """The header of somebody whose password is in the URL, in that of an index of the same host, or in ``.netrc``."""
+    """Return a header with the password of the URL, of an index on the same host, or of ``.netrc``; None without one."""
     indexes = map(urllib.parse.urlsplit, settings.indexes)
     known = [parts, *(index for index in indexes if index.netloc.rpartition("@")[2] == parts.netloc)]
     login = next((part for part in known if part.username), None)
