@@ -1,1 +1,1 @@
-"""Measurements, by ``make bench``; what they say is in docs/performance.md."""
+"""Measurements, run by ``make bench``; docs/performance.md has the results."""

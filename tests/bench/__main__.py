@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measure Stoker, beside what is installed of its peers, and print one table."""
+"""``python -m tests.bench``: measure Stoker, and HyperQueue and Dask where they are installed; print one table."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--peers", metavar="DIR", help="where venv-hq and venv-dask are (default: $PEERS)")
-    parser.add_argument("--only", metavar="GROUP,..", help=f"of {', '.join(GROUPS)}")
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything: to see that the bench works")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all values there as well")
+    parser.add_argument("--peers", metavar="DIR", help="folder of venv-hq and venv-dask (default: $PEERS)")
+    parser.add_argument("--only", metavar="GROUP,..", help=f"groups to run, of {', '.join(GROUPS)}")
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything, to check that the bench works")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write all values to this file")
     args = parser.parse_args()
     wanted = args.only.split(",") if args.only else list(GROUPS)
     unknown = sorted(set(wanted) - set(GROUPS))
     if unknown:
-        parser.error(f"there is no group {', '.join(unknown)}: choose of {', '.join(GROUPS)}")
+        parser.error(f"unknown group {', '.join(unknown)}: choose from {', '.join(GROUPS)}")
     peers = args.peers or os.environ.get("PEERS")
     settings = Settings(Peers(Path(peers) if peers else None), quick=args.quick)
     measures: list[Measure] = []

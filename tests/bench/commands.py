@@ -1,4 +1,4 @@
-"""What a command costs before its work begins: CPU time of whole processes, user and system together."""
+"""The cost of a command before its work begins: CPU time of whole processes, user and system time together."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.bench.table import Measure
 STOKER = str(Path(sys.executable).with_name("stoker"))
 TIMES = 20
 BASE = "importing pyzmq and msgspec"
-MOST = 1.4  # times BASE that a command may take
+MOST = 1.4  # a command may take at most this multiple of BASE
 
 
 def commands(settings: Settings) -> Iterator[Measure]:
-    """The least of 20 runs each, taken in turns: what other programs do on the machine only adds to CPU time."""
+    """Measure the minimum of 20 runs each, in turns: other programs on the machine can only add to CPU time."""
     with running(workers=1) as cluster:
         environ = {**cluster.environ, "MASTER": cluster.url}
         cases = {
@@ -40,7 +40,7 @@ def commands(settings: Settings) -> Iterator[Measure]:
 
 
 def cpu_ms(words: list[str], environ: Mapping[str, str]) -> float:
-    """User and system time of one run, in milliseconds."""
+    """Return user plus system time of one run, in milliseconds."""
     process = subprocess.Popen(words, env=dict(environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -21,7 +21,7 @@ CLOCK = ("/usr/bin/date", "+%s.%N")
 
 @dataclass
 class Settings:
-    """How often to measure what; ``quick`` is for trying the bench out."""
+    """How often to measure, and how large; ``quick`` is for checking that the bench works."""
 
     peers: Peers
     quick: bool = False
@@ -41,7 +41,7 @@ def folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def running(workers: int = 2, **properties: str) -> Iterator[Cluster]:
-    """A cluster of one-core workers, with keys of its own."""
+    """Start a cluster of one-core workers with its own keys, and stop it at the end."""
     with folder() as home, Cluster(home, workers=workers, cores=1, memory="1g", properties=properties) as cluster:
         yield cluster
 

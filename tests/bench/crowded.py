@@ -1,4 +1,4 @@
-"""A master with much in its books: 1,000 workers registered over real sockets and 10,000 drivers waiting."""
+"""A master with full books: 1,000 workers registered over real sockets, and 10,000 waiting drivers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.simulated_workers import crowd
 
 
 def crowded(settings: Settings) -> Iterator[Measure]:
-    """``stoker status`` as a command and by the API, and a submission, in the crowd."""
+    """Measure ``stoker status``, as a command and by the API, and a submission, on such a master."""
     workers, drivers = settings.size(1000), settings.size(10_000)
     what = f"{drivers:,} queued, {workers:,} workers"
     with running(workers=0) as cluster, crowd(cluster, workers) as seconds, client_of(cluster) as client:

@@ -1,4 +1,4 @@
-"""Daemons: their start, their size, and their sudden end."""
+"""Daemons: their start, their size, and ``kill -9``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.cluster import Cluster, free_port
 
 
 def cold_start(settings: Settings) -> Iterator[Measure]:
-    """Three daemons started at once, on a machine without keys, until the second worker is registered."""
+    """Start three daemons at once, on a machine without keys; measure until the second worker is registered."""
     measure = Measure("cold start, master + 2 workers", "s", target=0.5)
     for _ in range(settings.times(9)):
         with folder() as home:
@@ -38,7 +38,7 @@ def _cold_start(cluster: Cluster) -> float:
 
 
 def idle_size(settings: Settings) -> Iterator[Measure]:
-    """Two seconds after the start; the keeper is the worker's small companion that holds its processes."""
+    """Measure memory two seconds after the start: of master, worker, and the keeper between a worker and its jobs."""
     master, worker = Measure("idle RSS, master", "MiB", target=50), Measure("idle RSS, worker", "MiB", target=40)
     keeper = Measure("idle RSS, its keeper", "MiB")
     for _ in range(3):
@@ -54,7 +54,7 @@ def idle_size(settings: Settings) -> Iterator[Measure]:
 
 
 def killed_worker(settings: Settings) -> Iterator[Measure]:
-    """From ``kill -9`` until a client is told that the worker is DEAD, asking all the time."""
+    """Measure from ``kill -9`` until a client that asks continuously receives the state DEAD."""
     measure = Measure("kill -9 of a worker: noticed", "ms", target=100)
     for _ in range(settings.times(5)):
         with running() as cluster, client_of(cluster) as client:
@@ -67,7 +67,7 @@ def killed_worker(settings: Settings) -> Iterator[Measure]:
 
 
 def restart(settings: Settings) -> Iterator[Measure]:
-    """``kill -9`` of a FILESYSTEM master; from the start of a new one until it is ALIVE with both workers."""
+    """Kill a FILESYSTEM master; measure from the start of a new one until it is ALIVE with both workers."""
     yield _restart(settings, 0)
     yield _restart(settings, settings.size(10_000))
 

@@ -1,4 +1,4 @@
-"""What the dashboard costs: pages of small and large clusters, over HTTP, and the master with two hundred of them open."""
+"""The cost of the dashboard: its pages over HTTP, for small and large clusters, and a master with 200 open dashboards."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.web import Control, cluster_view, driver_view, worker_view
 
 HOST = "127.0.0.1"
 OPEN = 200  # dashboards
-LOOKS = 2.0  # seconds between two looks of a dashboard of a busy cluster, and
-IDLE_LOOKS = 6.0  # of one in which nothing happens (web/static/live.js)
-CHARTS = 30.0  # seconds between two looks for samples (web/static/charts.js)
+LOOKS = 2.0  # seconds between two requests of a dashboard, on a busy cluster (web/static/live.js)
+IDLE_LOOKS = 6.0  # the same, on a cluster in which nothing changes
+CHARTS = 30.0  # seconds between two requests for samples (web/static/charts.js)
 
 
 def dashboards(settings: Settings) -> Iterator[Measure]:
@@ -33,7 +33,7 @@ def dashboards(settings: Settings) -> Iterator[Measure]:
 
 
 def _page(settings: Settings, count: int, target: float) -> Iterator[Measure]:
-    """The overview of ``count`` workers and as many drivers running, waiting, and ended."""
+    """Measure the overview of ``count`` workers, and ``count`` drivers each of running, waiting and ended ones."""
     what = f"/ with {count:,} workers, {3 * count:,} drivers"
     with ExitStack() as stack:
         views = [_cluster(count, epoch) for epoch in range(2)]
@@ -71,7 +71,7 @@ def _cluster(count: int, epoch: int) -> ClusterView:
 
 
 def _many_open(settings: Settings) -> Iterator[Measure]:
-    """A real master with 100 workers; as many requests a second as ``OPEN`` dashboards send, on connections that stay."""
+    """Measure a real master with 100 workers that receives the requests of ``OPEN`` dashboards, on persistent connections."""
     seconds = settings.size(20)
     with running(workers=0) as cluster, crowd(cluster, 100), client_of(cluster) as client:
         port, pid = cluster.webui_port, cluster.master.pid
@@ -89,14 +89,14 @@ def _many_open(settings: Settings) -> Iterator[Measure]:
 
 
 def _share(pid: int, seconds: float) -> float:
-    """Percent of a core the process takes."""
+    """Return the CPU that the process uses, in percent of a core."""
     cpu, start = cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)
     return 100 * (cpu_seconds(pid) - cpu) / (time.monotonic() - start)
 
 
 class _Browsers:
-    """``count`` dashboards, each on a connection of its own, look every ``every`` seconds, spread evenly."""
+    """``count`` dashboards, each with its own connection, that send a request every ``every`` seconds, spread evenly."""
 
     def __init__(self, port: int, count: int, *, every: float) -> None:
         self._connections = [http.client.HTTPConnection(HOST, port, timeout=20) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Drivers: how soon one runs, how many a second, and what is left of ten thousand."""
+"""Drivers: how soon one starts, how many run a second, and what ten thousand of them leave behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WARM_UP = 300  # drivers
 
 
 def latency(settings: Settings) -> Iterator[Measure]:
-    """From the call of the API to the clock of the program it starts, the program being in the workers' caches."""
+    """Measure from the API call to the clock of the started program, which is already in the workers' caches."""
     measure = Measure("API submit -> program's clock", "ms", target=5)
     count = settings.times(12)
     with running() as cluster, client_of(cluster) as client, _peers(settings) as (hyperqueue, dask):
@@ -45,7 +45,7 @@ def _run(client: Client, driver: DriverDescription) -> float:
 
 
 def _command(cluster: Cluster, settings: Settings) -> Measure:
-    """From the start of the command until the first byte of the program's output comes out of it."""
+    """Measure from the start of the command until it prints the first byte of the program's output."""
     measure = Measure("stoker submit --wait -> first output", "s", target=0.2)
     words = [*STOKER, "submit", "--wait", "--driver-memory", "64m", *CLOCK]
     environ = {**cluster.environ, "MASTER": cluster.url}
@@ -60,7 +60,7 @@ def _command(cluster: Cluster, settings: Settings) -> Measure:
 
 
 def rates(settings: Settings) -> Iterator[Measure]:
-    """Rounds of no-op drivers, ours and the peers' in turn."""
+    """Measure rounds of no-op drivers: Stoker's and its peers' in turn."""
     finished = Measure("finished no-op drivers", "1/s", rate=True, beat_hyperqueue=True)
     accepted = Measure("accepted submissions", "1/s", rate=True, beat_hyperqueue=True)
     count = settings.size(1000)
@@ -104,7 +104,7 @@ def _durable(settings: Settings) -> Measure:
 
 
 def _round(client: Client, driver: DriverDescription, count: int) -> tuple[float, float]:
-    """Accepted and finished drivers per second."""
+    """Return accepted and finished drivers per second."""
     start = time.monotonic()
     ids = client.submit_many([driver] * count)
     accepted = time.monotonic()
@@ -115,8 +115,8 @@ def _round(client: Client, driver: DriverDescription, count: int) -> tuple[float
 
 
 def many(settings: Settings) -> Iterator[Measure]:
-    """Ten thousand drivers: what they cost and leave behind. They go first through a cluster that has just had as many
-    queued, for what the queue itself once took of memory is no leak."""
+    """Measure the cost of ten thousand drivers, and what they leave behind. The same cluster has had as many drivers in its
+    queue before, because memory that the queue took once is not a leak."""
     count = settings.size(10_000)
     what = f"{count:,} drivers"
     with running() as cluster, client_of(cluster) as client:
@@ -147,7 +147,7 @@ def _kind(command: str) -> str:
 
 @contextlib.contextmanager
 def _peers(settings: Settings) -> Iterator[tuple[Asker | None, Asker | None]]:
-    """HyperQueue and Dask, each with two workers of one core, idle until asked."""
+    """Start HyperQueue and Dask, each with two one-core workers; they are idle until asked."""
     with contextlib.ExitStack() as stack:
         hyperqueue = dask = None
         if settings.peers.hyperqueue is not None:

@@ -1,5 +1,5 @@
-"""``stoker.connect().dask()``: how long to a first result, beside Dask's own LocalCluster; and what warm interpreters would
-save at most."""
+"""``stoker.connect().dask()``: the time to a first result, compared with Dask's own LocalCluster; and the most that
+interpreters started in advance could save."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(json.dumps([time.perf_counter() - began]))
 
 
 def engines(settings: Settings) -> Iterator[Measure]:
-    """In turns, each time in a fresh process."""
+    """Measure the programs in turns, each time in a new process."""
     first = Measure("connect() to a first result by Dask, `import distributed` included", "s", target=1.5)
     second = Measure("a second application of the same process", "s")
     local = Measure("the same first result by Dask's own LocalCluster", "s")
@@ -54,7 +54,7 @@ def engines(settings: Settings) -> Iterator[Measure]:
     with folder() as home, Cluster(home, cores=2, memory="4g") as cluster:
         for number in range(settings.times(9) + 1):
             ours, theirs, own = (_run(cluster, text) for text in (_OURS, _THEIRS, _IMPORT))
-            if number:  # the first reads Dask from disk
+            if number:  # the first round reads Dask from disk
                 first.values.append(ours[0])
                 second.values.append(ours[1])
                 local.values.append(theirs[0])

@@ -1,4 +1,4 @@
-"""Fail-over: from what happens to the leader until a new application runs; and what it costs to lose a worker."""
+"""Fail-over: from the leader's failure until a new application runs; and from a worker's until its executor runs again."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def _masters(workers: int = 2, session_timeout: str = "2s") -> Iterator[HaCluste
 
 
 def failover(settings: Settings) -> Iterator[Measure]:
-    """A job runs on each of two workers. At the signal an application is started; it ends with the clock of its executor.
-    So the start of a Python process is in it, which ``alone`` shows: the same without any fail-over."""
+    """Measure from a signal to the leader until the executor of an application started then prints its clock.
+
+    A job runs meanwhile. The time includes the start of a Python process: ``alone`` is the same without a fail-over."""
     alone = Measure("new application, no fail-over", "s")
     cases = (
         (signal.SIGKILL, Measure("leader kill -9 -> new application runs", "s", target=1.0)),
@@ -90,14 +91,14 @@ def _new_application(cluster: HaCluster, start: float) -> float:
 
 
 def _alive_at(cluster: HaCluster) -> float:
-    """When the second master said that recovery is complete, by its own log."""
+    """Return the time at which the second master logged that recovery is complete."""
     line = next(line for line in cluster.all_masters[1].text().splitlines() if "recovery is complete" in line)
     stamp, _, rest = line.partition(",")
     return time.mktime(time.strptime(stamp, "%Y-%m-%d %H:%M:%S")) + int(rest[:3]) / 1000
 
 
 def durable(settings: Settings) -> Iterator[Measure]:
-    """Several clients at once; every submission is recorded before it is acknowledged. The drivers wait."""
+    """Measure submissions by several clients at once, each recorded before it is acknowledged. The drivers wait."""
     count = settings.size(2000)
     with folder() as home:
         properties = {
@@ -145,7 +146,7 @@ def _rate(cluster: Cluster, measure: Measure, times: int, count: int) -> Measure
 
 
 def replaced_executor(settings: Settings) -> Iterator[Measure]:
-    """From ``kill -9`` of a worker until the executor it had runs on the other one, asking all the time."""
+    """Measure from ``kill -9`` of a worker until its executor runs on the other one; a client asks continuously."""
     measure = Measure("kill -9 of a worker: its executor runs elsewhere", "ms", target=80)
     measure.values += [_replaced() for _ in range(settings.times(5))]
     yield measure
@@ -167,6 +168,6 @@ def _replaced() -> float:
 
 
 def _executors(client: Client) -> list[ExecutorView]:
-    """Those that run."""
+    """Return the running executors."""
     apps = client.cluster().active_apps
     return [one for app in apps for one in app.executors if one.state is ExecutorState.RUNNING]

@@ -1,8 +1,8 @@
-"""Many hosts: what a run of start-all that changes nothing costs the controller, for each host.
+"""Many hosts: the cost to the controller, for each host, of a start-all that changes nothing.
 
-The hosts are names with one real sshd behind them, and each command sent to one is a real ssh command; what
-answers is ``fleet_host``, which knows the two modules' questions and says that nothing is to be done. So the machine of the
-measurement need not run 1,000 hosts, and the controller does everything it does for real ones.
+All host names lead to one real sshd, and each command to a host is a real ssh command. ``fleet_host`` answers the requests of
+the modules: nothing needs to change. So the controller does everything that it does for real hosts, and the machine does not
+have to run 1,000 of them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ HOST = Path(__file__).with_name("fleet_host")
 SIZES = (20, 200, 1000)
 MASTERS = 3
 SSH_OPTIONS = ("HostName=127.0.0.1", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
-LOOK = 0.2  # seconds between two looks at the controller's memory
+LOOK = 0.2  # seconds between two readings of the controller's memory
 
 
 @dataclass
 class Run:
-    """What a run took: seconds of CPU of the controller with all it started, seconds by the clock, MiB of the largest of its
-    processes, and ssh commands."""
+    """The cost of a run: CPU seconds of the controller and its child processes, wall-clock seconds, MiB of its largest
+    process, and the number of ssh commands."""
 
     cpu: float
     wall: float
@@ -65,7 +65,7 @@ def _measured(workers: int) -> Run:
         names = _write_inventory(home, sshd.port, workers)
         (state / "status.json").write_text(json.dumps(_status(names)))
         with sshd:
-            _play(home)  # makes the controller a client, and each host its keys
+            _play(home)  # makes the controller a client, and makes the keys of each host
             (state / "commands").write_text("")
             run = _play(home)
             run.commands = (state / "commands").stat().st_size
@@ -121,7 +121,7 @@ def _play(home: Path) -> Run:
 
 
 def _peak(process: subprocess.Popen[bytes]) -> float:
-    """Wait for its end; the most MiB that it, or one of its children, had of its own."""
+    """Wait for the process to end; return the largest memory of it or of one of its children, in MiB."""
     largest = 0.0
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:

@@ -1,4 +1,4 @@
-"""Output that is followed: what it costs while nothing comes, and how soon a line is seen."""
+"""Followed output: its cost while no output comes, and the delay of a line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def following(settings: Settings) -> Iterator[Measure]:
 
 
 def _latency(cluster: Cluster, lines: int) -> Iterator[Measure]:
-    """From the program's own clock before a line to its arrival at the reader of ``stoker logs -f``."""
+    """Measure from the program's clock before it prints a line until ``stoker logs -f`` prints that line."""
     measure = Measure("a line written, to `stoker logs -f` showing it", "ms")
     with client_of(cluster) as client:
         job = client.submit(client.describe(sys.executable, "-c", LINES.format(count=lines), memory=64))
@@ -32,12 +32,12 @@ def _latency(cluster: Cluster, lines: int) -> Iterator[Measure]:
     for line in follower.stdout:
         measure.values.append((time.time() - float(line)) * 1000)
     assert follower.wait() == 0
-    del measure.values[:20]  # written before it was followed
+    del measure.values[:20]  # written before the follower started
     yield measure
 
 
 def _idle(cluster: Cluster, executors: int, *, seconds: float) -> Iterator[Measure]:
-    """``stoker run`` with executors that print nothing; CPU of everybody concerned in per cent of one core."""
+    """Measure ``stoker run`` with executors that print nothing: CPU of client, master and workers, in percent of one core."""
     words = ("--total-executor-cores", str(executors), "--executor-cores", "1", "--executor-memory", "64m")
     run = cluster.start_cli("run", *words, "--", "sleep", "600")
     try:

@@ -1,4 +1,4 @@
-"""The master's HTTP interfaces at 100 workers, over one connection, and what 200 listeners to events cost."""
+"""The master's HTTP interfaces with 100 workers, over one connection; and the cost of 200 listeners to events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _get(connection: http.client.HTTPConnection, path: str) -> None:
 
 
 def _listeners(cluster: Cluster) -> Measure:
-    """The master's CPU with them, in percent of a core."""
+    """Measure the master's CPU with listeners, in percent of a core."""
     with contextlib.ExitStack() as stack:
         for _ in range(LISTENERS):
             connection = stack.enter_context(

@@ -1,4 +1,4 @@
-"""What a scheduling pass costs. Run it: ``python tests/bench/placement.py``; times are the best of a few rounds."""
+"""The cost of a scheduling pass. Run ``python tests/bench/placement.py``; times are the best of a few rounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def waiting(drivers: int, shapes: list[tuple[int, int]]) -> DriverQueue:
 
 
 def best(prepare: Callable[[], Callable[[], int]]) -> tuple[float, int]:
-    """Seconds of the fastest round, and what it placed."""
+    """Return the seconds of the fastest round, and how much it placed."""
     seconds, placed = float("inf"), 0
     for _ in range(ROUNDS):
         run = prepare()

@@ -26,7 +26,7 @@ ROUNDS = 3
 
 @dataclass
 class Site:
-    """An inventory in a folder, and a home of its own for the controller."""
+    """An inventory in a folder, and a separate home for the controller."""
 
     home: Path
     connection: Path | None = None
@@ -42,7 +42,7 @@ class Site:
         (self.home / "hosts.yml").write_text(yaml.safe_dump({"all": everything}))
 
     def play(self, name: str) -> tuple[float, int]:
-        """Seconds it took, and how much it changed. Raises RuntimeError with its output when it fails."""
+        """Run a playbook; return its seconds and the number of changes. Raises RuntimeError with its output if it fails."""
         connection = [] if self.connection is None else ["-i", str(self.connection)]
         words = ["ansible-playbook", *connection, "-i", str(self.home / "hosts.yml"), f"playbooks/{name}.yml"]
         environ = {
@@ -89,7 +89,7 @@ def _one_machine() -> Iterator[Measure]:
 
 
 def _real_hosts() -> Iterator[Measure]:
-    """The release is built before the first round: once for all hosts, whatever their number."""
+    """Measure hosts in containers. The release is built before the first round: once for all hosts."""
     first = Measure("first deployment, master + 2 workers", "s", target=20)
     start = Measure("start-all, deployed", "s", target=4)
     again = Measure("start-all again, changed=0, 3 hosts", "s", target=3)
@@ -121,5 +121,5 @@ def _round(site: Site) -> tuple[float, float, float, float]:
 def _unchanged(site: Site) -> float:
     took, changes = site.play("start-all")
     if changes:
-        raise RuntimeError(f"start-all changed {changes} things when nothing was to be done")
+        raise RuntimeError(f"start-all changed {changes} things although nothing needed to change")
     return took

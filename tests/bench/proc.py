@@ -1,4 +1,4 @@
-"""What /proc says of a process, and waiting as finely as a measurement needs."""
+"""Figures of a process from /proc, and waiting with the precision that a measurement needs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def descriptors(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the process, without its children."""
+    """Return user plus system time of the process, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a process has taken by now."""
+    """The resources that a process has used so far."""
 
     rss_mib: float
     descriptors: int
@@ -42,7 +42,7 @@ class Use:
 
 
 def until(condition: Callable[[], object], *, within: float = 60.0, every: float = 0.001) -> None:
-    """Poll every millisecond; TimeoutError after ``within`` seconds."""
+    """Wait until the condition holds, and poll every millisecond. Raises TimeoutError after ``within`` seconds."""
     end = time.monotonic() + within
     while not condition():
         if time.monotonic() > end:

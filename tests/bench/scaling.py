@@ -1,7 +1,7 @@
-"""What a very large cluster costs its master: 10,000 workers, 100,000 executors. Run it: ``python tests/bench/scaling.py``.
+"""The cost of 10,000 workers and 100,000 executors to their master. Run ``python tests/bench/scaling.py``.
 
-The real core, codec and FILESYSTEM recovery, without sockets: each figure is the time of the one thread that decides, from
-the bytes that came in to the bytes that go out, durable writes included. What was reached: docs/scaling.md.
+This bench uses the real core, codec and FILESYSTEM recovery, without sockets. Each figure is the time of the one thread that
+decides: from the received bytes to the bytes to send, durable writes included. Results: docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from stoker.recovery.records import encode_writes, read_records
 from stoker.wire import codec
 
 WALL = 1_800_000_000.0
-WAITING = 10_000  # drivers for which there is no room
+WAITING = 10_000  # drivers for which no cores are free
 
-Frames = tuple[str, list[bytes]]  # the connection, and what came in on it
+Frames = tuple[str, list[bytes]]  # the connection, and the frames received on it
 
 
 @dataclass
 class Master:
-    """Decides, writes and encodes as the shell does."""
+    """A master that decides, writes and encodes as the shell does."""
 
     engine: FilesystemRecovery
     epoch: int = 0
@@ -65,7 +65,7 @@ class Master:
         self.lead()
 
     def lead(self) -> None:
-        """Begin anew, with what is recorded."""
+        """Start a new core with the recorded state."""
         self.epoch += 1
         self.core = MasterCore(policy=Policy(), epoch=self.epoch, url="spark://m:7077", rng=random.Random(1))
         self.core.recover(read_records(self.engine), self.now)
@@ -103,7 +103,7 @@ class Master:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Worker ``n`` is connected as ``wn``; application ``n`` as ``cn``, and wants one core of each worker."""
+    """Worker ``n`` has the connection ``wn``, application ``n`` has ``cn``. An application wants one core of each worker."""
 
     workers: int
     per_worker: int
@@ -154,7 +154,7 @@ class Cluster:
         return self.peer_of(executor), codec.encode(message)
 
     def returning(self, master: Master) -> list[Frames]:
-        """All registrations after a fail-over, with all that runs."""
+        """Return all registrations after a fail-over, with all running jobs."""
         by_worker: dict[str, list[ExecutorReport]] = {}
         description = self.description()
         for executor in master.executors():
@@ -184,7 +184,7 @@ def submission(number: int) -> Frames:
 
 
 def show(what: str, call: Callable[[], object], times: int = 1) -> None:
-    """``times``: how often ``call`` does it, to print the cost of one."""
+    """Print the time of ``call``, and the time of one operation: ``call`` does ``times`` of them."""
     gc.collect()
     start = time.perf_counter()
     call()
@@ -210,7 +210,7 @@ def fill(master: Master, cluster: Cluster) -> None:
     show(f"a pass that grants {workers} executors (the last of {workers * apps})", lambda: master.handle(last), workers)
     assert len(master.executors()) == workers * apps
     *most, latest = [list(app.executors.values()) for app in master.core.ctx.books.apps.values()]
-    for executors in most:  # of one application at a time: what the bench sends is not the master's memory
+    for executors in most:  # one application at a time: the messages of the bench are not memory of the master
         master.handle([cluster.change(executor, ExecutorState.RUNNING) for executor in executors])
     started = [cluster.change(executor, ExecutorState.RUNNING) for executor in latest]
     show(f"{workers} executors report their start", lambda: master.handle(started), workers)

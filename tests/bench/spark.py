@@ -1,4 +1,4 @@
-"""Unmodified pyspark on Stoker's gateway and on Spark's own standalone daemons, in one run; and what the gateway costs."""
+"""Unmodified pyspark on Stoker's gateway and on Spark's own standalone daemons, in one run; and the gateway's cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.spark import SparkJob, executor_pids, spark_environment
 
 CONF = {"spark.cores.max": "1"}
 TASKS = 500
-# What people who measured Spark's own have measured: an empty action, and tasks that do nothing.
+# The usual measurements of Spark's own standalone daemons: an empty action, and tasks that do nothing.
 PROGRAM = """
 import json, sys, time
 from pyspark.sql import SparkSession
@@ -53,7 +53,7 @@ spark.stop()
 
 @dataclass
 class SparksOwn:
-    """A master and two workers of one core of Spark's, from the ``pyspark`` package."""
+    """Spark's own master and two of its one-core workers, from the ``pyspark`` package."""
 
     home: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -90,8 +90,8 @@ class SparksOwn:
 
 
 def spark(settings: Settings) -> Iterator[Measure]:
-    """The same program on both, in turns: its imports done, until its first result; how many tasks a second it runs then. On
-    each a master and two workers of one core; and their memory afterwards."""
+    """Run the same program on both, in turns, each with a master and two one-core workers. Measure the time from the end of
+    its imports to its first result, the tasks per second after that, and the memory of the daemons at the end."""
     if importlib.util.find_spec("pyspark") is None:
         print("spark: the package pyspark is not installed", file=sys.stderr)
         return
@@ -110,7 +110,7 @@ def spark(settings: Settings) -> Iterator[Measure]:
     ):
         for number in range(settings.times(5) + 1):
             pair = _program(cluster)["first_result"], _program(standalone)["first_result"]
-            if not number:  # it has read 300 MB of jars from disk, and had no archive of their classes
+            if not number:  # the first run reads 300 MB of jars from disk, without an archive of their classes
                 _wait_for_preparations(cluster)
             else:
                 ours.values.append(pair[0])
@@ -126,7 +126,7 @@ def spark(settings: Settings) -> Iterator[Measure]:
 
 
 def _program(cluster: Cluster | SparksOwn, tasks: int = 0) -> dict[str, float]:
-    """What PROGRAM measured."""
+    """Run PROGRAM, and return its measurements."""
     environ = {**spark_environment(cluster), "SPARK_CONF_DIR": str(cluster.home / "nothing")}
     words = [sys.executable, "-c", PROGRAM, cluster.url, str(tasks)]
     done = subprocess.run(
@@ -145,18 +145,18 @@ def _is_a_daemon(pid: int) -> bool:
 
 
 def _wait_for_preparations(cluster: Cluster) -> None:
-    """An archive of classes, and Python files."""
+    """Wait until the archive of classes and the unpacked Python files are ready."""
     until(lambda: cluster.worker[0].text().count("for later executors") == 2, within=120, every=0.1)
 
 
 def executors(settings: Settings) -> Iterator[Measure]:
-    """An executor is killed: until the next one has done a task, with and without an archive of classes, in turns."""
+    """Measure from the kill of an executor until the next one has done a task, with and without an archive of classes."""
     if importlib.util.find_spec("pyspark") is None:
         return
     name = "Spark's executor killed to a task done by the next"
     shared, plain = Measure(name, "s"), Measure("the same without an archive of classes", "s")
     shared_cpu, plain_cpu = Measure("CPU of that executor's JVM", "s"), Measure("the same without an archive", "s")
-    without = {**CONF, "spark.executor.extraJavaOptions": "-Xshare:auto"}  # who has a say in it gets none
+    without = {**CONF, "spark.executor.extraJavaOptions": "-Xshare:auto"}  # with this option set, no archive is used
     with (
         folder() as home,
         Cluster(home, cores=2, memory="2g", properties={"spark.stoker.gateway.enabled": "true"}) as cluster,
@@ -185,7 +185,7 @@ def _replace_executor(cluster: Cluster, job: SparkJob) -> float:
 
 
 def gateway(settings: Settings) -> Iterator[Measure]:
-    """What passing ZeroMQ connections on costs our own peers."""
+    """Measure the cost to Stoker's peers: the gateway passes their ZeroMQ connections on."""
     for state, name in (("false", "round trip to the master, gateway off"), ("true", "the same, gateway on")):
         trip, blob = (
             Measure(name, "ms"),

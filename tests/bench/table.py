@@ -1,4 +1,4 @@
-"""A measure with its values, for us and for peers, and the table of all of them."""
+"""A measure with its values, for Stoker and its peers, and the table of all measures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADS = ["measure", "unit", "Stoker", "min-max", "HyperQueue", "Dask", "to best 
 
 @dataclass
 class Measure:
-    """``target``: a limit; with ``beat_hyperqueue`` it is HyperQueue's median of the same run. ``rate``: more is better."""
+    """``target`` is a limit; with ``beat_hyperqueue`` it is HyperQueue's median of the same run. ``rate``: more is better."""
 
     name: str
     unit: str
@@ -38,7 +38,7 @@ class Measure:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the best peer; below 1: worse."""
+        """How many times better than the best peer; below 1 means worse."""
         peer = self.best_peer
         if peer is None or not peer or not self.median:
             return None
@@ -86,7 +86,7 @@ class Measure:
 
 
 def number(value: float) -> str:
-    """Three significant digits, whole numbers from 100 on."""
+    """Format a number: three significant digits, and whole numbers from 100 on."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

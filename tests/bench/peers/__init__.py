@@ -1,4 +1,4 @@
-"""Other systems, measured in the same run: HyperQueue and Dask, where they are installed (see README.md)."""
+"""Peers, measured in the same run: HyperQueue and Dask, where they are installed (see README.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Asker:
-    """A script of this folder that runs in the peer's own virtual environment: a line of words in, a line of JSON out."""
+    """A script of this folder in the peer's own virtual environment. It reads a line of words and prints a line of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -27,14 +27,14 @@ class Asker:
     def hear(self) -> Any:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            with contextlib.suppress(ValueError):  # peers chat on stdout too
+            with contextlib.suppress(ValueError):  # peers print other lines on stdout too
                 return json.loads(line)
         raise RuntimeError(f"the peer ended with {self.process.wait(10)}")
 
 
 @contextlib.contextmanager
 def start(python: Path, script: str, *words: object) -> Iterator[Asker]:
-    """Run ``script`` in a directory of its own until the block is left; closing its stdin ends it."""
+    """Run ``script`` in its own directory until the block ends; closing its stdin stops it."""
     path = Path(__file__).with_name(script)
     environ = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, open(os.devnull, "wb") as nowhere:
@@ -60,7 +60,7 @@ def start(python: Path, script: str, *words: object) -> Iterator[Asker]:
 
 
 class Peers:
-    """``folder`` holds ``venv-hq`` and ``venv-dask``; what is not there is None."""
+    """The peers' interpreters. ``folder`` holds ``venv-hq`` and ``venv-dask``; a missing one is None."""
 
     def __init__(self, folder: Path | None) -> None:
         self.hyperqueue = self._python(folder, "venv-hq")

@@ -1,5 +1,6 @@
-"""A Dask scheduler and two one-thread workers, as processes of their own commands; then questions by lines:
-``latency N``, ``rate N`` (processes started by tasks: it has no jobs). Prints the seconds of the cold start first."""
+"""Start a Dask scheduler and two one-thread workers by their own commands, and print the seconds of this cold start.
+
+Then answer the lines ``latency N`` and ``rate N``; tasks start the processes, because Dask has no jobs."""
 
 from __future__ import annotations
 

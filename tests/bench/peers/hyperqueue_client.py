@@ -1,4 +1,4 @@
-"""``hyperqueue_client.py SERVER_DIRECTORY``; asked by lines: ``rate N``, ``latency N``."""
+"""``hyperqueue_client.py SERVER_DIRECTORY``: answer the lines ``rate N`` and ``latency N``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def job(*argv: str, stdout: str | None = None) -> Job:
 
 
 def rate(client: Client, count: int) -> dict[str, float]:
-    """Jobs of one process each, without output files: submitted, and finished, per second."""
+    """Return submitted and finished jobs per second; each job is one process without output files."""
     start = time.monotonic()
     ids = [client.submit(job("/usr/bin/true")) for _ in range(count)]
     submitted = time.monotonic()
@@ -26,7 +26,7 @@ def rate(client: Client, count: int) -> dict[str, float]:
 
 
 def latency(client: Client, count: int) -> list[float]:
-    """Seconds from the call to the program's own clock."""
+    """Return the seconds from the call to the clock of the started program."""
     found = []
     for number in range(count):
         path = os.path.abspath(f"clock-{number}")

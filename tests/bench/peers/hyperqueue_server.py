@@ -1,5 +1,5 @@
-"""A HyperQueue server and two workers of one core, in one process as its package on PyPI has them. Prints its
-directory; ends with its stdin."""
+"""Run a HyperQueue server and two one-core workers in one process, as its package on PyPI does. Prints the server's
+directory, and ends when its stdin is closed."""
 
 import json
 import os
