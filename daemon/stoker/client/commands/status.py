@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AnyView = ClusterView | DriverView | AppView | WorkerView
 
-_FILTERS = ("state", "user", "name", "worker", "text")
+FILTERS = ("state", "user", "name", "worker", "text")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +55,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _filters(args: argparse.Namespace) -> Filters | None:
     """Return the filters that are set, if any. Raises UsageError."""
-    # `submit --status` has none of these options.
-    given = {name: value for name in _FILTERS if (value := getattr(args, name, None)) is not None}
+    given = {name: getattr(args, name) for name in FILTERS if getattr(args, name) is not None}
     if given and args.id:
         raise UsageError(f"--{next(iter(given))} narrows the lists of the cluster: leave out {args.id}")
     for name, value in given.items():

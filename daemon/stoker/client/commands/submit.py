@@ -104,7 +104,7 @@ def _about_one(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from stoker.client.commands import kill, status  # noqa: PLC0415 - not for a submission
 
     if args.status is not None:
-        args.id, args.json, args.all = args.status, False, False
+        vars(args).update(dict.fromkeys(status.FILTERS), id=args.status, json=False, all=False)
         return status.run(args, environ)
     args.ids, args.no_wait, args.admin = [args.kill], False, False
     return kill.run(args, environ)
