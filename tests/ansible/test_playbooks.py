@@ -277,10 +277,11 @@ def test_an_ansible_that_cannot_do_it_says_so_once_before_anything_is_done(
 
 
 def test_every_playbook_first_checks_the_controller() -> None:
-    """``bring-up`` is only imported, after the check."""
+    """``bring-up``, ``lock`` and ``unlock`` are only imported, after the check."""
+    imported = ("bring-up", "bring_up", "lock", "unlock")
     for path in sorted((REPO / "playbooks").glob("*.yml")):
         first = path
-        while first != REPO / "playbooks" / "includes.yml" and path.stem not in ("bring-up", "bring_up"):
+        while first != REPO / "playbooks" / "includes.yml" and path.stem not in imported:
             play = yaml.safe_load(first.read_text())[0]
             if "ansible.builtin.import_playbook" not in play:
                 assert play["tasks"][0]["ansible.builtin.import_tasks"] == "tasks/controller.yml", path
