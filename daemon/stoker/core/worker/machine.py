@@ -45,12 +45,12 @@ from stoker.core.worker.jobs import (
     DriverJob,
     ExecutorJob,
     driver_job_key,
-    driver_of,
     executor_job_key,
     unknown_driver,
     unknown_executor,
 )
 from stoker.core.worker.registration import Registration, WorkerIdentity
+from stoker.core.worker.succession import Succession
 
 REPORT_AGAIN = 5.0  # seconds without an acknowledgement
 
@@ -71,9 +71,7 @@ class WorkerCore:
         self.stopping = False
         self._keeping = False  # while stopping: the processes stay for the next daemon
         self._grace = grace
-        self._heir_of: tuple[str, ...] = ()  # earlier daemons of the present keeper
-        self._lost: tuple[str, ...] = ()  # keys of jobs of an earlier keeper, until a master knows that they are lost
-        self._orphaned: set[str] = set()  # keys of jobs whose keeper died
+        self._succession = Succession()
         self._effects: list[WorkerEffect] = []
         self._recent = Recent()
         self._registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
@@ -127,8 +125,8 @@ class WorkerCore:
             drivers=tuple(job.report() for job in self.jobs.values() if isinstance(job, DriverJob)),
             executors=tuple(job.report() for job in self.jobs.values() if isinstance(job, ExecutorJob)),
             drain=self.drain,
-            heir_of=self._heir_of,
-            lost=tuple(driver for key in self._lost if (driver := driver_of(key)) is not None),
+            heir_of=self._succession.heir_of,
+            lost=self._succession.lost_drivers,
         )
 
     # --- time and connections ---
@@ -166,9 +164,8 @@ class WorkerCore:
         for job in self.jobs.values():
             if job.phase is JobPhase.ENDED:
                 job.reported_at = self._now.mono
-        for key in self._lost:  # the master has written it down
+        for key in self._succession.told():
             self._emit(ForgetJob(key))
-        self._lost = ()
         if self.stopping:
             self._send(WorkerLeaving(worker_id=self.identity.id, keeping=self._keeping))
 
@@ -215,9 +212,8 @@ class WorkerCore:
         self._accept(job, f"attempt {others[0].attempt} of it is still being stopped here" if others else "")
 
     def _kill_driver(self, address: str, message: KillDriver) -> None:
-        self._kill_or_answer(
-            driver_job_key(message.driver_id, message.attempt), unknown_driver(message, self.identity.id)
-        )
+        never_had = unknown_driver(message, self.identity.id)
+        self._kill_or_answer(driver_job_key(message.driver_id, message.attempt), never_had)
 
     def _driver_ack(self, address: str, message: DriverStateAck) -> None:
         self._acknowledged(driver_job_key(message.driver_id, message.attempt))
@@ -229,8 +225,7 @@ class WorkerCore:
         if key in self.jobs:
             self._report(self.jobs[key])
             return
-        job = ExecutorJob.ordered(message, self._now.wall)
-        self._accept(job, "")
+        self._accept(ExecutorJob.ordered(message, self._now.wall), "")
 
     def _kill_executor(self, address: str, message: KillExecutor) -> None:
         never_had = unknown_executor(message, self.identity.id)
@@ -279,9 +274,7 @@ class WorkerCore:
     def started(self, key: str, pid: int, now: Now) -> None:
         self._now = now
         job = self.jobs.get(key)
-        if (
-            job is None or job.phase is JobPhase.ENDED
-        ):  # ended meanwhile: a process without a job in the books must stop
+        if job is None or job.phase is JobPhase.ENDED:  # ended meanwhile: a process without a job must stop
             self._emit(StopJob(key, self._grace))
         if job is None or job.phase is not JobPhase.STARTING:
             return
@@ -324,7 +317,7 @@ class WorkerCore:
         self._now = now
         unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
         at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
-        self._orphaned |= at_keeper - unsaid
+        self._succession.keeper_lost(at_keeper - unsaid)
 
     def keeper_back(
         self, now: Now, served: Sequence[str] = (), lost: Sequence[str] = (), kept: Sequence[str] = ()
@@ -332,11 +325,7 @@ class WorkerCore:
         """The keeper is ready; of its predecessor's processes only those it reported still run. ``served``: the daemons whose
         jobs it knows. ``kept``: keys of jobs that it has (``adopt`` follows), ``lost``: of jobs whose end nobody saw."""
         self._now = now
-        self._heir_of = tuple(name for name in served if name != self.identity.id)
-        self._orphaned.difference_update(kept)
-        self._lost = tuple(key for key in lost if key not in self.jobs)
-        orphaned, self._orphaned = self._orphaned, set()
-        for key in sorted(orphaned):
+        for key in self._succession.keeper_back(self.identity.id, self.jobs, served, lost, kept):
             job = self.jobs.get(key)
             if job is not None and job.phase is not JobPhase.ENDED:
                 self._end(job, Exit(reason="the worker's process keeper died"), could_not_run=False)
