@@ -155,11 +155,10 @@ def _counts(ctx: Context, worker: Worker, report: ExecutorReport) -> bool:
     """Return whether the report is about an executor that the books placed there, or that they do not know and that has a
     seal."""
     app = ctx.books.find_app(report.app_id)
-    booked = [] if app is None else [*app.executors.values(), *app.removed]
-    found = [executor for executor in booked if executor.id == report.executor_id]
-    if found:
-        return all(vouching.is_placed(worker, executor) for executor in found)
-    return vouching.has_executor_seal(ctx, report)
+    booked = None if app is None else app.executors.get(report.executor_id)
+    if app is not None and booked is None:
+        booked = next((executor for executor in app.removed if executor.id == report.executor_id), None)
+    return vouching.has_executor_seal(ctx, report) if booked is None else vouching.is_placed(worker, booked)
 
 
 def _is_of_another(app: App, report: ExecutorReport) -> bool:
