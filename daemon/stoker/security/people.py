@@ -58,14 +58,14 @@ def revoke(keys: Keys, name: str) -> None:
     _change(keys, remove)
 
 
-def invite(keys: Keys, name: str, role: Role, lifetime: float | None, masters: Sequence[str]) -> str:
-    """Make a pair for a person, admit it, and return the invitation: a line with the pair, and with the ``masters``
-    (HOST:PORT) and their keys. It is a secret. Raises UsageError, ConfigError."""
+def invite(keys: Keys, name: str, role: Role, lifetime: float | None, masters: Sequence[str]) -> tuple[str, str]:
+    """Make a pair for a person and admit it; return the public key and the invitation: a line with the pair, and with the
+    ``masters`` (HOST:PORT) and their keys. It is a secret. Raises UsageError, ConfigError."""
     known = {address: keys.master_key(address) for address in masters}
     public, secret = new_pair()
     admit(keys, name, role, public, lifetime)
     words = {"kind": _KIND, "name": name, "role": role.value, "public": public, "secret": secret, "masters": known}
-    return json.dumps(words, separators=(",", ":"))
+    return public, json.dumps(words, separators=(",", ":"))
 
 
 def accept(folder: Path, invitation: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def keys(tmp_path: Path) -> Keys:
 
 def test_an_invitation_brings_a_person_in_until_it_is_revoked(keys: Keys, tmp_path: Path) -> None:
     authorizer = Authorizer(keys.folder)
-    invitation = people.invite(keys, "ada", Role.CLIENT, 90 * DAY, MASTERS)
+    _, invitation = people.invite(keys, "ada", Role.CLIENT, 90 * DAY, MASTERS)
     assert people.accept(tmp_path / "ada", f"{invitation}\n") == ("ada", "spark://m1:7077,m2:7077")
     theirs = Keys.open(tmp_path / "ada", create=None)
     public, _ = theirs.pair(Role.CLIENT)
@@ -42,16 +41,16 @@ def test_an_invitation_brings_a_person_in_until_it_is_revoked(keys: Keys, tmp_pa
 
 
 def test_a_key_expires_on_open_connections_too(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    invitation = json.loads(people.invite(keys, "ada", Role.CLIENT, DAY, MASTERS))
+    public, _ = people.invite(keys, "ada", Role.CLIENT, DAY, MASTERS)
     authorizer = Authorizer(keys.folder)
     version = authorizer.version
-    assert authorizer.lookup(invitation["public"]) is not None
+    assert authorizer.lookup(public) is not None
     later = time.time() + 2 * DAY
     monkeypatch.setattr(time, "time", lambda: later)
     authorizer.look_by = 0
-    assert authorizer.lookup(invitation["public"]) is None
+    assert authorizer.lookup(public) is None
     assert authorizer.version > version
-    assert Authorizer(keys.folder).lookup(invitation["public"]) is None
+    assert Authorizer(keys.folder).lookup(public) is None
 
 
 def test_a_person_may_keep_the_private_key(keys: Keys, tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_a_key_in_use_is_not_replaced(keys: Keys, tmp_path: Path) -> None:
     Keys.make(tmp_path / "mine", [Role.CLIENT])
     before = Keys.open(tmp_path / "mine", create=None).pair(Role.CLIENT)
     with pytest.raises(UsageError, match="move it away"):
-        people.accept(tmp_path / "mine", people.invite(keys, "ada", Role.CLIENT, None, MASTERS))
+        people.accept(tmp_path / "mine", people.invite(keys, "ada", Role.CLIENT, None, MASTERS)[1])
     assert Keys.open(tmp_path / "mine", create=None).pair(Role.CLIENT) == before
 
 

@@ -18,7 +18,6 @@ from stoker.config.types import parse_duration
 from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
 from stoker.security import people
-from stoker.security.authorizer import parse_authorized
 from stoker.security.keys import Keys, host_name
 
 _EPILOG = """\
@@ -111,12 +110,17 @@ def _change_people(args: argparse.Namespace, keys: Keys, environ: Mapping[str, s
         print(f"{args.name} is admitted as {role.value}")
         return
     masters = client_config(args, environ).masters
-    invitation = people.invite(keys, args.name, role, lifetime, masters)
+    public, invitation = people.invite(keys, args.name, role, lifetime, masters)
     deliver(invitation, deed=f"{args.name} is invited: take it back with 'stoker keys revoke {args.name}'")
     if len(masters) > 1:
-        public = next(key for key, peer in parse_authorized(keys.authorized).items() if peer.name == args.name)
-        say(f"on the other masters' machines run: stoker keys admit {args.name} {public}")
+        say(f"on the other masters' machines run: stoker keys admit {args.name} {public}{_same(args)}")
     say(f"whoever has this line is {args.name} for the cluster: send it as a secret; 'stoker keys accept' takes it")
+
+
+def _same(args: argparse.Namespace) -> str:
+    """Return the options of an invitation again."""
+    role = f" --role {args.role}" if args.role != Role.CLIENT.value else ""
+    return role + (f" --expires {args.expires}" if args.expires else "")
 
 
 def _accept(args: argparse.Namespace, environ: Mapping[str, str]) -> None:
