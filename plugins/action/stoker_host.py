@@ -5,17 +5,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
-BUILDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "build-release"
-# Ansible loads this plugin once and then forks a process for each host, which would find the same.
-RELEASE = SourceFileLoader("build_release", str(BUILDER)).load_module().release_id()
+from ansible_collections.stoker.spark.plugins.plugin_utils.release import BUILDER, RELEASE
 
 DISCOVERED = "discovered_interpreter_python"
 USUAL_PYTHON = "/usr/bin/python3"

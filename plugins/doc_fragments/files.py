@@ -3,14 +3,7 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    DOCUMENTATION = r"""
-options:
-  files:
-    description:
-      - Wanted configuration files. Those that differ are checked by their own commands first; if one is rejected, none is
-        replaced.
+_FILES = r"""
     type: list
     elements: dict
     default: []
@@ -37,3 +30,22 @@ options:
         elements: str
         default: []
 """
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = (
+        r"""
+options:
+  files:
+    description:
+      - Wanted configuration files. Those that differ are checked by their own commands first; if one is rejected, none is
+        replaced."""
+        + _FILES
+    )
+    SECRETS = (
+        r"""
+options:
+  secrets:
+    description: Wanted files that are written like O(files); neither logs nor differences show what is in them."""
+        + _FILES
+    )

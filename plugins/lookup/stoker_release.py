@@ -26,15 +26,13 @@ _raw:
   elements: str
 """
 
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-BUILDER = Path(__file__).resolve().parents[2] / "scripts" / "build-release"
+from ansible_collections.stoker.spark.plugins.plugin_utils.release import RELEASE
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
-        return [SourceFileLoader("build_release", str(BUILDER)).load_module().release_id()]
+        return [RELEASE]

@@ -15,34 +15,8 @@ description:
   - Writes their configuration first, in the same task, because a task costs a round trip.
 extends_documentation_fragment:
   - stoker.spark.files
+  - stoker.spark.files.secrets
 options:
-  secrets:
-    description: Wanted files that are written like O(files); neither logs nor differences show what is in them.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Path of the file. A missing folder is made, with permissions like those of the file.
-        type: path
-        required: true
-      content:
-        description: The whole content.
-        type: str
-        required: true
-      mode:
-        description: Its permissions, in octal.
-        type: str
-        default: "0644"
-      owner:
-        description: Its owner, if not the connecting user.
-        type: str
-        default: ""
-      validate:
-        description: Program and arguments that exit with 0 if the file is valid; C(%s) is its path.
-        type: list
-        elements: str
-        default: []
   daemons:
     description: The daemons.
     type: list
