@@ -11,6 +11,7 @@ from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import ApplicationDescription, Command, Exit
 from stoker.core.peer import events as peer
 from stoker.wire import codec
+from tests.support.clocked import Clocked
 
 APP = ApplicationDescription(name="test", command=Command(argv=("true",)))
 ID = "app-20260101000000-0001"
@@ -18,7 +19,7 @@ NOT_ENDED = Exit()
 A, B, C = "a:7077", "b:7077", "c:7077"
 
 
-class World:
+class World(Clocked[ApplicationCore]):
     """Drives one core; every message goes through the real codec. ``effects``: those that no test has looked at yet."""
 
     def __init__(self, *masters: str, seed: int = 1) -> None:
@@ -28,19 +29,6 @@ class World:
         )
         self.effects: list[ev.ApplicationEffect] = []
         self.advance(0)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, with a tick at every deadline on the way."""
-        end = self.now + seconds
-        for _ in range(10_000):
-            self.core.tick(self.now)
-            self._take()
-            if self.core.next_deadline() > end:
-                break
-            self.now = max(self.now, self.core.next_deadline())
-        else:
-            raise AssertionError("the core's deadline does not move on: it would spin")
-        self.now = end
 
     def open(self, address: str = A) -> None:
         self._handle(peer.LinkOpened(address))

@@ -12,6 +12,7 @@ from stoker.core.peer.asking import ANSWER_WITHIN, BACKOFF_CAP, SAY_AFTER, Askin
 from stoker.core.peer.following import STAGGER
 from stoker.core.peer.masters import BACKOFF_FIRST
 from stoker.wire import codec
+from tests.support.clocked import Clocked
 
 A, B, C = "a:7077", "b:7077", "c:7077"
 KILL = m.KillJob(request=0, id="driver-1")
@@ -19,7 +20,7 @@ TIMEOUT = 20.0
 GONE = "connection refused"
 
 
-class World:
+class World(Clocked[Asking]):
     """Drives one core; every message goes through the real codec. ``effects``: those that no test has looked at yet.
     ``links``: the addresses with a link, open or being opened."""
 
@@ -29,19 +30,6 @@ class World:
         self.effects: list[AskingEffect] = []
         self.links: set[str] = set()
         self.advance(0)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, with a tick at every deadline on the way."""
-        end = self.now + seconds
-        for _ in range(10_000):
-            self.core.tick(self.now)
-            self._take()
-            if self.core.next_deadline() > end:
-                break
-            self.now = max(self.now, self.core.next_deadline())
-        else:
-            raise AssertionError("the core's deadline does not move on: it would spin")
-        self.now = end
 
     def ask(self, message: m.Message = KILL, **how: bool) -> int:
         number = self.core.ask(message, self.now, **how).number
