@@ -22,9 +22,9 @@ def failed(name: str, stage: str) -> Failed:
 
 @pytest.mark.parametrize("name", [*DISK, *MACHINE])
 def test_a_full_worker_refuses(name: str) -> None:
-    error = OSError(getattr(errno, name), "x", "/work/a")
+    error = OSError(getattr(errno, name), "x", "/srv/a")
     assert is_full(error)
-    assert folder_failure(error).refused and "/work/a" in folder_failure(error).reason
+    assert folder_failure(error).refused and "/srv/a" in folder_failure(error).reason
     refusal = keeper_refusal(failed(name, "output"))
     assert refusal is not None and refusal.refused
 
