@@ -28,7 +28,8 @@ class Waiting:
             return ""
         ahead = bisect_left(self._queue, _place(driver))
         queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
-        why = self._why(driver.cores, driver.memory_mib)
+        # A worker with room may have refused it, or was lost with it.
+        why = self._why(driver.cores, driver.memory_mib) or driver.reason
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
 
     def app(self, app: AppView) -> str:

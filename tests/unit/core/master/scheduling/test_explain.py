@@ -66,6 +66,13 @@ def test_a_master_that_places_nothing_says_so() -> None:
     assert waiting.driver(queued()).startswith("the master is RECOVERING")
 
 
+def test_a_refusal_is_the_reason_while_a_worker_has_room() -> None:
+    waiting = Waiting(cluster_view(workers=workers({}), active_drivers=()))
+    refused = queued(reason="worker-1 refused it: cannot write /srv/work: No space left on device")
+    assert waiting.driver(refused) == refused.reason
+    assert "waiting for its turn" in waiting.driver(queued())
+
+
 def test_what_does_not_wait_has_no_reason() -> None:
     waiting = Waiting(cluster_view())
     assert waiting.driver(driver_view()) == ""
