@@ -69,7 +69,7 @@ class SparkConnection(asyncio.Protocol):
         nonce = secrets.token_hex(8)
         self.peer: bytes = PEER_PREFIX + nonce.encode()
         self.where = ""
-        self.caller = ""  # whom the budget and the brake on wrong secrets count
+        self.caller = ""  # whom the budget and the brake on wrong secrets count; empty until it is known
         self._host = ""
         self._terms = terms
         self.proven: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,6 +80,7 @@ class SparkConnection(asyncio.Protocol):
         self._unfinished = 0  # bytes, as the budget knows them
         self._paused_until = 0.0  # the loop's time; the caller has used its CPU time
         self.has_spoken = False  # to the master, which learns of its end only then
+        self._returning = returning is not None
         self._guard = Guard(terms, _nonce) if terms.secret and returning is None else None
         program = returning.app.spark if returning is not None else None
         method = method_of(program) if program is not None else ""
@@ -105,7 +106,8 @@ class SparkConnection(asyncio.Protocol):
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
         self._host = str(host)
         self.where = f"Spark client at {address_of(host, port)}"
-        self._identify(transport.get_extra_info("socket"))
+        if not self._returning:
+            self._identify(transport.get_extra_info("socket"))
         self._hub.opened(self)
         if self._guard is not None or self._caller is not None:
             self._restart_timer(_UNPROVEN, self.abort)
@@ -118,6 +120,8 @@ class SparkConnection(asyncio.Protocol):
             self.proven.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        if not self.caller and self._transport is not None:
+            self._identify(self._transport.get_extra_info("socket"))
         self._handle(data)
 
     def _handle(self, data: bytes) -> None:
@@ -246,7 +250,8 @@ class SparkConnection(asyncio.Protocol):
 
     def _identify(self, sock: socket.socket) -> None:
         """Ask the kernel who a client on this machine is. Without a secret only the daemon's own user and root are let in
-        there: a secret, or ``spark.stoker.gateway.open``, is what admits others."""
+        there: a secret, or ``spark.stoker.gateway.open``, is what admits others. A driver that this side called is asked
+        about when it answers: until it accepts the connection, the kernel does not report whose it is."""
         user = peer_user(sock) if _is_local(self._host, sock.getsockname()[0]) else None
         self.caller = self._host if user is None else f"user {user}"
         if self._terms.own_user_only and not is_own_or_root(user):
