@@ -322,7 +322,7 @@ def test_logging_in_and_out(tmp_path: Path, open_page: Opener) -> None:
         page.get_by_label("Token").fill(secret)
         page.get_by_role("button", name="Log in").click()
         expect(page.locator("#workers tbody tr")).to_have_count(1)
-        expect(page.locator(".who")).to_have_text("ada")
+        expect(page.locator("span.who")).to_have_text("ada")
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_label("Token")).to_be_visible()
 

@@ -169,7 +169,7 @@ def test_a_revoked_session_is_said_at_once(tmp_path: Path, open_page: Opener) ->
         page = open_page(f"{site.url}/login")
         page.get_by_label("Token").fill(secret)
         page.get_by_role("button", name="Log in").click()
-        expect(page.locator(".who")).to_have_text("ada")
+        expect(page.locator("span.who")).to_have_text("ada")
         expect(page.locator("button.kill").first).to_be_visible()
         tokens.revoke("ada")
         expect(page.get_by_role("alert")).to_contain_text("Your session has ended")

@@ -379,8 +379,8 @@ def counted_refusal() -> Iterator[None]:
 def own_sleep() -> Iterator[None]:
     """A master takes the time in which it was stopped for the silence of its peers, also of workers about to register."""
 
-    def ask(ctx: Context, peer: bytes, worker_id: str) -> None:
-        ctx.send(peer, Reconnect(epoch=ctx.epoch))
+    def ask(ctx: Context, event: Received, worker_id: str) -> None:
+        ctx.send(event.peer, Reconnect(epoch=ctx.epoch))
 
     with patch.object(OwnTime, "at", lambda self, now, due: now), patch.object(workers, "ask_to_register", ask):
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -89,15 +90,15 @@ def attempts(*, ago: float, exit: Exit, count: int = 5, running: bool = True) ->
 @pytest.mark.parametrize(
     ("runs", "loops"),
     [
-        (attempts(ago=300, exit=Exit(code=1)), 1),
-        (attempts(ago=300, exit=Exit(code=1), running=False), 1),
-        (attempts(ago=300, exit=Exit(code=1), count=4), 0),
-        (attempts(ago=1000, exit=Exit(code=1)), 0),
-        (attempts(ago=300, exit=Exit(code=0)), 0),
+        ({"ago": 300, "exit": Exit(code=1)}, 1),
+        ({"ago": 300, "exit": Exit(code=1), "running": False}, 1),
+        ({"ago": 300, "exit": Exit(code=1), "count": 4}, 0),
+        ({"ago": 1000, "exit": Exit(code=1)}, 0),
+        ({"ago": 300, "exit": Exit(code=0)}, 0),
     ],
 )
-def test_crash_loops(runs: tuple[AttemptView, ...], loops: int) -> None:
-    cluster = cluster_view(active_drivers=(driver_view(1, attempts=runs),))
+def test_crash_loops(runs: dict[str, Any], loops: int) -> None:
+    cluster = cluster_view(active_drivers=(driver_view(1, attempts=attempts(**runs)),))
     assert samples(master(cluster))["stoker_crash_loops{kind=driver}"] == loops
 
 
