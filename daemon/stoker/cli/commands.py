@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "relay": ("stoker.via.relay", "the remote half of --via and tunnel, which start it"),
     "token": ("stoker.client.commands.token", "create and revoke tokens for dashboards and the HTTP interfaces"),
     "keys": ("stoker.client.commands.keys", "make and show the keys of this machine"),
-    "config": ("stoker.config.check", "check configuration files"),
+    "config": ("stoker.config.check", "check configuration files, or show every setting that counts here"),
     "help": ("stoker.cli.help", "explain a command or a topic"),
     "completion": ("stoker.cli.completion", "print tab completion for bash, zsh or fish"),
 }

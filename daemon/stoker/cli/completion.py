@@ -51,7 +51,7 @@ def _described() -> list[_Command]:
         summary = COMMANDS[name][1]
         options = tuple(
             _Option(tuple(action.option_strings), _plain(action.help), action.nargs != 0, _choices(action))
-            for action in parser.options()
+            for action in parser.all_options()
         )
         words = tuple(word for action in parser.positionals() for word in _choices(action))
         if name == "help":

@@ -32,6 +32,15 @@ class Parser(argparse.ArgumentParser):
         """Everything that begins with a dash."""
         return [action for action in self._actions if action.option_strings]
 
+    def all_options(self) -> list[argparse.Action]:
+        """Return the options, and those of all sub-commands; of options with the same names the first."""
+        found = {tuple(action.option_strings): action for action in self.options()}
+        for action in self.positionals():
+            for below in action.choices.values() if isinstance(action.choices, dict) else ():
+                for option in below.options() if isinstance(below, Parser) else []:
+                    found.setdefault(tuple(option.option_strings), option)
+        return list(found.values())
+
     def positionals(self) -> list[argparse.Action]:
         return [action for action in self._actions if not action.option_strings]
 

@@ -1,5 +1,6 @@
 """``stoker config check FILE...``: would daemons start with this spark-env or spark-defaults.conf?
-``stoker config import FILE``: have bash read a spark-env.sh once, and print plain values."""
+``stoker config import FILE``: have bash read a spark-env.sh once, and print plain values.
+``stoker config show``: every setting that counts here, and where it comes from (``config.show``)."""
 
 from __future__ import annotations
 
@@ -18,33 +19,36 @@ from stoker.errors import ConfigError, UsageError, did_you_mean
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "action",
-        choices=["check", "import"],
-        help="check: whether daemons would start with the files; import: run one spark-env.sh in bash, print its values",
-    )
-    parser.add_argument(
+    parser.usage = "stoker config check FILE... | import FILE | show"
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog="stoker config")
+    check = actions.add_parser("check", description="check whether daemons would start with the files")
+    check.add_argument(
         "--as",
         dest="kind",
         choices=["spark-env", "spark-defaults"],
         help="what the files are (default: by their names)",
     )
-    parser.add_argument("--strict", action="store_true", help="with check: a probably misspelt name is a problem, too")
-    parser.add_argument(
-        "--format",
-        choices=["env", "yaml"],
-        default="env",
-        help="with import: a spark-env, or spark_env of an inventory",
+    check.add_argument("--strict", action="store_true", help="a probably misspelt name is a problem, too")
+    check.add_argument("files", nargs="+", metavar="FILE", help="spark-env or spark-defaults.conf")
+    bash = actions.add_parser("import", description="run one spark-env.sh in bash, print its values")
+    bash.add_argument(
+        "--format", choices=["env", "yaml"], default="env", help="a spark-env, or spark_env of an inventory"
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="spark-env or spark-defaults.conf")
+    bash.add_argument("file", metavar="FILE", help="spark-env.sh")
+    show = actions.add_parser("show", description="show every setting that counts here, its value and its source")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    show.add_argument("--properties-file", metavar="FILE", help="properties (default: CONF_DIR/spark-defaults.conf)")
+    show.add_argument("--conf", action="append", default=[], metavar="NAME=VALUE", help="a property, as submit has it")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """0 when daemons would start with all of it, else 1 and a line for each problem on stderr. Raises UsageError."""
+    if args.action == "show":
+        from stoker.config.show import show  # noqa: PLC0415 - the other actions do without
+
+        return show(environ, properties_file=args.properties_file, options=args.conf, as_json=args.json)
     if args.action == "import":
-        if len(args.files) != 1:
-            raise UsageError("config import takes one file")
-        return import_spark_env(Path(args.files[0]), environ, args.format)
+        return import_spark_env(Path(args.file), environ, args.format)
     failed = False
     for name in args.files:
         path = Path(name)

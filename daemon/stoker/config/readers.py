@@ -20,7 +20,7 @@ _WORKER = (
     "spark.stoker.spark.unpackPython", "spark.worker.cleanup.", "spark.worker.driverTerminateTimeout",
     "spark.worker.ui.port", "SPARK_LOCAL_DIRS", "SPARK_WORKER_",
 )  # fmt: skip
-_SUBMISSIONS = (
+SUBMISSIONS = (
     "spark.app.name", "spark.cores.max", "spark.driver.", "spark.dynamicAllocation.", "spark.executor.cores",
     "spark.executor.memory", "spark.standalone.submit.", "spark.stoker.driver.maxRestarts", "spark.stoker.spark.release",
     "spark.submit.pyFiles",
@@ -30,7 +30,7 @@ _SUBMISSIONS = (
 def is_read_by(daemon: Daemon, name: str) -> bool:
     """Whether the daemon may read this property or variable."""
     others = _WORKER if daemon == "master" else _MASTER
-    return not any(_covers(entry, name) for entry in (*others, *_SUBMISSIONS))
+    return not any(covers(entry, name) for entry in (*others, *SUBMISSIONS))
 
 
 def read_settings(daemon: Daemon, settings: Mapping[str, str]) -> dict[str, str]:
@@ -38,5 +38,6 @@ def read_settings(daemon: Daemon, settings: Mapping[str, str]) -> dict[str, str]
     return {name: value for name, value in settings.items() if is_read_by(daemon, name)}
 
 
-def _covers(entry: str, name: str) -> bool:
+def covers(entry: str, name: str) -> bool:
+    """Return whether an entry of the lists above, a name or a prefix, covers the setting."""
     return name.startswith(entry) if entry.endswith((".", "_")) else name == entry
