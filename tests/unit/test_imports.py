@@ -74,7 +74,8 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "api": {"session", "logs", "submit"},
         "application": {"api", "logs", "notices", "session", "submit"},
         "show": set(),
-        "commands": {"api", "application", "logs", "notices", "session", "show", "submit"},
+        "doctor": set(),
+        "commands": {"api", "application", "doctor", "logs", "notices", "session", "show", "submit"},
     },
     "worker": {"keeper": set(), "spark": {"keeper"}, "jobs": {"keeper", "spark"}},
     "web": {

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("stoker.client.commands.token", "create and revoke tokens for dashboards and the HTTP interfaces"),
     "keys": ("stoker.client.commands.keys", "make and show the keys of this machine"),
     "config": ("stoker.config.check", "check configuration files, or show every setting that counts here"),
+    "doctor": ("stoker.client.commands.doctor", "look for what is wrong with this machine or the cluster"),
     "help": ("stoker.cli.help", "explain a command or a topic"),
     "completion": ("stoker.cli.completion", "print tab completion for bash, zsh or fish"),
 }

@@ -1,0 +1,56 @@
+"""Checks of the cluster, from what its leader says: versions, epochs, workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from stoker.client.doctor.finding import Finding
+from stoker.core.model.states import MasterState, WorkerState
+from stoker.core.model.views import ClusterView, WorkerView
+from stoker.version import RELEASE
+
+
+def leader(view: ClusterView) -> list[Finding]:
+    """Whether one master leads, and works."""
+    text = f"{view.url} leads in epoch {view.epoch}, and is {view.state.value}"
+    found = [Finding("leader", "ok" if view.state is MasterState.ALIVE else "warning", text)]
+    fix = "see docs/high-availability.md"
+    return found + [Finding("leader", "problem", warning, fix) for warning in view.warnings]
+
+
+def versions(view: ClusterView, host: str | None) -> list[Finding]:
+    """Whether the master, the workers (of ``host``, if given) and this machine have the same release."""
+    counts = Counter(worker.version for worker in view.workers if worker.is_live and host in (None, worker.host))
+    shown = ", ".join(f"{count} on {version or 'an unknown release'}" for version, count in sorted(counts.items()))
+    text = f"here {RELEASE}, master {view.version}, workers: {shown or 'none'}"
+    if {RELEASE, view.version, *counts} == {RELEASE}:
+        return [Finding("versions", "ok", text)]
+    return [Finding("versions", "warning", text, "finish the upgrade: ansible-playbook playbooks/upgrade.yml")]
+
+
+def workers(view: ClusterView, host: str | None) -> list[Finding]:
+    """Whether the workers (of ``host``, if given) get work, and why not."""
+    chosen = [worker for worker in view.workers if host in (None, worker.host)]
+    if not chosen:
+        where = f" at {host}" if host else ""
+        return [
+            Finding(
+                "workers", "problem", f"the master knows no worker{where}", "ansible-playbook playbooks/start-all.yml"
+            )
+        ]
+    usable = sum(not _trouble(worker) for worker in chosen)
+    found = [Finding("workers", "ok" if usable else "problem", f"{usable} of {len(chosen)} get new jobs")]
+    return found + [trouble for worker in chosen for trouble in _trouble(worker)]
+
+
+def _trouble(worker: WorkerView) -> list[Finding]:
+    name = worker.address
+    if worker.state is not WorkerState.ALIVE:
+        fix = f"start it again, or 'stoker forget {name}'"
+        return [Finding("workers", "problem", f"{name} is {worker.state.value}", fix)]
+    if worker.draining:
+        return [Finding("workers", "warning", f"{name} is draining", f"stoker undrain {name}")]
+    if worker.avoided or worker.refusal:
+        fix = "remove the cause: it gets jobs again by itself"
+        return [Finding("workers", "problem", f"{name} refuses jobs: {worker.refusal}", fix)]
+    return []
