@@ -11,6 +11,7 @@
 ``true-end``     an end that a worker reports is booked, also for a driver that was declared lost
 ``once``         an attempt is started once, and a driver never runs twice at once
 ``capacity``     no host runs more than it has, no launch is refused for want of room
+``addresses``    an address of a named resource is held by at most one process, until nothing of that process is left
 ``fifo``         jobs are served in the order they came, and no job waits that fits
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``end``          jobs that are booked as ended do not run (checks_end.py: and everything else after the faults have stopped)
@@ -298,6 +299,11 @@ class Checks:
         used = sum(other.cores for other in program.machine.programs.values())
         if used > capacity:
             self.fail("capacity", f"{host.name} runs jobs of {used} cores on {capacity}")
+        for other in program.machine.programs.values():
+            if other is not program and (shared := program.addresses & other.addresses):
+                self.fail(
+                    "addresses", f"{key} starts on {host.name} with {sorted(shared)}, which {other.key} still holds"
+                )
 
     # --- the ends on a worker's disk ---
 

@@ -101,6 +101,7 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
     for key in sorted({*booked, *running}):
         if booked.get(key) != running.get(key):
             yield f"{key} is booked on {booked.get(key, 'no host')} and runs on {running.get(key, 'no host')}"
+    yield from _addresses(cluster, leader)
     yield from _true_ends(cluster, leader)
     known = {*books.drivers, *books.completed_drivers, *cluster.checks.dropped}
     for driver_id in sorted(cluster.checks.acknowledged - known):
@@ -114,6 +115,17 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
             told = {one.id for one in application.core.executors.all() if not one.state.is_final}
             if told != set(app.executors):
                 yield f"{application.name} believes in executors {sorted(told)}, booked are {sorted(app.executors)}"
+
+
+def _addresses(cluster: Cluster, leader: Master) -> Iterator[str]:
+    """The addresses that the books count as held are those of the processes. A master of the release before gives none."""
+    if cluster.skew.old:
+        return
+    for worker in _books(leader).workers.values():
+        machine = next(one.machine for one in cluster.workers if one.name == worker.record.host)
+        held = {pair for program in machine.programs.values() for pair in program.addresses}
+        if held != worker.held.keys():
+            yield f"{worker.record.id} has {sorted(worker.held)} held in the books, and its processes hold {sorted(held)}"
 
 
 def _true_ends(cluster: Cluster, leader: Master) -> Iterator[str]:

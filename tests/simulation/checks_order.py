@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Send
 from stoker.core.master.executors import cores_left
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor
+from stoker.core.model.resources import Amounts, counted
 from stoker.core.model.states import MasterState
+from stoker.core.model.values import DriverDescription
 
 Fail = Callable[[str, str], None]
 
@@ -29,6 +33,23 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
             _nothing_waits(ctx, worker, granted.get(worker.record.id, []), fail)
 
 
+class Room(NamedTuple):
+    cores: int
+    memory_mib: int
+    resources: Counter[str]
+
+    def with_all(self, others: Iterable[Room]) -> Room:
+        cores, memory, resources = self.cores, self.memory_mib, Counter(self.resources)
+        for other in others:
+            cores, memory = cores + other.cores, memory + other.memory_mib
+            resources.update(other.resources)
+        return Room(cores, memory, resources)
+
+    def fits(self, cores: int, memory_mib: int, resources: Amounts) -> bool:
+        enough = all(self.resources[name] >= amount for name, amount in resources)
+        return enough and self.cores >= cores and self.memory_mib >= memory_mib
+
+
 def _number(identifier: str) -> int:
     return int(identifier.rsplit("-", 1)[1])
 
@@ -42,8 +63,7 @@ def _drivers_in_order(ctx: Context, launches: list[LaunchDriver], fail: Fail) ->
         if waiting.attempts:
             continue  # back in the queue, at its end
         for message in first:
-            shape = (message.driver.cores, message.driver.memory_mib)
-            same = shape == (waiting.description.cores, waiting.description.memory_mib)
+            same = _shape(message.driver) == _shape(waiting.description)
             if same and _number(driver_id) < _number(message.driver_id):
                 fail("fifo", f"{message.driver_id} is launched before {driver_id}, which came first")
 
@@ -51,22 +71,21 @@ def _drivers_in_order(ctx: Context, launches: list[LaunchDriver], fail: Fail) ->
 def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], fail: Fail) -> None:
     """Drivers are served before applications, and applications in the order they registered. No job may wait for cores
     that are free, or that were given to a later one in the queue."""
-    cores, memory = worker.cores_free, worker.memory_free
-    held = [(message.app_id, message.cores, message.memory_mib) for message in granted]
+    free = Room(worker.cores_free, worker.memory_free, Counter(worker.resources_free()))
+    held = [
+        (message.app_id, Room(message.cores, message.memory_mib, Counter(dict(counted(message.resources)))))
+        for message in granted
+    ]
     running = len(ctx.books.drivers) - len(ctx.books.queue) - len(ctx.books.relaunching)
     if running < ctx.policy.max_drivers:
         for shape in ctx.books.queue.demands():
-            if shape.cores <= cores + sum(c for _, c, _ in held) and shape.memory_mib <= memory + sum(
-                m for _, _, m in held
-            ):
+            if free.with_all(room for _, room in held).fits(shape.cores, shape.memory_mib, shape.resources):
                 fail("fifo", f"a driver of {shape} waits and fits on {worker.record.id}")
     order = list(ctx.books.apps)
     for index, app_id in enumerate(order):
         app = ctx.books.apps[app_id]
-        behind = [(c, m) for other, c, m in held if other in order[index + 1 :]]
-        if _wants(ctx, app, worker) and _fits(
-            app, cores + sum(c for c, _ in behind), memory + sum(m for _, m in behind)
-        ):
+        behind = free.with_all(room for other, room in held if other in order[index + 1 :])
+        if _wants(ctx, app, worker) and _fits(app, behind):
             fail("fifo", f"{app_id} wants executors and would get one on {worker.record.id}")
 
 
@@ -82,6 +101,10 @@ def _wants(ctx: Context, app: App, worker: Worker) -> bool:
     )
 
 
-def _fits(app: App, cores: int, memory: int) -> bool:
+def _fits(app: App, room: Room) -> bool:
     description = app.record.description
-    return (description.cores_per_executor or 1) <= cores and description.memory_mib <= memory
+    return room.fits(description.cores_per_executor or 1, description.memory_mib, description.resources)
+
+
+def _shape(driver: DriverDescription) -> tuple[int, int, Amounts]:
+    return driver.cores, driver.memory_mib, driver.resources

@@ -34,6 +34,7 @@ class Program:
     key: str
     pid: int
     cores: int
+    addresses: frozenset[tuple[str, str]]  # of named resources, with their names
     machine: Machine
     end: Timer | None = None
     is_alive: bool = True
@@ -53,9 +54,9 @@ class Machine:
         self.notes = NotesFile(world)  # the keepers' journal
         self._next_pid = 1000
 
-    def run(self, key: str, argv: list[str], cores: int) -> int:
+    def run(self, key: str, argv: list[str], cores: int, addresses: frozenset[tuple[str, str]]) -> int:
         self._next_pid += 1
-        program = Program(key, self._next_pid, cores, self)
+        program = Program(key, self._next_pid, cores, addresses, self)
         self.programs[program.pid] = program
         self.world.note(self.host.name, f"process {program.pid} runs {key}")
         self.checks.process_starts(program)
@@ -164,7 +165,8 @@ def _start(message: dict[str, Any], marks: dict[str, str]) -> tuple[int, list[An
     """``spawn.start``. Raises OSError."""
     if message["argv"][0] == "missing":
         raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
-    return _OS.keeper.machine.run(message["key"], message["argv"], message["cores"]), []
+    addresses = frozenset((name, address) for name, address in message["addresses"])
+    return _OS.keeper.machine.run(message["key"], message["argv"], message["cores"], addresses), []
 
 
 def _load() -> ModuleType:

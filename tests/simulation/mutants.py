@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from stoker.core.master import drivers, executor_reports, executors, recovery, workers
 from stoker.core.master.books import Books
+from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Batch, Effect, Persist, Received, Send, batch_of
@@ -18,12 +19,15 @@ from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
 from stoker.core.model.principal import Asker
+from stoker.core.model.resources import pairs, take_lowest
 from stoker.core.model.values import Exit
 from stoker.core.peer.following import Following
 from stoker.core.peer.masters import NEVER, Masters
 from stoker.core.peer.requests import Requests
+from stoker.core.worker import machine
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
+from stoker.core.worker.room import lack_for
 from tests.simulation import master
 from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.mutants_journal import (
@@ -255,8 +259,8 @@ def last_in_first_out() -> Iterator[None]:
     """New drivers go to the head of the queue."""
     push = DriverQueue.push
 
-    def at_the_head(self: DriverQueue, driver_id: str, cores: int, memory_mib: int, *, first: bool = False) -> None:
-        push(self, driver_id, cores, memory_mib, first=True)
+    def at_the_head(self: DriverQueue, driver_id: str, *demand: Any, first: bool = False) -> None:
+        push(self, driver_id, *demand, first=True)
 
     with patch.object(DriverQueue, "push", at_the_head):
         yield
@@ -302,6 +306,47 @@ def hasty_replacement() -> Iterator[None]:
 def free_while_dying() -> Iterator[None]:
     """Cores and memory of processes that are still being killed are granted again."""
     with patch.object(Books, "mark_dying", _nothing):
+        yield
+
+
+@contextmanager
+def freed_at_kill() -> Iterator[None]:
+    """An address is granted again when the kill is sent, and the worker does not notice that it is still held."""
+    mark, kill = Books.mark_dying, drivers.kill
+
+    def without(self: Books, worker: Any, key: Any, cores: int, memory_mib: int, resources: Any) -> None:
+        mark(self, worker, key, cores, memory_mib, ())
+
+    def freeing(ctx: Context, peer: Any, request: int, driver_id: str, *, by: Asker) -> None:
+        kill(ctx, peer, request, driver_id, by=by)
+        driver = ctx.books.drivers.get(driver_id)
+        if driver is not None and driver.record.attempts:
+            attempt = driver.record.attempts[-1]
+            worker = ctx.books.workers.get(attempt.worker_id)
+            if worker is not None and driver_id in worker.drivers:
+                for pair in pairs(attempt.resources):
+                    worker.held.pop(pair)
+                attempt.resources = ()
+
+    def blind(job: Any, identity: Any, used: Any) -> str:
+        return lack_for(job, identity, used._replace(resources=()))
+
+    with (
+        patch.object(Books, "mark_dying", without),
+        patch.object(drivers, "kill", freeing),
+        patch.object(machine, "lack_for", blind),
+    ):
+        yield
+
+
+@contextmanager
+def second_grant() -> Iterator[None]:
+    """An address that a job holds is granted to another one."""
+
+    def of_all(self: BookedWorker, amounts: Any) -> Any:
+        return take_lowest(self.record.resources, (), amounts)
+
+    with patch.object(BookedWorker, "lowest_free", of_all):
         yield
 
 
@@ -444,6 +489,8 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     hasty_recovery: ("kill_master", "kill_worker"),
     hasty_replacement: ("kill_worker", "reset"),
     free_while_dying: (),
+    freed_at_kill: (),
+    second_grant: (),
     forgotten_kill: (),
     orphaned_executors: (),
     no_replacement: (),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from functools import partial
 
 from stoker.core.model.policy import Policy
+from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
 from tests.simulation.checks import SETTLE, Checks
@@ -33,6 +35,7 @@ class Cluster:
     skew: Skew
     disk: Disk
     chaos: float  # seconds during which there is new work and there are faults
+    devices: random.Random | None  # draws named resources; None: there are none
     masters: list[Master] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)
@@ -64,9 +67,11 @@ def build(world: World) -> Cluster:
     network = Network(world, policy.worker_timeout, skew.rewrite)
     ensemble = Ensemble(world, network, rng.choice((2.0, 6.0))) if mode == "ZOOKEEPER" else None
     store = checks.store = Store(checks.stored)
+    devices = random.Random(world.seed + 0.5)  # its own: clusters without named resources are as they were
     cluster = Cluster(
-        world, mode, policy, network, checks, store, ensemble, skew, Disk(), chaos=rng.choice((40.0, 90.0, 150.0))
-    )
+        world, mode, policy, network, checks, store, ensemble, skew, Disk(), chaos=rng.choice((40.0, 90.0, 150.0)),
+        devices=devices if devices.random() < 0.5 else None,
+    )  # fmt: skip
     _add_masters(cluster)
     _add_workers(cluster)
     _add_applications(cluster)
@@ -118,6 +123,7 @@ def _add_workers(cluster: Cluster) -> None:
             masters=_addresses(cluster),
             cores=rng.randint(1, 6),
             memory_mib=rng.choice((2048, 8192)),
+            resources=_offered(cluster),
             reconnect_timeout=cluster.policy.reconnect_timeout,
             worker_timeout=cluster.policy.worker_timeout,
             grace=grace,
@@ -139,6 +145,7 @@ def _add_applications(cluster: Cluster) -> None:
             memory_mib=rng.choice((256, 1024)),
             executor_limit=rng.choice((2, 2**31 - 1)),
             finite=finite,
+            resources=_wanted(cluster),
         )
         cluster.applications.append(
             Application(
@@ -170,7 +177,23 @@ def driver(cluster: Cluster) -> DriverDescription:
         memory_mib=rng.choice((0, 256, 1024)),
         supervise=rng.random() < 0.5,
         max_restarts=rng.randint(0, 3),
+        resources=_wanted(cluster),
     )
+
+
+def _offered(cluster: Cluster) -> Addresses:
+    if cluster.devices is None:
+        return ()
+    addresses = tuple(str(number) for number in range(cluster.devices.choice((0, 1, 2, 2, 4))))
+    disks = (("disk", ("a",)),) if cluster.devices.random() < 0.2 else ()
+    return disks + ((("gpu", addresses),) if addresses else ())
+
+
+def _wanted(cluster: Cluster) -> Amounts:
+    if cluster.devices is None:
+        return ()
+    choices: tuple[Amounts, ...] = ((), (("gpu", 1),), (("gpu", 1),), (("gpu", 2),), (("disk", 1), ("gpu", 1)))
+    return cluster.devices.choice(choices)
 
 
 def _skew(cluster: Cluster) -> None:

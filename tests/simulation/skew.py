@@ -8,13 +8,13 @@ from tests.simulation.network import Process
 
 # Message -> fields that the release before did not have. Only fields with a default may be here (docs/protocol.md).
 ADDED_LAST = {
-    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost"},
+    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources"},
     "RegisteredWorker": {"webui_url", "masters"},
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},
     "KillJob": {"door"},
-    "LaunchDriver": {"principal", "seal"},
-    "LaunchExecutor": {"principal", "seal"},
+    "LaunchDriver": {"principal", "seal", "resources"},
+    "LaunchExecutor": {"principal", "seal", "resources"},
 }
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 

@@ -7,6 +7,7 @@ import time
 from typing import Any, cast
 
 from stoker.core.model.messages import Message
+from stoker.core.model.resources import Addresses, pairs
 from stoker.core.model.values import DrainMark, Exit, Now
 from stoker.core.peer.events import Connect, Disconnect, Send
 from stoker.core.worker import effects
@@ -55,6 +56,7 @@ class Worker(Node):
         masters: tuple[str, ...],
         cores: int,
         memory_mib: int,
+        resources: Addresses,
         reconnect_timeout: float,
         worker_timeout: float,
         grace: float,
@@ -62,7 +64,7 @@ class Worker(Node):
     ) -> None:
         super().__init__(world, network, host, host.name)
         self.machine = Machine(world, host, checks, cores)
-        self.cores, self.memory_mib = cores, memory_mib
+        self.cores, self.memory_mib, self.resources = cores, memory_mib, resources
         self.core: WorkerCore | None = None
         self.link: KeeperLink | None = None
         self.drain = DrainMark()
@@ -95,6 +97,7 @@ class Worker(Node):
             memory_mib=self.memory_mib,
             webui_url="",
             version="",
+            resources=self.resources,
         )
         rng = random.Random(self.world.rng.getrandbits(32))
         self.core = WorkerCore(identity, masters=self._masters, grace=self._grace, rng=rng, drain=self.drain)
@@ -234,7 +237,7 @@ class Worker(Node):
 
     def _spawn(self, job: AnyJob) -> None:
         request = {"op": "spawn", "key": job.key, "argv": job_script(job), "cwd": "/", "note": notes.encode(job)}
-        self._say({**request, "cores": job.cores})
+        self._say({**request, "cores": job.cores, "addresses": pairs(job.resources)})
 
     # --- the keeper ---
 

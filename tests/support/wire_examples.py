@@ -53,6 +53,8 @@ def example(kind: Any, name: str = "") -> Any:
         return example(args[0], name)
     if origin is typing.Literal:
         return args[-1]
+    if origin is tuple and args[-1] is not Ellipsis:
+        return tuple(example(each, "") for each in args)
     if origin is tuple or origin is list:
         return origin([example(args[0], "")])
     if origin is dict:

@@ -29,6 +29,7 @@ class PageMaker:
 
     def page(self) -> WorkerPage:
         identity, core = self._core.identity, self._core
+        used = core.used
         running = [job for job in core.jobs.values() if job.phase is not JobPhase.ENDED]
         return WorkerPage(
             id=identity.id,
@@ -38,13 +39,15 @@ class PageMaker:
             port=identity.port,
             webui_url=identity.webui_url,
             cores=identity.cores,
-            cores_used=core.cores_used,
+            cores_used=used.cores,
             memory_mib=identity.memory_mib,
-            memory_used_mib=core.memory_used,
+            memory_used_mib=used.memory_mib,
             executors=tuple(_executor_page(job) for job in running if isinstance(job, ExecutorJob)),
             finished_executors=tuple(self._executors),
             drivers=tuple(_driver_page(job) for job in running if isinstance(job, DriverJob)),
             finished_drivers=tuple(self._drivers),
+            resources=identity.resources,
+            resources_used=used.resources,
         )
 
 
@@ -63,6 +66,7 @@ def _executor_page(job: ExecutorJob, ended: float = 0.0) -> ExecutorPage:
         app_cores_max=job.app.max_cores,
         started=job.started,
         ended=ended,
+        resources=job.resources,
     )
 
 
@@ -81,4 +85,5 @@ def _driver_page(job: DriverJob, ended: float = 0.0) -> DriverPage:
         user=job.driver.user,
         started=job.started,
         ended=ended,
+        resources=job.resources,
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
+from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
 from stoker.core.model.states import WorkerState
 from stoker.core.model.values import number_of
 from stoker.core.model.views import AppView, DriverView, WorkerView
@@ -34,13 +35,16 @@ class Worker:
     reconnect_until: float | None = None  # until then its drivers may come back with it
     drivers: set[str] = field(default_factory=set)
     executors: set[ExecutorKey] = field(default_factory=set)
-    # Killed but not yet reported as ended: (driver id, attempt) or (app id, executor id) -> (cores, memory) still held.
-    dying: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    # Killed but not yet reported as ended: (driver id, attempt) or (app id, executor id) -> cores, memory and addresses
+    # still held.
+    dying: dict[tuple[str, int], tuple[int, int, Addresses]] = field(default_factory=dict)
     refusal: str = ""  # why it refused the latest job, until one has started there
     refusals: int = 0  # in a row
     avoided_until: float | None = None  # until then no job is placed there
     cores_used: int = 0
     memory_used: int = 0
+    # (resource, address) -> how many jobs hold it; more than one only if workers report so
+    held: dict[tuple[str, str], int] = field(default_factory=dict)
     view: WorkerView | None = None
     kin: frozenset[str] = frozenset()  # other keys of the same name: its host's before they were changed
 
@@ -60,6 +64,17 @@ class Worker:
     @property
     def memory_free(self) -> int:
         return self.record.memory_mib - self.memory_used
+
+    def resources_free(self) -> dict[str, int]:
+        """Return how many addresses of each named resource no job holds."""
+        return {
+            name: sum((name, address) not in self.held for address in addresses)
+            for name, addresses in self.record.resources
+        }
+
+    def lowest_free(self, amounts: Amounts) -> Addresses:
+        """Return the lowest free addresses for ``amounts``."""
+        return take_lowest(self.record.resources, self.held, amounts) if amounts else ()
 
 
 @dataclass(slots=True)
@@ -191,9 +206,11 @@ class Books:
         worker.peer = None
 
     def place_driver(self, driver: Driver, worker: Worker) -> None:
+        """Charge the worker for the driver's latest attempt."""
         description = driver.record.description
         worker.drivers.add(driver.record.id)
         self._charge(worker, description.cores, description.memory_mib)
+        _hold(worker, driver.record.attempts[-1].resources)
 
     def release_driver(self, driver: Driver) -> None:
         """Free the driver's resources on its worker, if it holds any."""
@@ -204,12 +221,16 @@ class Books:
             worker.drivers.discard(driver.record.id)
             description = driver.record.description
             self._charge(worker, -description.cores, -description.memory_mib)
+            _let_go(worker, driver.record.attempts[-1].resources)
 
-    def mark_dying(self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int) -> None:
+    def mark_dying(
+        self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int, resources: Addresses
+    ) -> None:
         """Charge the worker for a process that is being killed: it belongs to no job now but still uses resources."""
         if key not in worker.dying:
-            worker.dying[key] = (cores, memory_mib)
+            worker.dying[key] = (cores, memory_mib, resources)
             self._charge(worker, cores, memory_mib)
+            _hold(worker, resources)
 
     def release_dying(self, worker: Worker, key: tuple[str, int]) -> bool:
         """Free the resources of a dying process that has ended; False if there was none."""
@@ -217,6 +238,7 @@ class Books:
         if held is None:
             return False
         self._charge(worker, -held[0], -held[1])
+        _let_go(worker, held[2])
         return True
 
     def place_executor(self, app: App, executor: ExecutorRecord, worker: Worker) -> None:
@@ -225,6 +247,7 @@ class Books:
         app.view = None
         worker.executors.add((executor.app_id, executor.id))
         self._charge(worker, executor.cores, executor.memory_mib)
+        _hold(worker, executor.resources)
 
     def release_executor(self, app: App, executor: ExecutorRecord) -> None:
         app.executors.pop(executor.id, None)
@@ -235,6 +258,7 @@ class Books:
         if worker is not None and (executor.app_id, executor.id) in worker.executors:
             worker.executors.discard((executor.app_id, executor.id))
             self._charge(worker, -executor.cores, -executor.memory_mib)
+            _let_go(worker, executor.resources)
 
     def _charge(self, worker: Worker, cores: int, memory_mib: int) -> None:
         worker.cores_used += cores
@@ -247,6 +271,18 @@ class Books:
             self.with_free_cores[worker_id] = worker
         else:
             self.with_free_cores.pop(worker_id, None)
+
+
+def _hold(worker: Worker, resources: Addresses) -> None:
+    for pair in pairs(resources):
+        worker.held[pair] = worker.held.get(pair, 0) + 1
+
+
+def _let_go(worker: Worker, resources: Addresses) -> None:
+    for pair in pairs(resources):
+        worker.held[pair] -= 1
+        if not worker.held[pair]:
+            del worker.held[pair]
 
 
 def _stamp(wall: float) -> str:

@@ -34,7 +34,8 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     elif driver is None or not _counts(ctx, driver, worker, report) or not _may_run(driver, report):
         if not report.state.is_final:
             description = report.driver
-            books.mark_dying(worker, (report.driver_id, report.attempt), description.cores, description.memory_mib)
+            key = (report.driver_id, report.attempt)
+            books.mark_dying(worker, key, description.cores, description.memory_mib, report.resources)
         drivers.answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
         return
     _bind(ctx, driver, worker, report)
@@ -121,7 +122,7 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
         record.attempts.append(Attempt(number=report.attempt, worker_id="", worker_host=""))
     attempt = record.attempts[-1]
     attempt.worker_id, attempt.worker_host = worker.record.id, worker.record.host
-    attempt.worker_key = worker.record.key
+    attempt.worker_key, attempt.resources = worker.record.key, report.resources
     ctx.move(DRIVER, record, DriverEvent.REPORTED)
     ctx.move(ATTEMPT, attempt, DriverEvent.REPORTED)
     attempt.pid = report.pid

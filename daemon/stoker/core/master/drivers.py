@@ -75,7 +75,8 @@ def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
     driver.relaunch_at = None
     driver.queued_at = ctx.now.wall if record.attempts else record.submitted
     ctx.books.relaunching.discard(record.id)
-    ctx.books.queue.push(record.id, record.description.cores, record.description.memory_mib, first=first)
+    wanted = record.description
+    ctx.books.queue.push(record.id, wanted.cores, wanted.memory_mib, wanted.resources, first=first)
     ctx.schedule_wanted = True
 
 
@@ -89,6 +90,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
         worker_host=worker.record.host,
         started=ctx.now.wall,
         worker_key=worker.record.key,
+        resources=worker.lowest_free(record.description.resources),
     )
     ctx.tally.driver_attempts += 1
     ctx.tally.driver_wait.observe(ctx.now.wall - driver.queued_at)
@@ -105,6 +107,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
         attempt=attempt.number,
         driver=record.description,
         principal=record.principal,
+        resources=attempt.resources,
     )
     seal = vouching.driver_seal(ctx.secret, command)
     ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))

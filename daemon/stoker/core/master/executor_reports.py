@@ -178,7 +178,8 @@ def _refusal_reported(ctx: Context, app: App | None, worker: Worker, report: Exe
 
 def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     if not report.state.is_final:
-        ctx.books.mark_dying(worker, (report.app_id, report.executor_id), report.cores, report.memory_mib)
+        key = (report.app_id, report.executor_id)
+        ctx.books.mark_dying(worker, key, report.cores, report.memory_mib, report.resources)
     _answer_stale(ctx, worker, report.app_id, report.executor_id, report.state)
 
 
@@ -191,8 +192,9 @@ def _is_news(app: App, report: ExecutorReport) -> bool:
 def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorReport) -> bool:
     """Return True if the report changes nothing in the books, so that nothing is recorded or sent: most reports after a
     fail-over are like this."""
-    booked = (executor.worker_id, executor.state, executor.pid, executor.cores, executor.memory_mib)
-    return booked == (worker.record.id, report.state, report.pid, report.cores, report.memory_mib)
+    booked = (executor.state, executor.pid, executor.cores, executor.memory_mib, executor.resources)
+    told = (report.state, report.pid, report.cores, report.memory_mib, report.resources)
+    return executor.worker_id == worker.record.id and booked == told
 
 
 def _has_room(app: App, report: ExecutorReport) -> bool:
@@ -223,6 +225,7 @@ def _bind(
         started=report.started,
         pid=report.pid,
         worker_key=worker.record.key,
+        resources=report.resources,
     )
     if report.state is not ExecutorState.LAUNCHING:
         ctx.move(EXECUTOR, record, ExecutorEvent.STARTED)

@@ -32,6 +32,7 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         memory_mib=record.description.memory_mib,
         started=ctx.now.wall,
         worker_key=worker.record.key,
+        resources=worker.lowest_free(record.description.resources),
     )
     ctx.tally.executors_launched += 1
     if record.next_executor_id == 0:
@@ -50,6 +51,7 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         memory_mib=executor.memory_mib,
         app=record.description,
         principal=record.principal,
+        resources=executor.resources,
     )
     seal = vouching.executor_seal(ctx.secret, command)
     ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))
@@ -113,7 +115,8 @@ def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
     close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="its application has ended"))
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None:
-        ctx.books.mark_dying(worker, (app.record.id, executor.id), executor.cores, executor.memory_mib)
+        key = (app.record.id, executor.id)
+        ctx.books.mark_dying(worker, key, executor.cores, executor.memory_mib, executor.resources)
 
 
 def close(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from stoker.core.master.books import Books, Worker
+from stoker.core.model.resources import pairs
 from stoker.core.model.states import DriverState
 
 
@@ -29,6 +30,7 @@ def violations(books: Books) -> list[str]:
 def _worker(books: Books, worker: Worker) -> Iterator[str]:
     record = worker.record
     cores = memory = 0
+    held: Counter[tuple[str, str]] = Counter()
     for driver_id in worker.drivers:
         driver = books.drivers.get(driver_id)
         if driver is None or not driver.record.attempts or driver.record.attempts[-1].worker_id != record.id:
@@ -36,6 +38,7 @@ def _worker(books: Books, worker: Worker) -> Iterator[str]:
             continue
         cores += driver.record.description.cores
         memory += driver.record.description.memory_mib
+        held.update(pairs(driver.record.attempts[-1].resources))
     for app_id, executor_id in worker.executors:
         app = books.apps.get(app_id)
         executor = app.executors.get(executor_id) if app is not None else None
@@ -44,8 +47,15 @@ def _worker(books: Books, worker: Worker) -> Iterator[str]:
             continue
         cores += executor.cores
         memory += executor.memory_mib
-    cores += sum(held for held, _ in worker.dying.values())
-    memory += sum(held for _, held in worker.dying.values())
+        held.update(pairs(executor.resources))
+    for dying_cores, dying_memory, addresses in worker.dying.values():
+        cores, memory = cores + dying_cores, memory + dying_memory
+        held.update(pairs(addresses))
+    if worker.held != held:
+        yield f"{record.id} counts {worker.held} as held, a recount says {dict(held)}"
+    for (name, address), holders in held.items():
+        if holders > 1:
+            yield f"{record.id} has {holders} jobs on {name} {address}"
     if (worker.cores_used, worker.memory_used) != (cores, memory):
         counted = f"{worker.cores_used} cores and {worker.memory_used} MiB"
         yield f"{record.id} counts {counted} as used, a recount says {cores} and {memory}"

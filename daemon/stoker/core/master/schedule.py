@@ -22,7 +22,7 @@ def schedule(ctx: Context) -> None:
     is_coreless = any(demand.cores < 1 for demand in books.queue.demands())
     candidates = books.workers if is_coreless else books.with_free_cores
     offers = [
-        Offer(worker_id, worker.cores_free, worker.memory_free)
+        Offer(worker_id, worker.cores_free, worker.memory_free, worker.resources_free())
         for worker_id, worker in candidates.items()
         if worker.is_usable
     ]
@@ -54,6 +54,7 @@ def _grant(ctx: Context, app: App, offers: list[Offer]) -> None:
         memory_mib=record.description.memory_mib,
         executors=len(app.executors),
         executor_limit=record.executor_limit,
+        resources=record.description.resources,
     )
     granted = place_executors(
         need, offers, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection

@@ -6,6 +6,7 @@ from __future__ import annotations
 from stoker.core.master.books import App, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.records import Attempt, ExecutorRecord
+from stoker.core.model.resources import grouped
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import UNLIMITED
 from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
@@ -49,6 +50,8 @@ def worker_view(worker: Worker) -> WorkerView:
         refusal=worker.refusal,
         avoided=worker.avoided_until is not None,
         drain=record.drain.order,
+        resources=record.resources,
+        resources_used=grouped(worker.held),
     )
     if view != worker.view:
         worker.view = view
@@ -81,6 +84,7 @@ def driver_view(driver: Driver) -> DriverView:
         attempts=tuple(_attempt_view(attempt) for attempt in record.attempts),
         principal=record.principal or "",
         kill=record.kill,
+        resources=description.resources,
     )
     return driver.view
 
@@ -94,6 +98,7 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
         ended=attempt.ended,
         pid=attempt.pid,
         exit=attempt.exit,
+        resources=attempt.resources,
     )
 
 
@@ -109,6 +114,7 @@ def executor_view(executor: ExecutorRecord) -> ExecutorView:
         ended=executor.ended,
         pid=executor.pid,
         exit=executor.exit,
+        resources=executor.resources,
     )
 
 
@@ -134,5 +140,6 @@ def app_view(app: App) -> AppView:
         removed_executors=tuple(executor_view(executor) for executor in app.removed),
         principal=record.principal or "",
         kill=record.kill,
+        resources=description.resources,
     )
     return app.view

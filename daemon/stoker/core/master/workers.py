@@ -18,6 +18,7 @@ from stoker.core.model.lifecycles import WORKER, WorkerEvent
 from stoker.core.model.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
 from stoker.core.model.moves import may
 from stoker.core.model.records import WorkerRecord, worker_key
+from stoker.core.model.resources import address_words, check_addresses
 from stoker.core.model.states import WorkerState
 from stoker.core.model.values import UNLIMITED, WORKER_ID, number_of
 
@@ -45,6 +46,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
         version=message.version,
         last_heartbeat=ctx.now.wall,
         key=event.key,
+        resources=message.resources,
     )
     worker = books.workers.get(message.worker_id)
     if worker is None:
@@ -72,7 +74,8 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     _reconcile(ctx, worker, predecessor, message)
     ctx.save_worker(record)
     ctx.tally.workers_registered += 1
-    ctx.log(f"registered {record.id} with {record.cores} cores and {record.memory_mib} MiB")
+    named = f", {address_words(record.resources)}" if record.resources else ""
+    ctx.log(f"registered {record.id} with {record.cores} cores and {record.memory_mib} MiB{named}")
     ctx.schedule_wanted = True
 
 
@@ -106,6 +109,10 @@ def _refusal(ctx: Context, event: Received, message: RegisterWorker) -> str:
         return f"a worker needs at least 1 core and 1 MiB, not {message.cores} cores and {message.memory_mib} MiB"
     if message.cores > UNLIMITED or message.memory_mib > UNLIMITED:
         return f"no worker has {message.cores} cores and {message.memory_mib} MiB"
+    try:
+        check_addresses(message.resources)
+    except ValueError as error:
+        return str(error)
     if message.highest_epoch > ctx.epoch:
         return f"it obeys a newer master (epoch {message.highest_epoch}, this one's is {ctx.epoch})"
     return _not_its_own(ctx, event, message)

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.model.values import (
     HIGHEST_EXECUTOR_ID,
@@ -59,6 +60,7 @@ class RegisterWorker(Message, frozen=True):
     heir_of: tuple[str, ...] = ()  # ids of earlier daemons whose keeper this is, or whose keeper's journal it has: all
     # drivers that they started are reported, or are among ``lost`` (id and attempt): nobody saw how these ended
     lost: tuple[tuple[str, int], ...] = ()
+    resources: Addresses = ()  # named ones that it offers, as GPUs
 
 
 class WorkerHeartbeat(Message, frozen=True):
@@ -146,6 +148,7 @@ class LaunchDriver(Message, frozen=True):
     driver: DriverDescription
     principal: str | None = None  # whose it is; to be kept and reported. None: from a master of release 0.1.0
     seal: str = ""  # to be kept and reported: it shows that a master has launched this (core.master.vouching)
+    resources: Addresses = ()  # that it holds until it has ended
 
 
 class KillDriver(Message, frozen=True):
@@ -163,6 +166,7 @@ class LaunchExecutor(Message, frozen=True):
     app: ApplicationDescription
     principal: str | None = None  # as in ``LaunchDriver``; that of the application
     seal: str = ""  # as in ``LaunchDriver``
+    resources: Addresses = ()  # as in ``LaunchDriver``
 
 
 class KillExecutor(Message, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
 from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit, Order
 
@@ -30,6 +31,7 @@ class Attempt(Record):
     exit: Exit = Exit()
     lost: bool = False  # given up with its worker, which may still know how it ended
     worker_key: str = ""  # of its worker; "": unknown, from release 0.1.0, or without authentication
+    resources: Addresses = ()  # that it holds, or held
 
 
 class DriverRecord(Record):
@@ -86,6 +88,7 @@ class ExecutorRecord(Record):
     pid: int = 0
     exit: Exit = Exit()
     worker_key: str = ""  # as in ``Attempt``
+    resources: Addresses = ()  # that it holds, or held
 
 
 class WorkerRecord(Record):
@@ -100,6 +103,7 @@ class WorkerRecord(Record):
     last_heartbeat: float = 0.0
     drain: DrainMark = DrainMark()
     key: str = ""  # with which it registered; "": as in ``Attempt``
+    resources: Addresses = ()  # that it offers
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from stoker.core.model.resources import Addresses, Amounts, check_addresses, check_amounts
 from stoker.core.model.states import DriverState, ExecutorState
 
 UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
@@ -145,10 +146,12 @@ class DriverDescription(Value, frozen=True):
     max_restarts: int = -1  # supervised restarts after failures; negative: no limit
     user: str = ""  # who submitted it, as shown to people
     spark: SparkProgram | None = None  # set for a jar that runs on a Spark distribution of its worker
+    resources: Amounts = ()  # named ones that it needs, as GPUs
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
         _check_range("memory_mib", self.memory_mib, 0)
+        check_amounts(self.resources)
         names = [artifact.name for artifact in self.artifacts]
         if len(set(names)) != len(names):
             raise ValueError(f"two files of one driver have the same name: {sorted(names)}")
@@ -164,8 +167,8 @@ class DriverDescription(Value, frozen=True):
 class Command(Value, frozen=True):
     """The command that every executor of an application runs.
 
-    The worker replaces ``{{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}}`` in arguments and in values of
-    the environment. Raises ValueError when the command is empty or contains NUL.
+    The worker replaces ``{{EXECUTOR_ID}} {{CORES}} {{GPUS}} {{HOSTNAME}} {{APP_ID}} {{WORKER_URL}}`` in arguments and in
+    values of the environment. Raises ValueError when the command is empty or contains NUL.
     """
 
     argv: tuple[str, ...]  # the program, looked up on its worker, and its arguments
@@ -195,6 +198,7 @@ class ApplicationDescription(Value, frozen=True):
     ui_url: str = ""  # of its own pages, linked by the dashboard
     finite: bool = False
     spark: SparkProgram | None = None  # set when its executors are those of Apache Spark
+    resources: Amounts = ()  # named ones that each executor needs, as GPUs
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:
@@ -203,6 +207,7 @@ class ApplicationDescription(Value, frozen=True):
             _check_range("cores_per_executor", self.cores_per_executor, 1)
         _check_range("memory_mib", self.memory_mib, 0)
         _check_range("executor_limit", self.executor_limit, 0)
+        check_amounts(self.resources)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
 
     def has_driver_of(self, other: "ApplicationDescription") -> bool:
@@ -287,10 +292,12 @@ class DriverReport(Value, frozen=True):
     exit: Exit = Exit()
     principal: str | None = None  # whose it is, as its master said; None: unknown, from release 0.1.0
     seal: str = ""  # as its master sent it; "": from release 0.1.0, or without authentication
+    resources: Addresses = ()  # that it holds
 
     def __post_init__(self) -> None:
         _check_id(self.driver_id, DRIVER_ID, "a driver")
         _check_range("attempt", self.attempt, 1)
+        check_addresses(self.resources)
         _check_process(self.started, self.pid)
 
 
@@ -308,12 +315,14 @@ class ExecutorReport(Value, frozen=True):
     exit: Exit = Exit()
     principal: str | None = None  # of the application, as in ``DriverReport``
     seal: str = ""  # as in ``DriverReport``
+    resources: Addresses = ()  # that it holds
 
     def __post_init__(self) -> None:
         _check_id(self.app_id, APP_ID, "an application")
         _check_range("executor_id", self.executor_id, 0, HIGHEST_EXECUTOR_ID)
         _check_range("cores", self.cores, 1)
         _check_range("memory_mib", self.memory_mib, 0)
+        check_addresses(self.resources)
         _check_process(self.started, self.pid)
 
 

@@ -8,6 +8,7 @@ seconds since the Unix epoch (0: not yet).
 
 from stoker.core.model.addresses import address_of
 from stoker.core.model.principal import shown
+from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import Exit, Order, Value
 
@@ -31,6 +32,8 @@ class WorkerView(Value, frozen=True):
     refusal: str = ""  # why it refused the latest job; "" once a job has started on it
     avoided: bool = False  # nothing is placed on it for a while, because it refused a job
     drain: Order | None = None  # the latest order to drain or undrain it
+    resources: Addresses = ()  # named ones that it offers, as GPUs
+    resources_used: Addresses = ()  # those that jobs hold, also while they are being stopped
 
     @property
     def address(self) -> str:
@@ -58,6 +61,7 @@ class AttemptView(Value, frozen=True):
     ended: float = 0.0
     pid: int = 0  # 0: not started
     exit: Exit = Exit()
+    resources: Addresses = ()  # named ones that it holds, or held
 
 
 class DriverView(Value, frozen=True):
@@ -82,6 +86,7 @@ class DriverView(Value, frozen=True):
     attempts: tuple[AttemptView, ...] = ()
     principal: str = ""  # who submitted it, as proved; ``user`` is a label
     kill: Order | None = None  # the order to kill it
+    resources: Amounts = ()  # named ones that it needs, as GPUs
 
     @property
     def who(self) -> str:
@@ -102,6 +107,7 @@ class ExecutorView(Value, frozen=True):
     ended: float = 0.0
     pid: int = 0  # 0: not started
     exit: Exit = Exit()
+    resources: Addresses = ()  # named ones that it holds, or held
 
 
 class AppView(Value, frozen=True):
@@ -124,6 +130,7 @@ class AppView(Value, frozen=True):
     removed_executors: tuple[ExecutorView, ...] = ()  # the latest of those that ended
     principal: str = ""  # who registered it, as proved; ``user`` is a label
     kill: Order | None = None  # the order to kill it
+    resources: Amounts = ()  # named ones that each executor needs, as GPUs
 
     @property
     def who(self) -> str:

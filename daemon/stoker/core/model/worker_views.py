@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.resources import Addresses
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.values import Exit, Value
 
@@ -21,6 +22,7 @@ class ExecutorPage(Value, frozen=True):
     app_cores_max: int | None = None  # None: unlimited
     started: float = 0.0  # seconds since the Unix epoch
     ended: float = 0.0
+    resources: Addresses = ()
 
 
 class DriverPage(Value, frozen=True):
@@ -37,6 +39,7 @@ class DriverPage(Value, frozen=True):
     user: str = ""
     started: float = 0.0  # seconds since the Unix epoch
     ended: float = 0.0
+    resources: Addresses = ()
 
 
 class WorkerPage(Value, frozen=True):
@@ -54,6 +57,8 @@ class WorkerPage(Value, frozen=True):
     finished_executors: tuple[ExecutorPage, ...] = ()
     drivers: tuple[DriverPage, ...] = ()
     finished_drivers: tuple[DriverPage, ...] = ()
+    resources: Addresses = ()  # that it offers
+    resources_used: Addresses = ()
 
     @property
     def address(self) -> str:

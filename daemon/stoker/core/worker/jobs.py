@@ -14,6 +14,7 @@ from stoker.core.model.messages import (
     LaunchExecutor,
 )
 from stoker.core.model.moves import Recent, move
+from stoker.core.model.resources import Addresses
 from stoker.core.model.states import DriverState, ExecutorState, JobPhase
 from stoker.core.model.values import ApplicationDescription, DriverDescription, DriverReport, ExecutorReport, Exit
 
@@ -31,6 +32,7 @@ class Job:
     killed: bool = False
     exit: Exit = field(default_factory=Exit)
     reported_at: float = 0.0  # monotonic seconds; of the final report
+    resources: Addresses = ()  # that it holds until it has ended
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class DriverJob(Job):
             principal=message.principal,
             seal=message.seal,
             started=now,
+            resources=message.resources,
         )
 
     def report(self) -> DriverReport:
@@ -68,6 +71,7 @@ class DriverJob(Job):
             exit=self.exit,
             principal=self.principal,
             seal=self.seal,
+            resources=self.resources,
         )
 
     def state_changed(self, worker_id: str) -> DriverStateChanged:
@@ -119,6 +123,7 @@ class ExecutorJob(Job):
             principal=message.principal,
             seal=message.seal,
             started=now,
+            resources=message.resources,
         )
 
     def report(self) -> ExecutorReport:
@@ -134,6 +139,7 @@ class ExecutorJob(Job):
             exit=self.exit,
             principal=self.principal,
             seal=self.seal,
+            resources=self.resources,
         )
 
     def state_changed(self, worker_id: str) -> ExecutorStateChanged:

@@ -50,6 +50,7 @@ from stoker.core.worker.jobs import (
     unknown_executor,
 )
 from stoker.core.worker.registration import Registration, WorkerIdentity
+from stoker.core.worker.room import Used, lack_for, used_by
 from stoker.core.worker.succession import Succession
 
 REPORT_AGAIN = 5.0  # seconds without an acknowledgement
@@ -93,12 +94,9 @@ class WorkerCore:
         return self._registration.master_webui_url
 
     @property
-    def cores_used(self) -> int:
-        return sum(job.cores for job in self.jobs.values() if job.phase is not JobPhase.ENDED)
-
-    @property
-    def memory_used(self) -> int:
-        return sum(job.memory_mib for job in self.jobs.values() if job.phase is not JobPhase.ENDED)
+    def used(self) -> Used:
+        """What its jobs use."""
+        return used_by(self.jobs.values())
 
     def take_effects(self) -> list[WorkerEffect]:
         effects, self._effects = self._effects, []
@@ -241,13 +239,9 @@ class WorkerCore:
 
     def _accept(self, job: AnyJob, objection: str) -> None:
         """Prepare the job, or refuse it with a reason: a refused launch is answered (quirk 7)."""
-        cores, memory = self.cores_used + job.cores, self.memory_used + job.memory_mib
         if self.stopping:
             objection = "the worker is stopping"
-        elif cores > self.identity.cores or memory > self.identity.memory_mib:
-            objection = objection or (
-                f"it needs {job.cores} cores and {job.memory_mib} MiB, which are not free on this worker"
-            )
+        objection = objection or lack_for(job, self.identity, self.used)
         if objection:
             self._refuse(job, objection)
             return

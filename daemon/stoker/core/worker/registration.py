@@ -19,6 +19,7 @@ from stoker.core.model.messages import (
     RegisterWorkerFailed,
     WorkerHeartbeat,
 )
+from stoker.core.model.resources import Addresses
 from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport
 from stoker.core.peer.following import Following
 from stoker.core.peer.masters import Master, Rng, sane_interval
@@ -35,6 +36,7 @@ class WorkerIdentity:
     memory_mib: int
     webui_url: str
     version: str
+    resources: Addresses = ()  # named ones that it offers, as GPUs
 
     def registration(
         self,
@@ -62,6 +64,7 @@ class WorkerIdentity:
             drain=drain,
             heir_of=heir_of,
             lost=lost,
+            resources=self.resources,
         )
 
 

@@ -54,6 +54,7 @@ def _driver(report: DriverReport) -> DriverJob:
         principal=report.principal,
         seal=report.seal,
         state=DriverState.RUNNING,
+        resources=report.resources,
     )
 
 
@@ -68,6 +69,7 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
         principal=report.principal,
         seal=report.seal,
         state=ExecutorState.RUNNING,
+        resources=report.resources,
     )
 
 

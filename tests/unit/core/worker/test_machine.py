@@ -162,11 +162,11 @@ def test_heartbeats_go_to_the_leader_at_its_interval(bench: Bench) -> None:
 
 def test_driver_from_launch_to_acknowledgement(bench: Bench) -> None:
     key = bench.run()
-    assert bench.core.cores_used == 1
+    assert bench.core.used.cores == 1
     bench.ends(key, code=3)
     (report,) = bench.sent(DriverStateChanged)
     assert (report.state, report.exit.code, report.attempt) == (DriverState.FAILED, 3, 1)
-    assert bench.core.cores_used == 0
+    assert bench.core.used.cores == 0
     bench.say(DriverStateAck(epoch=5, driver_id=D1, attempt=1))
     assert [effect.key for effect in bench.did(effects.ForgetJob)] == [key]
     assert bench.core.jobs == {}

@@ -9,27 +9,34 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stoker.core.master.scheduling.queue import Demand, DriverQueue
 from stoker.core.model.policy import WorkerSelection
+from stoker.core.model.resources import Amounts
 
 
 @dataclass(slots=True)
 class Offer:
-    """What is free on one worker; memory in MiB."""
+    """What is free on one worker; memory in MiB. ``resources_free``: how many addresses of each named resource; which of
+    them a job gets, the books decide (always the lowest)."""
 
     worker_id: str
     cores_free: int
     memory_free: int
+    resources_free: dict[str, int] = field(default_factory=dict)
 
-    def fits(self, cores: int, memory_mib: int) -> bool:
-        return self.cores_free >= cores and self.memory_free >= memory_mib
+    def fits(self, cores: int, memory_mib: int, resources: Amounts = ()) -> bool:
+        if self.cores_free < cores or self.memory_free < memory_mib:
+            return False
+        return not resources or all(self.resources_free.get(name, 0) >= amount for name, amount in resources)
 
-    def take(self, cores: int, memory_mib: int) -> None:
+    def take(self, cores: int, memory_mib: int, resources: Amounts = ()) -> None:
         self.cores_free -= cores
         self.memory_free -= memory_mib
+        for name, amount in resources:
+            self.resources_free[name] -= amount
 
 
 class Shuffle(Protocol):
@@ -47,6 +54,7 @@ class AppNeed:
     memory_mib: int
     executors: int
     executor_limit: int
+    resources: Amounts = ()  # of each executor
 
 
 # --- drivers (10.1) --------------------------------------------------------------------------------------------------
@@ -74,7 +82,7 @@ def place_drivers(
     heapq.heapify(heads)
     while heads and len(placed) < slots:
         _, driver_id, demand = heapq.heappop(heads)
-        if any(demand.cores >= cores and demand.memory_mib >= memory for cores, memory in too_large):
+        if any(_asks_as_much(demand, other) for other in too_large):
             continue
         if demand not in searches:
             searches[demand] = _Search(candidates, demand)
@@ -90,6 +98,15 @@ def place_drivers(
         if following is not None:
             heapq.heappush(heads, (*following, demand))
     return placed
+
+
+def _asks_as_much(demand: Demand, other: Demand) -> bool:
+    if demand.cores < other.cores or demand.memory_mib < other.memory_mib:
+        return False
+    if not other.resources:
+        return True
+    asked = dict(demand.resources)
+    return all(asked.get(name, 0) >= amount for name, amount in other.resources)
 
 
 def _candidates(queue: DriverQueue, offers: list[Offer]) -> list[Offer]:
@@ -152,7 +169,8 @@ def place_executors(
     if need.cores_left < least or need.executors >= need.executor_limit:
         return []
     key, descending = _ORDER[selection]
-    usable = sorted((offer for offer in offers if offer.fits(least, need.memory_mib)), key=key, reverse=descending)
+    fitting = (offer for offer in offers if offer.fits(least, need.memory_mib, need.resources))
+    usable = sorted(fitting, key=key, reverse=descending)
     placed: list[tuple[str, int]] = []
     for offer, bites in zip(usable, _bites(need, usable, spread_out), strict=True):
         if bites == 0:
@@ -160,7 +178,7 @@ def place_executors(
         # A bite has ``least`` cores. Each is an executor, or all of them together are the worker's one executor.
         executors = [bites] if need.cores_per_executor is None else [need.cores_per_executor] * bites
         for cores in executors:
-            offer.take(cores, need.memory_mib)
+            offer.take(cores, need.memory_mib, need.resources)
             placed.append((offer.worker_id, cores))
     return placed
 
@@ -170,7 +188,7 @@ def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
 
     Whole executors, not single cores: 48 cores in executors of 16, on 4 workers with 16 cores, are 3 executors, not 12
     cores on each worker (SPARK-8881). Without ``cores_per_executor`` the limit on executors limits the workers, and a
-    worker needs the memory of one executor, which the choice of usable workers has checked.
+    worker needs the memory and the named resources of one executor, which the choice of usable workers has checked.
     """
     more = need.executor_limit - need.executors
     each = need.cores_per_executor
@@ -178,14 +196,18 @@ def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
         room = [offer.cores_free if index < more else 0 for index, offer in enumerate(usable)]
         wanted = need.cores_left
     else:
-        room = [_executors_fitting(offer, each, need.memory_mib) for offer in usable]
+        room = [_executors_fitting(offer, each, need) for offer in usable]
         wanted = min(need.cores_left // each, more)
     return _spread(room, wanted) if spread_out else _pack(room, wanted)
 
 
-def _executors_fitting(offer: Offer, cores: int, memory_mib: int) -> int:
-    by_cores = offer.cores_free // cores
-    return min(by_cores, offer.memory_free // memory_mib) if memory_mib else by_cores
+def _executors_fitting(offer: Offer, cores: int, need: AppNeed) -> int:
+    most = offer.cores_free // cores
+    if need.memory_mib:
+        most = min(most, offer.memory_free // need.memory_mib)
+    for name, amount in need.resources:
+        most = min(most, offer.resources_free.get(name, 0) // amount)
+    return most
 
 
 def _pack(room: list[int], wanted: int) -> list[int]:

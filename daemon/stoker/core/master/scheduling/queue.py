@@ -6,12 +6,15 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from stoker.core.model.resources import Amounts
+
 
 class Demand(NamedTuple):
     """What a driver needs on a worker; memory in MiB."""
 
     cores: int
     memory_mib: int
+    resources: Amounts = ()
 
 
 class DriverQueue:
@@ -26,11 +29,13 @@ class DriverQueue:
         self._next = 0
         self._before_first = -1
 
-    def push(self, driver_id: str, cores: int, memory_mib: int, *, first: bool = False) -> None:
+    def push(
+        self, driver_id: str, cores: int, memory_mib: int, resources: Amounts = (), *, first: bool = False
+    ) -> None:
         """Append a driver, or with ``first`` put it before all others. A driver that is already waiting keeps its place."""
         if driver_id in self._demand_of:
             return
-        demand = Demand(cores, memory_mib)
+        demand = Demand(cores, memory_mib, resources)
         self._demand_of[driver_id] = demand
         lane = self._lanes.setdefault(demand, OrderedDict())
         if first:

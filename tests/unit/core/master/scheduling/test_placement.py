@@ -278,7 +278,7 @@ def test_a_driver_that_waits_keeps_its_place_and_one_that_returns_goes_to_the_en
     queue = queue_of((1, 1), (1, 1))
     queue.push("d1", 4, 4)
     assert list(queue) == ["d1", "d2"]
-    assert (1, 1) in queue.demands() and (4, 4) not in queue.demands()
+    assert Demand(1, 1) in queue.demands() and Demand(4, 4) not in queue.demands()
     queue.remove("d1")
     queue.push("d1", 1, 1)
     assert list(queue) == ["d2", "d1"]

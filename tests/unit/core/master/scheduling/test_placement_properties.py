@@ -13,38 +13,47 @@ from hypothesis import strategies as st
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
 from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.model.policy import WorkerSelection
+from stoker.core.model.resources import Amounts
 
 # --- the spec's text -------------------------------------------------------------------------------------------------
 
 
 def spec_drivers(
-    waiting: list[tuple[str, int, int]], workers: list[Offer], spread_out: bool, slots: int
+    waiting: list[tuple[str, int, int, int]], workers: list[Offer], spread_out: bool, slots: int
 ) -> list[tuple[str, str]]:
     """Spec 10.1; ``workers`` are shuffled already. Takes from ``workers``."""
     placed: list[tuple[str, str]] = []
     if not spread_out:
-        for driver_id, cores, memory in waiting:
+        for driver_id, cores, memory, gpus in waiting:
             for worker in sorted(workers, key=lambda w: w.worker_id):
-                if len(placed) < slots and worker.cores_free >= cores and worker.memory_free >= memory:
-                    worker.cores_free -= cores
-                    worker.memory_free -= memory
+                if len(placed) < slots and _has(worker, cores, memory, gpus):
+                    _take(worker, cores, memory, gpus)
                     placed.append((driver_id, worker.worker_id))
                     break
         return placed
     cursor = 0
-    for driver_id, cores, memory in waiting:
+    for driver_id, cores, memory, gpus in waiting:
         launched = len(placed) >= slots
         visited = 0
         while visited < len(workers) and not launched:
             worker = workers[cursor]
             visited += 1
-            if worker.cores_free >= cores and worker.memory_free >= memory:
-                worker.cores_free -= cores
-                worker.memory_free -= memory
+            if _has(worker, cores, memory, gpus):
+                _take(worker, cores, memory, gpus)
                 placed.append((driver_id, worker.worker_id))
                 launched = True
             cursor = (cursor + 1) % len(workers)
     return placed
+
+
+def _has(worker: Offer, cores: int, memory: int, gpus: int) -> bool:
+    return worker.cores_free >= cores and worker.memory_free >= memory and worker.resources_free["gpu"] >= gpus
+
+
+def _take(worker: Offer, cores: int, memory: int, gpus: int) -> None:
+    worker.cores_free -= cores
+    worker.memory_free -= memory
+    worker.resources_free["gpu"] -= gpus
 
 
 def spec_executors(
@@ -54,7 +63,8 @@ def spec_executors(
     least = need.cores_per_executor or 1
     if need.cores_left < least:
         return []
-    usable = [w for w in workers if w.memory_free >= need.memory_mib and w.cores_free >= least]
+    gpus = dict(need.resources).get("gpu", 0)
+    usable = [w for w in workers if _has(w, least, need.memory_mib, gpus)]
     by_cores: Callable[[Offer], Any] = lambda w: (w.cores_free, w.worker_id)  # noqa: E731
     by_memory: Callable[[Offer], Any] = lambda w: (w.memory_free, w.worker_id)  # noqa: E731
     if selection == "WORKER_ID":
@@ -69,8 +79,7 @@ def spec_executors(
             each = need.cores_per_executor or cores
             for _ in range(cores // each):
                 placed.append((worker.worker_id, each))
-                worker.cores_free -= each
-                worker.memory_free -= need.memory_mib
+                _take(worker, each, need.memory_mib, gpus)
     return placed
 
 
@@ -87,8 +96,10 @@ def spec_assign(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[in
             return False
         if one_executor_per_worker and executors[i] > 0:
             return True
+        gpus = dict(need.resources).get("gpu", 0)
         enough_memory = usable[i].memory_free - executors[i] * need.memory_mib >= need.memory_mib
-        return enough_memory and sum(executors) + need.executors < need.executor_limit
+        enough_gpus = usable[i].resources_free["gpu"] - executors[i] * gpus >= gpus
+        return enough_memory and enough_gpus and sum(executors) + need.executors < need.executor_limit
 
     free = [i for i in range(len(usable)) if can(i)]
     while free:
@@ -108,13 +119,19 @@ def spec_assign(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[in
 
 CORES = st.integers(0, 9)
 MEMORY = st.integers(0, 9)
-OFFERS = st.lists(st.tuples(CORES, MEMORY), max_size=8)
+GPUS = st.integers(0, 3)
+OFFERS = st.lists(st.tuples(CORES, MEMORY, GPUS), max_size=8)
 # Few shapes and many drivers is the case the lanes are made for; also shapes that dominate each other.
-DEMANDS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=40)
+DEMANDS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 2)), max_size=40)
+Size = tuple[int, int, int]  # cores, memory, GPUs
 
 
-def offers_of(sizes: list[tuple[int, int]]) -> list[Offer]:
-    return [Offer(f"w{index}", cores, memory) for index, (cores, memory) in enumerate(sizes)]
+def offers_of(sizes: list[Size]) -> list[Offer]:
+    return [Offer(f"w{index}", cores, memory, {"gpu": gpus}) for index, (cores, memory, gpus) in enumerate(sizes)]
+
+
+def wanted(gpus: int) -> Amounts:
+    return (("gpu", gpus),) if gpus else ()
 
 
 @settings(max_examples=500, deadline=None)
@@ -126,10 +143,10 @@ def offers_of(sizes: list[tuple[int, int]]) -> list[Offer]:
     slots=st.integers(0, 30),
     seed=st.integers(0, 1000),
 )
-@example(sizes=[(1, 1)], demands=[(2, 2), (1, 1)], removed=set(), spread_out=True, slots=9, seed=0)
+@example(sizes=[(1, 1, 1)], demands=[(2, 2, 0), (1, 1, 0)], removed=set(), spread_out=True, slots=9, seed=0)
 def test_drivers_are_placed_as_the_spec_has_it(
-    sizes: list[tuple[int, int]],
-    demands: list[tuple[int, int]],
+    sizes: list[Size],
+    demands: list[Size],
     removed: set[int],
     spread_out: bool,
     slots: int,
@@ -144,9 +161,9 @@ def test_drivers_are_placed_as_the_spec_has_it(
 
     queue = DriverQueue()
     waiting = []
-    for index, (cores, memory) in enumerate(demands):
-        queue.push(f"d{index}", cores, memory)
-        waiting.append((f"d{index}", cores, memory))
+    for index, (cores, memory, gpus) in enumerate(demands):
+        queue.push(f"d{index}", cores, memory, wanted(gpus))
+        waiting.append((f"d{index}", cores, memory, gpus))
     for index in removed:
         queue.remove(f"d{index}")
     waiting = [driver for driver in waiting if int(driver[0][1:]) not in removed]
@@ -158,7 +175,7 @@ def test_drivers_are_placed_as_the_spec_has_it(
     assert placed == spec_drivers(waiting, reference, spread_out, slots)
     assert sorted(offers, key=lambda o: o.worker_id) == sorted(reference, key=lambda o: o.worker_id)
     gone = {driver_id for driver_id, _ in placed}
-    assert list(queue) == [driver_id for driver_id, _, _ in waiting if driver_id not in gone]
+    assert list(queue) == [driver_id for driver_id, *_ in waiting if driver_id not in gone]
 
 
 @settings(max_examples=1000, deadline=None)
@@ -167,6 +184,7 @@ def test_drivers_are_placed_as_the_spec_has_it(
     cores_left=st.integers(0, 60),
     each=st.none() | st.integers(1, 5),
     memory=MEMORY,
+    gpus=st.integers(0, 2),
     executors=st.integers(0, 4),
     limit=st.integers(0, 20),
     spread_out=st.booleans(),
@@ -175,10 +193,11 @@ def test_drivers_are_placed_as_the_spec_has_it(
     ),
 )
 def test_executors_are_placed_as_the_spec_has_it(
-    sizes: list[tuple[int, int]],
+    sizes: list[Size],
     cores_left: int,
     each: int | None,
     memory: int,
+    gpus: int,
     executors: int,
     limit: int,
     spread_out: bool,
@@ -190,6 +209,7 @@ def test_executors_are_placed_as_the_spec_has_it(
         memory_mib=memory,
         executors=executors,
         executor_limit=limit,
+        resources=wanted(gpus),
     )
     offers, reference = offers_of(sizes), offers_of(sizes)
     placed = place_executors(need, offers, spread_out=spread_out, selection=selection)
@@ -200,12 +220,12 @@ def test_executors_are_placed_as_the_spec_has_it(
 @settings(max_examples=200, deadline=None)
 @given(sizes=OFFERS, demands=DEMANDS, cores_left=st.integers(0, 60), each=st.none() | st.integers(1, 5))
 def test_no_worker_gives_more_than_it_has(
-    sizes: list[tuple[int, int]], demands: list[tuple[int, int]], cores_left: int, each: int | None
+    sizes: list[Size], demands: list[Size], cores_left: int, each: int | None
 ) -> None:
     """A pass as the master makes it: drivers, then an application, on the same offers."""
     queue = DriverQueue()
-    for index, (cores, memory) in enumerate(demands):
-        queue.push(f"d{index}", cores, memory)
+    for index, (cores, memory, gpus) in enumerate(demands):
+        queue.push(f"d{index}", cores, memory, wanted(gpus))
     offers = offers_of(sizes)
     before = copy.deepcopy(offers)
     drivers = place_drivers(queue, offers, spread_out=True, slots=100, shuffle=random.Random(1).shuffle)
@@ -214,6 +234,7 @@ def test_no_worker_gives_more_than_it_has(
     for offer, full in zip(offers, before, strict=True):
         mine = [demands[int(d[1:])] for d, w in drivers if w == offer.worker_id]
         granted = [cores for w, cores in executors if w == offer.worker_id]
-        assert offer.cores_free == full.cores_free - sum(cores for cores, _ in mine) - sum(granted) >= 0
-        assert offer.memory_free == full.memory_free - sum(memory for _, memory in mine) - len(granted) >= 0
+        assert offer.cores_free == full.cores_free - sum(cores for cores, *_ in mine) - sum(granted) >= 0
+        assert offer.resources_free["gpu"] == full.resources_free["gpu"] - sum(gpus for *_, gpus in mine) >= 0
+        assert offer.memory_free == full.memory_free - sum(memory for _, memory, _ in mine) - len(granted) >= 0
     assert sum(cores for _, cores in executors) <= cores_left
