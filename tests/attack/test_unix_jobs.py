@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from stoker.errors import ConfigError
+from stoker.errors import ConfigError, StokerError
 from stoker.io.disk import make_private
+from stoker.leader.alone import AloneLeadership
+from stoker.recovery.base import StorageFailed
+from stoker.recovery.filesystem import FilesystemRecovery
 from stoker.worker.slot import Slot
 from tests.support.cluster import Cluster
 
@@ -56,6 +59,14 @@ def test_a_folder_made_beforehand_by_another_user_is_refused(tmp_path: Path) -> 
     of_nobody(tmp_path / "mine" / ".stoker")
     with pytest.raises(ConfigError, match="belongs to another user"):
         Slot.take(tmp_path / "mine")
+
+
+@as_root
+def test_a_state_folder_made_beforehand_by_another_user_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StokerError, match="belongs to another user"):
+        AloneLeadership(of_nobody(tmp_path / "state")).acquire()
+    with pytest.raises(StorageFailed, match="belongs to another user"):
+        FilesystemRecovery(of_nobody(tmp_path / "recovery"))
 
 
 def test_a_link_or_an_open_folder_in_the_place_of_a_job_s_is_refused(tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from stoker.config.registry import PROPERTIES, VARIABLES
 from stoker.config.sources import Settings
+from stoker.core.model.redaction import HIDDEN, is_secret
 
-HIDDEN = "(not shown)"
-_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)  # Spark's spark.redaction.regex
 _CREDENTIALS = re.compile(r"://[^/\s]*@")  # in a URL
 
 
@@ -46,4 +45,4 @@ def shown_settings(settings: Settings) -> ShownSettings:
 
 def shown(name: str, value: str) -> str:
     """Return the value, or ``HIDDEN`` where the name or the value looks like a secret."""
-    return HIDDEN if _SECRET.search(name) or _SECRET.search(value) or _CREDENTIALS.search(value) else value
+    return HIDDEN if is_secret(name) or is_secret(value) or _CREDENTIALS.search(value) else value

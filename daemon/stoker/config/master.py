@@ -43,6 +43,7 @@ class MasterConfig:
     upload_directory: Path | None
     upload_max_bytes: int
     memory_limit_mib: int | None
+    log_mode: int  # of log files; what it allows to others decides the umask
     max_port_retries: int
     ui_title: str
     web: WebConfig
@@ -129,6 +130,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         upload_directory=_path(settings, "spark.stoker.upload.directory"),
         upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
         memory_limit_mib=memory_limit(settings),
+        log_mode=int(settings.get("spark.stoker.log.mode"), 8),
         max_port_retries=0 if args.exact_port else settings.get("spark.port.maxRetries"),
         ui_title=settings.get("spark.master.ui.title"),
         web=web,

@@ -72,6 +72,7 @@ class WorkerConfig:
     worker_timeout: float
     max_port_retries: int
     memory_limit_mib: int | None
+    log_mode: int  # of log files; what it allows to others decides the umask
     instances: int  # workers the playbooks start on this machine; each is its own ``stoker worker``
     job_environ: Mapping[str, str]  # what every program that the worker starts inherits
     ignored: tuple[str, ...] = ()
@@ -123,6 +124,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),
         memory_limit_mib=memory_limit(settings),
+        log_mode=int(settings.get("spark.stoker.log.mode"), 8),
         instances=settings.parsed(_parse_count, "SPARK_WORKER_INSTANCES") or 1,
         job_environ=_job_environ(settings),
         ignored=tuple(settings.ignored),

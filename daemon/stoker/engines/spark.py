@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from stoker.core.model.redaction import is_secret
 from stoker.core.model.values import RELEASE_PROPERTY, ApplicationDescription, DriverDescription, SparkProgram
 from stoker.engines.launch import Launch, fill
 from stoker.engines.spark_archive import Runtime, may_share, shared
@@ -26,7 +27,6 @@ _WRAPPER = "org.apache.spark.deploy.worker.DriverWrapper"
 _SUBMIT = "org.apache.spark.deploy.SparkSubmit"
 _PROPERTIES = ".spark.properties"
 _OPTIONS = ".java-options"
-_SECRETS = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)  # Spark's spark.redaction.regex
 _CORE = re.compile(r"spark-core_[0-9.]+-([0-9]+)\.([0-9]+)\.([0-9]+)(.*)\.jar")
 
 
@@ -123,7 +123,7 @@ def _escaped(text: str) -> str:
 def java_properties(options: Sequence[str], java: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return ``-Dname=value`` options as words for ``java``, and the files they refer to: one with the properties that Spark
     regards as secrets. Java 8 cannot read such a file: there all stay on the command line."""
-    secret = [option for option in options if _SECRETS.search(option.partition("=")[0])]
+    secret = [option for option in options if is_secret(option.partition("=")[0])]
     if not secret or not (Path(java).resolve().parents[1] / "lib" / "modules").exists():
         return list(options), {}
     lines = ['"' + option.replace("\\", "\\\\").replace('"', '\\"') + '"\n' for option in secret]

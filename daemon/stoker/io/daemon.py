@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 MIB = 1024 * 1024
 
 
-def set_up_logging() -> None:
-    """Log to stderr, one line an event, with time and level."""
+def set_up_logging(mode: int) -> None:
+    """Log to stderr, one line an event, with time and level. The log, if it is a file of this user, and everything that this
+    daemon and its jobs create is open to other users only as far as ``mode`` allows (0o600 or 0o640)."""
+    os.umask(0o027 if mode & 0o040 else 0o077)
+    with suppress(OSError):
+        status = os.fstat(sys.stderr.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o777 & ~mode:
+            os.fchmod(sys.stderr.fileno(), status.st_mode & mode)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 

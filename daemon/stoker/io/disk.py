@@ -48,14 +48,20 @@ def make_private(folder: Path) -> None:
     check_own(folder)
 
 
+def check_owner(folder: Path) -> None:
+    """Raise OSError (EPERM) unless the folder belongs to this user or to root."""
+    owner = folder.stat().st_uid
+    if owner not in (0, os.geteuid()):
+        reason = f"it belongs to another user (uid {owner}): remove it, or choose another place"
+        raise PermissionError(errno.EPERM, reason, str(folder))
+
+
 def check_own(folder: Path) -> None:
     """Raise OSError (EPERM) unless the folder is a real one, of this user or of root, where no other user may write."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise PermissionError(errno.EPERM, "it is not a folder: remove it", str(folder))
-    if status.st_uid not in (0, os.geteuid()):
-        reason = f"it belongs to another user (uid {status.st_uid}): remove it, or choose another place"
-        raise PermissionError(errno.EPERM, reason, str(folder))
+    check_owner(folder)
     if status.st_mode & 0o022:
         raise PermissionError(errno.EPERM, f"other users may write there: chmod go-w {folder}", str(folder))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stoker.errors import StokerError
-from stoker.io.disk import write_durably
+from stoker.io.disk import check_owner, write_durably
 from stoker.leader.base import Elected, Leadership, LeadershipEvent, parse_epoch
 
 
@@ -32,6 +32,7 @@ class AloneLeadership(Leadership):
         path = self._folder / "epoch"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            check_owner(self._folder)
             lock = os.open(self._folder / "epoch.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)

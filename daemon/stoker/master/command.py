@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = master_config(args, environ)
-    set_up_logging()
+    set_up_logging(config.log_mode)
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
     keys = None

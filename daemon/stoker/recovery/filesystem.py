@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stoker.io.disk import to_disk
+from stoker.io.disk import check_owner, to_disk
 from stoker.recovery.base import RecoveryEngine, StorageFailed
 from stoker.recovery.seal import seal, unseal
 
@@ -153,6 +153,7 @@ def _make(directory: Path, path: Path) -> None:
     """Make the directory and an empty database. An existing database is not touched: opening and closing it here would
     drop the locks that this process has on it."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_owner(directory)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:

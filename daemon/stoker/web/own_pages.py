@@ -9,7 +9,8 @@ import sys
 
 from flask import Flask, Response, render_template, request
 
-from stoker.config.effective import ShownSettings, shown
+from stoker.config.effective import ShownSettings
+from stoker.core.model.redaction import redacted
 from stoker.io.own_log import LogWindow, OwnLog
 from stoker.version import RELEASE
 from stoker.web.common import whole_number
@@ -26,7 +27,7 @@ def add_environment(app: Flask, own: ShownSettings, *, daemon: str) -> None:
             "Python": f"{platform.python_version()}, {sys.executable}",
             "System": f"{platform.system()} {platform.release()}",
             "Process": str(os.getpid()),
-            "Command": shown("", shlex.join(sys.argv)),
+            "Command": shlex.join(redacted(sys.argv)),
         }
         return render_template("environment.html", title=f"Environment of this {daemon}", facts=facts, own=own)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from stoker.config.worker import LogRolling, WorkerConfig
+from stoker.core.model.redaction import redacted
 from stoker.core.model.states import JobPhase
 from stoker.core.model.values import Exit
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
@@ -135,7 +136,7 @@ class Processes:
             note_attempt(folder, job.attempt)
         is_executor = isinstance(job, ExecutorJob)
         title = "Spark Executor Command" if is_executor else "Launch Command"
-        quoted = " ".join(f'"{word}"' for word in launch.argv)
+        quoted = " ".join(f'"{word}"' for word in redacted(launch.argv))
         request: Spawn = {
             "op": "spawn",
             "key": job.key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from stoker.core.model.redaction import redacted
 from stoker.core.model.states import JobPhase
 from stoker.core.model.worker_views import DriverPage, ExecutorPage, WorkerPage
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
@@ -62,7 +63,7 @@ def _executor_page(job: ExecutorJob, ended: float = 0.0) -> ExecutorPage:
         state=job.state,
         pid=job.pid,
         exit=job.exit,
-        command=job.app.command.argv,
+        command=redacted(job.app.command.argv),
         app_cores_max=job.app.max_cores,
         started=job.started,
         ended=ended,

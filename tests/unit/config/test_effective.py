@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stoker.config.effective import HIDDEN, shown
+from stoker.config.effective import shown
 from stoker.config.effective import shown_settings as shown_of
 from stoker.config.sources import load_settings
+from stoker.core.model.redaction import HIDDEN
 
 
 @pytest.fixture

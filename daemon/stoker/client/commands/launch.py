@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from stoker.client.commands.common import add_connection_arguments, configured, connected, memory, program_words, whole
 from stoker.client.notices import deliver, say
+from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.client.submit.sources import program_kind
-from stoker.client.submit.submission import Options, describe, parse_environment
+from stoker.client.submit.submission import Options, describe
 from stoker.errors import UsageError
 
 _EPILOG = """\
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("-c", "--cores", metavar="N", help="cores of the program (default 1)")
     option("-s", "--supervise", action="store_true", help="restart the program when it fails or loses its worker")
     option("-v", "--verbose", action="store_true", help="print what is submitted, and where")
-    option("--env", metavar="K=V", action="append", default=[], help="environment of the program; may be repeated")
+    add_environment_arguments(parser, "the program")
     option(
         "words",
         nargs=argparse.REMAINDER,
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         app=app,
         args=arguments,
         main_class="" if main == "-" else main,
-        env=parse_environment(args.env),
+        env=environment(args, environ),
         cores=whole("--cores", args.cores),
         memory_mib=memory("--memory", args.memory),
         supervise=args.supervise,

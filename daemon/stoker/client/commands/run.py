@@ -11,6 +11,7 @@ from pathlib import PurePath
 from stoker.client.application.app import Application
 from stoker.client.application.run import Run, run_application
 from stoker.client.logs.output import Output
+from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
 from stoker.config.types import parse_memory
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
     option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
-    option("--env", metavar="K=V", action="append", default=[], help="environment of COMMAND; may be repeated")
+    add_environment_arguments(parser, "COMMAND")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
     option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")
     option("--label", action="store_true", help="begin every line of output with `EXECUTOR_ID: `")
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = client_config(args, environ)
-    description = describe(args, config)
+    description = describe(args, config, environ)
     if not args.timeout > 0:
         raise UsageError("--timeout must be a positive number of seconds, e.g. --timeout 60")
     keys = Keys.open(config.keys_dir, create=None) if config.authenticate else None
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return run_application(app, watcher)
 
 
-def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescription:
+def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[str, str]) -> ApplicationDescription:
     """Describe the application. Raises UsageError."""
     argv = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not argv or not argv[0]:
@@ -84,7 +85,7 @@ def describe(args: argparse.Namespace, config: ClientConfig) -> ApplicationDescr
     try:
         return ApplicationDescription(
             name=args.name or properties.get("spark.app.name") or PurePath(argv[0]).name,
-            command=Command(argv=tuple(argv), env={**config.forwarded_env, **_environment(args.env)}),
+            command=Command(argv=tuple(argv), env={**config.forwarded_env, **environment(args, environ)}),
             user=user_name(),
             max_cores=_cores("--total-executor-cores", max_cores),
             cores_per_executor=_cores("--executor-cores", executor_cores),
@@ -110,13 +111,3 @@ def _cores(option: str, text: str | None) -> int | None:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"{option} must be a whole number of at least 1, not {text!r}, e.g. {option} 4")
     return int(text)
-
-
-def _environment(settings: list[str]) -> dict[str, str]:
-    env = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--env {setting!r} is not K=V, e.g. --env MODE=fast")
-        env[name] = value
-    return env

@@ -16,7 +16,8 @@ from stoker.client.commands.common import (
     whole,
 )
 from stoker.client.notices import deliver, say
-from stoker.client.submit.submission import Options, describe, parse_environment
+from stoker.client.submit.environment import add_environment_arguments, environment
+from stoker.client.submit.submission import Options, describe
 from stoker.config.client import ClientConfig
 from stoker.errors import UsageError
 
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
     option("--jars", metavar="F,..", help=".jar files for its class path")
-    option("--env", metavar="K=V", action="append", default=[], help="environment of the program; may be repeated")
+    add_environment_arguments(parser, "the program")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
     option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")
     option("--total-executor-cores", metavar="N", help="cores of all its executors together (spark.cores.max)")
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if args.kill_on_interrupt and not args.wait:
         raise UsageError("--kill-on-interrupt needs --wait")
     config = configured(args, environ)
-    options = _options(args, words, config)
+    options = _options(args, words, config, environ)
     if args.deploy_mode == "client":
         if not hasattr(signal, "sigwaitinfo"):
             raise UsageError("--deploy-mode client needs Linux: leave it out, and the program runs in the cluster")
@@ -110,7 +111,7 @@ def _about_one(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return kill.run(args, environ)
 
 
-def _options(args: argparse.Namespace, words: list[str], config: ClientConfig) -> Options:
+def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, environ: Mapping[str, str]) -> Options:
     limits = {
         "spark.cores.max": whole("--total-executor-cores", args.total_executor_cores),
         "spark.executor.cores": whole("--executor-cores", args.executor_cores),
@@ -132,7 +133,7 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig) -
         files=comma_list(args.files),
         py_files=comma_list(args.py_files),
         jars=comma_list(args.jars),
-        env=parse_environment(args.env),
+        env=environment(args, environ),
         conf=conf,
         cores=whole("--driver-cores", args.driver_cores, 0),
         memory_mib=memory("--driver-memory", args.driver_memory),

@@ -11,10 +11,11 @@ from pathlib import Path
 from stoker.client.doctor.daemons import running_daemons
 from stoker.client.doctor.finding import Finding
 from stoker.config.common import keys_dir, state_dir
-from stoker.config.effective import HIDDEN, shown
+from stoker.config.effective import shown
 from stoker.config.secrets import spark_secret, zookeeper_auth
 from stoker.config.sources import Settings
 from stoker.config.spark_env import find_spark_env
+from stoker.core.model.redaction import HIDDEN
 from stoker.errors import ConfigError
 from stoker.security.keys import Keys
 

@@ -127,17 +127,6 @@ def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: D
     return {name: value for name, value in conf.items() if name.startswith("spark.")}
 
 
-def parse_environment(settings: Iterable[str]) -> dict[str, str]:
-    """Return the variables of ``--env K=V`` options. Raises UsageError."""
-    env = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--env {setting!r} is not NAME=VALUE, e.g. --env MODE=fast")
-        env[name] = value
-    return env
-
-
 def _main_class(kind: DriverKind, options: Options) -> str:
     if options.main_class and kind in ("python", "program"):
         raise UsageError(f"--class names the entry point of a .pyz, .whl or .jar; {file_name(options.app)} has none")

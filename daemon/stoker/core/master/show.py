@@ -6,6 +6,7 @@ from __future__ import annotations
 from stoker.core.master.books import App, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.records import Attempt, ExecutorRecord
+from stoker.core.model.redaction import redacted
 from stoker.core.model.resources import grouped
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import UNLIMITED
@@ -73,7 +74,7 @@ def driver_view(driver: Driver) -> DriverView:
         memory_mib=description.memory_mib,
         main=description.main,
         main_class=description.main_class,
-        args=description.args,
+        args=redacted(description.args),
         user=description.user,
         supervise=description.supervise,
         started=last.started if last else 0.0,

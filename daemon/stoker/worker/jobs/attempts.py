@@ -57,7 +57,7 @@ def note_attempt(folder: Path, attempt: int) -> None:
     before it."""
     line = f"{attempt} {_size(folder / 'stdout')} {_size(folder / 'stderr')}\n"
     with suppress(OSError):
-        descriptor = os.open(folder / NAME, _APPEND, 0o644)
+        descriptor = os.open(folder / NAME, _APPEND, 0o640)
         try:
             os.write(descriptor, line.encode())
         finally:

@@ -52,7 +52,7 @@ def _open_outputs(message: Spawn, opened: list[int], logs: list[RollingLog]) -> 
     rolling = message.get("rolling")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     for path, header in ((message["stdout"], ""), (message["stderr"], message["header"])):
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = os.open(path, flags, 0o640)
         opened.append(descriptor)
         if header:
             os.write(descriptor, header.encode())

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from stoker.client.submit.sources import FileIndex
-from stoker.client.submit.submission import Options, describe, parse_environment
+from stoker.client.submit.submission import Options, describe
 from stoker.config.client import ClientConfig
 from stoker.core.model.values import DriverDescription
-from stoker.errors import StokerError, UsageError
+from stoker.errors import StokerError
 
 
 def described(
@@ -99,10 +99,3 @@ def test_what_is_malformed_is_named(tmp_path: Path, options: dict[str, Any], say
         described(tmp_path, **options)
     assert raised.value.exit_code == 2
     assert "\n" not in str(raised.value)
-
-
-def test_env_options() -> None:
-    assert parse_environment(["A=b", "C=d=e", "E="]) == {"A": "b", "C": "d=e", "E": ""}
-    for wrong in ("A", "=b", ""):
-        with pytest.raises(UsageError, match="is not NAME=VALUE"):
-            parse_environment([wrong])
