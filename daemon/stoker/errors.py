@@ -48,6 +48,17 @@ class InvariantBroken(StokerError):
     """The daemon's records contradict each other: it must stop rather than go on from a wrong state."""
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` as one line that is safe to log and to print: what is not printable (control characters, line and
+    paragraph separators, bidirectional marks, lone surrogates) is written as an escape, such as ``\\n`` or ``\\u202e``."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
     """Return "did you mean X?" for the entry of ``known`` that ``word`` resembles, else "".
 

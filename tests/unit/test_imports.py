@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": {
         *("core.model", "core.master.scheduling.explain", "errors", "version"),
         *("config.effective", "config.types", "config.web", "io.own_log", "io.peer_log", "io.peer_user"),
-        *("security.roles", "security.throttle", "security.tokens"),
+        *("security.audit", "security.roles", "security.throttle", "security.tokens"),
     },
     "client": {"core", "wire", "security", "io", "config", "engines", "errors", "version"},
     "gateway": {"core", "security", "io", "errors"},

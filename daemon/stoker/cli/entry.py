@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from stoker.cli import streams
 from stoker.cli.commands import COMMANDS, DAEMONS, runnable, usage
-from stoker.errors import StokerError, UsageError, did_you_mean
+from stoker.errors import StokerError, UsageError, did_you_mean, one_line
 from stoker.version import RELEASE
 
 
@@ -88,7 +88,7 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get("STOKER_DEBUG") == "1":
         import traceback  # noqa: PLC0415 - for this only
 
-        traceback.print_exc()
+        print("\n".join(map(one_line, traceback.format_exc().splitlines())), file=sys.stderr)
     try:
         os.getcwd()  # noqa: PTH109
     except OSError:
@@ -105,5 +105,5 @@ def _unexpected(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"stoker: {' '.join(message.splitlines())}", file=sys.stderr)
+    print(f"stoker: {one_line(' '.join(message.splitlines()))}", file=sys.stderr)
     return code

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from stoker.errors import StokerError
+from stoker.errors import StokerError, one_line
 
 
 def say(line: str) -> None:
     """Print a line on stderr, because stdout belongs to the program or to a script."""
-    print(f"stoker: {line}", file=sys.stderr, flush=True)
+    print(f"stoker: {one_line(line)}", file=sys.stderr, flush=True)
 
 
 def deliver(result: str, *, deed: str) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from stoker.config import types
 from stoker.config.sources import Settings, home
 from stoker.errors import ConfigError, UsageError
+from stoker.security.audit import Trail
 
 T = TypeVar("T")
 
@@ -41,6 +42,12 @@ def state_dir(settings: Settings) -> Path:
         return Path(chosen).absolute()
     base = settings.variable("XDG_STATE_HOME")
     return (Path(base) if base else home(settings.environ) / ".local" / "state") / "stoker"
+
+
+def audit_trail(settings: Settings) -> Trail:
+    chosen: str = settings.get("spark.stoker.audit.file")
+    file = Path(chosen).absolute() if chosen else state_dir(settings) / "audit.log"
+    return Trail(file, settings.get("spark.stoker.audit.syslog"))
 
 
 def memory_limit(settings: Settings) -> int | None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config import types
-from stoker.config.common import first, is_loopback, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.common import audit_trail, first, is_loopback, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.registry import MOST_BODY_BYTES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, anonymous_role, tls_port, web_config
 from stoker.core.model.policy import Policy
 from stoker.errors import ConfigError
+from stoker.security.audit import Trail
 from stoker.security.roles import AccessRole
 
 _GCM = "AES/GCM/NoPadding"
@@ -40,6 +41,7 @@ class MasterConfig:
     authenticate: bool
     keys_dir: Path
     state_dir: Path
+    audit: Trail
     upload_directory: Path | None
     upload_max_bytes: int
     memory_limit_mib: int | None
@@ -127,6 +129,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         authenticate=settings.get("spark.authenticate"),
         keys_dir=keys_dir(settings),
         state_dir=state_dir(settings),
+        audit=audit_trail(settings),
         upload_directory=_path(settings, "spark.stoker.upload.directory"),
         upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
         memory_limit_mib=memory_limit(settings),

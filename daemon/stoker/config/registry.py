@@ -188,6 +188,10 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.port.maxRetries", _whole(0), 16, "further ports tried when one is taken", "16"),
         Known("spark.stoker.log.mode", _choice("0600", "0640"), "0640",
               "mode of log files, 0600 or 0640; the umask of daemons and their jobs allows other users as much", "0600"),
+        Known("spark.stoker.audit.file", str, "",
+              "file of the audit trail (default: audit.log in the daemons' state folder)", "/var/lib/stoker/audit.log"),
+        Known("spark.stoker.audit.syslog", types.parse_syslog, "",
+              "syslog that gets the audit trail too: its socket, or HOST:PORT (UDP)", "/dev/log"),
         Known("spark.stoker.state.dir", str, "", "folder for the daemons' own files", "/var/lib/stoker"),
         # Submissions
         Known("spark.master", types.parse_master_url, None, "the master URL", "spark://host:7077"),

@@ -86,6 +86,13 @@ def parse_zookeeper_url(text: str) -> str:
     return ",".join(_address(part.strip(), text, form, "2181") for part in text.split(","))
 
 
+def parse_syslog(text: str) -> str:
+    """A socket's absolute path, or HOST:PORT. Raises UsageError."""
+    stripped = text.strip()
+    form = "write it like /dev/log or loghost:514"
+    return stripped if stripped.startswith("/") or not stripped else _address(stripped, text, form, "514")
+
+
 def parse_choice(text: str, choices: tuple[str, ...]) -> str:
     for choice in choices:
         if text.strip().lower() == choice.lower():

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config import types
-from stoker.config.common import first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.common import audit_trail, first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
 from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.master import add_daemon_arguments
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, tls_port, web_config
 from stoker.errors import ConfigError, UsageError
+from stoker.security.audit import Trail
 
 _INTERVALS = {"daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1}
 
@@ -57,6 +58,7 @@ class WorkerConfig:
     work_dir: Path
     local_dirs: tuple[Path, ...]
     state_dir: Path
+    audit: Trail
     keys_dir: Path
     authenticate: bool
     cleanup_enabled: bool
@@ -109,6 +111,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         work_dir=_work_dir(args, settings, state),
         local_dirs=_local_dirs(settings, state),
         state_dir=state,
+        audit=audit_trail(settings),
         keys_dir=keys_dir(settings),
         authenticate=settings.get("spark.authenticate"),
         cleanup_enabled=settings.get("spark.worker.cleanup.enabled"),

@@ -57,7 +57,7 @@ class Session:
         master: Address,
         send: Callable[[bytes], None],
         post: Callable[[m.Message], None],
-        log: Callable[[str, str], None],
+        log: Callable[[str, str], object],
         close: Callable[[], None],
     ) -> None:
         self.app_id = ""

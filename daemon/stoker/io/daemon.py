@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from stoker.io.log_lines import OF_A_DAEMON, set_up_root
+
 MIB = 1024 * 1024
 
 
@@ -22,7 +24,7 @@ def set_up_logging(mode: int) -> None:
         status = os.fstat(sys.stderr.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o777 & ~mode:
             os.fchmod(sys.stderr.fileno(), status.st_mode & mode)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_root(logging.INFO, OF_A_DAEMON)
 
 
 def log_settings(log: logging.Logger, warnings: Iterable[str], ignored: Iterable[str]) -> None:

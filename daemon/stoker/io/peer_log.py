@@ -28,16 +28,16 @@ class PeerLog:
         self._lock = threading.Lock()
         self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
 
-    def warning(self, peer: str, kind: str, text: str) -> None:
-        """Log ``text``, unless the log has enough lines of this ``kind`` about ``peer``. ``peer`` must be the same over
-        reconnections: the machine's address, or the name of its key. The next logged line gives the number of omitted
-        ones."""
+    def warning(self, peer: str, kind: str, text: str) -> bool:
+        """Log ``text``, unless the log has enough lines of this ``kind`` about ``peer``; return whether it was logged.
+        ``peer`` must be the same over reconnections: the machine's address, or the name of its key. The next logged line gives the
+        number of omitted ones."""
         with self._lock:
             now = self._clock()
             own, everybody = self._window(peer, kind, now), self._window("", kind, now)
             if own.lines >= OF_ONE or everybody.lines >= OF_ALL:
                 own.left_out += 1
-                return
+                return False
             own.lines += 1
             everybody.lines += 1
             more = f" ({own.left_out} more like it were not logged)" if own.left_out else ""
@@ -45,6 +45,7 @@ class PeerLog:
             if own.lines == OF_ONE:
                 more += f" (more like it from {peer} are counted only, for {WINDOW:.0f} s)"
         self._logger.warning("%s%s", text, more)
+        return True
 
     def _window(self, peer: str, kind: str, now: float) -> _Window:
         found = self._windows.get((peer, kind))

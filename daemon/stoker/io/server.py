@@ -67,10 +67,13 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A rejected message of ``peer``; ``reason`` is a line for the log."""
+    """A rejected message of ``peer``; ``reason`` is a line for the log. If its key does not permit it, ``request`` is its
+    type and ``principal`` the name of the key."""
 
     peer: bytes
     reason: str
+    request: str = ""
+    principal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,16 @@ class _Socket:
             return cls(fd, serial, os.fstat(fd).st_ino)
         except OSError:  # closed meanwhile
             return cls(fd, serial, -1)
+
+    def address(self) -> str:
+        """Return the host at the other end; "" when the connection is closed, or came through the gateway."""
+        try:
+            with socket.socket(fileno=os.dup(self.fd)) as connection:
+                if os.fstat(connection.fileno()).st_ino != self.inode or connection.family == socket.AF_UNIX:
+                    return ""
+                return str(connection.getpeername()[0])
+        except OSError:
+            return ""
 
     def shut_down(self) -> None:
         """End the connection. A ROUTER cannot: it would still deliver what is queued for the peer."""
@@ -213,6 +226,11 @@ class Server:
         """When ``drain`` must be called at the latest to notice revoked keys (``time.monotonic`` seconds)."""
         return math.inf if self.authorizer is None else self.authorizer.look_by
 
+    def address_of(self, peer: bytes) -> str:
+        """Return the host that a peer is connected from; "" when that is not known."""
+        at = self._socket_of.get(peer)
+        return at.address() if at is not None else ""
+
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
         """Log that an unmodified Spark application waits for a call that only a master with a gateway can make."""
         log.warning("%s is a Spark application, and spark.stoker.gateway.enabled is off: it cannot come back", app_id)
@@ -326,19 +344,18 @@ class Server:
             known = self.authorizer.lookup(key)
             if known is None:
                 return self._refuse(peer, message, "this key is no longer admitted")
+            name = principal = known[1]
             if known[0] is not role:
-                return self._refuse(peer, message, f"a {known[0].value} key calls itself {role.value}")
-            name = known[1]
-            principal = name
+                return self._refuse(peer, message, f"a {known[0].value} key calls itself {role.value}", principal)
         if role not in roles_allowed(type(message)):
-            return self._refuse(peer, message, f"a {role.value} may not send {type(message).__name__}")
+            return self._refuse(peer, message, f"a {role.value} may not send {type(message).__name__}", principal)
         return Received(peer, key, role, name, message, principal)
 
-    def _refuse(self, peer: bytes, message: ToMaster, reason: str) -> Garbage:
+    def _refuse(self, peer: bytes, message: ToMaster, reason: str, principal: str = "") -> Garbage:
         request = getattr(message, "request", None)
         if request is not None:
             self.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
-        return Garbage(peer, reason)
+        return Garbage(peer, reason, type(message).__name__, principal)
 
 
 def _allow_many_connections() -> None:

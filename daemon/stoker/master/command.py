@@ -11,6 +11,7 @@ from stoker.config.master import add_master_arguments, master_config
 from stoker.core.model.states import Role
 from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
 from stoker.master.lifecycle import Lifecycle
+from stoker.security.audit import open_trail
 from stoker.security.keys import Keys
 
 LOG = logging.getLogger("stoker.master")
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = master_config(args, environ)
     set_up_logging(config.log_mode)
+    open_trail(config.audit, "master")
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
     keys = None

@@ -46,6 +46,7 @@ from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.sockets import Garbage, Gone, Received, Server
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
+from stoker.master.audit import MasterAudit
 from stoker.master.blobs import BlobStore
 from stoker.master.dashboard import LeaderDashboard
 from stoker.master.internal import InternalRequests
@@ -104,6 +105,7 @@ class MasterDaemon:
         self._blobs = BlobStore(
             folder, max_bytes=config.upload_max_bytes, reply=self._reply, in_loop=loop.call_soon_threadsafe
         )
+        self._audit = MasterAudit(server.address_of)
         self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply)
         self._apart = self._rules_of_files()
@@ -176,8 +178,9 @@ class MasterDaemon:
                 self._core.handle(core_effects.Gone(event.peer), now)
                 self._blobs.peer_gone(event.peer)
                 self._relay.peer_gone(event.peer)
+                self._audit.peer_gone(event.peer)
             elif isinstance(event, Garbage):
-                PEERS.warning(name_of(event.peer), "garbage", f"ignored a message of {event.peer!r}: {event.reason}")
+                self._ignore(event)
         self._release(self._core.finish_batch(now))
         if now.mono >= self._prune_at:
             self._prune_at = now.mono + PRUNE_INTERVAL
@@ -219,7 +222,13 @@ class MasterDaemon:
         self._is_over = True
         self.loop.stop()
 
+    def _ignore(self, event: Garbage) -> None:
+        text = f"ignored a message of {event.peer!r}: {event.reason}"
+        if PEERS.warning(name_of(event.peer), "garbage", text) and event.request:
+            self._audit.refused(event.peer, event.principal, event.request, event.reason)
+
     def _receive(self, event: Received, now: Now) -> None:
+        self._audit.asked(event)
         role = event.role if self._authenticates or event.role is Role.WORKER else Role.ADMIN  # nothing is proved
         authorizer = self._server.authorizer if isinstance(event.message, RegisterWorker) else None
         kin = authorizer.kin(event.key) if authorizer is not None else frozenset()
@@ -271,6 +280,7 @@ class MasterDaemon:
         """Send a message. If the peer's connection is closed it is dropped; the server reports the closed connection."""
         if self._internal.take(peer, message):
             return
+        self._audit.answered(peer, message)
         try:
             self._server.send(peer, message)
         except ProtocolError as error:

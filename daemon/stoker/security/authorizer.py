@@ -13,6 +13,7 @@ from zmq.utils import z85
 
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError
+from stoker.security.audit import audit
 from stoker.security.files import numbered_words, stamp
 from stoker.security.keys import KEY
 from stoker.security.times import seconds_of
@@ -82,6 +83,7 @@ class Authorizer:
     def reload(self) -> None:
         """Read the file again now."""
         self._stamp = stamp(self._path)
+        before = self._peers
         try:
             self._peers = parse_authorized(self._path)
             self._drop_expired()
@@ -91,6 +93,14 @@ class Authorizer:
             self.version += 1
             self._logged.clear()
             log.info("%s: %d keys admitted", self._path, len(self._peers))
+            for key in before.keys() - self._peers.keys():
+                self._audit("key-removed", before[key])
+            for key in self._peers.keys() - before.keys():
+                self._audit("key-added", self._peers[key])
+
+    def _audit(self, action: str, peer: Peer) -> None:
+        """Record a change of the file, which does not say who made it; `stoker keys` records that itself."""
+        audit(action, f"{peer.role.value}:{peer.name}", who="", door=self._path.name)
 
     def _drop_expired(self) -> bool:
         now = time.time()

@@ -20,6 +20,7 @@ from stoker.errors import ConfigError
 from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
 from stoker.io.listening import warn_of_other_port
 from stoker.io.loop import Loop
+from stoker.security.audit import open_trail
 from stoker.security.keys import Keys
 from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = worker_config(args, environ)
     set_up_logging(config.log_mode)
+    open_trail(config.audit, "worker")
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
     slot = Slot.take(config.work_dir)

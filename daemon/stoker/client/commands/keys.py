@@ -12,12 +12,13 @@ from pathlib import Path
 
 from stoker.client.notices import deliver, say
 from stoker.config.client import client_config
-from stoker.config.common import keys_dir
+from stoker.config.common import audit_trail, keys_dir
 from stoker.config.sources import load_settings
 from stoker.config.types import parse_duration
 from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
 from stoker.security import people
+from stoker.security.audit import audit_command, open_for_command
 from stoker.security.keys import Keys, host_name
 
 _EPILOG = """\
@@ -68,14 +69,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    folder = keys_dir(load_settings(environ))
+    settings = load_settings(environ)
+    folder = keys_dir(settings)
+    if args.action != "show":
+        open_for_command(audit_trail(settings))
     if args.action == "accept":
         _accept(args, environ)
     elif args.action in ("invite", "admit", "revoke"):
         _change_people(args, Keys.open(folder, create=None), environ)
     else:
         _show(args, folder)
+    if args.action != "show":
+        audit_command(f"keys-{args.action}", _changed(args))
     return 0
+
+
+def _changed(args: argparse.Namespace) -> str:
+    if args.action in ("invite", "admit"):
+        return f"{args.role}:{args.name}"
+    return str(args.name) if args.action == "revoke" else ",".join(getattr(args, "role", ["-"]))
 
 
 def _show(args: argparse.Namespace, folder: Path) -> None:

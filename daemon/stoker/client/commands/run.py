@@ -17,6 +17,7 @@ from stoker.config.types import parse_memory
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import UsageError
+from stoker.io.log_lines import set_up_root
 from stoker.security.keys import Keys
 
 _EPILOG = """\
@@ -99,7 +100,7 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
 def _configure_logging(environ: Mapping[str, str]) -> None:
     """Users get single lines; the log is for debugging."""
     if environ.get("STOKER_DEBUG") == "1":
-        logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s: %(message)s")
+        set_up_root(logging.DEBUG, "%(relativeCreated)d %(name)s: %(message)s")
     else:
         logging.getLogger("stoker").addHandler(logging.NullHandler())
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 
 from stoker.client.notices import deliver, say
 from stoker.client.show import table
-from stoker.config.common import keys_dir
+from stoker.config.common import audit_trail, keys_dir
 from stoker.config.sources import load_settings
 from stoker.config.types import parse_duration
 from stoker.errors import UsageError
+from stoker.security.audit import audit_command, open_for_command
 from stoker.security.roles import ROLES, AccessRole
 from stoker.security.tokens import Token, TokenFile
 
@@ -34,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    tokens = TokenFile(keys_dir(load_settings(environ)))
+    settings = load_settings(environ)
+    tokens = TokenFile(keys_dir(settings))
+    if args.action != "list":
+        open_for_command(audit_trail(settings))
     if args.action == "create":
         lifetime = parse_duration(args.expires) if args.expires else None
         if lifetime == 0:
@@ -42,11 +46,13 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 "--expires 0: the token would have expired already; leave the option out for one that never expires"
             )
         secret = tokens.create(args.name, AccessRole[args.role.upper()], lifetime)
+        audit_command("token-create", f"{args.role}:{args.name}")
         deliver(secret, deed=f"the token {args.name} is created: revoke it with 'stoker token revoke {args.name}'")
         say(f"store the token now: only its hash is kept, in {tokens.path}")
     elif args.action == "revoke":
         for name in dict.fromkeys(args.tokens):
             token = tokens.revoke(name)
+            audit_command("token-revoke", f"{token.role.label}:{token.name}")
             print(f"{token.name} ({token.role.label}) is revoked")
     else:
         _list(tokens.read(), as_json=args.json)

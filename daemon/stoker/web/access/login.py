@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from stoker.security.roles import AccessRole
-from stoker.web.access.audit import LOG, audit
+from stoker.web.access.audit import audit
 from stoker.web.access.guard import check_secret, needs, session_cookie
 from stoker.web.access.policy import Access, who
 from stoker.web.csrf import Csrf
@@ -34,7 +34,7 @@ def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
         token = check_secret(access, request.form.get("token", "").strip())
         if token is None:
             return _page(access, csrf, "That token is unknown, revoked or expired.")
-        LOG.info("action=login target=- who=%s role=%s from=%s", token.name, token.role.label, request.remote_addr)
+        audit("login", "-", identity=token.identity)
         response = redirect(local_path(request.form.get("next", "")), 303)
         secret = access.sessions.start(token)
         response.set_cookie(session_cookie(), secret, httponly=True, samesite="Strict", secure=request.is_secure)

@@ -73,7 +73,7 @@ class DaemonConnection:
                 message = read_by_keeper(line)
             except ValueError as error:
                 with contextlib.suppress(OSError):  # the log is on a full disk
-                    print(f"dropped a malformed message: {error}", file=sys.stderr, flush=True)
+                    print(f"dropped a malformed message: {str(error)!a}", file=sys.stderr, flush=True)
                 key = key_of(line)
                 if key and b'"spawn"' in line:
                     self.say({"op": "failed", "key": key, "errno": 0, "reason": f"malformed request: {error}"})

@@ -1,0 +1,172 @@
+"""The audit trail: who changed what, or was refused, through every door (docs/security.md, "Audit").
+
+One line an event, in the file of ``open_trail`` (0600), in the daemon's log, and in syslog where that is set. Values are
+percent-encoded where they are not plain, so no value can forge a line or a field.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from stoker.errors import ConfigError
+
+LOG = logging.getLogger("stoker.audit")
+_PLAIN = "/:@._-+,"
+_WIDEST = 200  # characters of a value
+_PRIORITY = 10 * 8 + 6  # syslog's authpriv.info (RFC 5424, 6.2.1)
+_UNSET = 2**32 - 1  # a login uid that no login has set
+
+
+class Trail(NamedTuple):
+    """Where the trail goes. ``syslog``: "", a socket's path, or HOST:PORT (UDP)."""
+
+    file: Path
+    syslog: str = ""
+
+
+def audit(
+    action: str, target: str = "-", result: str = "done", *, who: str, role: str = "", door: str = "", address: str = ""
+) -> None:
+    """Record that ``who`` (a proved name; "" for nobody in particular) asked for ``action``, and the ``result``: "done", or
+    why it was refused."""
+    values = {"action": action, "target": target, "who": who, "role": role, "from": address, "result": result}
+    if door:
+        values["door"] = door
+    LOG.info("%s", " ".join(f"{name}={quote(value[:_WIDEST], _PLAIN) or '-'}" for name, value in values.items()))
+
+
+def open_for_command(trail: Trail) -> None:
+    """Open the trail before a command changes keys or tokens: what cannot be recorded is not done. Raises ConfigError."""
+    open_trail(trail, "command")
+    LOG.propagate = False  # a command's output is not a log
+    LOG.setLevel(logging.INFO)
+
+
+def audit_command(action: str, target: str) -> None:
+    """Record a change that this process made, by the unix user that the kernel names."""
+    audit(action, target, who=_unix_name(os.getuid()) if hasattr(os, "getuid") else "", role=_login(), door="command")
+
+
+def open_trail(trail: Trail, daemon: str) -> None:
+    """Write the events of this process to the trail; each line names the ``daemon``. Raises ConfigError."""
+    for handler in list(LOG.handlers):
+        LOG.removeHandler(handler)
+        handler.close()
+    layout = logging.Formatter(f"%(asctime)s.%(msecs)03dZ {daemon}[{os.getpid()}] %(message)s", "%Y-%m-%dT%H:%M:%S")
+    layout.converter = time.gmtime
+    file = _File(trail.file)
+    file.setFormatter(layout)
+    LOG.addHandler(file)
+    if trail.syslog:
+        LOG.addHandler(_Syslog(trail.syslog, f"stoker-{daemon}[{os.getpid()}]"))
+
+
+class _File(logging.Handler):
+    """Appends lines to a private file, which may be renamed meanwhile (logrotate). A failure is logged once, until it
+    succeeds again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._failed = False
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(_opened(path))
+        except OSError as error:
+            raise ConfigError(_problem(path, error)) from None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            descriptor = _opened(self._path)
+            try:
+                os.write(descriptor, f"{self.format(record)}\n".encode())  # one write: several processes append
+            finally:
+                os.close(descriptor)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                logging.getLogger("stoker.security").error("%s", _problem(self._path, error))
+
+
+class _Syslog(logging.Handler):
+    """Sends lines to syslog and never waits for it: what does not fit is lost there, and is in the file."""
+
+    def __init__(self, where: str, ident: str) -> None:
+        super().__init__()
+        self._ident = ident
+        try:
+            if where.startswith("/"):
+                self._address: str | tuple[str, int] = where
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+                    probe.connect(where)
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            else:
+                host, _, port = where.rpartition(":")
+                family, kind, protocol, _, address = socket.getaddrinfo(
+                    host.strip("[]"), int(port), type=socket.SOCK_DGRAM
+                )[0]
+                self._address = (str(address[0]), int(address[1]))
+                self._socket = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise ConfigError(f"spark.stoker.audit.syslog {where}: {error.strerror}") from None
+        self._socket.setblocking(False)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._socket.sendto(f"<{_PRIORITY}>{self._ident}: {record.getMessage()}".encode(), self._address)
+        except OSError as error:
+            logging.getLogger("stoker.security").debug("syslog did not take an audit line: %s", error)
+
+    def close(self) -> None:
+        self._socket.close()
+        super().close()
+
+
+def _opened(path: Path) -> int:
+    """Open the file for appending; make it first, and let it belong to its folder's owner. Raises OSError, also when it is a
+    link, not a file, or another user's."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+    try:
+        status, folder = os.fstat(descriptor), path.parent.stat()
+        me = os.geteuid() if hasattr(os, "geteuid") else status.st_uid
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (me, folder.st_uid):
+            raise PermissionError(1, "it is not a file of this user")
+        if me == 0 and status.st_uid != folder.st_uid:
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        if status.st_mode & 0o077 and status.st_uid == me:
+            os.fchmod(descriptor, 0o600)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _problem(path: Path, error: OSError) -> str:
+    return f"cannot write the audit file {path}: {error.strerror}; set spark.stoker.audit.file to another"
+
+
+def _login() -> str:
+    """Return, as a role, who logged in, where that is not the user of this process: ``sudo`` changes the one only."""
+    try:
+        uid = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return ""
+    return f"login:{_unix_name(uid)}" if uid not in (_UNSET, os.getuid()) else ""
+
+
+def _unix_name(uid: int) -> str:
+    try:
+        import pwd  # noqa: PLC0415 - Unix
+
+        return pwd.getpwuid(uid).pw_name
+    except (ImportError, KeyError):
+        return str(uid)
