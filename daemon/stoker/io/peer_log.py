@@ -30,8 +30,8 @@ class PeerLog:
 
     def warning(self, peer: str, kind: str, text: str) -> bool:
         """Log ``text``, unless the log has enough lines of this ``kind`` about ``peer``; return whether it was logged.
-        ``peer`` must be the same over reconnections: the machine's address, or the name of its key. The next logged line gives the
-        number of omitted ones."""
+        ``peer`` must be the same over reconnections: the machine's address, or the name of its key. The next logged line
+        gives the number of omitted ones."""
         with self._lock:
             now = self._clock()
             own, everybody = self._window(peer, kind, now), self._window("", kind, now)
