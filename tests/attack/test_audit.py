@@ -20,7 +20,7 @@ from stoker.core.model.states import Role
 from stoker.errors import ConfigError, one_line
 from stoker.io.log_lines import OF_A_DAEMON, LineFormatter
 from stoker.security import audit as trail
-from stoker.security.audit import Trail, audit, open_trail
+from stoker.security.audit import audit, open_trail
 from stoker.security.keys import Keys
 from tests.support.cluster import ME, Cluster, free_port
 from tests.support.wait import wait_until
@@ -78,7 +78,7 @@ def test_every_character_that_is_not_printable_is_escaped() -> None:
 
 
 def test_no_value_forges_a_line_or_a_field(tmp_path: Path) -> None:
-    open_trail(Trail(tmp_path / "audit.log"), "master")
+    open_trail("master", tmp_path / "audit.log")
     trail.LOG.setLevel(logging.INFO)
     audit(f"kill {EVIL}", f"x who=root {EVIL}", EVIL, who=f"mallory role=admin {EVIL}", role=EVIL, address=EVIL)
     (line,) = (tmp_path / "audit.log").read_text().splitlines()
@@ -90,10 +90,10 @@ def test_no_value_forges_a_line_or_a_field(tmp_path: Path) -> None:
 def test_the_trail_follows_no_link_and_is_not_lost_when_it_is_moved(tmp_path: Path) -> None:
     (tmp_path / "linked.log").symlink_to(tmp_path / "target")
     with pytest.raises(ConfigError, match=r"linked.log: .*set spark.stoker.audit.file"):
-        open_trail(Trail(tmp_path / "linked.log"), "master")
+        open_trail("master", tmp_path / "linked.log")
     assert not (tmp_path / "target").exists()
     path = tmp_path / "audit.log"
-    open_trail(Trail(path), "master")
+    open_trail("master", path)
     trail.LOG.setLevel(logging.INFO)
     audit("kill", "a", who="ada")
     path.rename(tmp_path / "audit.log.1")
@@ -105,7 +105,7 @@ def test_syslog_gets_the_trail_and_never_holds_up_a_daemon(tmp_path: Path) -> No
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(str(tmp_path / "log"))
         syslog.settimeout(10)
-        open_trail(Trail(tmp_path / "audit.log", str(tmp_path / "log")), "master")
+        open_trail("master", tmp_path / "audit.log", str(tmp_path / "log"))
         trail.LOG.setLevel(logging.INFO)
         audit("kill", EVIL, who="ada")
         received = syslog.recv(65536).decode()
@@ -120,7 +120,7 @@ def test_syslog_gets_the_trail_and_never_holds_up_a_daemon(tmp_path: Path) -> No
         threading.Thread(target=flood, daemon=True).start()
         assert done.wait(20)
     with pytest.raises(ConfigError, match=r"spark.stoker.audit.syslog /nowhere: "):
-        open_trail(Trail(tmp_path / "audit.log", "/nowhere"), "master")
+        open_trail("master", tmp_path / "audit.log", "/nowhere")
 
 
 # --- a cluster --------------------------------------------------------------------------------------------------------

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from stoker.config import types
 from stoker.config.sources import Settings, home
 from stoker.errors import ConfigError, UsageError
-from stoker.security.audit import Trail
 
 T = TypeVar("T")
+
+
+class Trail(NamedTuple):
+    """Where the audit trail goes, as ``security.audit`` takes it."""
+
+    file: Path
+    syslog: str
+
 
 LEAST_MEMORY = 64  # MiB that a daemon allocates while it starts
 

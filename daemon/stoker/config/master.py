@@ -9,14 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config import types
-from stoker.config.common import audit_trail, first, is_loopback, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.common import (
+    Trail,
+    audit_trail,
+    first,
+    is_loopback,
+    keys_dir,
+    listen_host,
+    memory_limit,
+    option,
+    state_dir,
+)
+from stoker.config.limits import Limits, limits
 from stoker.config.registry import MOST_BODY_BYTES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, anonymous_role, tls_port, web_config
 from stoker.core.model.policy import Policy
 from stoker.errors import ConfigError
-from stoker.security.audit import Trail
 from stoker.security.roles import AccessRole
 
 _GCM = "AES/GCM/NoPadding"
@@ -44,6 +54,7 @@ class MasterConfig:
     audit: Trail
     upload_directory: Path | None
     upload_max_bytes: int
+    limits: Limits
     memory_limit_mib: int | None
     log_mode: int  # of log files; what it allows to others decides the umask
     max_port_retries: int
@@ -132,6 +143,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         audit=audit_trail(settings),
         upload_directory=_path(settings, "spark.stoker.upload.directory"),
         upload_max_bytes=settings.get("spark.stoker.upload.maxSize"),
+        limits=limits(settings),
         memory_limit_mib=memory_limit(settings),
         log_mode=int(settings.get("spark.stoker.log.mode"), 8),
         max_port_retries=0 if args.exact_port else settings.get("spark.port.maxRetries"),
@@ -218,4 +230,5 @@ def _policy(settings: Settings) -> Policy:
         dead_worker_persistence=get("spark.dead.worker.persistence"),
         supervise_backoff_cap=get("spark.stoker.supervise.maxBackoff"),
         executor_backoff_cap=get("spark.stoker.executor.maxBackoff"),
+        watches=get("spark.stoker.limits.watches"),
     )

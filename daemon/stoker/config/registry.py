@@ -54,6 +54,13 @@ def _body_bytes(text: str) -> int:
     return min(size, MOST_BODY_BYTES)
 
 
+def _message_bytes(text: str) -> int:
+    size = types.parse_bytes(text)
+    if size < 2 * 2**20:
+        raise UsageError(f"{text!r} is less than 2m")
+    return size
+
+
 def _patterns(text: str) -> tuple[re.Pattern[str], ...]:
     try:
         return tuple(re.compile(part.strip()) for part in text.split(",") if part.strip())
@@ -114,6 +121,20 @@ PROPERTIES: dict[str, Known] = {
               "where uploaded files are kept (default: the master's state folder); with several masters one that all share",
               "/mnt/shared/stoker/uploads"),
         Known("spark.stoker.upload.maxSize", types.parse_bytes, 2**30, "largest file a submitter may upload", "1g"),
+        Known("spark.stoker.limits.name", types.parse_bytes, 1024,
+              "largest name of a driver, an application, a user, a file or a worker, in bytes", "1k"),
+        Known("spark.stoker.limits.description", types.parse_bytes, 256 * 2**10,
+              "largest submission: arguments, environment and properties together, in bytes", "256k"),
+        Known("spark.stoker.limits.message", _message_bytes, 4 * 2**20, "largest message of a client (at least 2m)", "4m"),
+        Known("spark.stoker.limits.queued", _message_bytes, 64 * 2**20,
+              "most bytes that a client leaves unread before it is disconnected (at least 2m)", "64m"),
+        Known("spark.stoker.limits.uploads", _whole(1), 100, "open uploads of one principal", "100"),
+        Known("spark.stoker.limits.uploadBytes", types.parse_bytes, 50 * 2**30, "most bytes of all uploads together",
+              "50g"),
+        Known("spark.stoker.limits.logQuestions", _whole(1), 2000,
+              "questions about output of one principal that wait for an answer", "2000"),
+        Known("spark.stoker.limits.searches", _whole(1), 20, "of these, searches", "20"),
+        Known("spark.stoker.limits.watches", _whole(1), 10_000, "drivers that one connection watches", "10000"),
         Known("spark.stoker.supervise.maxBackoff", types.parse_duration, 60.0,
               "longest wait before a supervised driver is restarted", "60s"),
         Known("spark.stoker.executor.maxBackoff", types.parse_duration, 5.0,

@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stoker.config import types
-from stoker.config.common import audit_trail, first, is_own, keys_dir, listen_host, memory_limit, option, state_dir
+from stoker.config.common import (
+    Trail,
+    audit_trail,
+    first,
+    is_own,
+    keys_dir,
+    listen_host,
+    memory_limit,
+    option,
+    state_dir,
+)
 from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.master import add_daemon_arguments
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, tls_port, web_config
 from stoker.errors import ConfigError, UsageError
-from stoker.security.audit import Trail
 
 _INTERVALS = {"daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1}
 

@@ -126,7 +126,7 @@ class Link(Generic[T]):
         if not self._open:
             return False
         try:
-            self._dealer.send_multipart(codec.encode(message), zmq.NOBLOCK)
+            self._dealer.send_multipart(codec.encode(message, codec.MAX_TO_MASTER), zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True

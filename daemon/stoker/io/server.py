@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +16,7 @@ from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription, Door
 from stoker.errors import ProtocolError
 from stoker.io import listening, transport
+from stoker.io.connection import Connection
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.presence import Presence
@@ -26,10 +25,12 @@ from stoker.security.keys import Keys
 from stoker.wire import codec
 
 MAX_CONNECTIONS = 65536
+MOST_WAITING = 1000  # messages of one peer that wait to be read; then its connection is not read until they are
 BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
 
 log: logging.Logger = logging.getLogger(__name__)
 PEERS = PeerLog(log)
+_WORKER = f"{Role.WORKER.value}/".encode()
 _HANDSHAKES = frozenset(
     {
         zmq.EVENT_HANDSHAKE_SUCCEEDED,
@@ -76,42 +77,6 @@ class Garbage:
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Socket:
-    """The TCP connection of a peer. libzmq closes descriptors in its own thread and the kernel reuses them, so the inode
-    says whether a descriptor is still that connection's."""
-
-    fd: int
-    serial: int
-    inode: int
-
-    @classmethod
-    def of(cls, fd: int, serial: int) -> _Socket:
-        try:
-            return cls(fd, serial, os.fstat(fd).st_ino)
-        except OSError:  # closed meanwhile
-            return cls(fd, serial, -1)
-
-    def address(self) -> str:
-        """Return the host at the other end; "" when the connection is closed, or came through the gateway."""
-        try:
-            with socket.socket(fileno=os.dup(self.fd)) as connection:
-                if os.fstat(connection.fileno()).st_ino != self.inode or connection.family == socket.AF_UNIX:
-                    return ""
-                return str(connection.getpeername()[0])
-        except OSError:
-            return ""
-
-    def shut_down(self) -> None:
-        """End the connection. A ROUTER cannot: it would still deliver what is queued for the peer."""
-        try:
-            with socket.socket(fileno=os.dup(self.fd)) as connection:
-                if os.fstat(connection.fileno()).st_ino == self.inode:
-                    connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            log.debug("descriptor %d was closed before", self.fd)
-
-
 class Server:
     """The master's ROUTER, with the ZAP handler and the monitor that belong to it; used in the loop's thread only.
 
@@ -121,6 +86,9 @@ class Server:
 
     ``port`` 0 means any free one; else the ports after it are tried while they are busy (``spark.port.maxRetries``,
     spec 1). ``heartbeat_timeout`` (seconds): a peer whose TCP stack is silent for that long is disconnected.
+
+    ``message_limit``: most bytes of a client's message. ``queue_limit``: most bytes sent to a client that it has not
+    received; beyond them it is disconnected. What is sent to workers is not limited.
 
     ``endpoint``: listen there instead, because the gateway has the port and passes connections on.
 
@@ -138,6 +106,8 @@ class Server:
         authorizer: Authorizer | None,
         heartbeat_timeout: float = 60.0,
         endpoint: str = "",
+        message_limit: int = 4 * 2**20,
+        queue_limit: int = 64 * 2**20,
     ) -> None:
         if (keys is None) != (authorizer is None):
             raise ValueError("authentication needs both the keys and the authorizer")
@@ -151,13 +121,16 @@ class Server:
         self._event_before = 0  # the monitor's
         self._silent: set[int] = set()  # descriptors of connections accepted since the last handshake of any connection
         self._key_of: dict[bytes, str] = {}
-        self._socket_of: dict[bytes, _Socket] = {}
+        self._socket_of: dict[bytes, Connection] = {}
+        self._message_limit, self._queue_limit = message_limit, queue_limit
         self._keys_version = authorizer.version if authorizer is not None else 0
         self._router = loop.context.socket(zmq.ROUTER)
         self._monitor: zmq.Socket[bytes] | None = None
         self._zap: zmq.Socket[bytes] = loop.context.socket(zmq.REP)
         try:
             transport.set_common_options(self._router, host, heartbeat_timeout)
+            self._router.set(zmq.RCVHWM, MOST_WAITING)
+            self._router.set(zmq.MAXMSGSIZE, codec.MAX_TO_MASTER + transport.OVERHEAD)
             self._router.set(zmq.ROUTER_MANDATORY, 1)
             self._router.set(zmq.ROUTER_HANDOVER, 1)
             self._router.set(zmq.BACKLOG, BACKLOG)
@@ -209,6 +182,11 @@ class Server:
             frames = codec.encode(Failed(request=getattr(message, "request", 0), reason=reason))
         if peer not in self._presence:
             return False
+        if self._is_over(peer, len(frames[1])):
+            PEERS.warning(name_of(peer), "slow", f"{peer!r} leaves over {self._queue_limit} bytes unread: disconnected")
+            self._socket_of[peer].shut_down()
+            self._drop(peer)
+            return False
         try:
             self._router.send_multipart([peer, *frames], zmq.NOBLOCK)
         except zmq.Again:
@@ -221,6 +199,10 @@ class Server:
             return False  # closed already; drain reports it after the waiting messages
         return True
 
+    def _is_over(self, peer: bytes, size: int) -> bool:
+        at = self._socket_of.get(peer)
+        return at is not None and not peer.startswith(_WORKER) and at.is_over(self._queue_limit, size)
+
     @property
     def look_by(self) -> float:
         """When ``drain`` must be called at the latest to notice revoked keys (``time.monotonic`` seconds)."""
@@ -230,6 +212,11 @@ class Server:
         """Return the host that a peer is connected from; "" when that is not known."""
         at = self._socket_of.get(peer)
         return at.address() if at is not None else ""
+
+    def owner_of(self, peer: bytes) -> str | bytes:
+        """Return the name of the peer's key; without authentication, the peer."""
+        known = self.authorizer.lookup(self._key_of.get(peer, "")) if self.authorizer is not None else None
+        return known[1] if known is not None else peer
 
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
         """Log that an unmodified Spark application waits for a call that only a master with a gateway can make."""
@@ -324,7 +311,7 @@ class Server:
             self._key_of[peer] = key
             at = self._socket_of.get(peer)
             if at is None or at.serial != serial:
-                self._socket_of[peer] = _Socket.of(fd, serial)
+                self._socket_of[peer] = Connection.of(fd, serial)
             yield self._read(peer, key, frames)
 
     def _read(self, peer: bytes, key: str, frames: list[zmq.Frame]) -> Received | Garbage:
@@ -347,8 +334,11 @@ class Server:
             name = principal = known[1]
             if known[0] is not role:
                 return self._refuse(peer, message, f"a {known[0].value} key calls itself {role.value}", principal)
-        if role not in roles_allowed(type(message)):
-            return self._refuse(peer, message, f"a {role.value} may not send {type(message).__name__}", principal)
+        reason = "" if role in roles_allowed(type(message)) else f"a {role.value} may not send {type(message).__name__}"
+        if role is not Role.WORKER and (size := len(frames[2].buffer)) > self._message_limit:
+            reason = f"a message of {size} bytes: the limit is {self._message_limit} (spark.stoker.limits.message)"
+        if reason:
+            return self._refuse(peer, message, reason, principal)
         return Received(peer, key, role, name, message, principal)
 
     def _refuse(self, peer: bytes, message: ToMaster, reason: str, principal: str = "") -> Garbage:

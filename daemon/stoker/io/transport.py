@@ -18,7 +18,8 @@ Source = Union["zmq.Socket[Any]", int]  # of readiness: a ZeroMQ socket or a fil
 
 HIGH_WATER_MARK = 100_000  # messages queued for one peer before it counts as gone
 HANDSHAKE_TIMEOUT_MS = 15_000  # a master busy with a long durable write answers handshakes after it
-MAX_FRAME = codec.MAX_BODY + 1024  # bytes; the rest is CURVE's
+OVERHEAD = 1024  # bytes of a frame that are CURVE's, at most
+MAX_FRAME = codec.MAX_BODY + OVERHEAD
 MAX_NAME = 200  # bytes of a name in a routing id, whose limit is 255
 LAST_PORT = 65535
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from stoker.config.limits import PREFIX, Limits
 from stoker.core.model.messages import (
     BlobData,
     Failed,
@@ -35,6 +36,8 @@ MAX_CHUNK = 1024 * 1024  # bytes a peer may ask for or send at once
 MAX_OPEN = 64  # files kept open for workers that fetch
 UNUSED_FOR = 24 * 3600.0  # seconds until a file that no active driver needs is removed
 
+NO_SETTINGS = Limits()
+
 Reply = Callable[[bytes, Message], None]
 
 
@@ -43,6 +46,7 @@ class _Upload:
     file: IO[bytes]
     path: Path
     size: int
+    owner: object
     received: int = 0
     hash: Any = field(default_factory=hashlib.sha256)
 
@@ -51,16 +55,27 @@ class BlobStore:
     """Stores uploads. ``reply`` sends a message to a peer; ``in_loop`` runs a function in the loop, from any thread."""
 
     def __init__(
-        self, folder: Path, *, max_bytes: int, reply: Reply, in_loop: Callable[[Callable[[], None]], None]
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        reply: Reply,
+        in_loop: Callable[[Callable[[], None]], None],
+        limits: Limits = NO_SETTINGS,
+        owner_of: Callable[[bytes], object] = lambda peer: peer,
     ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._limits = limits
+        self._owner_of = owner_of
         self._reply = reply
         self._in_loop = in_loop
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in folder.glob("*.part-*"):
             leftover.unlink(missing_ok=True)
-        self._present = {path.name for path in folder.iterdir() if SHA256.fullmatch(path.name)}
+        # name -> bytes of it
+        self._present = {path.name: path.stat().st_size for path in folder.iterdir() if SHA256.fullmatch(path.name)}
+        self._total = sum(self._present.values())  # bytes, with those that the open uploads will have
         self._uploads: dict[tuple[bytes, str], _Upload] = {}
         self._open: OrderedDict[str, IO[bytes]] = OrderedDict()
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="blob-fsync")
@@ -100,8 +115,12 @@ class BlobStore:
         key = (peer, message.sha256)
         if message.offset == 0:
             self._drop(peer, message.sha256)
+            if reason := self._reason_against(peer, message.size):
+                self._refuse(peer, message, reason)
+                return
             path = self._folder / f"{message.sha256}.part-{os.urandom(6).hex()}"
-            self._uploads[key] = _Upload(path.open("xb"), path, message.size)
+            self._uploads[key] = _Upload(path.open("xb"), path, message.size, self._owner_of(peer))
+            self._total += message.size
         upload = self._uploads.get(key)
         if upload is None or message.offset != upload.received or message.size != upload.size:
             self._drop(peer, message.sha256)
@@ -115,10 +134,18 @@ class BlobStore:
         else:
             self._finish(peer, message, self._uploads.pop(key))
 
+    def _reason_against(self, peer: bytes, size: int) -> str:
+        """Return why no further upload of that size may begin now, or ""."""
+        owner = self._owner_of(peer)
+        if sum(upload.owner == owner for upload in self._uploads.values()) >= self._limits.uploads:
+            return f"{self._limits.uploads} files are being uploaded already ({PREFIX}uploads): try again later"
+        if size < 0 or self._total + size > self._limits.upload_bytes:
+            return f"the uploads would have over {self._limits.upload_bytes} bytes ({PREFIX}uploadBytes): give a URL instead"
+        return ""
+
     def _finish(self, peer: bytes, message: UploadChunk, upload: _Upload) -> None:
         if upload.received != upload.size or upload.hash.hexdigest() != message.sha256:
-            upload.file.close()
-            upload.path.unlink(missing_ok=True)
+            self._discard(upload)
             self._refuse(peer, message, "the file changed while it was uploaded (its SHA-256 differs): submit it again")
             return
 
@@ -136,10 +163,12 @@ class BlobStore:
             self._in_loop(lambda: stored(problem))
 
         def stored(problem: str) -> None:
+            if problem or message.sha256 in self._present:
+                self._total -= upload.size
             if problem:
                 self._refuse(peer, message, problem)
                 return
-            self._present.add(message.sha256)
+            self._present[message.sha256] = upload.size
             self._reply(peer, _status(message, message.size, complete=True))
 
         self._syncer.submit(sync)
@@ -150,8 +179,12 @@ class BlobStore:
     def _drop(self, peer: bytes, sha256: str) -> None:
         upload = self._uploads.pop((peer, sha256), None)
         if upload is not None:
-            upload.file.close()
-            upload.path.unlink(missing_ok=True)
+            self._discard(upload)
+
+    def _discard(self, upload: _Upload) -> None:
+        self._total -= upload.size
+        upload.file.close()
+        upload.path.unlink(missing_ok=True)
 
     def peer_gone(self, peer: bytes) -> None:
         for key in [key for key in self._uploads if key[0] == peer]:
@@ -192,7 +225,7 @@ class BlobStore:
     def prune(self, needed: set[str]) -> None:
         """Remove files that no active driver needs and nobody has used for a day."""
         limit = time.time() - UNUSED_FOR
-        for sha256 in list(self._present - needed):
+        for sha256 in list(self._present.keys() - needed):
             path = self._folder / sha256
             try:
                 if path.stat().st_mtime > limit:
@@ -200,7 +233,7 @@ class BlobStore:
                 path.unlink()
             except OSError as error:
                 LOG.warning("cannot remove the old upload %s: %s", path, error)
-            self._present.discard(sha256)
+            self._total -= self._present.pop(sha256, 0)
             opened = self._open.pop(sha256, None)
             if opened is not None:
                 opened.close()

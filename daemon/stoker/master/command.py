@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = master_config(args, environ)
     set_up_logging(config.log_mode)
-    open_trail(config.audit, "master")
+    open_trail("master", *config.audit)
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
     keys = None

@@ -25,6 +25,7 @@ from stoker.core.master.effects import Effect, Invite, Send, batch_of
 from stoker.core.model.addresses import address_of
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import (
+    Failed,
     FetchBlob,
     FindMissingBlobs,
     GetStatus,
@@ -33,6 +34,7 @@ from stoker.core.model.messages import (
     MissingBlobs,
     ReadLog,
     RegisterWorker,
+    RegisterWorkerFailed,
     Status,
     SubmitDriver,
     UploadChunk,
@@ -49,6 +51,7 @@ from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.audit import MasterAudit
 from stoker.master.blobs import BlobStore
 from stoker.master.dashboard import LeaderDashboard
+from stoker.master.door import Doorkeeper
 from stoker.master.internal import InternalRequests
 from stoker.master.pause import Pause
 from stoker.master.principals import name_principals
@@ -103,11 +106,17 @@ class MasterDaemon:
         )
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(
-            folder, max_bytes=config.upload_max_bytes, reply=self._reply, in_loop=loop.call_soon_threadsafe
+            folder,
+            max_bytes=config.upload_max_bytes,
+            reply=self._reply,
+            in_loop=loop.call_soon_threadsafe,
+            limits=config.limits,
+            owner_of=server.owner_of,
         )
         self._audit = MasterAudit(server.address_of)
         self._internal = InternalRequests(loop.call_soon_threadsafe)
-        self._relay = LogRelay(self._core.locate_output, self._reply)
+        self._relay = LogRelay(self._core.locate_output, self._reply, limits=config.limits, owner_of=server.owner_of)
+        self._door = Doorkeeper(config.limits)
         self._apart = self._rules_of_files()
         # Every message that the server accepts has its rule here.
         self._rules: dict[type[Message], Callable[[core_effects.Received, Now], None]] = {
@@ -117,7 +126,14 @@ class MasterDaemon:
         }
         self._prune_at = time.monotonic() + PRUNE_INTERVAL
         self.dashboard: LeaderDashboard = LeaderDashboard(
-            loop, self._core, self._relay, self._internal, self._pause, view=self._view, warnings=tuple(config.warnings)
+            loop,
+            self._core,
+            self._relay,
+            self._internal,
+            self._pause,
+            view=self._view,
+            warnings=tuple(config.warnings),
+            too_large=self._door.too_large,
         )
 
     def _rules_of_files(self) -> dict[type[Message], Callable[[bytes, Any], None]]:
@@ -229,11 +245,23 @@ class MasterDaemon:
 
     def _receive(self, event: Received, now: Now) -> None:
         self._audit.asked(event)
+        if reason := self._door.reason_against(event.message):
+            self._turn_away(event, reason)
+            return
         role = event.role if self._authenticates or event.role is Role.WORKER else Role.ADMIN  # nothing is proved
         authorizer = self._server.authorizer if isinstance(event.message, RegisterWorker) else None
         kin = authorizer.kin(event.key) if authorizer is not None else frozenset()
-        message = core_effects.Received(event.peer, event.key, role, event.message, event.principal, event.door, kin)
+        sent = self._door.shortened(event.message)
+        message = core_effects.Received(event.peer, event.key, role, sent, event.principal, event.door, kin)
         self._rules[type(event.message)](message, now)
+
+    def _turn_away(self, event: Received, reason: str) -> None:
+        request = getattr(event.message, "request", None)
+        if request is not None:
+            self._reply(event.peer, Failed(request=request, reason=reason))
+        elif isinstance(event.message, RegisterWorker):
+            PEERS.warning(name_of(event.peer), "door", f"rejected a worker: {reason}")
+            self._reply(event.peer, RegisterWorkerFailed(epoch=self._core.ctx.epoch, reason=reason))
 
     def _submit(self, event: core_effects.Received, now: Now) -> None:
         """Submit a driver if the master has all its files; else ask for them."""

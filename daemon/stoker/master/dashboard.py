@@ -35,7 +35,7 @@ from stoker.core.model.principal import Asker
 from stoker.core.model.states import Role
 from stoker.core.model.values import DriverDescription, Now
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
-from stoker.errors import InvariantBroken, NotFound, Unreachable
+from stoker.errors import InvariantBroken, NotFound, Refused, Unreachable
 from stoker.io.ask import ask_in_loop
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
@@ -50,7 +50,8 @@ LOG_WITHIN = 5.0  # seconds a worker may take to answer a browser
 
 
 class LeaderDashboard:
-    """A leader's dashboard. ``view`` makes a snapshot, in the loop; ``warnings`` are shown at the top of every page."""
+    """A leader's dashboard. ``view`` makes a snapshot, in the loop; ``warnings`` are shown at the top of every page.
+    ``too_large`` returns why a submission is refused, or ""."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class LeaderDashboard:
         *,
         view: Callable[[], ClusterView],
         warnings: tuple[str, ...],
+        too_large: Callable[[DriverDescription], str],
     ) -> None:
         self._loop = loop
         self._core = core
@@ -70,6 +72,7 @@ class LeaderDashboard:
         self._pause = pause
         self._make_view = view
         self._warnings = warnings
+        self._too_large = too_large
         self._history = History()
         self._sample_at = 0.0
         self._lock = threading.Lock()
@@ -134,6 +137,8 @@ class LeaderDashboard:
 
     def submit(self, driver: DriverDescription, by: Asker) -> str:
         """Submit a driver; return its id, once it is recorded. Raises Refused."""
+        if reason := self._too_large(driver):
+            raise Refused(reason)
         answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), by)
         if not isinstance(answer, Submitted):
             raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")

@@ -85,6 +85,8 @@ class Lifecycle:
                 keys=self._keys,
                 authorizer=Authorizer(self._config.keys_dir) if self._keys is not None else None,
                 heartbeat_timeout=self._config.policy.worker_timeout,
+                message_limit=self._config.limits.message,
+                queue_limit=self._config.limits.queued,
             )
         except BaseException:
             loop.close()

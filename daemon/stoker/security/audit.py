@@ -12,7 +12,6 @@ import socket
 import stat
 import time
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 from stoker.errors import ConfigError
@@ -22,13 +21,6 @@ _PLAIN = "/:@._-+,"
 _WIDEST = 200  # characters of a value
 _PRIORITY = 10 * 8 + 6  # syslog's authpriv.info (RFC 5424, 6.2.1)
 _UNSET = 2**32 - 1  # a login uid that no login has set
-
-
-class Trail(NamedTuple):
-    """Where the trail goes. ``syslog``: "", a socket's path, or HOST:PORT (UDP)."""
-
-    file: Path
-    syslog: str = ""
 
 
 def audit(
@@ -42,9 +34,9 @@ def audit(
     LOG.info("%s", " ".join(f"{name}={quote(value[:_WIDEST], _PLAIN) or '-'}" for name, value in values.items()))
 
 
-def open_for_command(trail: Trail) -> None:
+def open_for_command(file: Path, syslog: str = "") -> None:
     """Open the trail before a command changes keys or tokens: what cannot be recorded is not done. Raises ConfigError."""
-    open_trail(trail, "command")
+    open_trail("command", file, syslog)
     LOG.propagate = False  # a command's output is not a log
     LOG.setLevel(logging.INFO)
 
@@ -54,18 +46,19 @@ def audit_command(action: str, target: str) -> None:
     audit(action, target, who=_unix_name(os.getuid()) if hasattr(os, "getuid") else "", role=_login(), door="command")
 
 
-def open_trail(trail: Trail, daemon: str) -> None:
-    """Write the events of this process to the trail; each line names the ``daemon``. Raises ConfigError."""
+def open_trail(daemon: str, path: Path, syslog: str = "") -> None:
+    """Write the events of this process to a file, and to ``syslog`` ("", a socket's path, or HOST:PORT by UDP). Lines name
+    the ``daemon``. Raises ConfigError."""
     for handler in list(LOG.handlers):
         LOG.removeHandler(handler)
         handler.close()
     layout = logging.Formatter(f"%(asctime)s.%(msecs)03dZ {daemon}[{os.getpid()}] %(message)s", "%Y-%m-%dT%H:%M:%S")
     layout.converter = time.gmtime
-    file = _File(trail.file)
+    file = _File(path)
     file.setFormatter(layout)
     LOG.addHandler(file)
-    if trail.syslog:
-        LOG.addHandler(_Syslog(trail.syslog, f"stoker-{daemon}[{os.getpid()}]"))
+    if syslog:
+        LOG.addHandler(_Syslog(syslog, f"stoker-{daemon}[{os.getpid()}]"))
 
 
 class _File(logging.Handler):

@@ -18,20 +18,21 @@ from stoker.errors import ProtocolError
 PROTOCOL = 1
 HEADER = bytes([PROTOCOL])
 MAX_BODY = 32 * 1024 * 1024  # bytes; a status of 10,000 drivers is about 4 MB, an upload chunk 256 KiB
+MAX_TO_MASTER = 16 * 1024 * 1024  # bytes; a worker's registration names all its jobs, anything else is smaller
 
 _encoder = msgspec.msgpack.Encoder()
 T = TypeVar("T")
 
 
-def encode(message: Message) -> list[bytes]:
+def encode(message: Message, limit: int = MAX_BODY) -> list[bytes]:
     """Return the frames of a message. Raises ProtocolError when it is larger than peers accept, or contains values that
     MessagePack does not allow: integers over 64 bits, text that is not UTF-8."""
     try:
         body = _encoder.encode(message)
     except (OverflowError, UnicodeEncodeError) as error:
         raise ProtocolError(f"{type(message).__name__} cannot be sent: {_one_line(error)}") from None
-    if len(body) > MAX_BODY:
-        raise ProtocolError(f"{type(message).__name__} of {len(body)} bytes is over the limit of {MAX_BODY}")
+    if len(body) > limit:
+        raise ProtocolError(f"{type(message).__name__} of {len(body)} bytes is over the limit of {limit}")
     return [HEADER, body]
 
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = worker_config(args, environ)
     set_up_logging(config.log_mode)
-    open_trail(config.audit, "worker")
+    open_trail("worker", *config.audit)
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
     slot = Slot.take(config.work_dir)

@@ -273,6 +273,7 @@ def test_many_answered_questions_leave_nothing(reader: Reader) -> None:
         reader.ask(number, offset=number)
         reader.append(b"x")
         assert len(reader.pump()) == 1
+        assert reader.look() == []  # a new round, in which there is time for questions again
     assert len(reader.logs._looks) < 200
     assert not reader.logs._held
     assert not reader.logs._watched

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = load_settings(environ)
     folder = keys_dir(settings)
     if args.action != "show":
-        open_for_command(audit_trail(settings))
+        open_for_command(*audit_trail(settings))
     if args.action == "accept":
         _accept(args, environ)
     elif args.action in ("invite", "admit", "revoke"):

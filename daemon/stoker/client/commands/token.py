@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = load_settings(environ)
     tokens = TokenFile(keys_dir(settings))
     if args.action != "list":
-        open_for_command(audit_trail(settings))
+        open_for_command(*audit_trail(settings))
     if args.action == "create":
         lifetime = parse_duration(args.expires) if args.expires else None
         if lifetime == 0:

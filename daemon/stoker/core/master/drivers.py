@@ -33,6 +33,7 @@ from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverReport, Exit, Order
 
+_OF_ONE_PEER = 10  # watches of one driver by one connection
 ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
 
 
@@ -370,6 +371,13 @@ def watch(ctx: Context, peer: bytes, message: WatchDriver) -> None:
     if driver is None:
         reason = f"There is no driver {message.driver_id}"
         ctx.send(peer, Failed(request=message.request, reason=reason, code="not-found"))
+        return
+    watched = ctx.books.watching.get(peer, set())
+    if len(watched) >= ctx.policy.watches or sum(watcher[0] == peer for watcher in driver.watchers) >= _OF_ONE_PEER:
+        reason = (
+            "this connection watches too many drivers (spark.stoker.limits.watches): use several, or ask for status"
+        )
+        ctx.send(peer, Failed(request=message.request, reason=reason))
         return
     _add_watcher(ctx, driver, peer, message.request)
     ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))

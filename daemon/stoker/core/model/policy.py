@@ -33,3 +33,4 @@ class Policy(Value, frozen=True):
     avoid_cap: float = 60.0
     executor_backoff_first: float = 0.1
     executor_backoff_cap: float = 5.0  # spark.stoker.executor.maxBackoff
+    watches: int = 10_000  # spark.stoker.limits.watches: drivers that a connection watches

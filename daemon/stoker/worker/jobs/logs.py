@@ -7,6 +7,7 @@ import itertools
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from stoker.worker.jobs.output import OutputFile, Outputs
 LOG = logging.getLogger("stoker.worker")
 MAX_READ = 1 << 20  # bytes
 MAX_SEARCH = 4 << 20  # bytes searched for one answer: some ten milliseconds of the worker's loop
+_BUDGET = 0.03  # seconds of a round for questions: heartbeats and jobs wait no longer
 MAX_FIND = 1000  # characters
 FIRST_LOOK = 0.02  # seconds until looking again at an output that cannot be watched; doubled each time
 RARE_LOOK = 0.25  # longest time between two looks, in seconds
@@ -72,6 +74,8 @@ class LogReader:
             loop.add_reader(self._watch.descriptor, lambda: self.files_changed(time.monotonic()))
         self._held: dict[tuple[str, int], set[_Held]] = {}  # by job
         self._held_count = 0
+        self._asked: deque[tuple[str, ReadLog]] = deque()  # questions whose turn has not come
+        self._spent = 0.0  # seconds of this round
         self._watched: dict[int, set[_Held]] = {}  # by the number of their watch
         self._order = itertools.count()
         self._looks: list[tuple[float, int, _Held]] = []  # a heap: when to look at the output of a question again
@@ -86,6 +90,19 @@ class LogReader:
     # --- questions ---
 
     def ask(self, address: str, message: ReadLog, now: float) -> None:
+        """Answer a question, now or in a later round: the work of one round is limited, whatever others ask for."""
+        self._asked.append((address, message))
+        if len(self._asked) == 1 and self._spent < _BUDGET:
+            self._work(now)
+
+    def _work(self, now: float) -> None:
+        """Answer questions in their order until the budget of this round is spent."""
+        while self._asked and self._spent < _BUDGET:
+            began = time.perf_counter()
+            self._begin(*self._asked.popleft(), now)
+            self._spent += time.perf_counter() - began
+
+    def _begin(self, address: str, message: ReadLog, now: float) -> None:
         answer = self.read(message)
         path = self.path(message.id, message.executor_id, message.stream)
         if message.wait <= 0 or path is None or _is_news(answer):
@@ -98,6 +115,7 @@ class LogReader:
 
     def forget(self, address: str) -> None:
         """Drop the questions of a master that is not connected any more."""
+        self._asked = deque(asked for asked in self._asked if asked[0] != address)
         for held in [held for group in self._held.values() for held in group if held.address == address]:
             self._drop(held)
 
@@ -121,7 +139,9 @@ class LogReader:
                 self._try(held, now)
 
     def look(self, now: float) -> None:
-        """Answer each question that has new output or whose time is up."""
+        """Begin a round: answer questions that wait for their turn, and each that has new output or whose time is up."""
+        self._spent = 0.0
+        self._work(now)
         if self._changed:
             changed, self._changed = self._changed, set()
             for held in [held for job in changed for held in self._held.get(job, ())]:
@@ -136,6 +156,8 @@ class LogReader:
                 self._look_later(held, now)
 
     def next_deadline(self) -> float:
+        if self._asked:
+            return 0.0
         return self._looks[0][0] if self._looks else float("inf")
 
     # --- waiting ---

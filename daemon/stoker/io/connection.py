@@ -1,0 +1,77 @@
+"""The TCP connection of a peer, which ZeroMQ hides: where it comes from, how much the peer has not received, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+log: logging.Logger = logging.getLogger(__name__)
+_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h, Linux 4.1), eight bytes
+
+
+@dataclass(slots=True)
+class Connection:
+    """libzmq closes descriptors in its own thread and the kernel reuses them, so the inode says whether a descriptor is still
+    that connection's. ``serial`` is that of the connection's user id."""
+
+    fd: int
+    serial: int
+    inode: int
+    _sent: int = field(default=0, init=False)  # bytes
+    _received: int = field(default=0, init=False)  # of them, what the peer had acknowledged at the last look
+
+    @classmethod
+    def of(cls, fd: int, serial: int) -> Connection:
+        try:
+            return cls(fd, serial, os.fstat(fd).st_ino)
+        except OSError:  # closed meanwhile
+            return cls(fd, serial, -1)
+
+    def address(self) -> str:
+        """Return the host at the other end; "" when the connection is closed, or came through the gateway."""
+        try:
+            with self._opened() as connection:
+                return "" if connection.family == socket.AF_UNIX else str(connection.getpeername()[0])
+        except OSError:
+            return ""
+
+    def is_over(self, limit: int, size: int) -> bool:
+        """Count ``size`` more bytes sent; return whether over ``limit`` bytes are on their way now. ZeroMQ counts
+        messages only; the kernel knows what the peer has acknowledged. False where it does not tell (connections that came
+        through the gateway)."""
+        self._sent += size
+        if self._sent - self._received <= limit:
+            return False
+        try:
+            with self._opened() as connection:
+                is_unix = connection.family == socket.AF_UNIX
+                info = b"" if is_unix else connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED + 8)
+        except OSError:
+            return False
+        if len(info) < _ACKED + 8:
+            return False
+        # Encryption and framing add to what was counted: a peer that has received all has acknowledged more.
+        acked: int = struct.unpack_from("=Q", info, _ACKED)[0]
+        self._received = min(acked, self._sent)
+        return self._sent - self._received > limit
+
+    def shut_down(self) -> None:
+        """End the connection. A ROUTER cannot: it would still deliver what is queued for the peer."""
+        try:
+            with self._opened() as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            log.debug("descriptor %d was closed before", self.fd)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[socket.socket]:
+        """Yield the socket. Raises OSError when the connection is closed."""
+        with socket.socket(fileno=os.dup(self.fd)) as connection:
+            if os.fstat(connection.fileno()).st_ino != self.inode:
+                raise ConnectionError("closed")
+            yield connection
