@@ -37,6 +37,7 @@ from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import NotAuthorized, Refused
 from stoker.io.sockets import Gone, Received
 from stoker.master.blobs import BlobStore
+from stoker.master.door import Doorkeeper
 from stoker.master.relay import LogRelay
 from stoker.security.keys import Keys
 from stoker.wire import codec
@@ -220,7 +221,7 @@ def test_searches_do_not_hold_up_a_workers_heartbeats(tmp_path: Path) -> None:
     reader = LogReader(tmp_path, is_over=lambda *_: True, reply=lambda _, answer: answers.append(answer))
     began = time.perf_counter()
     for number in range(200):
-        reader.ask("m", ReadLog(request=number, id=job, stream="stdout", find="never there"), 0.0)
+        reader.ask("m", ReadLog(request=number, id=job, stream="stdout", limit=4 * MIB, find="never there"), 0.0)
     rounds = [time.perf_counter() - began]
     while len(answers) < 200:
         assert reader.next_deadline() == 0.0
@@ -249,7 +250,5 @@ def test_watches_of_one_connection_are_limited() -> None:
 
 
 def test_a_worker_is_not_known_by_a_name_of_megabytes() -> None:
-    from stoker.master.door import Doorkeeper
-
     register = RegisterWorker(worker_id="w", boot="b", host="h" * 15 * MIB, port=1, cores=1, memory_mib=1)
     assert "spark.stoker.limits.name" in Doorkeeper(Limits()).reason_against(register)
