@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import stoker.worker.keeper.keeper
 from stoker.worker.keeper.journal import Journal
+from stoker.worker.keeper.messages import FIRST_RELEASE
 from tests.simulation.checks import Checks
 from tests.simulation.disk import NotesFile
 from tests.simulation.world import Host, Timer, World
@@ -105,6 +106,11 @@ class Machine:
         self.checks.power_cut(self, before)
         self.boot += 1
 
+    @property
+    def release(self) -> str:
+        """The release that is installed."""
+        return FIRST_RELEASE if self.is_old else "this one"
+
     def open_keeper(self, daemon: Daemon, **times: float) -> SimulatedKeeper:
         """Return the running keeper, or start one, which first stops the processes of its dead predecessor."""
         if self.keeper is None:
@@ -181,7 +187,7 @@ def _load() -> ModuleType:
 
 
 KEEPER = _load()
-ADDED = {"served", "lost"}  # added after 0.1.0
+ADDED = {"served", "lost", "release"}  # added after 0.1.0
 
 
 class DaemonConnection:
@@ -226,7 +232,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
     def __init__(self, machine: Machine, *, away: float, silence: float, grace: float) -> None:
         self.machine = machine
         self.ended: list[tuple[int, int]] = []  # (pid, wait status), not reaped yet
-        self._away, self._grace = away, grace
+        self._away, self._grace, self._release = away, grace, machine.release
         self._daemon = DaemonConnection(machine, silence)
         self._jobs: dict[str, Any] = {}
         self._by_pid: dict[int, Any] = {}

@@ -17,7 +17,7 @@ from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
 from stoker.worker.jobs.refusal import keeper_refusal
 from stoker.worker.keeper import notes
-from stoker.worker.keeper.messages import Exited, Failed, Kept
+from stoker.worker.keeper.messages import FIRST_RELEASE, Exited, Failed, Kept
 from stoker.worker.processes import PINGS_PER_SILENCE
 from tests.simulation.checks import Checks
 from tests.simulation.keeper import Machine, SimulatedKeeper
@@ -74,6 +74,8 @@ class Worker(Node):
         self._links = Links(self, "worker", self._refused)
         self._keeper: SimulatedKeeper | None = None
         self._stop: str | None = None
+        self._keeper_is_old = False
+        self._held: list[dict[str, Any]] | None = None  # for the next keeper, while the present one is being stopped
 
     @property
     def is_full(self) -> bool:
@@ -104,6 +106,7 @@ class Worker(Node):
         self._links = Links(self, "worker", self._refused)
         self._stop = None
         self._said_goodbye = False
+        self._held = None
         self._ping_at = 0.0
         self._open_keeper()
 
@@ -124,10 +127,21 @@ class Worker(Node):
         )
         self._jobs_known = False
         assert self.core is not None
+        held, self._held = self._held, None
         self._say({"op": "hello", "name": self.core.identity.id})
+        for message in held or []:
+            self._say(message)
+
+    def _renew_old_keeper(self, core: WorkerCore) -> None:
+        is_old = self._jobs_known and self._keeper_is_old and self._held is None
+        if is_old and not core.jobs and not self._said_goodbye:
+            self._say({"op": "shutdown", "grace": self._grace})
+            self._held = []
 
     def _say(self, message: dict[str, Any]) -> None:
-        if self._keeper is not None and self.link is not None:
+        if self._held is not None:
+            self._held.append(message)
+        elif self._keeper is not None and self.link is not None:
             self._keeper.say(message, self.link)
 
     # --- rounds: as WorkerDaemon._round ---
@@ -143,6 +157,7 @@ class Worker(Node):
         if self._jobs_known:
             core.tick(now)
         self._do_effects(core)
+        self._renew_old_keeper(core)
         if now.mono >= self._ping_at:
             self._ping_at = now.mono + min(self._worker_timeout / PINGS_PER_SILENCE, 15.0)
             self._say({"op": "ping"})
@@ -255,6 +270,7 @@ class Worker(Node):
         elif op == "exited":
             core.exited(message["key"], notes.exit_of(cast("Exited", message)), now)
         elif op == "jobs":
+            self._keeper_is_old = message.get("release", FIRST_RELEASE) != self.machine.release
             kept = [entry["key"] for entry in message["jobs"]]
             core.keeper_back(now, message.get("served", []), message.get("lost", []), kept)
             for entry in message["jobs"]:
@@ -262,7 +278,7 @@ class Worker(Node):
                 assert job is not None
                 core.adopt(job, now)
             self._jobs_known = True
-        elif op == "bye":
+        elif op == "bye" and self._said_goodbye:
             self.die("stopped, with all its jobs")
             return
         self.wake()
@@ -273,6 +289,10 @@ class Worker(Node):
             return
         if self._said_goodbye:
             self.die("stopped")
+            return
+        if self._held is not None:  # it had nothing to lose
+            self._open_keeper()
+            self.wake()
             return
         core.keeper_lost(self.now())
         self._open_keeper()

@@ -19,6 +19,7 @@ from stoker.engines.spark_reason import reason_in
 from stoker.errors import StokerError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
+from stoker.version import RELEASE
 from stoker.worker.jobs.attempts import note_attempt
 from stoker.worker.jobs.last_line import last_error_line
 from stoker.worker.jobs.launch import Launcher
@@ -27,7 +28,7 @@ from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.jobs.refusal import is_full, keeper_refusal
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
-from stoker.worker.keeper.messages import Exited, FromKeeper, Kept, Rolling, Spawn, kind_of
+from stoker.worker.keeper.messages import FIRST_RELEASE, Exited, FromKeeper, Kept, Rolling, Spawn, ToKeeper, kind_of
 from stoker.worker.slot import Slot
 from stoker.worker.spark.startup import SparkStartup
 
@@ -54,13 +55,14 @@ class Processes:
         on_lost: Callable[[], None],
     ) -> None:
         self.are_known = False  # the keeper has reported what it keeps
+        self.keeper_release = ""  # that of the keeper's code; "" until it has said it
         self._config = config
         self._core = core
         self._on_change = on_change
         self._on_lost = on_lost
         self._on_stopped = loop.stop
         self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
-        self.say = self._keeper.say
+        self._held: list[ToKeeper] | None = None  # messages for the next keeper, while the present one is being stopped
         self._is_shutting_down = False
         self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)  # seconds
         self._ping_at = 0.0
@@ -81,19 +83,41 @@ class Processes:
 
     def open(self) -> None:
         """Connect to the slot's keeper, or start one. Raises StokerError."""
-        config = self._config
+        config, held, self._held = self._config, self._held, None
         self._keeper.open(
-            away=config.reconnect_timeout, silence=config.worker_timeout, grace=config.driver_terminate_timeout
+            away=config.reconnect_timeout,
+            silence=config.worker_timeout,
+            grace=config.driver_terminate_timeout,
+            is_next=held is not None,
         )
         self.are_known = False
         self.say({"op": "hello", "name": self._core.identity.id})
+        for message in held or []:
+            self.say(message)
+
+    def say(self, message: ToKeeper) -> None:
+        """Send to the keeper, or to the next one while the present one is being stopped."""
+        if self._held is not None:
+            self._held.append(message)
+        else:
+            self._keeper.say(message)
 
     def look(self, now: float) -> None:
-        """Show the keeper that this daemon runs, and go on with what makes Spark start faster. ``now`` is monotonic."""
+        """Show the keeper that this daemon runs, renew it when it may be, and go on with what makes Spark start faster.
+        ``now`` is monotonic."""
         self._startup.look(now)
+        self._renew_old_keeper()
         if now >= self._ping_at:
             self._ping_at = now + self._ping_every
             self.say({"op": "ping"})
+
+    def _renew_old_keeper(self) -> None:
+        """Replace an idle keeper that an earlier release of this worker has started: it cannot do what is new."""
+        is_old = self.are_known and self.keeper_release != RELEASE and self._held is None
+        if is_old and not self._core.jobs and self._startup.is_idle and not self._is_shutting_down:
+            LOG.info("replacing the idle process keeper of release %s by one of %s", self.keeper_release, RELEASE)
+            self.say({"op": "shutdown", "grace": self._config.driver_terminate_timeout})
+            self._held = []
 
     def next_deadline(self) -> float:
         return min(self._ping_at, self._startup.next_deadline())
@@ -165,10 +189,13 @@ class Processes:
         now = read_clock()
         if message["op"] == "jobs":
             kept = [entry["key"] for entry in message["jobs"]]
+            self.keeper_release = message.get("release", FIRST_RELEASE)
+            self._core.registration.keeper_is(self.keeper_release if self.keeper_release != RELEASE else "")
             self._core.keeper_back(now, message.get("served", []), message.get("lost", []), kept)
             self._adopt(message["jobs"])
         elif message["op"] == "bye":
-            self._on_stopped()
+            if self._is_shutting_down:
+                self._on_stopped()
         elif kind_of(message) == "class-data":
             self._startup.on_keeper(message)
         elif message["op"] == "started":
@@ -240,6 +267,9 @@ class Processes:
     def _keeper_lost(self) -> None:
         if self._is_shutting_down:
             self._on_stopped()
+            return
+        if self._held is not None:  # it had nothing to lose
+            self.open()
             return
         LOG.error("the process keeper died: its processes are lost, starting another")
         self._core.keeper_lost(read_clock())

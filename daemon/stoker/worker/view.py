@@ -49,6 +49,8 @@ class PageMaker:
             finished_drivers=tuple(self._drivers),
             resources=identity.resources,
             resources_used=used.resources,
+            version=identity.version,
+            keeper_release=core.registration.keeper_release,
         )
 
 

@@ -94,7 +94,7 @@ def worker(view: WorkerView) -> str:
         ("Memory", memory),
         ("Runs", f"{running} drivers and executors"),
         ("Last heard", heard),
-        ("Version", text.clean(view.version)),
+        ("Version", text.clean(view.shown_version)),
         ("Dashboard", text.clean(view.webui_url)),
     ]
     if view.drain is not None:
@@ -117,7 +117,8 @@ def _worker(worker: WorkerView) -> list[str]:
 
 
 def _remark(worker: WorkerView) -> str:
-    return (" draining" if worker.draining else "") + (" refuses work" if worker.refusal else "")
+    draining, refuses = " draining" if worker.draining else "", " refuses work" if worker.refusal else ""
+    return draining + refuses + (" old keeper" if worker.keeper_release else "")
 
 
 def _app(app: AppView) -> list[str]:

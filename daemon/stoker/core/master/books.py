@@ -47,6 +47,7 @@ class Worker:
     held: dict[tuple[str, str], int] = field(default_factory=dict)
     view: WorkerView | None = None
     kin: frozenset[str] = frozenset()  # other keys of the same name: its host's before they were changed
+    keeper_release: str = ""  # that of its keeper, if it is another than the worker's
 
     def owns(self, key: str) -> bool:
         """Return whether ``key`` is of this worker's machine. An unknown key is anybody's."""

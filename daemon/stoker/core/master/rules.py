@@ -95,7 +95,7 @@ def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
 
 RULES: dict[type[Message], Rule] = {
     RegisterWorker: workers.register,
-    WorkerHeartbeat: lambda ctx, event, message: workers.heartbeat(ctx, event, message.worker_id),
+    WorkerHeartbeat: workers.heartbeat,
     WorkerLeaving: _of_worker(lambda ctx, worker, event, message: workers.leaving(ctx, worker, message)),
     DriverStateChanged: _of_worker(
         lambda ctx, worker, event, message: drivers.state_changed(ctx, worker, event.peer, message)

@@ -53,6 +53,7 @@ def worker_view(worker: Worker) -> WorkerView:
         drain=record.drain.order,
         resources=record.resources,
         resources_used=grouped(worker.held),
+        keeper_release=worker.keeper_release,
     )
     if view != worker.view:
         worker.view = view

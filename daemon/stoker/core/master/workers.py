@@ -15,7 +15,14 @@ from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.model.lifecycles import WORKER, WorkerEvent
-from stoker.core.model.messages import Reconnect, RegisteredWorker, RegisterWorker, RegisterWorkerFailed, WorkerLeaving
+from stoker.core.model.messages import (
+    Reconnect,
+    RegisteredWorker,
+    RegisterWorker,
+    RegisterWorkerFailed,
+    WorkerHeartbeat,
+    WorkerLeaving,
+)
 from stoker.core.model.moves import may
 from stoker.core.model.records import WorkerRecord, worker_key
 from stoker.core.model.resources import address_words, check_addresses
@@ -199,11 +206,12 @@ def _close_missing(
             executors.lost(ctx, app, app.executors[executor_id], "its worker came back without it")
 
 
-def heartbeat(ctx: Context, event: Received, worker_id: str) -> None:
-    worker = ctx.books.workers.get(worker_id)
+def heartbeat(ctx: Context, event: Received, message: WorkerHeartbeat) -> None:
+    worker = ctx.books.workers.get(message.worker_id)
     if worker is None or worker.peer != event.peer:
-        ask_to_register(ctx, event, worker_id)
+        ask_to_register(ctx, event, message.worker_id)
         return
+    worker.keeper_release = message.keeper_release
     worker.last_seen, worker.record.last_heartbeat = ctx.now.mono, ctx.now.wall
 
 

@@ -101,7 +101,7 @@ class Filters:
 def worker_text(worker: WorkerView) -> str:
     """Return what a search for a worker looks through."""
     draining = "draining" if worker.draining else ""
-    return f"{worker.id} {worker.address} {worker.shown_state.value} {draining} {worker.version}"
+    return f"{worker.id} {worker.address} {worker.shown_state.value} {draining} {worker.shown_version}"
 
 
 def app_text(app: AppView) -> str:

@@ -65,6 +65,7 @@ class RegisterWorker(Message, frozen=True):
 
 class WorkerHeartbeat(Message, frozen=True):
     worker_id: str
+    keeper_release: str = ""  # that of the worker's keeper, if it is another than the worker's
 
 
 class WorkerLeaving(Message, frozen=True):

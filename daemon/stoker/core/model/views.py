@@ -13,6 +13,11 @@ from stoker.core.model.states import ApplicationState, DriverState, ExecutorStat
 from stoker.core.model.values import Exit, Order, Value
 
 
+def shown_version(version: str, keeper_release: str) -> str:
+    """Return a worker's release for people, with that of a keeper from before an upgrade ("": there is none)."""
+    return f"{version} (its keeper: {keeper_release}, until its jobs have ended)" if keeper_release else version
+
+
 class WorkerView(Value, frozen=True):
     """A worker: its address, its state, and the resources that it has and uses."""
 
@@ -34,6 +39,12 @@ class WorkerView(Value, frozen=True):
     drain: Order | None = None  # the latest order to drain or undrain it
     resources: Addresses = ()  # named ones that it offers, as GPUs
     resources_used: Addresses = ()  # those that jobs hold, also while they are being stopped
+    keeper_release: str = ""  # that of its keeper, if it is not ``version``: jobs from before an upgrade still run
+
+    @property
+    def shown_version(self) -> str:
+        """The release for people, with that of a keeper from before an upgrade."""
+        return shown_version(self.version, self.keeper_release)
 
     @property
     def address(self) -> str:

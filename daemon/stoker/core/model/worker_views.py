@@ -6,6 +6,7 @@ from stoker.core.model.addresses import address_of
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.values import Exit, Value
+from stoker.core.model.views import shown_version
 
 
 class ExecutorPage(Value, frozen=True):
@@ -59,8 +60,15 @@ class WorkerPage(Value, frozen=True):
     finished_drivers: tuple[DriverPage, ...] = ()
     resources: Addresses = ()  # that it offers
     resources_used: Addresses = ()
+    version: str = ""  # the release of Stoker on it
+    keeper_release: str = ""  # that of its keeper, if it is not ``version``
 
     @property
     def address(self) -> str:
         """HOST:PORT, [HOST]:PORT for IPv6."""
         return address_of(self.host, self.port)
+
+    @property
+    def shown_version(self) -> str:
+        """The release for people, with that of a keeper from before an upgrade."""
+        return shown_version(self.version, self.keeper_release)

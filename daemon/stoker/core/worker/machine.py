@@ -75,7 +75,7 @@ class WorkerCore:
         self._succession = Succession()
         self._effects: list[WorkerEffect] = []
         self._recent = Recent()
-        self._registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
+        self.registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
         self._now = Now(0.0, 0.0)
 
     # --- the books ---
@@ -83,15 +83,15 @@ class WorkerCore:
     @property
     def leader(self) -> str | None:
         """Address of the master this worker is registered with."""
-        return self._registration.leader
+        return self.registration.leader
 
     @property
     def master_url(self) -> str:
-        return self._registration.master_url
+        return self.registration.master_url
 
     @property
     def master_webui_url(self) -> str:
-        return self._registration.master_webui_url
+        return self.registration.master_webui_url
 
     @property
     def used(self) -> Used:
@@ -104,7 +104,7 @@ class WorkerCore:
 
     def next_deadline(self) -> float:
         unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is JobPhase.ENDED]
-        return min([self._registration.next_deadline(), *unacknowledged])
+        return min([self.registration.next_deadline(), *unacknowledged])
 
     def _emit(self, effect: WorkerEffect) -> None:
         self._effects.append(effect)
@@ -114,7 +114,7 @@ class WorkerCore:
 
     def _send(self, message: Message) -> None:
         """Send to the leader; without a leader, the next registration reports everything."""
-        self._registration.send(message)
+        self.registration.send(message)
 
     def _describe(self, highest_epoch: int) -> RegisterWorker:
         """Return the registration: everything a master must know of this worker."""
@@ -131,34 +131,34 @@ class WorkerCore:
 
     def tick(self, now: Now) -> None:
         self._now = now
-        self._registration.tick(now.mono)
+        self.registration.tick(now.mono)
         for job in self.jobs.values():
             if job.phase is JobPhase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
                 self._report(job)
 
     def link_opened(self, address: str, now: Now) -> None:
         self._now = now
-        self._registration.link_opened(address, now.mono)
+        self.registration.link_opened(address, now.mono)
 
     def link_closed(self, address: str, reason: str, *, denied: bool, now: Now) -> None:
         self._now = now
-        self._registration.link_closed(address, reason, denied=denied, now=now.mono)
+        self.registration.link_closed(address, reason, denied=denied, now=now.mono)
 
     # --- messages from masters ---
 
     def handle(self, address: str, message: Message, now: Now) -> None:
         """Handle a message from the master at ``address``; ignore a master that no longer leads."""
         self._now = now
-        if not self._registration.believes(address, message, now.mono):
+        if not self.registration.believes(address, message, now.mono):
             return
         handler = _HANDLERS.get(type(message))
         if handler is not None:
             handler(self, address, message)
         else:
-            self._registration.handle(address, message, now.mono)
+            self.registration.handle(address, message, now.mono)
 
     def _registered(self, address: str, message: RegisteredWorker) -> None:
-        self._registration.registered(address, message, self._now.mono)
+        self.registration.registered(address, message, self._now.mono)
         for job in self.jobs.values():
             if job.phase is JobPhase.ENDED:
                 job.reported_at = self._now.mono
@@ -183,7 +183,7 @@ class WorkerCore:
         self.drain = drain
         self._emit(RememberDrain(drain))
         self._log("decommissioned: draining, nothing new is placed here until 'stoker undrain'")
-        self._send(self._describe(self._registration.epoch))
+        self._send(self._describe(self.registration.epoch))
 
     # --- drivers ---
 

@@ -83,6 +83,7 @@ class Registration:
         self.epoch = 0  # the highest seen
         self.master_url = ""
         self.master_webui_url = ""
+        self.keeper_release = ""  # if it is another than this worker's
         self._worker_id = worker_id
         self._following = Following(masters, rng, self, emit)
         self._emit = emit
@@ -101,6 +102,12 @@ class Registration:
 
     def _log(self, text: str, level: int = logging.INFO) -> None:
         self._emit(Log(level, text))
+
+    def keeper_is(self, release: str) -> None:
+        """Report the release of the worker's keeper at once, if it has changed."""
+        if release != self.keeper_release:
+            self.keeper_release = release
+            self.beat()
 
     # --- time and links ---
 
@@ -130,7 +137,7 @@ class Registration:
         self._log(f"lost the master at {master.address}: {reason}", logging.WARNING)
 
     def beat(self) -> None:
-        self.send(WorkerHeartbeat(worker_id=self._worker_id))
+        self.send(WorkerHeartbeat(worker_id=self._worker_id, keeper_release=self.keeper_release))
 
     def gave_up(self) -> None:
         """Never called: a worker tries indefinitely."""
@@ -166,6 +173,8 @@ class Registration:
         following.masters.update(message.masters, now)
         self.master_url, self.master_webui_url = message.master_url, message.webui_url
         self._log(f"registered with {message.master_url}")
+        if self.keeper_release:
+            self.beat()
 
     def handle(self, address: str, message: Message, now: float) -> None:
         """Handle a message that is not about jobs."""

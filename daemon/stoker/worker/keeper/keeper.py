@@ -46,7 +46,7 @@ KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL 
 
 
 class Keeper:
-    """``away``, ``silence`` and ``grace`` in seconds."""
+    """``away``, ``silence`` and ``grace`` in seconds. ``release`` is that of the daemon which started it."""
 
     def __init__(
         self,
@@ -57,10 +57,12 @@ class Keeper:
         away: float,
         silence: float,
         grace: float,
+        release: str,
     ) -> None:
         self._daemon = DaemonConnection(listener, silence)
         self._away = away
         self._grace = grace
+        self._release = release
         self._journal = journal
         self._marks = marks  # in the environment of each process
         self._jobs: dict[str, KeptJob] = {}
@@ -145,7 +147,8 @@ class Keeper:
         elif message["op"] == "hello":
             jobs = [job.describe() for job in self._jobs.values() if not job.forgotten]
             self._journal.hello(message.get("name", ""))
-            self._daemon.say({"op": "jobs", "jobs": jobs, "served": self._journal.served, "lost": sorted(self._lost)})
+            served, lost = self._journal.served, sorted(self._lost)
+            self._daemon.say({"op": "jobs", "jobs": jobs, "served": served, "lost": lost, "release": self._release})
         elif message["op"] == "shutdown":
             self._close_down(message["grace"])
         elif message["op"] == "stop" and message["key"] in self._jobs:
@@ -307,6 +310,7 @@ def main() -> None:
     parser.add_argument("--away", type=float, required=True)
     parser.add_argument("--silence", type=float, required=True)
     parser.add_argument("--grace", type=float, required=True)
+    parser.add_argument("--release", required=True)
     args = parser.parse_args()
     os.set_inheritable(args.listen, False)
     journal = Journal(JournalFile(args.journal), boot_id())
@@ -315,7 +319,8 @@ def main() -> None:
     journal.begin(time.monotonic())
     marks = {KEEPER: os.path.realpath(args.journal)}
     listener = socket.socket(fileno=args.listen)
-    Keeper(listener, journal, marks, away=args.away, silence=args.silence, grace=args.grace).run()
+    times = {"away": args.away, "silence": args.silence, "grace": args.grace}
+    Keeper(listener, journal, marks, **times, release=args.release).run()
 
 
 if __name__ == "__main__":

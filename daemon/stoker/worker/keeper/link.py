@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stoker.errors import StokerError
 from stoker.io.loop import Loop
+from stoker.version import RELEASE
 from stoker.worker.keeper.messages import FromKeeper, ToKeeper, encode, read_by_daemon
 
 RECEIVE = 1 << 20  # bytes read at once
@@ -33,9 +34,11 @@ class KeeperLink:
         self._outbox = bytearray()
         self._socket: socket.socket | None = None
 
-    def open(self, *, away: float, silence: float, grace: float) -> None:
-        """Connect to the slot's keeper; start one if there is none. Raises StokerError. Times in seconds."""
-        connection = self._connect() or self._start(away, silence, grace)
+    def open(self, *, away: float, silence: float, grace: float, is_next: bool = False) -> None:
+        """Connect to the slot's keeper; start one if there is none, or if the keeper before it has stopped (``is_next``): its
+        socket may outlive it for a moment. Raises StokerError. Times in seconds."""
+        running = None if is_next else self._connect()
+        connection = running or self._start(away, silence, grace)
         connection.setblocking(False)
         self._socket = connection
         self._loop.add_reader(connection.fileno(), self._receive)
@@ -77,6 +80,7 @@ class KeeperLink:
                 "--away": str(away),
                 "--silence": str(silence),
                 "--grace": str(grace),
+                "--release": RELEASE,
             }
             with (self._slot / "keeper.log").open("ab") as log:
                 process = subprocess.Popen(

@@ -11,6 +11,7 @@ import json
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 Kind = Literal["job", "class-data"]  # a driver or an executor; the making of a class-data archive
+FIRST_RELEASE = "0.1.0"  # a keeper that does not give its release is of this one, or hardly later
 CLASS_DATA_KEY = "class-data/"  # how their keys begin: 0.1.0 knows the kind by it
 
 
@@ -119,6 +120,7 @@ class Jobs(_Jobs, total=False):
 
     served: list[str]  # daemons that said hello to this keeper, or to one whose journal it read; the latest last
     lost: list[str]  # keys of jobs that may have run under an earlier keeper, and whose end nobody saw
+    release: str  # of Stoker, whose code the keeper runs
 
 
 class _Started(TypedDict):

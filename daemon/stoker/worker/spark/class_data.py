@@ -141,6 +141,11 @@ class ClassData:
 
     # --- making one ---
 
+    @property
+    def is_making(self) -> bool:
+        """Whether the keeper runs a process, or has been asked to start one."""
+        return self._making is not None
+
     def _make(self, request: ArchiveRequest) -> None:
         try:
             self._workshop = self._archives.workshop(request.key, self._worker)

@@ -32,6 +32,11 @@ class SparkStartup:
         self.on_keeper = self._class_data.on_keeper
         self.left_over, self.keeper_lost = self._class_data.left_over, self._class_data.keeper_lost
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the keeper runs no process for this."""
+        return not self._class_data.is_making
+
     def look(self, now: float) -> None:
         """``now`` is monotonic."""
         self._class_data.look(now)

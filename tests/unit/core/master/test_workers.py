@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from stoker.core.master.show import worker_view
 from stoker.core.model.messages import (
     LaunchDriver,
     Reconnect,
@@ -42,6 +43,15 @@ def test_heartbeat_of_a_stranger_asks_it_to_register(bench: Bench) -> None:
     bench.take("w1", RegisteredWorker)
     bench.send("w1", WorkerHeartbeat(worker_id=W1))
     bench.nothing_else()
+
+
+def test_the_release_of_a_keeper_from_before_an_upgrade_is_shown(bench: Bench) -> None:
+    bench.worker("w1")
+    worker = bench.core.ctx.books.workers[W1]
+    for release in ("0.1.0", ""):
+        bench.send("w1", WorkerHeartbeat(worker_id=W1, keeper_release=release))
+        assert worker_view(worker).keeper_release == release
+        assert ("its keeper: 0.1.0" in worker_view(worker).shown_version) == bool(release)
 
 
 def test_silent_worker_is_dead_after_worker_timeout_and_dropped_much_later() -> None:

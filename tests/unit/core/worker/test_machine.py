@@ -160,6 +160,19 @@ def test_heartbeats_go_to_the_leader_at_its_interval(bench: Bench) -> None:
     assert len(bench.sent(WorkerHeartbeat)) == 1
 
 
+def test_the_release_of_an_old_keeper_is_reported_at_once_and_to_each_leader(bench: Bench) -> None:
+    registration = bench.core.registration
+    for release, reports in (("0.1.0", ["0.1.0"]), ("0.1.0", []), ("", [""])):
+        registration.keeper_is(release)
+        bench.collect()
+        assert [beat.keeper_release for beat in bench.sent(WorkerHeartbeat)] == reports
+        bench.out.clear()
+    bench = Bench((A,))
+    bench.core.registration.keeper_is("0.1.0")
+    bench.register(A)
+    assert bench.sent(WorkerHeartbeat)[-1].keeper_release == "0.1.0"
+
+
 def test_driver_from_launch_to_acknowledgement(bench: Bench) -> None:
     key = bench.run()
     assert bench.core.used.cores == 1
