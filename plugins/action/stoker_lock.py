@@ -25,8 +25,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         host = (task_vars or {}).get("inventory_hostname", "this host")
         args = {**self._task.args, "run": _this_run()}
-        deadline = time.monotonic() + float(args.get("timeout", 60))
-        is_first = True
+        timeout, deadline = float(args.get("timeout", 60)), None
         while True:
             result: dict[str, Any] = self._execute_module(
                 module_name=self._task.action, module_args=args, task_vars=task_vars
@@ -34,19 +33,23 @@ class ActionModule(ActionBase):
             if result.get("rc") == NOT_FOUND:
                 return {"changed": False, "skipped": True}  # no python3, which stoker_host reports
             holder = result.get("holder")
-            if not holder:
+            if holder and args.get("state") == "absent":
+                result["msg"] = f"freed the lock on {host}: {_named(holder)}"
+            if not holder or args.get("state") == "absent":
                 return _warned(result, str(args.get("release", "")))
             if has_ended(holder):
                 args["ended"] = holder
                 continue
-            if time.monotonic() > deadline:
+            if deadline is None:
+                deadline = time.monotonic() + timeout
+                if timeout > 0:
+                    Display().display(f"{host}: waiting for {_named(holder)}")
+            if time.monotonic() >= deadline:
                 raise AnsibleActionFail(
                     f"another run of the playbooks changes this cluster: {_named(holder)}; wait until it has ended. If it"
-                    f" was killed, its lock on {host} is free at {_clock(holder['until'])} at the latest"
+                    f" was killed, run 'ansible-playbook playbooks/force-unlock.yml', or wait until the lock on {host}"
+                    f" expires at {_clock(holder['until'])}"
                 )
-            if is_first:
-                Display().display(f"{host}: waiting for {_named(holder)}")
-            is_first = False
             time.sleep(PAUSE)
 
 

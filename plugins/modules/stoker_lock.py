@@ -23,6 +23,10 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  force:
+    description: With V(absent), release the lock whoever holds it.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait for another holder.
     type: int
@@ -58,7 +62,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 holder:
-  description: The other run that holds the lock; empty when this one does.
+  description: The other run that holds the lock, or held it before O(force); empty when this one does.
   type: dict
   returned: always
 cluster:
@@ -71,6 +75,7 @@ current:
   returned: always
 """
 
+import contextlib
 import json
 import os
 import time
@@ -109,6 +114,14 @@ def release(path: str, run: dict[str, Any]) -> bool:
     return is_held
 
 
+def force(path: str, run: dict[str, Any]) -> dict[str, Any]:
+    """Remove the file; return the run that held the lock, unless it is ``run``."""
+    holder = read(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return {} if is_same(holder, run) else holder
+
+
 def read(path: str) -> dict[str, Any]:
     """Return the holder; nothing when there is none, or a file that cannot be understood."""
     try:
@@ -124,6 +137,7 @@ def main() -> None:
         argument_spec={
             "cluster": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "force": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
             "expires": {"type": "int", "default": 900},
             "prefix": {"type": "path"},
@@ -141,13 +155,15 @@ def main() -> None:
             with locked(module, path):
                 if params["state"] == "present":
                     holder = take(path, run, params["ended"] or {}, params["expires"], time.time())
+                elif params["force"]:
+                    holder = force(path, run)
                 else:
                     release(path, run)
     except OSError as error:
         module.fail_json(msg=explained(error, params["cluster"]))
     current = os.path.join(params["prefix"] or "", "current")
     found = os.path.basename(os.readlink(current)) if os.path.islink(current) else ""
-    module.exit_json(changed=False, holder=holder, cluster=params["cluster"], current=found)
+    module.exit_json(changed=bool(holder and params["force"]), holder=holder, cluster=params["cluster"], current=found)
 
 
 if __name__ == "__main__":
