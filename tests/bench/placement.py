@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
-from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.values import UNLIMITED
 
 ROUNDS = 5
@@ -23,7 +23,7 @@ def cluster(workers: int, cores: int, memory_mib: int = 65536) -> list[Offer]:
 def waiting(drivers: int, shapes: list[tuple[int, int]]) -> DriverQueue:
     queue = DriverQueue()
     for index in range(drivers):
-        queue.push(f"driver-{index:05}", *shapes[index % len(shapes)])
+        queue.push(f"driver-{index:05}", Lane(Demand(*shapes[index % len(shapes)])))
     return queue
 
 

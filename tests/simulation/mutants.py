@@ -15,7 +15,7 @@ from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Batch, Effect, Persist, Received, Send, batch_of
-from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.master.scheduling.queue import DriverQueue, Lane
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
 from stoker.core.model.principal import Asker
@@ -259,8 +259,8 @@ def last_in_first_out() -> Iterator[None]:
     """New drivers go to the head of the queue."""
     push = DriverQueue.push
 
-    def at_the_head(self: DriverQueue, driver_id: str, *demand: Any, first: bool = False) -> None:
-        push(self, driver_id, *demand, first=True)
+    def at_the_head(self: DriverQueue, driver_id: str, lane: Lane, *, first: bool = False) -> None:
+        push(self, driver_id, lane, first=True)
 
     with patch.object(DriverQueue, "push", at_the_head):
         yield

@@ -26,6 +26,7 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
 )
 from stoker.core.model.policy import Policy
+from stoker.core.model.pools import Pools
 from stoker.core.model.states import DriverState, ExecutorState, Role
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription, Exit, Now
 from stoker.recovery.records import decode_record, encode_record
@@ -48,6 +49,7 @@ class Bench:
     seed: int = 1
     epoch: int = 7
     secret: bytes = b""  # for the seals of launches
+    pools: Pools = field(default_factory=Pools)
 
     def __post_init__(self) -> None:
         self.mono = 1000.0
@@ -59,9 +61,11 @@ class Bench:
         self.core = self._core()
 
     def _core(self) -> MasterCore:
-        return MasterCore(
+        core = MasterCore(
             policy=self.policy, epoch=self.epoch, url="spark://m:7077", rng=random.Random(self.seed), secret=self.secret
         )
+        core.pools_are(self.pools, self.now)
+        return core
 
     @property
     def now(self) -> Now:
@@ -227,7 +231,8 @@ def driver(**more: Any) -> DriverDescription:
 
 
 def application(**more: Any) -> ApplicationDescription:
-    return ApplicationDescription(name=more.pop("name", "app"), command=Command(argv=("run",)), **more)
+    command = more.pop("command", None) or Command(argv=("run",))
+    return ApplicationDescription(name=more.pop("name", "app"), command=command, **more)
 
 
 def check_books(core: MasterCore) -> None:

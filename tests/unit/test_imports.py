@@ -97,6 +97,7 @@ PURE = {
         "dataclasses",
         "datetime",
         "enum",
+        "fractions",
         "functools",
         "heapq",
         "hmac",

@@ -1,4 +1,4 @@
-"""``stoker config check FILE...``: would daemons start with this spark-env or spark-defaults.conf?
+"""``stoker config check FILE...``: would daemons start with this spark-env, spark-defaults.conf or pools.yml?
 ``stoker config import FILE``: have bash read a spark-env.sh once, and print plain values.
 ``stoker config show``: every setting that counts here, and where it comes from (``config.show``)."""
 
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from stoker.config.bash_import import import_spark_env
 from stoker.config.master import add_master_arguments, master_config
+from stoker.config.pools import parse_pools
 from stoker.config.registry import PROPERTIES, VARIABLES
 from stoker.config.sources import SLIP, Setting, Settings, read_properties, unknown_properties
-from stoker.config.spark_env import parse_spark_env
+from stoker.config.spark_env import parse_spark_env, read_text
 from stoker.config.worker import add_worker_arguments, worker_config
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
@@ -25,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--as",
         dest="kind",
-        choices=["spark-env", "spark-defaults"],
+        choices=["spark-env", "spark-defaults", "pools"],
         help="what the files are (default: by their names)",
     )
     check.add_argument("--strict", action="store_true", help="a probably misspelt name is a problem, too")
-    check.add_argument("files", nargs="+", metavar="FILE", help="spark-env or spark-defaults.conf")
+    check.add_argument("files", nargs="+", metavar="FILE", help="spark-env, spark-defaults.conf or pools.yml")
     bash = actions.add_parser("import", description="run one spark-env.sh in bash, print its values")
     bash.add_argument(
         "--format", choices=["env", "yaml"], default="env", help="a spark-env, or spark_env of an inventory"
@@ -52,8 +53,12 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     failed = False
     for name in args.files:
         path = Path(name)
-        read_in = environ if (args.kind or _kind(path)) == "spark-env" else None
-        problems, doubts = find_problems(path, read_in)
+        kind = args.kind or _kind(path)
+        problems, doubts = (
+            (check_pools(path), [])
+            if kind == "pools"
+            else find_problems(path, environ if kind == "spark-env" else None)
+        )
         for line in problems:
             print(f"stoker: {line}", file=sys.stderr)
         for line in doubts:
@@ -68,7 +73,17 @@ def _kind(path: Path) -> str:
         return "spark-env"
     if "defaults" in path.name or path.suffix in (".conf", ".properties"):
         return "spark-defaults"
+    if path.suffix in (".yml", ".yaml"):
+        return "pools"
     raise UsageError(f"{path}: is it a spark-env or a spark-defaults? Say it with --as")
+
+
+def check_pools(path: Path) -> list[str]:
+    """A line for each fault of a pools.yml."""
+    try:
+        return parse_pools(read_text(path), str(path))[1]
+    except ConfigError as error:
+        return [str(error)]
 
 
 def find_problems(path: Path, environ: Mapping[str, str] | None) -> tuple[list[str], list[str]]:

@@ -21,6 +21,7 @@ from stoker.config.common import (
     state_dir,
 )
 from stoker.config.limits import Limits, limits
+from stoker.config.pools import FILE
 from stoker.config.registry import MOST_BODY_BYTES
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
@@ -58,6 +59,7 @@ class MasterConfig:
     memory_limit_mib: int | None
     log_mode: int  # of log files; what it allows to others decides the umask
     max_port_retries: int
+    pools_file: Path
     ui_title: str
     web: WebConfig
     rest: RestConfig | None  # None: off
@@ -147,6 +149,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         memory_limit_mib=memory_limit(settings),
         log_mode=int(settings.get("spark.stoker.log.mode"), 8),
         max_port_retries=0 if args.exact_port else settings.get("spark.port.maxRetries"),
+        pools_file=settings.conf_dir.absolute() / FILE,
         ui_title=settings.get("spark.master.ui.title"),
         web=web,
         rest=rest,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from stoker.config import types
-from stoker.core.model.values import UNLIMITED
+from stoker.core.model.values import HIGHEST_PRIORITY, UNLIMITED
 from stoker.errors import UsageError
 
 MOST_BODY_BYTES = 64 * 2**20  # of a submission over HTTP: a body is held in memory, once for each request
@@ -249,6 +249,12 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.driver.supervise", types.parse_bool, False, "restart the driver when it fails", "true"),
         Known("spark.stoker.spark.release", str, "",
               "release of Spark that a submitted jar needs (default, and when it is missing: the newest)", "3.5"),
+        Known("spark.stoker.pool", str, "",
+              "pool that a submission is charged to (with a pools.yml; default: the pool named default)", "etl"),
+        Known("spark.yarn.queue", str, "", "the same, as Spark names it for YARN; where there are no pools: no effect",
+              "etl"),
+        Known("spark.stoker.priority", _whole(-HIGHEST_PRIORITY), None,
+              "within its pool, a higher number goes first (default: the pool's)", "5"),
         Known("spark.stoker.driver.maxRestarts", _whole(-1), -1,
               "restarts of a supervised driver after failures; -1: no limit", "10"),
     )

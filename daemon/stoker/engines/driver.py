@@ -9,6 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from stoker.core.model.pools import EXECUTOR_POOL, POOL_VARIABLE, PRIORITY_VARIABLE
 from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.engines.launch import Launch
 from stoker.engines.spark import any_home, configured_class_path, find_java, java_properties
@@ -40,6 +43,12 @@ def driver_launch(
     args = [word.replace("{{WORKER_URL}}", worker_url).replace("{{USER_JAR}}", main) for word in driver.args]
     env = {**environ, "MASTER": master_url}
     env.update(_conf_environment(driver.conf))
+    if driver.pool:
+        env[POOL_VARIABLE] = driver.pool
+        if EXECUTOR_POOL not in driver.conf:  # a Spark program's executors are in its pool
+            driver = msgspec.structs.replace(driver, conf={**driver.conf, EXECUTOR_POOL: driver.pool})
+    if driver.priority:
+        env[PRIORITY_VARIABLE] = str(driver.priority)
     env.update(driver.env)
     python_path = [str(folder / name) for name in driver.py_files]
     if driver.kind == "program":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from stoker.core.model.pools import POOL_PROPERTY, QUEUE_PROPERTY
 from stoker.core.model.values import (
     UNLIMITED,
     ApplicationDescription,
@@ -141,6 +142,7 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
     url = _get(described, "jarUrl", str)
     jar = Artifact(name=unquote(urlsplit(url).path).rpartition("/")[2] or "app.jar", url=url)
     arguments = scala.texts(command.fields.get("arguments"))
+    properties = _properties(scala.texts(command.fields.get("javaOpts")))
     return DriverDescription(
         kind="jar",
         main=jar.name,
@@ -153,7 +155,15 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
         memory_mib=_get(described, "mem", int),
         supervise=_get(described, "supervise", bool),
         spark=_program(command, release),
+        pool=properties.get(POOL_PROPERTY, ""),
+        conf={QUEUE_PROPERTY: properties[QUEUE_PROPERTY]} if QUEUE_PROPERTY in properties else {},
     )
+
+
+def _properties(java_options: list[str]) -> dict[str, str]:
+    """Return the properties that Spark's client passes to the driver's JVM."""
+    words = (word[2:].partition("=") for word in java_options if word.startswith("-D"))
+    return {name: value for name, _, value in words}
 
 
 def _main_of(arguments: list[str]) -> str:

@@ -54,6 +54,7 @@ from stoker.master.dashboard import LeaderDashboard
 from stoker.master.door import Doorkeeper
 from stoker.master.internal import InternalRequests
 from stoker.master.pause import Pause
+from stoker.master.pools_file import PoolsFile
 from stoker.master.principals import name_principals
 from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
@@ -83,6 +84,7 @@ class MasterDaemon:
         epoch: int,
         webui_url: str,
         tally: Tally | None = None,
+        pools: PoolsFile | None = None,
     ) -> None:
         self.loop = loop
         self._news = news
@@ -93,6 +95,7 @@ class MasterDaemon:
         self._write_at = 0.0
         self._is_over = False
         self._dashboards: tuple[str, ...] = ()
+        self._pools = pools or PoolsFile(config.pools_file)
         self._authenticates, self._keys_dir = config.authenticate, config.keys_dir
         self._core = core.MasterCore(
             policy=config.policy,
@@ -104,6 +107,7 @@ class MasterDaemon:
             tally=tally,
             secret=secret_of(config.state_dir / f"master-{server.port}" / "seal") if config.authenticate else b"",
         )
+        self._core.pools_are(self._pools.pools, read_clock())
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(
             folder,
@@ -186,6 +190,8 @@ class MasterDaemon:
         return min(deadline, self._server.look_by)
 
     def _act(self, now: Now) -> float:
+        look_at = self._pools.look(now.mono)
+        self._core.pools_are(self._pools.pools, now)
         arrived = self._pause.take() or self._server.drain(BATCH)
         for event in arrived:
             if isinstance(event, Received):
@@ -201,7 +207,7 @@ class MasterDaemon:
         if now.mono >= self._prune_at:
             self._prune_at = now.mono + PRUNE_INTERVAL
             self._blobs.prune(self._needed_blobs())
-        deadline = min(self._core.next_deadline(), self._prune_at, self.dashboard.sample(now))
+        deadline = min(self._core.next_deadline(), self._prune_at, self.dashboard.sample(now), look_at)
         return now.mono if len(arrived) >= BATCH else deadline
 
     def _wait(self, now: Now) -> float:
@@ -321,6 +327,8 @@ class MasterDaemon:
     def _view(self) -> ClusterView:
         """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""
         view = msgspec.structs.replace(self._core.view(), dashboards=self._dashboards)
+        if self._pools.fault:
+            view = msgspec.structs.replace(view, warnings=(self._pools.fault, *view.warnings))
         if not self._pause.reason:
             return view
         return msgspec.structs.replace(

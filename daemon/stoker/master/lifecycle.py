@@ -24,6 +24,7 @@ from stoker.leader.base import Candidate, Elected, LeadershipEvent
 from stoker.master.control import Control
 from stoker.master.daemon import MasterDaemon
 from stoker.master.interfaces import Interfaces
+from stoker.master.pools_file import PoolsFile
 from stoker.master.services import Services
 from stoker.master.standby import Standby
 from stoker.recovery.base import StorageFailed
@@ -46,6 +47,7 @@ class Lifecycle:
         self._is_ready = False
         self._webui_url = ""
         self._tally = Tally()
+        self._pools = PoolsFile(config.pools_file)
 
     def stop(self) -> None:
         """End ``run``. Callable from a signal handler or any thread."""
@@ -161,6 +163,7 @@ class Lifecycle:
             epoch=elected.epoch,
             webui_url=self._webui_url,
             tally=self._tally,
+            pools=self._pools,
         )
         try:
             daemon.recover()

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
+from stoker.core.model.records import (
+    AppRecord,
+    Counters,
+    DriverRecord,
+    ExecutorRecord,
+    Record,
+    UsageRecord,
+    WorkerRecord,
+)
 from stoker.errors import ProtocolError
 from stoker.recovery.base import RecoveryEngine
 
@@ -15,6 +23,7 @@ _TYPES: dict[str, type[Record]] = {
     "app": AppRecord,
     "executor": ExecutorRecord,
     "worker": WorkerRecord,
+    "usage": UsageRecord,
     "meta": Counters,
 }
 _encoder = msgspec.msgpack.Encoder()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from stoker.client.api import Client
 from stoker.client.application.app import Application
 from stoker.client.application.engine_watch import EngineWatch
-from stoker.client.application.resources import resources_of, with_submitted
+from stoker.client.application.resources import resources_of, wanted_sharing, with_queue, with_submitted
 from stoker.client.notices import say
 from stoker.config.client import ClientConfig, client_config, user_name
 from stoker.core.application.events import Executor
@@ -164,16 +164,19 @@ class App:
 
     def _describe(self, engine: Engine) -> ApplicationDescription:
         wanted = self._resources
+        pool, priority = wanted_sharing(self._config.properties)
         try:
             return ApplicationDescription(
                 name=self.name,
-                command=engine.command(),
+                command=with_queue(engine.command(), self._config.properties),
                 user=user_name(),
                 max_cores=wanted.max_cores,
                 cores_per_executor=wanted.cores or engine.cores,
                 memory_mib=wanted.memory_mib,
                 executor_limit=wanted.executor_limit,
                 ui_url=engine.ui_url,
+                pool=pool,
+                priority=priority,
             )
         except ValueError as error:  # the values check themselves
             engine.close()

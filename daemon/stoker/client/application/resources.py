@@ -10,6 +10,14 @@ from typing import Any
 from stoker.client.submit.sources import PY_FILES
 from stoker.config.client import ClientConfig
 from stoker.config.registry import PROPERTIES
+from stoker.core.model.pools import (
+    POOL_PROPERTY,
+    POOL_VARIABLE,
+    PRIORITY_PROPERTY,
+    PRIORITY_VARIABLE,
+    QUEUE_PROPERTY,
+)
+from stoker.core.model.values import Command
 from stoker.engines.base import Resources
 from stoker.errors import ConfigError, Unreachable, UsageError
 
@@ -20,6 +28,8 @@ _SUBMITTED = {
     "spark.executor.cores": "STOKER_EXECUTOR_CORES",
     "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
     "spark.submit.pyFiles": "STOKER_PY_FILES",
+    POOL_PROPERTY: POOL_VARIABLE,
+    PRIORITY_PROPERTY: PRIORITY_VARIABLE,
 }
 CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -63,6 +73,25 @@ def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url
         env={**config.forwarded_env, **own},
         py_files=_py_files(setting("spark.submit.pyFiles")),
     )
+
+
+def wanted_sharing(properties: Mapping[str, str]) -> tuple[str, int | None]:
+    """Return the pool ("": the default one) and the priority that the properties name. Raises ConfigError."""
+    priority = properties.get(PRIORITY_PROPERTY)
+    try:
+        return properties.get(POOL_PROPERTY, ""), None if priority is None else PROPERTIES[PRIORITY_PROPERTY].parse(
+            priority
+        )
+    except UsageError as error:
+        raise ConfigError(f"{PRIORITY_PROPERTY}: {error}") from None
+
+
+def with_queue(command: Command, properties: Mapping[str, str]) -> Command:
+    """Let the command say what Spark calls a queue: a cluster without pools ignores it."""
+    queue = properties.get(QUEUE_PROPERTY, "")
+    if not queue or POOL_VARIABLE in command.env:
+        return command
+    return Command(argv=command.argv, env={**command.env, POOL_VARIABLE: queue})
 
 
 def _py_files(text: str) -> tuple[Path, ...]:

@@ -11,8 +11,9 @@ from stoker.client.notices import say
 from stoker.client.session.session import TIMEOUT
 from stoker.config.client import ClientConfig, add_client_arguments, client_config
 from stoker.config.types import parse_duration, parse_integer, parse_memory
+from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
 from stoker.core.model.states import Role
-from stoker.core.model.values import Door
+from stoker.core.model.values import HIGHEST_PRIORITY, Door
 from stoker.errors import UsageError
 
 
@@ -51,6 +52,29 @@ def connected(args: argparse.Namespace, config: ClientConfig, *, role: Role = Ro
 def door() -> Door:
     """Return how this command was called, for people who ask who killed a job."""
     return "playbook" if os.environ.get("STOKER_DOOR") == "playbook" else "cli"
+
+
+def add_sharing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--pool`` and ``--priority``."""
+    parser.add_argument(
+        "--pool",
+        "--queue",
+        metavar="NAME",
+        help="charge it to this pool (spark.stoker.pool); 'stoker pools' lists them",
+    )
+    parser.add_argument(
+        "--priority", metavar="N", help="within its pool, a higher number goes first (spark.stoker.priority)"
+    )
+
+
+def sharing_conf(args: argparse.Namespace) -> dict[str, str]:
+    """Return ``--pool`` and ``--priority`` as properties. Raises UsageError."""
+    conf = {}
+    if args.pool is not None:
+        conf[POOL_PROPERTY] = args.pool
+    if args.priority is not None:
+        conf[PRIORITY_PROPERTY] = str(whole("--priority", args.priority, -HIGHEST_PRIORITY))
+    return conf
 
 
 def comma_list(text: str | None) -> list[str]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from stoker.client.application.app import Application
+from stoker.client.application.resources import wanted_sharing, with_queue
 from stoker.client.application.run import Run, run_application
+from stoker.client.commands.common import add_sharing_arguments, sharing_conf
 from stoker.client.logs.output import Output
 from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
@@ -38,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--total-executor-cores", metavar="N", help="cores of all executors together (spark.cores.max)")
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
+    add_sharing_arguments(parser)
     option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
     add_environment_arguments(parser, "COMMAND")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
@@ -79,19 +82,24 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
     argv = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not argv or not argv[0]:
         raise UsageError("nothing to run: stoker run [OPTIONS] -- COMMAND [ARGUMENT...]")
-    properties = config.properties
+    properties = {**config.properties, **sharing_conf(args)}
+    pool, priority = wanted_sharing(properties)
     memory = args.executor_memory or properties.get("spark.executor.memory") or "1g"
     max_cores = args.total_executor_cores or properties.get("spark.cores.max")
     executor_cores = args.executor_cores or properties.get("spark.executor.cores")
     try:
         return ApplicationDescription(
             name=args.name or properties.get("spark.app.name") or PurePath(argv[0]).name,
-            command=Command(argv=tuple(argv), env={**config.forwarded_env, **environment(args, environ)}),
+            command=with_queue(
+                Command(argv=tuple(argv), env={**config.forwarded_env, **environment(args, environ)}), properties
+            ),
             user=user_name(),
             max_cores=_cores("--total-executor-cores", max_cores),
             cores_per_executor=_cores("--executor-cores", executor_cores),
             memory_mib=parse_memory(memory),
             finite=True,
+            pool=pool,
+            priority=priority,
         )
     except ValueError as error:  # raised by the description itself
         raise UsageError(str(error)) from None

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 
 from stoker.client.commands.common import (
     add_connection_arguments,
+    add_sharing_arguments,
     comma_list,
     configured,
     connected,
     memory,
     program_words,
+    sharing_conf,
     whole,
 )
 from stoker.client.notices import deliver, say
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--total-executor-cores", metavar="N", help="cores of all its executors together (spark.cores.max)")
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory)")
+    add_sharing_arguments(parser)
     option("--wait", action="store_true", help="print its output, and exit with its exit code")
     option("--kill-on-interrupt", action="store_true", help="with --wait: Ctrl-C kills the program")
     option("--status", metavar="ID", help="show one submission, like 'stoker status ID'")
@@ -120,6 +123,7 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, e
     settings = (setting.partition("=") for setting in args.conf)
     conf = {name.strip(): value for name, _, value in settings}
     conf |= {name: str(value) for name, value in limits.items() if value is not None}
+    conf |= sharing_conf(args)
     if args.executor_memory is not None:
         conf["spark.executor.memory"] = args.executor_memory
     for name in sorted(config.properties):

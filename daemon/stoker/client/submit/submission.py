@@ -22,6 +22,7 @@ from stoker.client.submit.sources import (
 from stoker.config.client import ClientConfig, user_name
 from stoker.config.registry import PROPERTIES
 from stoker.config.types import parse_memory
+from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
 from stoker.core.model.values import DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
@@ -113,6 +114,8 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             supervise=options.supervise or _typed(conf, "spark.driver.supervise"),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts"),
             user=user_name(),
+            pool=conf.get(POOL_PROPERTY, ""),
+            priority=_typed(conf, PRIORITY_PROPERTY),
         )
     except ValueError as error:  # the values check themselves
         raise UsageError(str(error)) from None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from stoker.core.master import executors
 from stoker.core.master.books import App
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_apps
+from stoker.core.master.sharing import admission
 from stoker.core.model.lifecycles import APPLICATION, APPLICATION_END, ApplicationEvent
 from stoker.core.model.messages import (
     Accepted,
@@ -22,6 +25,7 @@ from stoker.core.model.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
+from stoker.core.model.pools import wish_of_application
 from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import AppRecord, ExecutorRecord, executor_key
 from stoker.core.model.states import ApplicationState, ExecutorState
@@ -54,9 +58,14 @@ def register(ctx: Context, event: Received, message: RegisterApplication) -> Non
         _registered_again(ctx, same)
         return
     if app is None:
+        described = _in_pool(ctx, message.app, event.asker)
+        if isinstance(described, str) and not app_id:
+            ctx.send(peer, Failed(request=message.request, reason=described))
+            return
+        message = msgspec.structs.replace(message, app=message.app if isinstance(described, str) else described)
         app = _add(ctx, app_id, event, message)
     if app.taken_over:
-        _learn(ctx, app, message)
+        _learn(ctx, app, event, message)
     _bind(ctx, app, event, message)
     answer = RegisteredApplication(
         request=message.request,
@@ -90,6 +99,16 @@ def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | N
     if description.spark is None:
         return None
     return next((app for app in ctx.books.apps.values() if app.record.description.has_driver_of(description)), None)
+
+
+def _in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
+    """Return the application with its pool and priority, or why it is refused. Without pools it stays as it is."""
+    admitted = admission.admit(ctx.pools, wish_of_application(app.pool, app.priority, app.command.env), by)
+    if isinstance(admitted, str):
+        return admitted
+    if not ctx.pools.is_configured:
+        return msgspec.structs.replace(app, priority=admitted.priority) if admitted.priority else app
+    return msgspec.structs.replace(app, pool=admitted.pool, priority=admitted.priority)
 
 
 def _registered_again(ctx: Context, app: App) -> None:
@@ -132,7 +151,9 @@ def _bind(ctx: Context, app: App, event: Received, message: RegisterApplication)
         _unbind(ctx, app)
     record.owner = event.key
     if record.principal is None:
+        account = app.account
         record.principal = event.principal
+        ctx.books.account_changed(app, account)
     record.token = message.token
     record.next_executor_id = max(record.next_executor_id, message.highest_executor_id + 1)
     has_executors = ApplicationEvent.REGISTERED_WITH_EXECUTORS if app.executors else ApplicationEvent.REGISTERED
@@ -142,14 +163,17 @@ def _bind(ctx: Context, app: App, event: Received, message: RegisterApplication)
     ctx.save_app(record)
 
 
-def _learn(ctx: Context, app: App, message: RegisterApplication) -> None:
+def _learn(ctx: Context, app: App, event: Received, message: RegisterApplication) -> None:
     """Learn what only the application still knows: its limits, and how much of its share is used up."""
     record = app.record
     if app.peer is None:
         # Its executors may be running on workers that have not come back yet: do not replace them too early.
         app.not_before = ctx.now.mono + ctx.policy.takeover_grace
         ctx.wake_at(app.not_before, "schedule")
-    record.description, record.executor_limit = message.app, message.app.executor_limit
+    account, described = app.account, _in_pool(ctx, message.app, event.asker)
+    record.description = message.app if isinstance(described, str) else described
+    ctx.books.account_changed(app, account)
+    record.executor_limit = message.app.executor_limit
     record.cores_max = _cores_max(ctx, message.app)
     known = {executor.id for executor in (*app.removed, *app.executors.values())}
     for view in message.ended if message.app.finite else ():
@@ -335,7 +359,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, by: Ask
     if app is None:
         reason = f"Application {app_id} has already finished or does not exist"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
-    elif not by.may_change(app.record.principal):
+    elif not admission.may_change(ctx.pools, by, app.record.principal, app.pool):
         reason = f"{app_id} {belongs_to(app.record.principal)}"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
     else:

@@ -10,7 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
+from stoker.core.master.sharing.accounts import Account, Accounts
+from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
 from stoker.core.model.states import WorkerState
@@ -87,6 +89,18 @@ class Driver:
     watchers: list[tuple[bytes, int]] = field(default_factory=list)  # (connection, request number)
     view: DriverView | None = None
 
+    @property
+    def lane(self) -> Lane:
+        """Where it waits."""
+        description = self.record.description
+        demand = Demand(description.cores, description.memory_mib, description.resources)
+        return Lane(demand, *self.account, description.priority or 0)
+
+    @property
+    def account(self) -> Account:
+        """What it is charged to."""
+        return self.record.description.pool or DEFAULT_POOL, self.record.principal or ""
+
 
 @dataclass(slots=True)
 class App:
@@ -102,6 +116,15 @@ class App:
     not_before: float = 0.0  # no new executor before this time, after failures
     taken_over: bool = False  # from a master without records: executors that ended under it may be missing here
     view: AppView | None = None
+
+    @property
+    def pool(self) -> str:
+        return self.record.description.pool or DEFAULT_POOL
+
+    @property
+    def account(self) -> Account:
+        """What its executors are charged to."""
+        return self.pool, self.record.principal or ""
 
 
 class Books:
@@ -125,6 +148,7 @@ class Books:
         self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
         self.next_executor_ids: dict[str, int] = {}  # of applications known only from workers' reports
         self.counters: Counters = Counters()
+        self.accounts: Accounts = Accounts()  # of pools and principals
 
     # --- ids ---
 
@@ -212,6 +236,7 @@ class Books:
         worker.drivers.add(driver.record.id)
         self._charge(worker, description.cores, description.memory_mib)
         _hold(worker, driver.record.attempts[-1].resources)
+        self.accounts.charge(driver.account, description.cores, description.memory_mib, drivers=1)
 
     def release_driver(self, driver: Driver) -> None:
         """Free the driver's resources on its worker, if it holds any."""
@@ -223,6 +248,7 @@ class Books:
             description = driver.record.description
             self._charge(worker, -description.cores, -description.memory_mib)
             _let_go(worker, driver.record.attempts[-1].resources)
+            self.accounts.charge(driver.account, -description.cores, -description.memory_mib, drivers=-1)
 
     def mark_dying(
         self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int, resources: Addresses
@@ -249,6 +275,7 @@ class Books:
         worker.executors.add((executor.app_id, executor.id))
         self._charge(worker, executor.cores, executor.memory_mib)
         _hold(worker, executor.resources)
+        self.accounts.charge(app.account, executor.cores, executor.memory_mib)
 
     def release_executor(self, app: App, executor: ExecutorRecord) -> None:
         app.executors.pop(executor.id, None)
@@ -260,6 +287,15 @@ class Books:
             worker.executors.discard((executor.app_id, executor.id))
             self._charge(worker, -executor.cores, -executor.memory_mib)
             _let_go(worker, executor.resources)
+            self.accounts.charge(app.account, -executor.cores, -executor.memory_mib)
+
+    def account_changed(self, app: App, before: Account) -> None:
+        """Charge what the application holds to its present account, and no longer to the one of ``before``."""
+        if app.account == before:
+            return
+        for executor in app.executors.values():
+            self.accounts.charge(before, -executor.cores, -executor.memory_mib)
+            self.accounts.charge(app.account, executor.cores, executor.memory_mib)
 
     def _charge(self, worker: Worker, cores: int, memory_mib: int) -> None:
         worker.cores_used += cores

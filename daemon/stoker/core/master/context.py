@@ -13,7 +13,8 @@ from stoker.core.model.counts import Tally
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
 from stoker.core.model.policy import Policy
-from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, worker_key
+from stoker.core.model.pools import Pools
+from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, usage_key, worker_key
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, Now
 
@@ -44,6 +45,7 @@ class Context:
         self.secret = secret  # of the masters, for seals (core.master.vouching); empty: nothing is proved
         self.adopts_until: float = math.inf  # until then jobs of an earlier master are taken over
         self.policy = policy
+        self.pools: Pools = Pools()  # as the file says now; without one, the default
         self.epoch = epoch
         self.url = url
         self.webui_url = webui_url
@@ -95,6 +97,15 @@ class Context:
 
     def save_counters(self) -> None:
         self._effects.append(Persist(COUNTERS_KEY, self.books.counters))
+
+    def save_usage(self) -> None:
+        """Record what pools and principals have used, as far as it changed. Without pools nobody asks for it."""
+        if not self.pools.is_configured:
+            self.books.accounts.changed.clear()
+            return
+        for (pool, principal), record in self.books.accounts.take_changed():
+            key = usage_key(pool, principal)
+            self._effects.append(Forget(key) if record is None else Persist(key, record))
 
     def forget(self, key: str) -> None:
         self._effects.append(Forget(key))

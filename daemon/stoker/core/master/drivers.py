@@ -13,6 +13,7 @@ from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_drivers
+from stoker.core.master.sharing import admission
 from stoker.core.master.show import driver_view
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, LATE_END, DriverEvent
 from stoker.core.model.messages import (
@@ -28,10 +29,11 @@ from stoker.core.model.messages import (
     WatchDriver,
 )
 from stoker.core.model.moves import may
+from stoker.core.model.pools import wish_of_driver
 from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
-from stoker.core.model.values import DriverReport, Exit, Order
+from stoker.core.model.values import DriverDescription, DriverReport, Exit, Order
 
 _OF_ONE_PEER = 10  # watches of one driver by one connection
 ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
@@ -44,9 +46,13 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
     driver = books.find_driver(known) if known is not None else None
     is_repeated = driver is not None
     if driver is None:
+        described = _in_pool(ctx, message.driver, event.asker)
+        if isinstance(described, str):
+            ctx.send(peer, Failed(request=message.request, reason=described))
+            return
         record = DriverRecord(
             id=books.new_driver_id(ctx.now.wall),
-            description=message.driver,
+            description=described,
             submitted=ctx.now.wall,
             token=message.token,
             owner=event.key,
@@ -70,14 +76,32 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
         ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
 
 
+def _in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescription | str:
+    """Return the driver with its pool and priority, or why it is refused. Without pools it stays as it is."""
+    wish = wish_of_driver(driver.pool, driver.priority, driver.conf)
+    admitted = admission.admit(ctx.pools, wish, by)
+    if isinstance(admitted, str):
+        return admitted
+    if not ctx.pools.is_configured:
+        return msgspec.structs.replace(driver, priority=admitted.priority) if admitted.priority else driver
+    queue = ctx.books.queue
+    too_many = admission.too_many_queued(
+        ctx.pools,
+        admitted.pool,
+        by.principal,
+        in_pool=queue.waiting(admitted.pool),
+        of_principal=queue.waiting(admitted.pool, by.principal),
+    )
+    return too_many or msgspec.structs.replace(driver, pool=admitted.pool, priority=admitted.priority)
+
+
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
     """Put a SUBMITTED driver into the queue; ``first``: at its head."""
     record = driver.record
     driver.relaunch_at = None
     driver.queued_at = ctx.now.wall if record.attempts else record.submitted
     ctx.books.relaunching.discard(record.id)
-    wanted = record.description
-    ctx.books.queue.push(record.id, wanted.cores, wanted.memory_mib, wanted.resources, first=first)
+    ctx.books.queue.push(record.id, driver.lane, first=first)
     ctx.schedule_wanted = True
 
 
@@ -309,7 +333,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, by: 
         ctx.send(peer, Failed(request=request, reason=reason, code="not-found"))
         return
     record = driver.record
-    if not by.may_change(record.principal):
+    if not admission.may_change(ctx.pools, by, record.principal, record.description.pool):
         reason = f"{driver_id} {belongs_to(record.principal)}"
         ctx.send(peer, Failed(request=request, reason=reason, code="not-authorized"))
         return

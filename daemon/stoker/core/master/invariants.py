@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from stoker.core.master.books import Books, Worker
+from stoker.core.master.sharing.accounts import Use
 from stoker.core.model.resources import pairs
 from stoker.core.model.states import DriverState
 
@@ -24,6 +25,7 @@ def violations(books: Books) -> list[str]:
     found.extend(_drivers(books))
     found.extend(_applications(books))
     found.extend(_history(books))
+    found.extend(_accounts(books))
     return found
 
 
@@ -123,6 +125,48 @@ def _applications(books: Books) -> Iterator[str]:
                 yield f"{app_id} has executor {executor_id} and would give out {record.next_executor_id} next"
             if executor.state.is_final:
                 yield f"{app_id}/{executor_id} is {executor.state.value} and still live"
+
+
+def _accounts(books: Books) -> Iterator[str]:
+    """What runs now, by pool and principal, and by pool."""
+    held: dict[tuple[str, str], Counter[str]] = {}
+    for worker in books.workers.values():
+        for driver_id in worker.drivers:
+            driver = books.drivers.get(driver_id)
+            if driver is not None:
+                description = driver.record.description
+                counts = {"cores": description.cores, "memory": description.memory_mib, "drivers": 1}
+                held.setdefault(driver.account, Counter()).update(counts, driver_cores=description.cores)
+        for app_id, executor_id in worker.executors:
+            app = books.apps.get(app_id)
+            executor = app.executors.get(executor_id) if app is not None else None
+            if app is not None and executor is not None:
+                counts = {"cores": executor.cores, "memory": executor.memory_mib}
+                held.setdefault(app.account, Counter()).update(counts)
+    for account, use in books.accounts.used.items():
+        yield from _differs(f"{account[1] or 'nobody'} in pool {account[0]}", use, held.pop(account, Counter()))
+    for account in held:
+        yield f"{account} holds resources and has no account"
+    pools: dict[str, Counter[str]] = {}
+    for (pool, _), use in books.accounts.used.items():
+        pools.setdefault(pool, Counter()).update(_present(use))
+    for pool, use in books.accounts.pools.items():
+        yield from _differs(f"pool {pool}", use, pools.get(pool, Counter()))
+
+
+def _present(use: Use) -> dict[str, int]:
+    return {
+        "cores": use.cores,
+        "memory": use.memory_mib,
+        "drivers": use.drivers,
+        "driver_cores": use.driver_cores,
+    }
+
+
+def _differs(what: str, use: Use, counted: Counter[str]) -> Iterator[str]:
+    for name, amount in _present(use).items():
+        if amount != counted[name]:
+            yield f"{what} is charged with {name} {amount}, a recount says {counted[name]}"
 
 
 def _history(books: Books) -> Iterator[str]:

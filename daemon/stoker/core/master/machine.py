@@ -21,6 +21,7 @@ from stoker.core.master.show import cluster_view
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import MastersChanged, Message, Reconnect
 from stoker.core.model.policy import Policy
+from stoker.core.model.pools import Pools
 from stoker.core.model.records import Record
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Now
@@ -77,6 +78,7 @@ class MasterCore:
         self.ctx.adopts_until = self.ctx.now.mono + max(waits)
         if records:
             recovery.load(self.ctx, records)
+        self.ctx.save_usage()
         return self.ctx.take_effects()
 
     def handle(self, event: Event, now: Now) -> None:
@@ -100,6 +102,7 @@ class MasterCore:
             recovery.complete_if_all_answered(ctx)
         if ctx.schedule_wanted:
             schedule(ctx)
+        ctx.save_usage()
         self._due = self._next_due()
         return ctx.take_effects()
 
@@ -114,6 +117,7 @@ class MasterCore:
 
     def _look(self, now: Now) -> None:
         self.ctx.now = self._own_time.at(now, self._due)
+        self.ctx.books.accounts.look(self.ctx.now.wall)
 
     @property
     def _silence_interval(self) -> float:
@@ -152,6 +156,18 @@ class MasterCore:
         self._look(now)
         trim_drivers(self.ctx, 0)
         trim_apps(self.ctx, 0)
+
+    def pools_are(self, pools: Pools, now: Now) -> None:
+        """Decide by these pools from now on: ``pools.yml`` was read, or has changed."""
+        if pools is self.ctx.pools or pools == self.ctx.pools:
+            return
+        self._look(now)
+        accounts = self.ctx.books.accounts
+        accounts.set_half_life(pools.half_life)
+        if pools.is_configured and not self.ctx.pools.is_configured:
+            accounts.all_changed()
+        self.ctx.pools = pools
+        self.ctx.schedule_wanted = True
 
     # --- what others may look at ---
 

@@ -22,7 +22,15 @@ from stoker.core.model.lifecycles import (
     MasterEvent,
     WorkerEvent,
 )
-from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, Record, WorkerRecord
+from stoker.core.model.records import (
+    AppRecord,
+    Counters,
+    DriverRecord,
+    ExecutorRecord,
+    Record,
+    UsageRecord,
+    WorkerRecord,
+)
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.values import number_of
 
@@ -36,6 +44,11 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
     for record in by_type.get(Counters, []):
         assert isinstance(record, Counters)
         ctx.books.counters = record
+    accounts = ctx.books.accounts
+    for record in by_type.get(UsageRecord, []):
+        assert isinstance(record, UsageRecord)
+        accounts.load(record)
+    accounts.is_loading = True
     for record in by_type.get(WorkerRecord, []):
         assert isinstance(record, WorkerRecord)
         _load_worker(ctx, record)
@@ -48,6 +61,8 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
     for record in by_type.get(DriverRecord, []):
         assert isinstance(record, DriverRecord)
         _load_driver(ctx, record)
+    accounts.is_loading = False
+    accounts.all_changed()
     _sort_history(ctx.books)
     ctx.move(MASTER, ctx, MasterEvent.RECORDS_FOUND)
     # A worker that was unreachable when the last master wrote may have become so only a moment before.

@@ -1,11 +1,14 @@
-"""One scheduling pass: drivers first, then applications in the order they registered (spec 10)."""
+"""One scheduling pass: drivers first, then applications in the order they registered (spec 10). With pools, both in the
+order of core.master.sharing."""
 
 from __future__ import annotations
 
 from stoker.core.master import drivers, executors
 from stoker.core.master.books import App
 from stoker.core.master.context import Context
+from stoker.core.master.scheduling.dealing import Player, deal_executors
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
+from stoker.core.master.sharing.turns import Turns
 from stoker.core.model.states import MasterState
 
 
@@ -26,16 +29,34 @@ def schedule(ctx: Context) -> None:
         for worker_id, worker in candidates.items()
         if worker.is_usable
     ]
+    turns = turns_of(ctx) if ctx.pools.is_configured else None
     if books.queue:
         running = len(books.drivers) - len(books.queue) - len(books.relaunching)
-        slots = max(0, ctx.policy.max_drivers - running)
         placed = place_drivers(
-            books.queue, offers, spread_out=ctx.policy.spread_out_drivers, slots=slots, shuffle=ctx.rng.shuffle
+            books.queue,
+            offers,
+            spread_out=ctx.policy.spread_out_drivers,
+            slots=max(0, ctx.policy.max_drivers - running),
+            shuffle=ctx.rng.shuffle,
+            turns=turns,
         )
         for driver_id, worker_id in placed:
             drivers.launch(ctx, books.drivers[driver_id], books.workers[worker_id])
+    if turns is not None:
+        _deal(ctx, hungry, offers, turns)
+        return
     for app in hungry:
-        _grant(ctx, app, offers)
+        granted = place_executors(
+            _need(app), offers, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
+        )
+        _grant(ctx, app, granted)
+
+
+def turns_of(ctx: Context) -> Turns:
+    """Return the order and the limits of a pass that begins now."""
+    usable = [worker.record for worker in ctx.books.workers.values() if worker.is_usable]
+    cores, memory = sum(record.cores for record in usable), sum(record.memory_mib for record in usable)
+    return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory)
 
 
 def _wants_executors(ctx: Context, app: App) -> bool:
@@ -46,9 +67,9 @@ def _wants_executors(ctx: Context, app: App) -> bool:
     return executors.cores_left(app) >= need and len(app.executors) < record.executor_limit
 
 
-def _grant(ctx: Context, app: App, offers: list[Offer]) -> None:
+def _need(app: App) -> AppNeed:
     record = app.record
-    need = AppNeed(
+    return AppNeed(
         cores_left=executors.cores_left(app),
         cores_per_executor=record.description.cores_per_executor,
         memory_mib=record.description.memory_mib,
@@ -56,9 +77,27 @@ def _grant(ctx: Context, app: App, offers: list[Offer]) -> None:
         executor_limit=record.executor_limit,
         resources=record.description.resources,
     )
-    granted = place_executors(
-        need, offers, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
+
+
+def _deal(ctx: Context, hungry: list[App], offers: list[Offer], turns: Turns) -> None:
+    players = [
+        Player(
+            _need(app),
+            app.pool,
+            app.record.principal or "",
+            app.record.description.priority or 0,
+            in_turns=ctx.pools.of(app.pool).policy == "fair",
+        )
+        for app in hungry
+    ]
+    dealt = deal_executors(
+        players, offers, turns, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
     )
+    for app, granted in zip(hungry, dealt, strict=True):
+        _grant(ctx, app, granted)
+
+
+def _grant(ctx: Context, app: App, granted: list[tuple[str, int]]) -> None:
     for worker_id, cores in granted:
         executors.launch(ctx, app, ctx.books.workers[worker_id], cores)
     if granted:

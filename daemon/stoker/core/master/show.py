@@ -87,6 +87,8 @@ def driver_view(driver: Driver) -> DriverView:
         principal=record.principal or "",
         kill=record.kill,
         resources=description.resources,
+        pool=description.pool,
+        priority=description.priority or 0,
     )
     return driver.view
 
@@ -143,5 +145,7 @@ def app_view(app: App) -> AppView:
         principal=record.principal or "",
         kill=record.kill,
         resources=description.resources,
+        pool=description.pool,
+        priority=description.priority or 0,
     )
     return app.view

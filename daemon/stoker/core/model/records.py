@@ -1,7 +1,9 @@
-"""The records that survive a master: one for each driver, application, executor and worker, and the id counters.
+"""The records that survive a master: one for each driver, application, executor and worker, the use of pools, and the id
+counters.
 
-Keys are ``driver/ID``, ``app/ID``, ``executor/APP/N``, ``worker/ID`` and ``meta/counters``. The structs are mutable because
-they are the master's books; each change that must survive is followed by a ``Persist`` of the whole record.
+Keys are ``driver/ID``, ``app/ID``, ``executor/APP/N``, ``worker/ID``, ``usage/POOL/PRINCIPAL`` and ``meta/counters``. The
+structs are mutable because they are the master's books; each change that must survive is followed by a ``Persist`` of the
+whole record.
 """
 
 from __future__ import annotations
@@ -111,6 +113,17 @@ class WorkerRecord(Record):
         return address_of(self.host, self.port)
 
 
+class UsageRecord(Record):
+    """What a principal has used in a pool: core-milliseconds and MiB-milliseconds, decayed up to ``at`` (milliseconds since
+    the Unix epoch). Written only while there is a ``pools.yml``."""
+
+    pool: str
+    principal: str
+    cores: int = 0
+    memory_mib: int = 0
+    at: int = 0
+
+
 class Counters(Record):
     """Numbers for the next ids. They only grow, so an id is never used twice."""
 
@@ -132,6 +145,10 @@ def executor_key(app_id: str, executor_id: int) -> str:
 
 def worker_key(worker_id: str) -> str:
     return f"worker/{worker_id}"
+
+
+def usage_key(pool: str, principal: str) -> str:
+    return f"usage/{pool}/{principal}"
 
 
 COUNTERS_KEY = "meta/counters"

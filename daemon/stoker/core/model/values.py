@@ -24,6 +24,8 @@ HIGHEST_EXECUTOR_ID = UNLIMITED // 2  # that a peer may claim; the numbers of la
 DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
 APP_ID = re.compile(r"app-[0-9]{14}-[0-9]{4,12}")
 WORKER_ID = re.compile(r"worker-[0-9]{14}-[A-Za-z0-9_.:\[\]-]{1,255}-[0-9]{1,5}")
+POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+HIGHEST_PRIORITY = 1_000_000
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){0,9}")
 
@@ -147,6 +149,8 @@ class DriverDescription(Value, frozen=True):
     user: str = ""  # who submitted it, as shown to people
     spark: SparkProgram | None = None  # set for a jar that runs on a Spark distribution of its worker
     resources: Amounts = ()  # named ones that it needs, as GPUs
+    pool: str = ""  # which it is charged to; "": ``spark.stoker.pool`` in ``conf``, else the default pool
+    priority: int | None = None  # within its pool, higher goes first; None: the pool's default
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -158,6 +162,7 @@ class DriverDescription(Value, frozen=True):
         for name in (self.main, *self.py_files, *self.jars):
             if name not in names:
                 raise ValueError(f"{name!r} is used by the driver but is not one of its files")
+        _check_sharing(self.pool, self.priority)
         _check_texts("the driver's name", (self.name, self.user))
         _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
         _check_texts("a property", (*self.conf, *self.conf.values()))
@@ -199,6 +204,8 @@ class ApplicationDescription(Value, frozen=True):
     finite: bool = False
     spark: SparkProgram | None = None  # set when its executors are those of Apache Spark
     resources: Amounts = ()  # named ones that each executor needs, as GPUs
+    pool: str = ""  # which it is charged to; "": ``STOKER_POOL`` in the command's environment, else the default pool
+    priority: int | None = None  # as in ``DriverDescription``
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:
@@ -208,6 +215,7 @@ class ApplicationDescription(Value, frozen=True):
         _check_range("memory_mib", self.memory_mib, 0)
         _check_range("executor_limit", self.executor_limit, 0)
         check_amounts(self.resources)
+        _check_sharing(self.pool, self.priority)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
 
     def has_driver_of(self, other: "ApplicationDescription") -> bool:
@@ -329,6 +337,13 @@ class ExecutorReport(Value, frozen=True):
 def _check_range(name: str, value: int, least: int, most: int = UNLIMITED) -> None:
     if not least <= value <= most:
         raise ValueError(f"{name} must be between {least} and {most}, not {value}")
+
+
+def _check_sharing(pool: str, priority: int | None) -> None:
+    if pool and not POOL_NAME.fullmatch(pool):
+        raise ValueError(f"{pool[:80]!r} is not the name of a pool: use letters, digits, '.', '-' and '_'")
+    if priority is not None:
+        _check_range("priority", priority, -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
 
 
 def _check_id(identifier: str, pattern: re.Pattern[str], kind: str) -> None:

@@ -98,6 +98,8 @@ class DriverView(Value, frozen=True):
     principal: str = ""  # who submitted it, as proved; ``user`` is a label
     kill: Order | None = None  # the order to kill it
     resources: Amounts = ()  # named ones that it needs, as GPUs
+    pool: str = ""  # which it is charged to; "": the default pool
+    priority: int = 0  # within its pool; higher goes first
 
     @property
     def who(self) -> str:
@@ -142,6 +144,8 @@ class AppView(Value, frozen=True):
     principal: str = ""  # who registered it, as proved; ``user`` is a label
     kill: Order | None = None  # the order to kill it
     resources: Amounts = ()  # named ones that each executor needs, as GPUs
+    pool: str = ""  # as in ``DriverView``
+    priority: int = 0
 
     @property
     def who(self) -> str:

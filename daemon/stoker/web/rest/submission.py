@@ -14,7 +14,15 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from stoker.config.types import parse_bool, parse_integer, parse_memory
-from stoker.core.model.values import RELEASE_PROPERTY, REMOTE_SCHEMES, Artifact, DriverDescription, DriverKind
+from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
+from stoker.core.model.values import (
+    HIGHEST_PRIORITY,
+    RELEASE_PROPERTY,
+    REMOTE_SCHEMES,
+    Artifact,
+    DriverDescription,
+    DriverKind,
+)
 from stoker.errors import UsageError
 from stoker.web.rest.protocol import CreateSubmission, MalformedRequest
 
@@ -71,6 +79,8 @@ def describe(
             cores=_number(conf, "spark.driver.cores", 1),
             memory_mib=_typed(conf, "spark.driver.memory", parse_memory, 1024),
             supervise=_typed(conf, "spark.driver.supervise", parse_bool, False),
+            pool=conf.get(POOL_PROPERTY, ""),
+            priority=_typed(conf, PRIORITY_PROPERTY, lambda text: parse_integer(text, -HIGHEST_PRIORITY), None),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts", lambda text: parse_integer(text, -1), -1),
         )
     except ValueError as error:  # DriverDescription checks its values

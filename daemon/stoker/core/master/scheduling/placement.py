@@ -7,11 +7,11 @@ at. docs/adr/0002-placement.md has the reasoning; test_placement_properties.py c
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from stoker.core.master.scheduling.order import LaneOrder, NoPools, Turns
 from stoker.core.master.scheduling.queue import Demand, DriverQueue
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
@@ -61,9 +61,16 @@ class AppNeed:
 
 
 def place_drivers(
-    queue: DriverQueue, offers: list[Offer], *, spread_out: bool, slots: int, shuffle: Shuffle
+    queue: DriverQueue,
+    offers: list[Offer],
+    *,
+    spread_out: bool,
+    slots: int,
+    shuffle: Shuffle,
+    turns: Turns | None = None,
 ) -> list[tuple[str, str]]:
     """Take drivers from the queue; return (driver id, worker id) for each one placed. ``slots``: how many more may run.
+    ``turns`` orders pools and principals, and knows their limits; without it priority and order of submission decide.
 
     Spread out: all drivers of the pass share one round-robin cursor over shuffled workers. A driver that fits on no worker
     moves the cursor a full round, that is, not at all, and does not block others. Packed: each driver takes the first
@@ -74,29 +81,35 @@ def place_drivers(
         shuffle(candidates)
     else:
         candidates.sort(key=lambda offer: offer.worker_id)
+    turns = turns or NoPools()
     searches: dict[Demand, _Search] = {}
     too_large: list[Demand] = []
     placed: list[tuple[str, str]] = []
     cursor = 0
-    heads = [(*head, demand) for demand in queue.demands() if (head := queue.head(demand)) is not None]
-    heapq.heapify(heads)
-    while heads and len(placed) < slots:
-        _, driver_id, demand = heapq.heappop(heads)
+    order = LaneOrder(queue, turns, (lane for demand in queue.demands() for lane in queue.lanes(demand)))
+    while len(placed) < slots and (following := order.pop()) is not None:
+        lane, driver_id = following
+        demand = lane.demand
         if any(_asks_as_much(demand, other) for other in too_large):
+            order.put_back(lane, again=False)
+            continue
+        # A limit that is reached stays reached for the rest of the pass.
+        if turns.refusal(lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True):
+            order.put_back(lane, again=False)
             continue
         if demand not in searches:
             searches[demand] = _Search(candidates, demand)
         chosen = searches[demand].first(cursor if spread_out else 0)
         if chosen is None:  # nor will it fit later in this pass: free resources only shrink
             too_large.append(demand)
+            order.put_back(lane, again=False)
             continue
         candidates[chosen].take(*demand)
+        turns.grant(lane.pool, lane.principal, demand.cores, demand.memory_mib, drivers=1)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
         queue.remove(driver_id)
-        following = queue.head(demand)
-        if following is not None:
-            heapq.heappush(heads, (*following, demand))
+        order.put_back(lane, again=True)
     return placed
 
 
@@ -168,9 +181,8 @@ def place_executors(
     least = need.cores_per_executor or 1
     if need.cores_left < least or need.executors >= need.executor_limit:
         return []
-    key, descending = _ORDER[selection]
-    fitting = (offer for offer in offers if offer.fits(least, need.memory_mib, need.resources))
-    usable = sorted(fitting, key=key, reverse=descending)
+    fitting = [offer for offer in offers if offer.fits(least, need.memory_mib, need.resources)]
+    usable = in_order(fitting, selection)
     placed: list[tuple[str, int]] = []
     for offer, bites in zip(usable, _bites(need, usable, spread_out), strict=True):
         if bites == 0:
@@ -181,6 +193,12 @@ def place_executors(
             offer.take(cores, need.memory_mib, need.resources)
             placed.append((offer.worker_id, cores))
     return placed
+
+
+def in_order(offers: list[Offer], selection: WorkerSelection) -> list[Offer]:
+    """Sort offers as ``spark.deploy.workerSelectionPolicy`` says."""
+    key, descending = _ORDER[selection]
+    return sorted(offers, key=key, reverse=descending)
 
 
 def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,63 +17,88 @@ class Demand(NamedTuple):
     resources: Amounts = ()
 
 
+class Lane(NamedTuple):
+    """What the drivers of one lane have in common: they fit, or break a limit, all or none."""
+
+    demand: Demand
+    pool: str = ""
+    principal: str = ""
+    priority: int = 0
+
+
 class DriverQueue:
-    """FIFO lanes, one per demand. All drivers of one demand fit, or none does, so a pass that finds a demand too large skips
-    the whole lane. Sequence numbers show which lane's head is the oldest of all."""
+    """FIFO lanes, one for each combination of demand, pool, principal and priority. A pass that finds a demand too large, or
+    a limit reached, skips the whole lane. Sequence numbers show which lane's head is the oldest of all."""
 
     def __init__(self) -> None:
         # A lane maps driver id to sequence number. An OrderedDict, because taking the first item of a plain dict
         # repeatedly scans all slots emptied before.
-        self._lanes: dict[Demand, OrderedDict[str, int]] = {}
-        self._demand_of: dict[str, Demand] = {}
+        self._lanes: dict[Demand, dict[Lane, OrderedDict[str, int]]] = {}
+        self._lane_of: dict[str, Lane] = {}
+        self._waiting: Counter[tuple[str, str]] = Counter()
         self._next = 0
         self._before_first = -1
 
-    def push(
-        self, driver_id: str, cores: int, memory_mib: int, resources: Amounts = (), *, first: bool = False
-    ) -> None:
-        """Append a driver, or with ``first`` put it before all others. A driver that is already waiting keeps its place."""
-        if driver_id in self._demand_of:
+    def push(self, driver_id: str, lane: Lane, *, first: bool = False) -> None:
+        """Append a driver, or with ``first`` put it before all others of its lane, and of its rank. A driver that is already
+        waiting keeps its place."""
+        if driver_id in self._lane_of:
             return
-        demand = Demand(cores, memory_mib, resources)
-        self._demand_of[driver_id] = demand
-        lane = self._lanes.setdefault(demand, OrderedDict())
+        self._lane_of[driver_id] = lane
+        self._waiting[lane.pool, lane.principal] += 1
+        drivers = self._lanes.setdefault(lane.demand, {}).setdefault(lane, OrderedDict())
         if first:
-            lane[driver_id] = self._before_first
-            lane.move_to_end(driver_id, last=False)
+            drivers[driver_id] = self._before_first
+            drivers.move_to_end(driver_id, last=False)
             self._before_first -= 1
         else:
-            lane[driver_id] = self._next
+            drivers[driver_id] = self._next
             self._next += 1
 
     def remove(self, driver_id: str) -> bool:
         """Remove a driver; False if it was not waiting."""
-        demand = self._demand_of.pop(driver_id, None)
-        if demand is None:
+        lane = self._lane_of.pop(driver_id, None)
+        if lane is None:
             return False
-        lane = self._lanes[demand]
-        del lane[driver_id]
-        if not lane:
-            del self._lanes[demand]
+        whose = (lane.pool, lane.principal)
+        self._waiting[whose] -= 1
+        if not self._waiting[whose]:
+            del self._waiting[whose]
+        lanes = self._lanes[lane.demand]
+        del lanes[lane][driver_id]
+        if not lanes[lane]:
+            del lanes[lane]
+        if not lanes:
+            del self._lanes[lane.demand]
         return True
 
     def demands(self) -> list[Demand]:
         """Return the demands for which at least one driver waits."""
         return list(self._lanes)
 
-    def head(self, demand: Demand) -> tuple[int, str] | None:
-        """Return sequence number and id of the oldest driver with that demand."""
-        lane = self._lanes.get(demand)
-        if not lane:
+    def lanes(self, demand: Demand) -> list[Lane]:
+        """Return the lanes of that demand."""
+        return list(self._lanes.get(demand, ()))
+
+    def head(self, lane: Lane) -> tuple[int, str] | None:
+        """Return sequence number and id of the oldest driver in the lane."""
+        drivers = self._lanes.get(lane.demand, {}).get(lane)
+        if not drivers:
             return None
-        driver_id = next(iter(lane))
-        return lane[driver_id], driver_id
+        driver_id = next(iter(drivers))
+        return drivers[driver_id], driver_id
+
+    def waiting(self, pool: str, principal: str | None = None) -> int:
+        """Return how many drivers of the pool wait, of one principal or of all."""
+        if principal is not None:
+            return self._waiting[pool, principal]
+        return sum(count for (name, _), count in self._waiting.items() if name == pool)
 
     def __contains__(self, driver_id: object) -> bool:
-        return driver_id in self._demand_of
+        return driver_id in self._lane_of
 
     def __len__(self) -> int:
-        return len(self._demand_of)
+        return len(self._lane_of)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._demand_of)
+        return iter(self._lane_of)

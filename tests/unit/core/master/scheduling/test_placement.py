@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
-from stoker.core.master.scheduling.queue import Demand, DriverQueue
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.values import UNLIMITED
 
@@ -25,7 +25,7 @@ def offers_of(*sizes: tuple[int, int]) -> list[Offer]:
 def queue_of(*demands: tuple[int, int]) -> DriverQueue:
     queue = DriverQueue()
     for index, (cores, memory) in enumerate(demands, start=1):
-        queue.push(f"d{index}", cores, memory)
+        queue.push(f"d{index}", Lane(Demand(cores, memory)))
     return queue
 
 
@@ -276,14 +276,14 @@ def test_the_queue_keeps_the_order_of_submission_over_all_shapes() -> None:
 
 def test_a_driver_that_waits_keeps_its_place_and_one_that_returns_goes_to_the_end() -> None:
     queue = queue_of((1, 1), (1, 1))
-    queue.push("d1", 4, 4)
+    queue.push("d1", Lane(Demand(4, 4)))
     assert list(queue) == ["d1", "d2"]
     assert Demand(1, 1) in queue.demands() and Demand(4, 4) not in queue.demands()
     queue.remove("d1")
-    queue.push("d1", 1, 1)
+    queue.push("d1", Lane(Demand(1, 1)))
     assert list(queue) == ["d2", "d1"]
 
 
 def test_an_empty_queue() -> None:
     queue = DriverQueue()
-    assert (len(queue), list(queue), queue.demands(), queue.head(Demand(1, 1))) == (0, [], [], None)
+    assert (len(queue), list(queue), queue.demands(), queue.head(Lane(Demand(1, 1)))) == (0, [], [], None)

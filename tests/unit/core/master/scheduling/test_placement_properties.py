@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
-from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
 
@@ -162,7 +162,7 @@ def test_drivers_are_placed_as_the_spec_has_it(
     queue = DriverQueue()
     waiting = []
     for index, (cores, memory, gpus) in enumerate(demands):
-        queue.push(f"d{index}", cores, memory, wanted(gpus))
+        queue.push(f"d{index}", Lane(Demand(cores, memory, wanted(gpus))))
         waiting.append((f"d{index}", cores, memory, gpus))
     for index in removed:
         queue.remove(f"d{index}")
@@ -225,7 +225,7 @@ def test_no_worker_gives_more_than_it_has(
     """A pass as the master makes it: drivers, then an application, on the same offers."""
     queue = DriverQueue()
     for index, (cores, memory, gpus) in enumerate(demands):
-        queue.push(f"d{index}", cores, memory, wanted(gpus))
+        queue.push(f"d{index}", Lane(Demand(cores, memory, wanted(gpus))))
     offers = offers_of(sizes)
     before = copy.deepcopy(offers)
     drivers = place_drivers(queue, offers, spread_out=True, slots=100, shuffle=random.Random(1).shuffle)

@@ -1,0 +1,125 @@
+"""Executors for several applications that share: dealt one by one, each to the application whose turn it is (ADR 25).
+
+Each application alone would get what ``place_executors`` gives it; here the next one may come in between. Without pools
+this is not used.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stoker.core.master.scheduling.order import Turns
+from stoker.core.master.scheduling.placement import AppNeed, Offer, in_order
+from stoker.core.model.policy import WorkerSelection
+from stoker.core.model.resources import Amounts
+
+_ROUNDS = 256  # in which a pass deals all that is free: over many thousand cores, several bites at once
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """An application that wants executors. ``in_turns``: its pool is fair, so applications of equal rank take turns."""
+
+    need: AppNeed
+    pool: str
+    principal: str
+    priority: int
+    in_turns: bool
+
+
+class _Hand:
+    """What one application gets in this pass, by worker: bites of ``cores_per_executor`` cores, or of one core."""
+
+    def __init__(self, player: Player, offers: list[Offer], *, spread_out: bool, selection: WorkerSelection) -> None:
+        self._need = need = player.need
+        self.least = need.cores_per_executor or 1
+        self._offers = in_order(
+            [offer for offer in offers if offer.fits(self.least, need.memory_mib, need.resources)], selection
+        )
+        self.given = [0] * len(self._offers)  # bites
+        self._spread_out = spread_out
+        self._heap = [(0, index) for index in range(len(self._offers))]  # (bites given if spread out, worker)
+        self._executors, self._cores = need.executors, need.cores_left
+
+    def next(self) -> tuple[int, int] | None:
+        """Return the cores and the memory of the next bite, if there is one."""
+        while self._heap and self._cores >= self.least:
+            index = self._heap[0][1]
+            memory = self._memory(index)
+            has_room = self._has_begun(index) or self._executors < self._need.executor_limit
+            if has_room and self._offers[index].fits(self.least, memory, self._resources(index)):
+                return self.least, memory
+            heapq.heappop(self._heap)  # offers only shrink
+        return None
+
+    def bite(self) -> None:
+        """Take what ``next`` has returned."""
+        _, index = self._heap[0]
+        self._offers[index].take(self.least, self._memory(index), self._resources(index))
+        self._executors += not self._has_begun(index)
+        self._cores -= self.least
+        self.given[index] += 1
+        heapq.heapreplace(self._heap, (self.given[index] if self._spread_out else 0, index))
+
+    def executors(self) -> list[tuple[str, int]]:
+        """Return (worker id, cores) for each executor."""
+        found = []
+        for offer, bites in zip(self._offers, self.given, strict=True):
+            if bites:
+                each = self._need.cores_per_executor
+                found += [(offer.worker_id, bites)] if each is None else [(offer.worker_id, each)] * bites
+        return found
+
+    def _memory(self, index: int) -> int:
+        """Without ``cores_per_executor`` all bites on a worker are one executor, which takes its memory once."""
+        return 0 if self._has_begun(index) else self._need.memory_mib
+
+    def _resources(self, index: int) -> Amounts:
+        return () if self._has_begun(index) else self._need.resources
+
+    def _has_begun(self, index: int) -> bool:
+        """Return whether the next bite on the worker belongs to an executor that it has already."""
+        return self._need.cores_per_executor is None and self.given[index] > 0
+
+
+def deal_executors(
+    players: Sequence[Player], offers: list[Offer], turns: Turns, *, spread_out: bool, selection: WorkerSelection
+) -> list[list[tuple[str, int]]]:
+    """Return (worker id, cores) of each executor, for each of the ``players``. Takes from ``offers``."""
+    hands = [_Hand(player, offers, spread_out=spread_out, selection=selection) for player in players]
+    free = sum(offer.cores_free for offer in offers)
+    dealt = [0] * len(players)
+
+    def key(seat: int) -> Any:
+        player = players[seat]
+        parts = turns.pool_key(player.pool), turns.principal_key(player.pool, player.principal)
+        return *parts, -player.priority, dealt[seat] if player.in_turns else 0, seat
+
+    heap = [key(seat) for seat in range(len(players))]
+    heapq.heapify(heap)
+    while heap:
+        seat = heap[0][-1]
+        if heap[0] != (now := key(seat)):  # another application of its pool was served; keys only grow
+            heapq.heapreplace(heap, now)
+            continue
+        heapq.heappop(heap)
+        player, hand = players[seat], hands[seat]
+        got = _deal(player, hand, turns, max(1, free // (hand.least * _ROUNDS)))
+        dealt[seat] += got
+        if got:
+            heapq.heappush(heap, key(seat))
+    return [hand.executors() for hand in hands]
+
+
+def _deal(player: Player, hand: _Hand, turns: Turns, bites: int) -> int:
+    """Deal so many bites, or fewer if there is no more room or a limit is reached; return how many."""
+    for done in range(bites):
+        wanted = hand.next()
+        if wanted is None or turns.refusal(player.pool, player.principal, *wanted, is_driver=False):
+            return done
+        hand.bite()
+        turns.grant(player.pool, player.principal, *wanted)
+    return bites

@@ -1,0 +1,88 @@
+"""Which lane of waiting drivers, and which application, is next. ``Turns`` knows whose turn it is (core.master.sharing)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from stoker.core.master.scheduling.queue import DriverQueue, Lane
+
+
+class Turns(Protocol):
+    """The order between pools and principals, and their limits, while a pass grants."""
+
+    def pool_key(self, name: str, /) -> Any: ...
+
+    def principal_key(self, name: str, principal: str, /) -> Any: ...
+
+    def refusal(self, name: str, principal: str, cores: int, memory_mib: int, /, *, is_driver: bool) -> str:
+        """Return the limit that a grant would break; "" if none."""
+        ...
+
+    def grant(self, name: str, principal: str, cores: int, memory_mib: int, /, *, drivers: int = 0) -> None: ...
+
+
+class NoPools:
+    """All jobs are equal: only priority and order of submission count."""
+
+    def pool_key(self, _name: str) -> int:
+        return 0
+
+    def principal_key(self, _name: str, _principal: str) -> int:
+        return 0
+
+    def refusal(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, is_driver: bool) -> str:
+        return ""
+
+    def grant(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, drivers: int = 0) -> None:
+        return None
+
+
+class LaneOrder:
+    """The lanes of a pass, by (pool's key, principal's key, -priority, sequence). Heaps in three levels: serving a lane
+    changes the key of its pool and of its principal, so each level has one entry to put back."""
+
+    def __init__(self, queue: DriverQueue, turns: Turns, lanes: Iterable[Lane]) -> None:
+        self._queue, self._turns = queue, turns
+        self._lanes: dict[tuple[str, str], list[Any]] = {}  # (pool, principal) -> (-priority, sequence, driver, lane)
+        self._people: dict[str, list[Any]] = {}  # pool -> (principal's key, first of its lanes, principal)
+        for lane in lanes:
+            self._push_lane(lane)
+        for (pool, principal), _ in self._lanes.items():
+            self._people.setdefault(pool, []).append(self._of_principal(pool, principal))
+        for people in self._people.values():
+            heapq.heapify(people)
+        self._pools = [self._of_pool(pool) for pool in self._people]
+        heapq.heapify(self._pools)
+
+    def pop(self) -> tuple[Lane, str] | None:
+        """Take out the lane that is next; return it with its oldest driver. ``put_back`` must follow."""
+        if not self._pools:
+            return None
+        pool = heapq.heappop(self._pools)[-1]
+        principal = heapq.heappop(self._people[pool])[-1]
+        entry = heapq.heappop(self._lanes[pool, principal])
+        return entry[3], entry[2]
+
+    def put_back(self, lane: Lane, *, again: bool) -> None:
+        """Put the pool and the principal of the lane back, and with ``again`` the lane itself, if a driver is left in it."""
+        if again:
+            self._push_lane(lane)
+        if self._lanes[lane.pool, lane.principal]:
+            heapq.heappush(self._people[lane.pool], self._of_principal(lane.pool, lane.principal))
+        if self._people[lane.pool]:
+            heapq.heappush(self._pools, self._of_pool(lane.pool))
+
+    def _push_lane(self, lane: Lane) -> None:
+        head = self._queue.head(lane)
+        lanes = self._lanes.setdefault((lane.pool, lane.principal), [])
+        if head is not None:
+            heapq.heappush(lanes, (-lane.priority, *head, lane))
+
+    def _of_principal(self, pool: str, principal: str) -> Any:
+        priority, sequence = self._lanes[pool, principal][0][:2]
+        return self._turns.principal_key(pool, principal), priority, sequence, principal
+
+    def _of_pool(self, pool: str) -> Any:
+        return self._turns.pool_key(pool), *self._people[pool][0][:3], pool

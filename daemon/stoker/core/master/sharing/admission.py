@@ -1,0 +1,61 @@
+"""The pool of a submission: which one it names, and whether its principal may submit there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stoker.core.model.pools import DEFAULT_POOL, Pools, Wish
+from stoker.core.model.principal import Asker
+from stoker.errors import did_you_mean
+
+
+class Admitted(NamedTuple):
+    pool: str
+    priority: int
+
+
+def admit(pools: Pools, wish: Wish, by: Asker) -> Admitted | str:
+    """Return the pool and the priority of a submission, or in one line why it is refused."""
+    name = wish.pool or (wish.queue if pools.is_configured else "") or DEFAULT_POOL
+    pool = pools.pools.get(name)
+    if pool is None:
+        return _unknown(pools, name, is_named=bool(wish.pool or wish.queue))
+    if pools.is_configured and not by.is_admin and not pool.admits(by.principal):
+        return f"{by.principal or 'who has proved no name'} may not submit to pool {name}: {_others(pools, by)}"
+    priority = pool.default_priority if wish.priority is None else wish.priority
+    if priority > pool.max_priority:
+        where = f"pool {name}" if pools.is_configured else "a cluster without pools"
+        return f"priority {priority} is higher than {where} permits: the highest is {pool.max_priority}"
+    return Admitted(name, priority)
+
+
+def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int) -> str:
+    """Return why a pool takes no more drivers that wait; "" if it does. The numbers are of those that wait now."""
+    pool = pools.of(name)
+    if pool.most.queued is not None and in_pool >= pool.most.queued:
+        return f"{in_pool} drivers wait in pool {name} already, which is the most (max: queued)"
+    if pool.most_per_user.queued is not None and of_principal >= pool.most_per_user.queued:
+        whose = principal or "nobody in particular"
+        return (
+            f"{of_principal} drivers of {whose} wait in pool {name} already, which is the most (max_per_user: queued)"
+        )
+    return ""
+
+
+def may_change(pools: Pools, by: Asker, principal: str | None, pool: str) -> bool:
+    """Return whether the asker may change a job: its own, or one of a pool that it is an operator of."""
+    return by.may_change(principal) or (pools.is_configured and pools.of(pool).is_operator(by.principal))
+
+
+def _unknown(pools: Pools, name: str, *, is_named: bool) -> str:
+    if not pools.is_configured:
+        return f"there is no pool {name}: this cluster has no pools (no pools.yml on its master)"
+    known = ", ".join(pools.pools)
+    if not is_named:
+        return f"name a pool, with --pool or spark.stoker.pool: this cluster has {known}"
+    return f"there is no pool {name}: {did_you_mean(name, pools.pools) or f'use one of {known}'}"
+
+
+def _others(pools: Pools, by: Asker) -> str:
+    open_to = [pool.name for pool in pools.pools.values() if pool.admits(by.principal)]
+    return f"use one of {', '.join(open_to)}" if open_to else "no pool admits this name; ask the cluster's operators"

@@ -1,0 +1,120 @@
+"""Whose turn it is: the order between pools, and between the principals in each (ADR 25).
+
+The key of a job is (its pool is below min_share first, the pool's dominant part / weight, its principal's part in the pool,
+-priority, its place in the queue). A *part* is the larger of the parts of the cores and of the memory of the cluster, of
+what runs now and, added to it, the average of what ran, as it counts today. Parts are fractions of integers, so equal parts
+are equal, and nothing drifts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from stoker.core.master.scheduling.limits import Held, refusals
+from stoker.core.master.sharing.accounts import Accounts, Use
+from stoker.core.model.pools import DEFAULT_POOL, Pool, Pools
+
+PoolKey = tuple[bool, Fraction]
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What one pool or principal uses in this pass: now, and on average in the past (times ``life``)."""
+
+    held: Held
+    past_cores: int
+    past_memory: int
+
+    def add(self, cores: int, memory_mib: int, drivers: int) -> None:
+        held = self.held
+        self.held = Held(
+            held.cores + cores,
+            held.memory_mib + memory_mib,
+            held.drivers + drivers,
+            held.driver_cores + (cores if drivers else 0),
+        )
+
+
+class Turns:
+    """One scheduling pass. ``grant`` notes what was given, and changes the keys of its pool and principal alone."""
+
+    def __init__(self, pools: Pools, accounts: Accounts, *, cores: int, memory_mib: int) -> None:
+        """``cores`` and ``memory_mib``: of all usable workers together."""
+        self._pools, self._accounts = pools, accounts
+        self._cores, self._memory = max(1, cores), max(1, memory_mib)
+        self._life = accounts.life
+        self._of_pool: dict[str, _Standing] = {}
+        self._of_principal: dict[tuple[str, str], _Standing] = {}
+        self._past: dict[str, tuple[int, int]] | None = None
+
+    def pool_key(self, name: str) -> PoolKey:
+        """Return the first two parts of the key of a pool's jobs."""
+        pool = self._pools.of(name)
+        if not self._pools.is_configured:
+            return (False, Fraction(0))
+        standing = self._pool(name)
+        return (not _is_below(pool, standing.held), self._part(standing) / pool.weight)
+
+    def principal_key(self, name: str, principal: str) -> Fraction:
+        """Return the principal's part in the pool; 0 in a fifo pool."""
+        if self._pools.of(name).policy == "fifo":
+            return Fraction(0)
+        return self._part(self._principal(name, principal))
+
+    def refusal(self, name: str, principal: str, cores: int, memory_mib: int, *, is_driver: bool) -> str:
+        """Return the limit that a grant would break; "" if none."""
+        if not self._pools.is_configured:
+            return ""
+        found = refusals(
+            self._pools.of(name),
+            self._pool(name).held,
+            self._principal(name, principal).held,
+            principal=principal,
+            cores=cores,
+            memory_mib=memory_mib,
+            is_driver=is_driver,
+            cluster_cores=self._cores,
+        )
+        return next(found, "")
+
+    def grant(self, name: str, principal: str, cores: int, memory_mib: int, *, drivers: int = 0) -> None:
+        if self._pools.is_configured:
+            self._pool(name).add(cores, memory_mib, drivers)
+            self._principal(name, principal).add(cores, memory_mib, drivers)
+
+    def _part(self, standing: _Standing) -> Fraction:
+        """Return the dominant part: what is used now plus the average of the past."""
+        cores = Fraction(standing.held.cores * self._life + standing.past_cores, self._life * self._cores)
+        memory = Fraction(standing.held.memory_mib * self._life + standing.past_memory, self._life * self._memory)
+        return max(cores, memory)
+
+    def _principal(self, name: str, principal: str) -> _Standing:
+        key = (name or DEFAULT_POOL, principal)
+        if key not in self._of_principal:
+            use = self._accounts.of(key)
+            self._of_principal[key] = _Standing(held_by(use), *self._accounts.past(use))
+        return self._of_principal[key]
+
+    def _pool(self, name: str) -> _Standing:
+        name = name or DEFAULT_POOL
+        if name not in self._of_pool:
+            self._of_pool[name] = _Standing(held_by(self._accounts.of_pool(name)), *self._past_of(name))
+        return self._of_pool[name]
+
+    def _past_of(self, name: str) -> tuple[int, int]:
+        if self._past is None:
+            self._past = self._accounts.past_of_pools()
+        return self._past.get(name, (0, 0))
+
+
+def held_by(use: Use) -> Held:
+    return Held(use.cores, use.memory_mib, use.drivers, use.driver_cores)
+
+
+def _is_below(pool: Pool, held: Held) -> bool:
+    """Return whether the pool has less of anything than its min_share."""
+    least = pool.min_share
+    return (least.cores is not None and held.cores < least.cores) or (
+        least.memory_mib is not None and held.memory_mib < least.memory_mib
+    )

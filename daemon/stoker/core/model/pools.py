@@ -1,0 +1,97 @@
+"""Pools: how several people and teams share a cluster (docs/scheduling.md, ADR 25).
+
+Plain values; ``config.pools`` reads them from ``pools.yml``. Memory is in MiB, times are in seconds. Without that file there
+is one pool, ``default``, and jobs are served in the order they came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from stoker.core.model.values import Value
+
+DEFAULT_POOL = "default"
+DAY = 86400.0
+Ordering = Literal["fair", "fifo"]
+
+
+class Quota(Value, frozen=True):
+    """Quota of what is shared; None: no limit. ``drivers``: that run, ``queued``: that wait."""
+
+    cores: int | None = None
+    memory_mib: int | None = None
+    drivers: int | None = None
+    queued: int | None = None
+
+
+class Pool(Value, frozen=True):
+    """One pool of the file."""
+
+    name: str
+    weight: int = 1  # its part, when all pools want more than there is
+    min_share: Quota = Quota()  # while it has less, it is served before the others
+    most: Quota = Quota()  # of all its jobs together (``max``)
+    most_per_user: Quota = Quota()  # of the jobs of one principal (``max_per_user``)
+    max_driver_share: float | None = None  # of its cores that drivers may hold; the others are for their executors
+    policy: Ordering = "fair"  # between principals; "fifo": by priority, then in the order of submission
+    default_priority: int = 0
+    max_priority: int = 0
+    users: tuple[str, ...] | None = None  # principals who may submit, with ``*`` for any text; None: everybody
+    operators: tuple[str, ...] = ()  # principals who may change all its jobs
+
+    def admits(self, principal: str) -> bool:
+        """Return whether the principal may submit to this pool. An operator may."""
+        return self.users is None or _matches(principal, self.users) or self.is_operator(principal)
+
+    def is_operator(self, principal: str) -> bool:
+        return bool(principal) and _matches(principal, self.operators)
+
+
+class Pools(Value, frozen=True):
+    """All pools. ``is_configured``: they come from a file."""
+
+    pools: dict[str, Pool] = msgspec.field(
+        default_factory=lambda: {DEFAULT_POOL: Pool(name=DEFAULT_POOL, policy="fifo")}
+    )
+    half_life: float = DAY  # after this time, past use counts half
+    is_configured: bool = False
+
+    def of(self, name: str) -> Pool:
+        """Return the pool of that name. Jobs of a pool that the file no longer has are in a pool without limits."""
+        name = name or DEFAULT_POOL
+        return self.pools.get(name) or Pool(name=name)
+
+
+def _matches(principal: str, patterns: tuple[str, ...]) -> bool:
+    return any(
+        principal == pattern
+        or ("*" in pattern and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), principal) is not None)
+        for pattern in patterns
+    )
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a submission says about its pool: names may be "", the priority None."""
+
+    pool: str = ""
+    queue: str = ""  # spark.yarn.queue, or STOKER_POOL of executors: ignored where there are no pools
+    priority: int | None = None
+
+
+POOL_PROPERTY, QUEUE_PROPERTY, PRIORITY_PROPERTY = "spark.stoker.pool", "spark.yarn.queue", "spark.stoker.priority"
+# Of an executor: how an unmodified Spark application names its pool. Of a driver: for the applications that it starts.
+POOL_VARIABLE, PRIORITY_VARIABLE = "STOKER_POOL", "STOKER_PRIORITY"
+EXECUTOR_POOL = f"spark.executorEnv.{POOL_VARIABLE}"
+
+
+def wish_of_driver(pool: str, priority: int | None, conf: Mapping[str, str]) -> Wish:
+    """The description's own fields are stronger than its properties."""
+    return Wish(pool or conf.get(POOL_PROPERTY, ""), conf.get(QUEUE_PROPERTY, ""), priority)
+
+
+def wish_of_application(pool: str, priority: int | None, env: Mapping[str, str]) -> Wish:
+    return Wish(pool, env.get(POOL_VARIABLE, ""), priority)
