@@ -45,7 +45,7 @@ def schedule(ctx: Context) -> None:
     if turns is not None:
         _deal(ctx, hungry, offers, turns)
         return
-    for app in hungry:
+    for app in sorted(hungry, key=lambda app: -(app.record.description.priority or 0)):
         granted = place_executors(
             _need(app), offers, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
         )
