@@ -13,6 +13,7 @@
 ``capacity``     no host runs more than it has, no launch is refused for want of room
 ``addresses``    an address of a named resource is held by at most one process, until nothing of that process is left
 ``fifo``         jobs are served in the order they came, and no job waits that fits
+``fit``          nothing new is placed on a worker that has reported that its host is not well
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``end``          jobs that are booked as ended do not run (checks_end.py: and everything else after the faults have stopped)
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from stoker.core.master.effects import Send
 from stoker.core.master.invariants import violations
 from stoker.core.model.messages import (
     Accepted,
@@ -37,10 +39,11 @@ from stoker.core.model.messages import (
     RegisteredApplication,
     RegisterWorker,
     Submitted,
+    WorkerHeartbeat,
 )
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.states import DriverState, JobPhase
-from stoker.core.model.values import DriverReport
+from stoker.core.model.values import DriverReport, Unfit
 from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
 from tests.simulation.checks_order import check_order
@@ -81,6 +84,7 @@ class Checks:
         self.granted_by: dict[str, int] = {}  # executor -> epoch
         self.heard_of: dict[tuple[int, str], int] = {}  # (epoch, application) -> highest number of its executors
         self.running: dict[str, list[Program]] = {}  # driver id or application/executor -> processes
+        self._unfit: dict[tuple[str, int, str], tuple[Unfit, ...]] = {}  # (master, its incarnation, worker)
         self._seen_epoch: dict[tuple[str, int], int] = {}
         self._stale: tuple[Message, dict[str, tuple[JobPhase, bool]]] | None = None
 
@@ -107,6 +111,11 @@ class Checks:
             if not master.knows(peer):
                 self.fail("presence", f"{master.name} believes that {peer!r} is there")
         check_order(master.core.ctx, effects, self.fail)
+        for effect in effects:
+            if isinstance(effect, Send) and isinstance(effect.message, LaunchDriver | LaunchExecutor):
+                worker_id = books.worker_of_peer.get(effect.peer, "")
+                if unfit := self._unfit.get((master.name, master.incarnation, worker_id)):
+                    self.fail("fit", f"{effect.message} goes to {worker_id}, which has reported {unfit}")
 
     def stored(self, epoch: int, writes: Mapping[str, bytes | None], before: Mapping[str, bytes]) -> None:
         """Check writes before they are applied."""
@@ -158,6 +167,8 @@ class Checks:
     def heard(self, master: Master, message: Message) -> None:
         """Check a message after the master handled it."""
         assert master.core is not None
+        if isinstance(message, RegisterWorker | WorkerHeartbeat):
+            self._unfit[master.name, master.incarnation, message.worker_id] = message.unfit
         told = []
         known = master.core.ctx.books.workers.get(getattr(message, "worker_id", ""))
         is_believed = known is not None and known.has_registered and known.peer is not None

@@ -36,7 +36,7 @@ class Faults:
         for node in (*cluster.masters, *cluster.workers, *cluster.clients):
             node.crash_in = node.freeze_in = None
         for worker in cluster.workers:
-            worker.is_full = False
+            worker.is_full = worker.is_ill = False
             worker.machine.at_next_start = worker.machine.at_next_end = None
         for master in cluster.masters:
             master.hangs_when_elected = 0.0
@@ -234,6 +234,13 @@ class Faults:
         worker.is_full = True
         self.world.after(self._until_the_end(self.rng.choice((3.0, 20.0))), lambda: setattr(worker, "is_full", False))
 
+    def ill_worker(self) -> None:
+        """The health script of a worker finds something wrong for a while."""
+        worker = self.rng.choice(self.cluster.workers)
+        self.world.note("faults", f"{worker.name} is not well")
+        worker.is_ill = True
+        self.world.after(self._until_the_end(self.rng.choice((1.0, 20.0))), lambda: setattr(worker, "is_ill", False))
+
     def full_disk(self) -> None:
         self.world.note("faults", "the disk is full")
         self.cluster.store.is_full = True
@@ -264,4 +271,5 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "slow_disk": Faults.slow_disk,
     "full_disk": Faults.full_disk,
     "full_worker": Faults.full_worker,
+    "ill_worker": Faults.ill_worker,
 }

@@ -15,6 +15,7 @@ from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Batch, Effect, Persist, Received, Send, batch_of
+from stoker.core.master.fitness import unfit
 from stoker.core.master.scheduling.queue import DriverQueue, Lane
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
@@ -421,6 +422,13 @@ def counted_refusal() -> Iterator[None]:
 
 
 @contextmanager
+def ignored_illness() -> Iterator[None]:
+    """A master places jobs on a worker that has reported that its host is not well."""
+    with patch.object(unfit, "reported", _nothing):
+        yield
+
+
+@contextmanager
 def own_sleep() -> Iterator[None]:
     """A master takes the time in which it was stopped for the silence of its peers, also of workers about to register."""
 
@@ -495,6 +503,7 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     orphaned_executors: (),
     no_replacement: (),
     counted_refusal: ("full_worker",),
+    ignored_illness: ("ill_worker",),
     second_run: ("power_cut_at_start",),
     unwritten_intent: ("kill_daemon_and_keeper_at_start",),
     unread_notes: ("kill_daemon_and_keeper", "kill_master"),

@@ -8,7 +8,8 @@ from tests.simulation.network import Process
 
 # Message -> fields that the release before did not have. Only fields with a default may be here (docs/protocol.md).
 ADDED_LAST = {
-    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources"},
+    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources", "unfit"},
+    "WorkerHeartbeat": {"keeper_release", "unfit"},
     "RegisteredWorker": {"webui_url", "masters"},
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from stoker.core.model.messages import Message
 from stoker.core.model.resources import Addresses, pairs
-from stoker.core.model.values import DrainMark, Exit, Now
+from stoker.core.model.values import DrainMark, Exit, Now, Unfit
 from stoker.core.peer.events import Connect, Disconnect, Send
 from stoker.core.worker import effects
 from stoker.core.worker.jobs import AnyJob, DriverJob
@@ -68,6 +68,7 @@ class Worker(Node):
         self.core: WorkerCore | None = None
         self.link: KeeperLink | None = None
         self.drain = DrainMark()
+        self._is_ill = False
         self._masters, self._grace = masters, grace
         self._reconnect_timeout, self._worker_timeout = reconnect_timeout, worker_timeout
         self._checks = checks
@@ -85,6 +86,30 @@ class Worker(Node):
     @is_full.setter
     def is_full(self, value: bool) -> None:
         self.machine.notes.is_full = value
+        self.later(5.0 * self.world.rng.random(), self._measure)
+
+    @property
+    def is_ill(self) -> bool:
+        """Its health script says that something is wrong."""
+        return self._is_ill
+
+    @is_ill.setter
+    def is_ill(self, value: bool) -> None:
+        self._is_ill = value
+        self.later(0.5 * self.world.rng.random(), self._measure)
+
+    def _measure(self) -> None:
+        """As worker/health.py: measure the disk, run the health script, and probe when the core asks for it."""
+        if self.core is None:
+            return
+        found = [Unfit(kind="disk", text="the disk is full")] * self.is_full
+        found += [Unfit(kind="health", text="the health script says so")] * self.is_ill
+        self.core.measured(tuple(found), self.now())
+        if self.core.fitness.wants_probe and not self.is_full:
+            self.core.probed(self.now())
+        self.wake()
+        if self.core.fitness.unfit:
+            self.later(5.0, self._measure)
 
     # --- life ---
 
@@ -108,6 +133,7 @@ class Worker(Node):
         self._said_goodbye = False
         self._held = None
         self._ping_at = 0.0
+        self._measure()
         self._open_keeper()
 
     def died(self) -> None:
@@ -239,6 +265,7 @@ class Worker(Node):
         elif self.is_full:
             full = Exit(reason="No space left on device", refused=True)
             self.later(delay, lambda: self._prepared(job.key, full))
+            self.later(delay + 5.0, self._measure)
         else:
             self.later(delay, lambda: self._prepared(job.key, None))
 

@@ -18,6 +18,7 @@ _MASTER = (
 _WORKER = (
     "spark.executor.logs.rolling.", "spark.stoker.spark.classDataSharing", "spark.stoker.spark.home",
     "spark.stoker.spark.unpackPython", "spark.worker.cleanup.", "spark.worker.driverTerminateTimeout",
+    "spark.stoker.worker.healthCheck", "spark.stoker.worker.healthCheckInterval", "spark.stoker.worker.minFreeDisk",
     "spark.worker.ui.port", "SPARK_LOCAL_DIRS", "SPARK_WORKER_",
 )  # fmt: skip
 SUBMISSIONS = (

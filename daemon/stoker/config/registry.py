@@ -30,6 +30,11 @@ def _whole(least: int) -> Callable[[str], int]:
     return lambda text: types.parse_integer(text, least)
 
 
+def _free_disk(text: str) -> str:
+    types.parse_free_disk(text)
+    return text
+
+
 def _positive_duration(text: str) -> float:
     seconds = types.parse_duration(text)
     if seconds <= 0:
@@ -160,6 +165,13 @@ PROPERTIES: dict[str, Known] = {
               "time between TERM and KILL when a process is stopped", "10s"),
         Known("spark.stoker.worker.reconnectTimeout", _positive_duration, 10.0,
               "how long a worker daemon may be unreachable before its processes count as lost and are stopped", "10s"),
+        Known("spark.stoker.worker.minFreeDisk", _free_disk, "5%,2g",
+              "a worker gets no new jobs while one of its disks has less than both free; 0: disks are not measured",
+              "10%,5g"),
+        Known("spark.stoker.worker.healthCheck", str, "",
+              "program that each worker runs; while it fails, hangs or cannot run, the worker gets no new jobs",
+              "/etc/stoker/health"),
+        Known("spark.stoker.worker.healthCheckInterval", _positive_duration, 60.0, "how often it runs", "60s"),
         Known("spark.stoker.spark.home", str, "",
               "folders of Spark distributions, or of folders of them, comma separated (default: $SPARK_HOME and the"
               " pyspark package)", "/opt/spark"),

@@ -34,6 +34,26 @@ def parse_memory(text: str) -> int:
     return mib
 
 
+def parse_free_disk(text: str) -> tuple[float, int] | None:
+    """(percent, bytes) from ``5%,2g``; either may be left out, and then does not matter. None for ``0``."""
+    form = f"{text!r} is not an amount of free disk: write it like 5%,2g, or 0 to measure nothing"
+    if text.strip() == "0":
+        return None
+    percent, size = 100.0, 2**62
+    for part in text.split(","):
+        number = part.strip()
+        if number.endswith("%"):
+            if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?%", number):
+                raise UsageError(form)
+            percent = float(number[:-1])
+            continue
+        try:
+            size = parse_bytes(number)
+        except UsageError:
+            raise UsageError(form) from None
+    return percent, size
+
+
 def parse_duration(text: str) -> float:
     """Seconds from ``60``, ``60s``, ``5min``, ``1h``, ``500ms``."""
     match = _DURATION.fullmatch(text.strip())

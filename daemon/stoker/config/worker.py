@@ -53,6 +53,23 @@ class LogRolling:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MinFree:
+    """A disk with less than both is short of room: percent of the whole, and bytes."""
+
+    percent: float
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """``script`` is run every ``interval`` seconds; ``min_free`` None: disks are not measured."""
+
+    min_free: MinFree | None = None
+    script: Path | None = None
+    interval: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
     """Times in seconds, memory in MiB."""
 
@@ -70,6 +87,7 @@ class WorkerConfig:
     audit: Trail
     keys_dir: Path
     authenticate: bool
+    health: HealthConfig
     cleanup_enabled: bool
     cleanup_interval: float
     cleanup_ttl: float
@@ -123,6 +141,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         audit=audit_trail(settings),
         keys_dir=keys_dir(settings),
         authenticate=settings.get("spark.authenticate"),
+        health=_health(settings),
         cleanup_enabled=settings.get("spark.worker.cleanup.enabled"),
         cleanup_interval=settings.get("spark.worker.cleanup.interval"),
         cleanup_ttl=settings.get("spark.worker.cleanup.appDataTtl"),
@@ -211,6 +230,16 @@ def _local_dirs(settings: Settings, state: Path) -> tuple[Path, ...]:
 
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part.strip()).absolute() for part in text.split(",") if part.strip())
+
+
+def _health(settings: Settings) -> HealthConfig:
+    script = settings.get("spark.stoker.worker.healthCheck")
+    limits = types.parse_free_disk(settings.get("spark.stoker.worker.minFreeDisk"))
+    return HealthConfig(
+        min_free=MinFree(percent=limits[0], size=limits[1]) if limits is not None else None,
+        script=Path(script).absolute() if script else None,
+        interval=settings.get("spark.stoker.worker.healthCheckInterval"),
+    )
 
 
 def _rolling(settings: Settings) -> LogRolling:

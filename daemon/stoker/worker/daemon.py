@@ -23,6 +23,7 @@ from stoker.io.master_links import MasterLinks
 from stoker.io.notify import notify
 from stoker.security.keys import Keys
 from stoker.wire import codec
+from stoker.worker.health import HostWatch
 from stoker.worker.jobs.files import JobFiles
 from stoker.worker.jobs.logs import LogReader, has_ended
 from stoker.worker.processes import Processes
@@ -79,6 +80,14 @@ class WorkerDaemon:
             config.work_dir, is_over=self._has_ended, reply=self._answer_log, rolls=config.log_rolling.is_on, loop=loop
         )
         self._view = PageMaker(self._core)
+        self._host = HostWatch(
+            config.health,
+            (config.work_dir, *config.local_dirs),
+            config.job_environ,
+            measured=lambda found: self._core.measured(found, read_clock()),
+            probed=lambda: self._core.probed(read_clock()),
+            in_loop=loop.call_soon_threadsafe,
+        )
         self._stop: str | None = None  # 'keep' or 'end'
         self._is_ready = False
 
@@ -100,6 +109,7 @@ class WorkerDaemon:
         self._loop.call_soon_threadsafe(lambda: self._core.decommission(read_clock()))
 
     def close(self) -> None:
+        self._host.close()
         self._links.close()
         self._processes.close()
         self._files.close()
@@ -113,20 +123,26 @@ class WorkerDaemon:
         for event in self._links.drain():
             self._on_link(event, now)
         self._files.follow(self._core.leader)
-        if self._processes.are_known:  # not before: the first registration must name everything that runs here
+        if self._may_register:
             self._core.tick(now)
         self._do_effects()
+        self._host.want_probe(self._core.fitness.wants_probe)
         self._say_when_ready()
         self._logs.look(now.mono)
         self._processes.look(now.mono)
         written = self._processes.flush()
         self._files.look(now.mono)
         self._end_if_done()
-        deadline = self._core.next_deadline() if self._processes.are_known else now.mono + 1
+        deadline = self._core.next_deadline() if self._may_register else now.mono + 1
         deadline = min(deadline, *(part.next_deadline() for part in (self._logs, self._files, self._processes)))
         if self._links.has_news:
             return now.mono
         return min(deadline, now.mono + 0.05) if self._stop or not written else deadline
+
+    @property
+    def _may_register(self) -> bool:
+        """Not before all is known that the first registration must say: what runs here, and whether this host is well."""
+        return self._processes.are_known and self._host.may_register
 
     def _say_when_ready(self) -> None:
         if not self._is_ready and self._core.leader is not None:

@@ -51,6 +51,7 @@ class PageMaker:
             resources_used=used.resources,
             version=identity.version,
             keeper_release=core.registration.keeper_release,
+            unfit=core.fitness.unfit,
         )
 
 

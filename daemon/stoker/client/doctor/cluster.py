@@ -50,6 +50,10 @@ def _trouble(worker: WorkerView) -> list[Finding]:
         return [Finding("workers", "problem", f"{name} is {worker.state.value}", fix)]
     if worker.draining:
         return [Finding("workers", "warning", f"{name} is draining", f"stoker undrain {name}")]
+    if worker.unfit:
+        return [
+            Finding("workers", "problem", f"{name} {worker.trouble}", "remove the cause: it gets jobs again by itself")
+        ]
     if worker.avoided or worker.refusal:
         fix = "remove the cause: it gets jobs again by itself"
         return [Finding("workers", "problem", f"{name} refuses jobs: {worker.refusal}", fix)]

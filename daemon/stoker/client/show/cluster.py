@@ -76,7 +76,9 @@ def _count(view: ClusterView) -> str:
     draining = sum(worker.draining for worker in view.workers if worker.state is WorkerState.ALIVE)
     counts[WorkerState.DECOMMISSIONED] -= draining  # those that remain have announced their end
     kinds = [f"{counts[kind]} {kind.value.lower()}" for kind in WorkerState if counts[kind]]
-    return ", ".join(kinds + [f"{draining} draining"] * bool(draining)) or "none"
+    unfit = sum(bool(worker.unfit) for worker in view.workers if worker.state is WorkerState.ALIVE)
+    kinds += [f"{draining} draining"] * bool(draining) + [f"{unfit} of them unfit"] * bool(unfit)
+    return ", ".join(kinds) or "none"
 
 
 def workers(views: Sequence[WorkerView]) -> str:
@@ -99,6 +101,9 @@ def worker(view: WorkerView) -> str:
     ]
     if view.drain is not None:
         pairs.append(("Drained" if view.draining else "Undrained", text.ordered(view.drain, "").strip()))
+    for one in view.unfit:
+        since = f", since {text.when(one.since)}" if one.since else ""
+        pairs.append((f"Unfit: {text.clean(one.kind, 20)}", text.clean(one.text, 400) + since))
     if view.refusal:
         pairs.append(("Refused a job", text.clean(view.refusal, 400)))
     return f"{text.clean(view.id)}  {state}{note}\n{text.fields(pairs)}"
@@ -117,8 +122,9 @@ def _worker(worker: WorkerView) -> list[str]:
 
 
 def _remark(worker: WorkerView) -> str:
+    unfit = " unfit: " + text.clean(", ".join(one.kind for one in worker.unfit), 40) if worker.unfit else ""
     draining, refuses = " draining" if worker.draining else "", " refuses work" if worker.refusal else ""
-    return draining + refuses + (" old keeper" if worker.keeper_release else "")
+    return draining + unfit + refuses + (" old keeper" if worker.keeper_release else "")
 
 
 def _app(app: AppView) -> list[str]:

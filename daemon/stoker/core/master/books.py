@@ -16,7 +16,7 @@ from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
 from stoker.core.model.states import WorkerState
-from stoker.core.model.values import number_of
+from stoker.core.model.values import Unfit, number_of
 from stoker.core.model.views import AppView, DriverView, WorkerView
 
 ExecutorKey = tuple[str, int]  # (application id, executor id)
@@ -43,6 +43,7 @@ class Worker:
     refusal: str = ""  # why it refused the latest job, until one has started there
     refusals: int = 0  # in a row
     avoided_until: float | None = None  # until then no job is placed there
+    unfit: tuple[Unfit, ...] = ()  # what the worker reports to be wrong with its host
     cores_used: int = 0
     memory_used: int = 0
     # (resource, address) -> how many jobs hold it; more than one only if workers report so
@@ -58,7 +59,20 @@ class Worker:
     @property
     def is_usable(self) -> bool:
         alive = self.record.state is WorkerState.ALIVE and self.peer is not None
-        return alive and not self.leaving and not self.record.drain.draining and self.avoided_until is None
+        return alive and not self.leaving and not self.objections
+
+    @property
+    def objections(self) -> tuple[str, ...]:
+        """Return the kinds of reasons for which nothing new is placed there: ``operator``, ``refusing`` (it has just refused
+        a job), and what the worker itself reports (``Unfit.kind``)."""
+        if not self.unfit and self.avoided_until is None and not self.record.drain.draining:
+            return ()  # as nearly always
+        own = ("operator",) * self.record.drain.draining + ("refusing",) * (self.avoided_until is not None)
+        return (*own, *(one.kind for one in self.unfit))
+
+    @property
+    def unfit_words(self) -> str:
+        return "; ".join(one.text for one in self.unfit)
 
     @property
     def cores_free(self) -> int:

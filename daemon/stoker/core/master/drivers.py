@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from stoker.core.master import refusals, vouching
+from stoker.core.master import vouching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
+from stoker.core.master.fitness import refusals
 from stoker.core.master.history import trim_drivers
 from stoker.core.master.sharing import admission
 from stoker.core.master.show import driver_view

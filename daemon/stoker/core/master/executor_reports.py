@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stoker.core.master import applications, executors, refusals, vouching
+from stoker.core.master import applications, executors, vouching
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.fitness import refusals
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, EXECUTOR_REPORT, ApplicationEvent, ExecutorEvent
 from stoker.core.model.messages import ExecutorStateAck, ExecutorStateChanged, KillExecutor
 from stoker.core.model.moves import may

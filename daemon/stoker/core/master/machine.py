@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from stoker.core.master import applications, drivers, recovery, refusals, workers
+from stoker.core.master import applications, drivers, recovery, workers
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context, Rng
 from stoker.core.master.effects import Effect, Event, Gone, Received
+from stoker.core.master.fitness import refusals
 from stoker.core.master.history import trim_apps, trim_drivers
 from stoker.core.master.rules import RULES, Rule
 from stoker.core.master.schedule import schedule

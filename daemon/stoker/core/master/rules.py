@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stoker.core.master import applications, draining, drivers, executor_reports, workers
+from stoker.core.master import applications, drivers, executor_reports, workers
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
+from stoker.core.master.fitness import draining
 from stoker.core.master.show import app_view, cluster_view, driver_view, worker_view
 from stoker.core.model.messages import (
     ApplicationHeartbeat,

@@ -54,6 +54,7 @@ def worker_view(worker: Worker) -> WorkerView:
         resources=record.resources,
         resources_used=grouped(worker.held),
         keeper_release=worker.keeper_release,
+        unfit=worker.unfit,
     )
     if view != worker.view:
         worker.view = view

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 
-from stoker.core.master import draining, driver_reports, drivers, executor_reports, executors
+from stoker.core.master import driver_reports, drivers, executor_reports, executors
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
+from stoker.core.master.fitness import draining, unfit
 from stoker.core.model.lifecycles import WORKER, WorkerEvent
 from stoker.core.model.messages import (
     Reconnect,
@@ -66,6 +67,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     worker.record, worker.view, worker.kin = record, None, event.kin
     worker.last_seen, worker.reconnect_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
+    unfit.reported(ctx, worker, message.unfit)
     books.add_worker(worker)
     books.bind_worker(worker, peer)
     answer = RegisteredWorker(
@@ -213,6 +215,7 @@ def heartbeat(ctx: Context, event: Received, message: WorkerHeartbeat) -> None:
         return
     worker.keeper_release = message.keeper_release
     worker.last_seen, worker.record.last_heartbeat = ctx.now.mono, ctx.now.wall
+    unfit.reported(ctx, worker, message.unfit)
 
 
 def leaving(ctx: Context, worker: Worker, message: WorkerLeaving) -> None:

@@ -27,6 +27,7 @@ from stoker.core.model.values import (
     DriverReport,
     ExecutorReport,
     Exit,
+    Unfit,
 )
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 
@@ -61,11 +62,13 @@ class RegisterWorker(Message, frozen=True):
     # drivers that they started are reported, or are among ``lost`` (id and attempt): nobody saw how these ended
     lost: tuple[tuple[str, int], ...] = ()
     resources: Addresses = ()  # named ones that it offers, as GPUs
+    unfit: tuple[Unfit, ...] = ()  # what is wrong with its host: nothing new is to be placed there
 
 
 class WorkerHeartbeat(Message, frozen=True):
     worker_id: str
     keeper_release: str = ""  # that of the worker's keeper, if it is another than the worker's
+    unfit: tuple[Unfit, ...] = ()  # as in ``RegisterWorker``; also sent at once when it changes
 
 
 class WorkerLeaving(Message, frozen=True):

@@ -288,6 +288,17 @@ class DrainMark(Value, frozen=True):
         return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED), order=order)
 
 
+class Unfit(Value, frozen=True):
+    """Why a host is not well, as its worker found it. Raises ValueError for NUL in a text."""
+
+    kind: str  # disk, health or refusals; later releases may report others
+    text: str  # for people: one line that names the thing
+    since: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_texts("a reason", (self.kind, self.text))
+
+
 class DriverReport(Value, frozen=True):
     """A driver as its worker knows it, sent when the worker registers. It suffices to rebuild the master's books."""
 

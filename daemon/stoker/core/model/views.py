@@ -10,7 +10,7 @@ from stoker.core.model.addresses import address_of
 from stoker.core.model.principal import shown
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.model.values import Exit, Order, Value
+from stoker.core.model.values import Exit, Order, Unfit, Value
 
 
 def shown_version(version: str, keeper_release: str) -> str:
@@ -40,11 +40,19 @@ class WorkerView(Value, frozen=True):
     resources: Addresses = ()  # named ones that it offers, as GPUs
     resources_used: Addresses = ()  # those that jobs hold, also while they are being stopped
     keeper_release: str = ""  # that of its keeper, if it is not ``version``: jobs from before an upgrade still run
+    unfit: tuple[Unfit, ...] = ()  # what is wrong with its host; nothing is placed on it meanwhile
 
     @property
     def shown_version(self) -> str:
         """The release for people, with that of a keeper from before an upgrade."""
         return shown_version(self.version, self.keeper_release)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is placed on it although it runs and nobody drains it; "" if jobs are."""
+        if self.unfit:
+            return "is unfit: " + "; ".join(one.text for one in self.unfit)
+        return f"refuses work and is tried again soon: {self.refusal}" if self.avoided else ""
 
     @property
     def address(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stoker.core.model.addresses import address_of
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import DriverState, ExecutorState
-from stoker.core.model.values import Exit, Value
+from stoker.core.model.values import Exit, Unfit, Value
 from stoker.core.model.views import shown_version
 
 
@@ -62,6 +62,7 @@ class WorkerPage(Value, frozen=True):
     resources_used: Addresses = ()
     version: str = ""  # the release of Stoker on it
     keeper_release: str = ""  # that of its keeper, if it is not ``version``
+    unfit: tuple[Unfit, ...] = ()  # what is wrong with its host
 
     @property
     def address(self) -> str:

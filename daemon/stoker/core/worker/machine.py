@@ -23,11 +23,12 @@ from stoker.core.model.messages import (
     RegisteredWorker,
     RegisterWorker,
     SetDrain,
+    WorkerHeartbeat,
     WorkerLeaving,
 )
 from stoker.core.model.moves import Recent, move
 from stoker.core.model.states import JobPhase
-from stoker.core.model.values import DrainMark, Exit, Now
+from stoker.core.model.values import DrainMark, Exit, Now, Unfit
 from stoker.core.peer.masters import Rng
 from stoker.core.worker.effects import (
     ApplicationOver,
@@ -40,6 +41,7 @@ from stoker.core.worker.effects import (
     StopJob,
     WorkerEffect,
 )
+from stoker.core.worker.fitness import Fitness
 from stoker.core.worker.jobs import (
     AnyJob,
     DriverJob,
@@ -75,7 +77,10 @@ class WorkerCore:
         self._succession = Succession()
         self._effects: list[WorkerEffect] = []
         self._recent = Recent()
-        self.registration = Registration(identity.id, masters, rng, emit=self._emit, describe=self._describe)
+        self.fitness = Fitness(self._fitness_changed)
+        self.registration = Registration(
+            masters, rng, emit=self._emit, describe=self._describe, heartbeat=self._heartbeat
+        )
         self._now = Now(0.0, 0.0)
 
     # --- the books ---
@@ -125,7 +130,12 @@ class WorkerCore:
             drain=self.drain,
             heir_of=self._succession.heir_of,
             lost=self._succession.lost_drivers,
+            unfit=self.fitness.unfit,
         )
+
+    def _heartbeat(self) -> WorkerHeartbeat:
+        release = self.registration.keeper_release
+        return WorkerHeartbeat(worker_id=self.identity.id, keeper_release=release, unfit=self.fitness.unfit)
 
     # --- time and connections ---
 
@@ -185,6 +195,25 @@ class WorkerCore:
         self._log("decommissioned: draining, nothing new is placed here until 'stoker undrain'")
         self._send(self._describe(self.registration.epoch))
 
+    # --- the host ---
+
+    def measured(self, found: tuple[Unfit, ...], now: Now) -> None:
+        """Note what is wrong with this host; masters learn it at once."""
+        self._now = now
+        self.fitness.measured(found)
+
+    def probed(self, now: Now) -> None:
+        """Note that a probe succeeded: this host could start jobs."""
+        self._now = now
+        self.fitness.works()
+
+    def _fitness_changed(self) -> None:
+        if self.fitness.unfit:
+            self._log(f"unfit: {self.fitness.objection}; no new job is started here", logging.WARNING)
+        else:
+            self._log("fit: new jobs are started here again")
+        self._send(self._heartbeat())
+
     # --- drivers ---
 
     def _launch_driver(self, address: str, message: LaunchDriver) -> None:
@@ -241,6 +270,8 @@ class WorkerCore:
         """Prepare the job, or refuse it with a reason: a refused launch is answered (quirk 7)."""
         if self.stopping:
             objection = "the worker is stopping"
+        elif self.fitness.unfit:  # the master did not know it yet, or is too old to obey it
+            objection = objection or self.fitness.objection
         objection = objection or lack_for(job, self.identity, self.used)
         if objection:
             self._refuse(job, objection)
@@ -263,6 +294,7 @@ class WorkerCore:
         self._now = now
         job = self.jobs.get(key)
         if job is not None and job.phase is JobPhase.PREPARING:
+            self.fitness.could_not_start(exit, now.wall)
             self._end(job, exit, could_not_run=True)
 
     def started(self, key: str, pid: int, now: Now) -> None:
@@ -273,6 +305,7 @@ class WorkerCore:
         if job is None or job.phase is not JobPhase.STARTING:
             return
         job.run(JobEvent.STARTED, self._recent)
+        self.fitness.works()
         job.pid, job.started = pid, now.wall
         self._report(job)
         if job.killed:
@@ -282,6 +315,7 @@ class WorkerCore:
         self._now = now
         job = self.jobs.get(key)
         if job is not None and job.phase is JobPhase.STARTING:
+            self.fitness.could_not_start(exit, now.wall)
             self._end(job, exit, could_not_run=True)
 
     def exited(self, key: str, exit: Exit, now: Now) -> None:

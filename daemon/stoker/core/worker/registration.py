@@ -20,7 +20,7 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
 )
 from stoker.core.model.resources import Addresses
-from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport
+from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport, Unfit
 from stoker.core.peer.following import Following
 from stoker.core.peer.masters import Master, Rng, sane_interval
 from stoker.core.worker.effects import Log, WorkerEffect
@@ -47,6 +47,7 @@ class WorkerIdentity:
         drain: DrainMark,
         heir_of: tuple[str, ...],
         lost: tuple[tuple[str, int], ...],
+        unfit: tuple[Unfit, ...],
     ) -> RegisterWorker:
         """The message that registers this worker, with what runs on it."""
         return RegisterWorker(
@@ -65,29 +66,31 @@ class WorkerIdentity:
             heir_of=heir_of,
             lost=lost,
             resources=self.resources,
+            unfit=unfit,
         )
 
 
 class Registration:
-    """``emit`` takes the effects; ``describe`` returns the registration, given the highest epoch seen."""
+    """``emit`` takes the effects; ``describe`` returns the registration, given the highest epoch seen,
+    ``heartbeat`` a heartbeat."""
 
     def __init__(
         self,
-        worker_id: str,
         masters: tuple[str, ...],
         rng: Rng,
         *,
         emit: Callable[[WorkerEffect], None],
         describe: Callable[[int], RegisterWorker],
+        heartbeat: Callable[[], WorkerHeartbeat],
     ) -> None:
         self.epoch = 0  # the highest seen
         self.master_url = ""
         self.master_webui_url = ""
         self.keeper_release = ""  # if it is another than this worker's
-        self._worker_id = worker_id
         self._following = Following(masters, rng, self, emit)
         self._emit = emit
         self._describe = describe
+        self._heartbeat = heartbeat
 
     @property
     def leader(self) -> str | None:
@@ -137,7 +140,7 @@ class Registration:
         self._log(f"lost the master at {master.address}: {reason}", logging.WARNING)
 
     def beat(self) -> None:
-        self.send(WorkerHeartbeat(worker_id=self._worker_id, keeper_release=self.keeper_release))
+        self.send(self._heartbeat())
 
     def gave_up(self) -> None:
         """Never called: a worker tries indefinitely."""

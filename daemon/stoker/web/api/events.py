@@ -207,6 +207,7 @@ def _worker(view: WorkerView) -> dict[str, Any]:
         "state": view.shown_state.value,
         "draining": view.draining,
         "drain": _order(view.drain),
+        "unfit": [{"kind": one.kind, "text": one.text} for one in view.unfit],
         "cores": view.cores,
         "cores_used": view.cores_used,
         "memory_mib": view.memory_mib,

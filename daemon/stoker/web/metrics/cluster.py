@@ -66,6 +66,14 @@ def _jobs(cluster: ClusterView) -> Iterator[Metric]:
     )
     draining = sum(worker.draining for worker in cluster.workers)
     yield gauge("stoker_workers_draining", "Workers that get nothing new", draining)
+    live = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
+    unfit = Counter(one.kind for worker in live for one in worker.unfit)
+    yield by_label(
+        "stoker_workers_unfit",
+        "Connected workers that get nothing new because their host is not well, by reason",
+        ["reason"],
+        [([reason], unfit[reason]) for reason in sorted({"disk", "health", "refusals", *unfit})],
+    )
     yield by_label(
         "stoker_drivers",
         "Drivers by state, those that are over as long as they are retained",

@@ -22,6 +22,7 @@ def worker_metrics(page: WorkerPage) -> Iterator[Metric]:
     yield gauge("stoker_worker_own_cores_used", "Cores in use", page.cores_used)
     yield gauge("stoker_worker_own_memory_bytes", "Memory this worker offers", page.memory_mib * MIB)
     yield gauge("stoker_worker_own_memory_used_bytes", "Memory in use", page.memory_used_mib * MIB)
+    yield gauge("stoker_worker_unfit", "1 while this host is not well: it starts nothing new", float(bool(page.unfit)))
     yield by_label(
         "stoker_worker_executors",
         "Executors by state, those that are over as long as they are kept",

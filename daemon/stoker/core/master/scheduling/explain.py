@@ -14,8 +14,8 @@ class Waiting:
     def __init__(self, cluster: ClusterView) -> None:
         self._master = cluster.state
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
-        self._usable = [worker for worker in self._alive if not worker.draining and not worker.avoided]
-        self._avoided = [worker for worker in self._alive if worker.avoided and not worker.draining]
+        self._usable = [worker for worker in self._alive if not worker.draining and not worker.trouble]
+        self._avoided = [worker for worker in self._alive if worker.trouble and not worker.draining]
         self._queue = sorted(_place(driver) for driver in cluster.active_drivers if _is_queued(driver))
         self._most_cores = max((worker.cores for worker in self._usable), default=0)
         self._most_memory = max((worker.memory_mib for worker in self._usable), default=0)
@@ -48,7 +48,7 @@ class Waiting:
         if not self._usable and self._avoided:
             first = self._avoided[0]
             more = f", and {len(self._avoided) - 1} more like it" if len(self._avoided) > 1 else ""
-            return f"{first.id} refuses work and is tried again soon: {first.refusal}{more}"
+            return f"{first.id} {first.trouble}{more}"
         if not self._usable:
             return "every live worker is draining: 'stoker undrain HOST' lets one work again"
         lack = self._lack(cores, memory)
@@ -57,7 +57,7 @@ class Waiting:
     def _left_out(self) -> str:
         draining = len(self._alive) - len(self._usable) - len(self._avoided)
         words = [f"{draining} more draining"] if draining else []
-        words += [f"{worker.id} refuses work: {worker.refusal}" for worker in self._avoided[:1]]
+        words += [f"{worker.id} {worker.trouble}" for worker in self._avoided[:1]]
         return f" ({'; '.join(words)})" if words else ""
 
     def _lack(self, cores: int, memory: int) -> str:
@@ -75,7 +75,7 @@ class Waiting:
     def _none_that_large(self, cores: int, memory: int) -> str:
         for worker in self._avoided:
             if _is_as_large(worker, cores, memory):
-                return f"and {worker.id} refuses work and is tried again soon: {worker.refusal}"
+                return f"and {worker.id} {worker.trouble}"
         draining = sum(_is_as_large(worker, cores, memory) for worker in self._alive)
         if draining:
             return f"and the {draining} of that size are draining: 'stoker undrain' lets them work again"

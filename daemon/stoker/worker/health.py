@@ -1,0 +1,248 @@
+"""Measures whether this host is well: room on its disks, the operator's health script, and probes after refusals.
+
+A thread of its own does it, because a disk may hang. The worker registers after the first measurement, so that nothing is
+placed on a host that is known to be unwell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from stoker.config.worker import HealthConfig, MinFree
+from stoker.core.model.values import Unfit
+
+DISK_EVERY = 10.0  # seconds between two measurements of the disks
+PROBE_EVERY = 5.0
+SCRIPT_WITHIN = 30.0  # seconds; less where the interval is shorter
+FIRST_WITHIN = 35.0  # seconds after which the worker registers without a measurement
+_MOST_OUTPUT = 4096  # bytes of a script's output that are read
+_MORE_ROOM = 1.2  # times the limit must be free before a disk counts as well again
+_PROBE_BYTES = 65536
+
+
+class HostWatch:
+    """``measured`` and ``probed`` are called in the loop's thread: with what is wrong, and when a probe succeeded.
+    ``folders`` are the worker's own."""
+
+    def __init__(
+        self,
+        config: HealthConfig,
+        folders: Sequence[Path],
+        environ: Mapping[str, str],
+        *,
+        measured: Callable[[tuple[Unfit, ...]], None],
+        probed: Callable[[], None],
+        in_loop: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._config, self._folders, self._environ = config, tuple(folders), dict(environ)
+        self._measured, self._probed, self._in_loop = measured, probed, in_loop
+        self._since: dict[str, float] = {}
+        self._wants_probe = False
+        self._wake = threading.Event()
+        self._stopping = False
+        self._script: subprocess.Popen[bytes] | None = None
+        self._began = time.monotonic()
+        self.is_known = False  # whether the first measurement has ended
+        self._thread = threading.Thread(target=self._watch, name="health", daemon=True)
+        self._thread.start()
+
+    @property
+    def may_register(self) -> bool:
+        return self.is_known or time.monotonic() > self._began + FIRST_WITHIN
+
+    def want_probe(self, wanted: bool) -> None:
+        """Probe from now on, or no longer. Called in the loop's thread."""
+        if wanted != self._wants_probe:
+            self._wants_probe = wanted
+            self._wake.set()
+
+    def close(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if (script := self._script) is not None:
+            _kill_group(script)
+
+    # --- the thread ---
+
+    def _watch(self) -> None:
+        disk_at = script_at = probe_at = 0.0
+        disk: list[Unfit] = []
+        health: list[Unfit] = []
+        while not self._stopping:
+            now = time.monotonic()
+            if now >= disk_at:
+                disk_at = now + min(DISK_EVERY, self._config.interval)
+                disk = self._disks()
+            if now >= script_at and self._config.script is not None:
+                health = self._health(self._config.script)
+                script_at = time.monotonic() + self._config.interval
+            self._report((*disk, *health))
+            if self._wants_probe and time.monotonic() >= probe_at:
+                probe_at = time.monotonic() + PROBE_EVERY
+                self._probe()
+            next_at = min(disk_at, script_at if self._config.script else disk_at)
+            next_at = min(next_at, probe_at) if self._wants_probe else next_at
+            self._wake.wait(max(0.05, next_at - time.monotonic()))
+            self._wake.clear()
+
+    def _report(self, found: tuple[Unfit, ...]) -> None:
+        def tell() -> None:
+            self.is_known = True
+            if not self._stopping:
+                self._measured(found)
+
+        self._in_loop(tell)
+
+    def _unfit(self, kind: str, problem: str) -> list[Unfit]:
+        """Return the reason, with the time since when it holds; nothing without a problem."""
+        if not problem:
+            self._since.pop(kind, None)
+            return []
+        return [Unfit(kind=kind, text=problem, since=self._since.setdefault(kind, time.time()))]
+
+    def _disks(self) -> list[Unfit]:
+        limit = self._config.min_free
+        if limit is None:
+            return []
+        was_short = "disk" in self._since
+        problems = [shortage(folder, limit, 1.0 if not was_short else _MORE_ROOM) for folder in self._folders]
+        return self._unfit("disk", next(filter(None, problems), ""))
+
+    def _health(self, script: Path) -> list[Unfit]:
+        within = min(SCRIPT_WITHIN, self._config.interval)
+        return self._unfit("health", run_script(script, self._environ, within, self._remember))
+
+    def _remember(self, script: subprocess.Popen[bytes] | None) -> None:
+        self._script = script
+        if script is not None and self._stopping:
+            _kill_group(script)
+
+    def _probe(self) -> None:
+        if probe(self._folders):
+            self._in_loop(lambda: None if self._stopping else self._probed())
+
+
+def shortage(folder: Path, limit: MinFree, factor: float = 1.0) -> str:
+    """Return in words how little room the folder's disk has; "" if it has ``factor`` times the limit, or was removed (the
+    worker makes its folders again). Both limits must be undercut: a percentage alone would waste a large disk, bytes alone
+    would reject a small one."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there is None:
+        return ""
+    try:
+        status = os.statvfs(there)
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror}"
+    free, total = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
+    percent = 100 * free / total if total else 100.0
+    if free >= factor * limit.size or percent >= factor * limit.percent:
+        return ""
+    return f"{folder} has {free // 2**20} MiB free ({percent:.0f} %)"
+
+
+def run_script(
+    script: Path,
+    environ: Mapping[str, str],
+    within: float,
+    running: Callable[[subprocess.Popen[bytes] | None], None] = lambda _: None,
+) -> str:
+    """Run a health script: return "" if it exits with 0, else one line that says what is wrong. The script and all that it
+    started are killed at the end, after ``within`` seconds at the latest."""
+    name = f"health check {script}"
+    try:
+        process = subprocess.Popen(
+            [script],
+            cwd="/",
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        return f"{name} cannot run: {getattr(error, 'strerror', None) or error}"
+    running(process)
+    assert process.stdout is not None
+    try:
+        output, code = _output(process, process.stdout, time.monotonic() + within)
+    finally:
+        _kill_group(process)
+        process.wait()
+        process.stdout.close()
+        running(None)
+    if code == 0:
+        return ""
+    said = _first_line(output)
+    if code is None:
+        return f"{name} has not ended after {within:g} s" + (f": {said}" if said else "")
+    return f"{name}: {said}" if said else f"{name} failed with exit code {code}, without a word"
+
+
+def _output(process: subprocess.Popen[bytes], pipe: IO[bytes], end: float) -> tuple[bytes, int | None]:
+    """Return what the script printed first, and its exit code; None if it has not ended in time."""
+    output = b""
+    os.set_blocking(pipe.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while (code := process.poll()) is None and time.monotonic() < end:
+            if selector.select(0.05):
+                with contextlib.suppress(BlockingIOError):
+                    data = os.read(pipe.fileno(), 65536)
+                    if not data:
+                        selector.unregister(pipe)
+                        process_end = max(0.0, end - time.monotonic())
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            process.wait(process_end)
+                        code = process.poll()
+                        break
+                    output = (output + data)[:_MOST_OUTPUT]
+        with contextlib.suppress(OSError):
+            output = (output + os.read(pipe.fileno(), _MOST_OUTPUT))[:_MOST_OUTPUT]
+    return output, code
+
+
+def _first_line(output: bytes) -> str:
+    for line in output.decode(errors="replace").splitlines():
+        text = "".join(character if character.isprintable() else "?" for character in line).strip()
+        if text:
+            return text[:200]
+    return ""
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def probe(folders: Sequence[Path]) -> bool:
+    """Return whether this host could start a job: its folders take a file, and a process can be started."""
+    try:
+        for folder in folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            trial = Path(tempfile.mkdtemp(prefix=".probe-", dir=folder))
+            try:
+                (trial / "file").write_bytes(bytes(_PROBE_BYTES))
+            finally:
+                shutil.rmtree(trial, ignore_errors=True)
+        done = subprocess.run(
+            ["true"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
