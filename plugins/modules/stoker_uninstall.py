@@ -96,7 +96,8 @@ from ansible_collections.stoker.spark.plugins.module_utils.advice import explain
 UNITS = "/etc/systemd/system"
 CONFIGURATION = ("spark-env", "spark-defaults.conf", "client", "keys", "secrets", "zookeeper", "zookeeper.auth")
 OF_ZOOKEEPER = ("version-2", "myid")
-OF_MASTER = ("master-*",)
+SECRETS = ("master-*/seal",)  # in the state folder
+OF_MASTER = ("master-*", "audit.log*")
 OF_WORK = ("driver-*", "app-*", ".stoker")
 
 
@@ -178,6 +179,7 @@ def _remove(module: AnsibleModule, removal: Removal) -> None:
     removal.inside(params["prefix"], "current", "releases")
     removal.inside(params["conf_dir"], *CONFIGURATION)
     removal.inside(params["pid_dir"], "stoker-*.pid")
+    removal.inside(params["state_dir"], *SECRETS)
     if not params["purge"]:
         return
     removal.inside(params["work_dir"], *OF_WORK)

@@ -31,6 +31,8 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    (folder / "key.pem").chmod(0o600)
     locked = serialization.BestAvailableEncryption(b"secret")
     (folder / "locked.pem").write_bytes(key.private_bytes(pem, pkcs8, locked))
+    (folder / "locked.pem").chmod(0o600)
     return folder / "cert.pem", folder / "key.pem"

@@ -11,6 +11,7 @@ from stoker.config.effective import NOTHING_SET, ShownSettings, shown_settings
 from stoker.config.registry import KEY_STORES
 from stoker.config.sources import Settings
 from stoker.errors import ConfigError
+from stoker.security.files import stamp
 from stoker.security.roles import AccessRole
 
 
@@ -21,18 +22,47 @@ class Certificate:
     chain: Path
     key: Path
 
-    def context(self) -> ssl.SSLContext:
-        """Raises ConfigError for files that are missing, unreadable or do not belong together."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    def context(self) -> TlsContext:
+        """Raises ConfigError for files that are missing, unreadable, open to other users, or do not belong together."""
+        context = TlsContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.certificate, context.stamps = self, self.stamps()
+        self.load(context)
+        return context
+
+    def stamps(self) -> tuple[object, object]:
+        return stamp(self.chain), stamp(self.key)
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Raises ConfigError, as ``context``."""
         try:
             context.load_cert_chain(self.chain, self.key, password=_no_password)
+            _check_mode(self.key)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
             raise ConfigError(
                 f"spark.ssl.standalone.certChain {self.chain} and .privateKey {self.key} cannot be used: {reason}"
             ) from None
-        return context
+
+
+class TlsContext(ssl.SSLContext):
+    """A server's TLS, with the certificate as it is on disk. ``Certificate.context`` makes one."""
+
+    certificate: Certificate
+    stamps: tuple[object, object]
+
+    def renew(self) -> bool:
+        """Use the files from now on if they have changed; return whether they have. Raises ConfigError, once for each change,
+        when they cannot be used; then the certificate stays that was in use."""
+        stamps = self.certificate.stamps()
+        if stamps == self.stamps:
+            return False
+        self.stamps = stamps
+        self.certificate.load(
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        )  # a failure in the middle must not change this one
+        self.certificate.load(self)
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +151,14 @@ def tls_port(settings: Settings) -> int | None:
     """The dashboard's port when it speaks TLS and one was chosen for that."""
     port: int | None = settings.get("spark.ssl.standalone.port")
     return port if port is not None and _certificate(settings) is not None else None
+
+
+def _check_mode(key: Path) -> None:
+    """Raise ConfigError when other users can read the key. A key of root's may be open to a group, as ``ssl-cert``."""
+    status = key.stat()
+    allowed = 0o640 if status.st_uid == 0 else 0o600
+    if status.st_mode & 0o777 & ~allowed & 0o077:
+        raise ConfigError(f"spark.ssl.standalone.privateKey {key} is open to other users: `chmod 600 {key}`")
 
 
 def _no_password() -> str:

@@ -77,10 +77,11 @@ def to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Replace a file atomically and durably: after a power cut there is the old content or the new one, whole.
 
-    The file has ``mode`` from its first byte on. Several processes may do this at once: the last one wins. Raises OSError,
+    The file has ``mode``, and the ``owner`` (uid, gid), from its first byte on. Several processes may do this at once: the
+    last one wins. Raises OSError,
     and leaves the old file and no other behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -88,6 +89,8 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

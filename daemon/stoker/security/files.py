@@ -10,11 +10,17 @@ from pathlib import Path
 from stoker.errors import ConfigError
 from stoker.io.disk import write_durably
 
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+
 
 def read_text(path: Path) -> str:
-    """Raises ConfigError."""
+    """Return the text of a file. Root follows no link in another user's folder: it would read any file for that user. Raises
+    ConfigError."""
+    flags = os.O_RDONLY | (0 if _owner_of(path.parent) is None else _NOFOLLOW)
     try:
-        return path.read_text(encoding="utf-8")
+        with os.fdopen(os.open(path, flags | _CLOEXEC), encoding="utf-8") as file:
+            return file.read()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -22,8 +28,31 @@ def read_text(path: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read. Raises OSError."""
-    write_durably(path, text.encode())
+    """Write a file that only its owner may read. What root writes belongs to the folder's owner, the daemon's user. Raises
+    OSError."""
+    write_durably(path, text.encode(), owner=_owner_of(path.parent))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder (0700) that belongs to its parent's owner; it may exist already. Raises OSError."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    owner = _owner_of(path.parent)
+    if owner is not None:
+        os.chown(path, *owner, follow_symlinks=False)
+
+
+def _owner_of(folder: Path) -> tuple[int, int] | None:
+    """Return the (uid, gid) of a folder if this process is root and the folder another user's; else None."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return None
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return (status.st_uid, status.st_gid) if status.st_uid != 0 else None
 
 
 def numbered_words(path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -36,9 +65,13 @@ def numbered_words(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock that one process has at a time and that ends with it. Raises OSError."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    """Hold a lock that one process has at a time and that ends with it. Raises OSError, also when the lock's file is a
+    link."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC, 0o600)
     try:
+        owner = _owner_of(folder)
+        if owner is not None:
+            os.fchown(descriptor, *owner)
         _lock(descriptor)
         yield
     finally:

@@ -16,7 +16,7 @@ import zmq
 
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError
-from stoker.security.files import check_private, locked, numbered_words, read_text, write_private
+from stoker.security.files import check_private, locked, make_folder, numbered_words, read_text, write_private
 
 KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # the Z85 alphabet (RFC 32)
 
@@ -58,7 +58,7 @@ class Keys:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 check_private(folder, 0o700)
                 with locked(folder):
-                    keys._private(Role.MASTER).parent.mkdir(mode=0o700, exist_ok=True)
+                    make_folder(keys._private(Role.MASTER).parent)
                     write_private(
                         keys._managed, "Whoever made this folder says who is authorized; daemons add nobody.\n"
                     )
@@ -161,7 +161,7 @@ class Keys:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_private(self.folder, 0o700)
             with locked(self.folder):
-                (self.folder / "private").mkdir(mode=0o700, exist_ok=True)
+                make_folder(self.folder / "private")
                 for role in roles:
                     if not self._private(role).exists():
                         self._create_pair(role)

@@ -53,6 +53,10 @@ class Token(NamedTuple):
         return f"{self.id} {self.role.label} {self.digest} {iso(self.created)} {expires} {self.name}\n"
 
 
+def _text_of(tokens: list[Token]) -> str:
+    return _HEAD + "".join(token.line for token in tokens)
+
+
 class TokenFile:
     """The tokens of one machine. Thread-safe where it only reads."""
 
@@ -123,8 +127,12 @@ class TokenFile:
             raise ConfigError(f"cannot write {self.path}: {error.strerror}") from None
         return found
 
+    def text(self) -> str:
+        """Return the file's content. Raises ConfigError."""
+        return _text_of(self.read())
+
     def _write(self, tokens: list[Token]) -> None:
-        write_private(self.path, _HEAD + "".join(token.line for token in tokens))
+        write_private(self.path, _text_of(tokens))
 
     def _current(self) -> dict[str, Token]:
         """Read the file if it has changed. A malformed file admits nobody, because it may revoke a token."""

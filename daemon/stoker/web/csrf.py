@@ -54,10 +54,16 @@ class Csrf:
         return hmac.compare_digest(self._seal(value).encode(), token.encode())
 
 
-def _cookie() -> str:
-    """Return the cookie's name, with the port in it: cookies are shared by all ports of a host."""
+def cookie_name(name: str) -> str:
+    """Return the name with the port in it, because cookies are shared by all ports of a host; under TLS with ``__Host-``, so
+    that no other host and no page without TLS can set it."""
     _, _, port = request.host.rpartition(":")
-    return f"stoker_csrf_{port}" if port.isdigit() else "stoker_csrf"
+    prefix = "__Host-" if request.is_secure else ""
+    return f"{prefix}{name}_{port}" if port.isdigit() else f"{prefix}{name}"
+
+
+def _cookie() -> str:
+    return cookie_name("stoker_csrf")
 
 
 def _is_foreign() -> bool:

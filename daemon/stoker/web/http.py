@@ -6,6 +6,7 @@ request reaches a page when it is complete, and the answer is buffered until the
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
@@ -15,9 +16,12 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
+from stoker.config.web import TlsContext
+from stoker.errors import ConfigError
 from stoker.web.channel import Channel
 from stoker.web.tls import TlsChannel
 
+LOG = logging.getLogger("stoker.web")
 THREADS = 4
 MAX_CONNECTIONS = 500
 MAX_BODY = 64 * 1024  # bytes; pages post ids only
@@ -93,6 +97,12 @@ class DashboardServer(TcpWSGIServer):  # type: ignore[misc]
             wasyncore.close_all(self._map, ignore_all=True)
 
     def maintenance(self, now: float) -> None:
+        if isinstance(self.tls, TlsContext):
+            try:
+                if self.tls.renew():
+                    LOG.info("TLS: the new certificate is in use")
+            except ConfigError as error:
+                LOG.error("TLS: the certificate in use stays: %s", error)
         for channel in self.active_channels.values():
             if channel.is_overdue(now):
                 channel.will_close = True

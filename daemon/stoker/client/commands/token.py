@@ -22,7 +22,9 @@ from stoker.security.tokens import Token, TokenFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "stoker token create --name NAME [--role ROLE] [--expires 30d] | list [--json] | revoke NAME|ID..."
+    parser.usage = (
+        "stoker token create --name NAME [--role ROLE] [--expires 30d] | list [--json | --hashes] | revoke NAME|ID..."
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="create|list|revoke", prog="stoker token")
     create = actions.add_parser("create", description="create a token and print it; it cannot be shown again")
     create.add_argument("--name", required=True, help="who or what it is for; audit lines show it")
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--expires", metavar="TIME", help="when it expires, such as 12h or 30d (default: never)")
     shown = actions.add_parser("list", description="list the tokens")
     shown.add_argument("--json", action="store_true", help="print for scripts")
+    shown.add_argument(
+        "--hashes", action="store_true", help="print the file of tokens, for the cluster's other machines"
+    )
     revoke = actions.add_parser("revoke", description="revoke tokens: rejected within a second")
     revoke.add_argument("tokens", nargs="+", metavar="NAME|ID")
 
@@ -54,6 +59,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             token = tokens.revoke(name)
             audit_command("token-revoke", f"{token.role.label}:{token.name}")
             print(f"{token.name} ({token.role.label}) is revoked")
+    elif args.hashes:
+        print(tokens.text(), end="")
     else:
         _list(tokens.read(), as_json=args.json)
     return 0

@@ -15,6 +15,7 @@ from stoker.security.roles import AccessRole, Identity
 from stoker.security.tokens import Token
 from stoker.web.access.audit import audit
 from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loopback, says_it_is_a_browser
+from stoker.web.csrf import cookie_name
 
 View = TypeVar("View", bound=Callable[..., object])
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -96,33 +97,31 @@ def _identify(access: Access) -> tuple[Identity, bool]:
 
 
 def check_secret(access: Access, secret: str) -> Token | None:
-    """Return the token of that secret, or None. Raises TooManyRequests after too many invalid ones from this address."""
+    """Return the token of that secret, or None. Raises TooManyRequests for an invalid one after too many from this address.
+    Valid ones are accepted meanwhile: others share the address, and nobody finds one of 256 random bits by trying."""
+    token = access.tokens.identify(secret) if access.tokens is not None else None
+    if token is not None:
+        return token
     address = request.remote_addr or ""
     wait = access.throttle.wait(address)
     if wait > 0:
         raise TooManyRequests("Too many invalid tokens: try again later.", retry_after=int(wait) + 1)
-    token = access.tokens.identify(secret) if access.tokens is not None else None
-    if token is None:
-        access.throttle.failed(address)
-        audit("token", "-", "refused")
-    else:
-        access.throttle.succeeded(address)
-    return token
+    access.throttle.failed(address)
+    audit("token", "-", "refused")
+    return None
 
 
 def session_token(access: Access) -> Token | None:
     """Return the token of the browser's session while it is valid."""
     secret = request.cookies.get(session_cookie(), "")
-    token = access.sessions.find(secret) if secret else None
+    token = access.sessions.find(secret, request.remote_addr or "") if secret else None
     if token is None or access.tokens is None or not access.tokens.is_known(token):
         return None
     return token
 
 
 def session_cookie() -> str:
-    """Return the cookie's name, with the port in it: cookies are shared by all ports of a host."""
-    _, _, port = request.host.rpartition(":")
-    return f"stoker_session_{port}" if port.isdigit() else "stoker_session"
+    return cookie_name("stoker_session")
 
 
 def _turn_away(wanted: AccessRole, *, has_login: bool) -> BaseResponse:

@@ -36,7 +36,7 @@ def add_login(app: Flask, access: Access, csrf: Csrf) -> None:
             return _page(access, csrf, "That token is unknown, revoked or expired.")
         audit("login", "-", identity=token.identity)
         response = redirect(local_path(request.form.get("next", "")), 303)
-        secret = access.sessions.start(token)
+        secret = access.sessions.start(token, request.remote_addr or "")
         response.set_cookie(session_cookie(), secret, httponly=True, samesite="Strict", secure=request.is_secure)
         return response
 
