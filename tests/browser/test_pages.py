@@ -197,6 +197,7 @@ def test_a_crowd_is_searched_sorted_and_turned(open_page: Opener) -> None:
         expect(rows).to_have_count(11)
         expect(search).to_have_value("job-777")
         page.locator("#drivers").get_by_role("link", name="Submission ID").click()
+        expect(page.locator("#drivers th").first).to_have_attribute("aria-sort", "ascending")
         page.locator("#drivers").get_by_role("link", name="Submission ID").click()
         expect(page.locator("#drivers th").first).to_have_attribute("aria-sort", "descending")
         expect(rows.first).to_contain_text("-7779")
