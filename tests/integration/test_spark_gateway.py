@@ -53,7 +53,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "spark.deploy.recoveryDirectory": str(home / "recovery"),
         "spark.deploy.maxExecutorRetries": "4",  # tests kill two in a row
         "spark.stoker.executor.maxBackoff": "100ms",
+        "spark.worker.resourcesFile": str(home / "gpus.json"),
     }
+    gpus = {"id": {"componentName": "spark.worker", "resourceName": "gpu"}, "addresses": ["9", "7"]}
+    (home / "gpus.json").write_text(json.dumps([gpus]))
     with Cluster(home, cores=3, memory="3g", properties=properties) as running:
         yield running
 
@@ -188,7 +191,7 @@ def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
 
 
 def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: Cluster) -> None:
-    """Spark would ask for each indefinitely: executors of a second profile, an external shuffle service, a GPU."""
+    """Spark would ask for each indefinitely: executors of a second profile, an external shuffle service."""
     dynamic = {**LET_IN, "spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.maxExecutors": "1"}
     said = len(cluster.master.text())
     with SparkJob(cluster, {**dynamic, "spark.executor.cores": "1"}) as job:
@@ -199,10 +202,20 @@ def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: 
         job.say("numbers")
         job.wait_for("set spark.shuffle.service.enabled false")
         cluster.wait_for(job.app_id, "FAILED", within=20)
-    gpu = {"spark.executor.resource.gpu.amount": "1", "spark.task.resource.gpu.amount": "1"}
-    with SparkJob(cluster, {**LET_IN, **gpu}, wait=False) as job:
-        job.wait_for("asks for the resource 'gpu', which workers do not offer")
     assert cluster.master.text()[said:].count("WARNING") < 15
+
+
+def test_a_task_learns_its_gpus_and_an_application_waits_for_more_than_there_are(cluster: Cluster) -> None:
+    gpu = {"spark.task.resource.gpu.amount": "1", "spark.cores.max": "1"}
+    with SparkJob(cluster, {**LET_IN, **gpu, "spark.executor.resource.gpu.amount": "1"}) as job:
+        job.say("gpus")
+        assert job.answer() == "(['7'], '7')"
+    with SparkJob(cluster, {**LET_IN, **gpu, "spark.executor.resource.gpu.amount": "3"}) as job:
+        job.say("gpus")
+        job.wait_for("Initial job has not accepted any resources", within=60)
+        app = cluster.status(job.app_id)
+        assert (app["state"], app["resources"], app["removed_executors"]) == ("WAITING", [["gpu", 3]], [])
+        assert "no worker offers 3 gpu (the most is 2)" in cluster.cli("status", job.app_id).stdout
 
 
 def test_a_worker_without_the_spark_that_is_needed(cluster: Cluster, tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ for line in sys.stdin:
     elif line.strip() == "files":  # of the executors' Python
         where = lambda _: __import__("pyspark").__file__
         print("> " + spark.sparkContext.parallelize([1], 1).map(where).first(), flush=True)
+    elif line.strip() == "gpus":  # of a task, and of its executor's environment
+        def told(_):
+            import os
+            from pyspark import TaskContext
+            return TaskContext.get().resources()["gpu"].addresses, os.environ["CUDA_VISIBLE_DEVICES"]
+        print("> " + str(spark.sparkContext.parallelize([1], 1).map(told).first()), flush=True)
     elif line.strip() == "profile":  # of executors other than the application's
         from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder
         wanted = ResourceProfileBuilder().require(ExecutorResourceRequests().cores(1).memory("600m")).build

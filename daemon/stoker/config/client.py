@@ -13,7 +13,8 @@ from stoker.config import types
 from stoker.config.common import keys_dir
 from stoker.config.sources import Setting, Settings, load_settings, unknown_properties
 from stoker.core.model.addresses import address_of
-from stoker.errors import UsageError
+from stoker.core.model.resources import amounts_in
+from stoker.errors import ConfigError, UsageError
 
 # The submitter's SPARK_* variables go with the driver (all, if not filtered), except what describes the submitter's own
 # machine (spec 2.4).
@@ -67,12 +68,18 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         "spark.driver.memory",
     ):
         settings.get(name)  # an ill-typed value is rejected here, not by the cluster
+    properties = {name: setting.value for name, setting in settings.properties.items()}
+    try:
+        for prefix in ("spark.driver", "spark.executor"):
+            amounts_in(properties, prefix)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     filtered = settings.get("spark.standalone.submit.filterEnvironment")
     return ClientConfig(
         masters=_masters(getattr(args, "master", None), settings),
         keys_dir=keys_dir(settings),
         authenticate=settings.get("spark.authenticate"),
-        properties={name: setting.value for name, setting in settings.properties.items()},
+        properties=properties,
         forwarded_env={name: value for name, value in environ.items() if _is_forwarded(name, value, filtered)},
         waits=settings.get("spark.standalone.submit.waitAppCompletion"),
         warnings=tuple(settings.warnings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from stoker.config.registry import PROPERTIES, VARIABLES
+from stoker.config.registry import PROPERTIES, VARIABLES, is_of_family
 from stoker.config.sources import Settings
 from stoker.core.model.redaction import HIDDEN, is_secret
 
@@ -32,7 +32,9 @@ def shown_settings(settings: Settings) -> ShownSettings:
     """Return what is set, by name: properties, and the variables that Stoker knows. The value of a property is shown only if
     the daemons know it: others, which are for jobs, may hold anything."""
     properties = (
-        ShownSetting(name, shown(name, setting.value) if name in PROPERTIES else HIDDEN, setting.source)
+        ShownSetting(
+            name, shown(name, setting.value) if name in PROPERTIES or is_of_family(name) else HIDDEN, setting.source
+        )
         for name, setting in sorted(settings.properties.items())
     )
     variables = (

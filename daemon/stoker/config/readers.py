@@ -17,8 +17,9 @@ _MASTER = (
 )  # fmt: skip
 _WORKER = (
     "spark.executor.logs.rolling.", "spark.stoker.spark.classDataSharing", "spark.stoker.spark.home",
-    "spark.stoker.spark.unpackPython", "spark.worker.cleanup.", "spark.worker.driverTerminateTimeout",
+    "spark.stoker.spark.unpackPython", "spark.stoker.worker.discoveryTimeout", "spark.stoker.worker.gpu",
     "spark.stoker.worker.healthCheck", "spark.stoker.worker.healthCheckInterval", "spark.stoker.worker.minFreeDisk",
+    "spark.worker.cleanup.", "spark.worker.driverTerminateTimeout", "spark.worker.resource.", "spark.worker.resourcesFile",
     "spark.worker.ui.port", "SPARK_LOCAL_DIRS", "SPARK_WORKER_",
 )  # fmt: skip
 SUBMISSIONS = (

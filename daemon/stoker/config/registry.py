@@ -172,6 +172,12 @@ PROPERTIES: dict[str, Known] = {
               "program that each worker runs; while it fails, hangs or cannot run, the worker gets no new jobs",
               "/etc/stoker/health"),
         Known("spark.stoker.worker.healthCheckInterval", _positive_duration, 60.0, "how often it runs", "60s"),
+        Known("spark.worker.resourcesFile", str, "",
+              "file with the addresses of named resources that the worker offers, as Spark has it", "/etc/spark/gpus.json"),
+        Known("spark.stoker.worker.gpu", _choice("off", "auto"), "off",
+              "auto: where nothing else names GPUs, offer those that nvidia-smi or rocm-smi finds", "auto"),
+        Known("spark.stoker.worker.discoveryTimeout", _positive_duration, 30.0,
+              "how long a discovery script may take before the worker's start fails", "30s"),
         Known("spark.stoker.spark.home", str, "",
               "folders of Spark distributions, or of folders of them, comma separated (default: $SPARK_HOME and the"
               " pyspark package)", "/opt/spark"),
@@ -284,8 +290,7 @@ INEFFECTIVE: dict[str, str] = {
         "spark.worker.maxRegistrationRetries", "spark.worker.preferConfiguredMasterAddress",
         "spark.worker.ui.retainedExecutors", "spark.worker.ui.retainedDrivers",
         "spark.worker.ui.compressedLogFileLengthCacheSize", "spark.worker.decommission.signal", "spark.worker.idPattern",
-        "spark.worker.executorStateSync.maxAttempts", "spark.worker.resourcesFile", "spark.ui.reverseProxy",
-        "spark.ui.reverseProxyUrl",
+        "spark.worker.executorStateSync.maxAttempts", "spark.ui.reverseProxy", "spark.ui.reverseProxyUrl",
     ), ""),
     "spark.worker.memory": "set SPARK_WORKER_MEMORY",
     "spark.worker.cores": "set SPARK_WORKER_CORES",
@@ -295,7 +300,21 @@ INEFFECTIVE: dict[str, str] = {
         "spark.modify.acls.groups", "spark.ui.view.acls", "spark.ui.view.acls.groups", "spark.ui.filters",
     ), "tokens say who may do what: docs/security.md"),
 }  # fmt: skip
-INEFFECTIVE_PREFIXES = ("spark.worker.resource.",)
+
+# Families of properties, whose names have a part that users choose: name -> meaning.
+FAMILIES: dict[str, str] = {
+    "spark.worker.resource.NAME.amount": "how many addresses of the named resource the worker offers",
+    "spark.worker.resource.NAME.discoveryScript":
+        'program that prints them: {"name": "gpu", "addresses": ["0", "1"]}',
+    "spark.worker.resource.NAME.vendor": "accepted, without effect",
+}  # fmt: skip
+_FAMILY = re.compile("|".join(re.escape(name).replace("NAME", "[^.]+") for name in FAMILIES))
+
+
+def is_of_family(name: str) -> bool:
+    """Return whether the property belongs to one of ``FAMILIES``."""
+    return _FAMILY.fullmatch(name) is not None
+
 
 # A key store of Java's: with TLS on, these need certChain and privateKey beside them.
 KEY_STORES = tuple(

@@ -12,7 +12,7 @@ from stoker.config import common, types
 from stoker.config.effective import shown
 from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.readers import SUBMISSIONS, covers, is_read_by
-from stoker.config.registry import INEFFECTIVE, INEFFECTIVE_PREFIXES, PROPERTIES, VARIABLES, WITHOUT_EFFECT, Known
+from stoker.config.registry import INEFFECTIVE, PROPERTIES, VARIABLES, WITHOUT_EFFECT, Known
 from stoker.config.sources import Daemon, Setting, Settings, load_settings, unknown_properties
 from stoker.core.model.values import UNLIMITED
 from stoker.errors import UsageError
@@ -99,7 +99,7 @@ def _property(name: str, settings: Settings) -> Row | None:
             known.parse(setting.value)
         except UsageError as error:
             problem, is_rejected = shown(name, str(error)), True
-    elif name in INEFFECTIVE or name.startswith(INEFFECTIVE_PREFIXES):
+    elif name in INEFFECTIVE:
         hint = INEFFECTIVE.get(name, "")
         problem = WITHOUT_EFFECT + (f": {hint}" if hint else "")
     else:

@@ -15,12 +15,12 @@ from stoker.config import types
 from stoker.config.properties_file import parse_properties
 from stoker.config.registry import (
     INEFFECTIVE,
-    INEFFECTIVE_PREFIXES,
     KEY_STORES,
     OUR_NAMESPACES,
     PROPERTIES,
     VARIABLES,
     WITHOUT_EFFECT,
+    is_of_family,
 )
 from stoker.config.spark_env import SparkEnv, find_spark_env, parse_spark_env, read_text
 from stoker.errors import ConfigError, UsageError, did_you_mean
@@ -124,11 +124,7 @@ def load_settings(
 
 def _without_effect(settings: Settings) -> list[str]:
     """Return one line that names all settings that Spark obeys and this daemon does not; an empty list without any."""
-    names = [
-        (name, INEFFECTIVE.get(name, ""))
-        for name in settings.properties
-        if name in INEFFECTIVE or name.startswith(INEFFECTIVE_PREFIXES)
-    ]
+    names = [(name, INEFFECTIVE.get(name, "")) for name in settings.properties if name in INEFFECTIVE]
     names += [
         (name, meaning.removeprefix(f"{WITHOUT_EFFECT}: "))
         for name, meaning in VARIABLES.items()
@@ -207,4 +203,4 @@ def unknown_properties(names: Mapping[str, Setting]) -> list[str]:
 
 
 def _is_known(name: str) -> bool:
-    return name in PROPERTIES or name in INEFFECTIVE or name.startswith(INEFFECTIVE_PREFIXES) or name in KEY_STORES
+    return name in PROPERTIES or name in INEFFECTIVE or is_of_family(name) or name in KEY_STORES

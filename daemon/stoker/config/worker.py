@@ -21,6 +21,7 @@ from stoker.config.common import (
 )
 from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.master import add_daemon_arguments
+from stoker.config.resources import ResourceSettings, resource_settings
 from stoker.config.secrets import spark_secret
 from stoker.config.sources import Settings, load_settings
 from stoker.config.web import WebConfig, tls_port, web_config
@@ -102,6 +103,7 @@ class WorkerConfig:
     max_port_retries: int
     memory_limit_mib: int | None
     log_mode: int  # of log files; what it allows to others decides the umask
+    resources: ResourceSettings
     instances: int  # workers the playbooks start on this machine; each is its own ``stoker worker``
     job_environ: Mapping[str, str]  # what every program that the worker starts inherits
     ignored: tuple[str, ...] = ()
@@ -156,6 +158,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         max_port_retries=settings.get("spark.port.maxRetries"),
         memory_limit_mib=memory_limit(settings),
         log_mode=int(settings.get("spark.stoker.log.mode"), 8),
+        resources=resource_settings(settings),
         instances=settings.parsed(_parse_count, "SPARK_WORKER_INSTANCES") or 1,
         job_environ=_job_environ(settings),
         ignored=tuple(settings.ignored),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stoker.core.application.events import Executor
+from stoker.core.model.resources import Amounts
 from stoker.core.model.values import UNLIMITED, Command
 
 
@@ -19,7 +20,7 @@ class Resources:
     None: the engine's default. ``dynamic``: as many executors as there is work for, from ``initial``, between ``least`` and
     ``most``.
     ``python`` is the executors' interpreter (``""``: see ``engines.python``); ``env`` and ``py_files`` go to them; ``host``
-    and ``port`` (0: any) are where this side listens.
+    and ``port`` (0: any) are where this side listens. ``named``: GPUs and other named resources of each executor.
     """
 
     host: str
@@ -34,6 +35,7 @@ class Resources:
     python: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     py_files: tuple[Path, ...] = ()
+    named: Amounts = ()
 
     @property
     def executor_limit(self) -> int:

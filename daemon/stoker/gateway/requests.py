@@ -9,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from stoker.core.model.pools import POOL_PROPERTY, QUEUE_PROPERTY
+from stoker.core.model.resources import Amounts, amounts_of
 from stoker.core.model.values import (
     UNLIMITED,
     ApplicationDescription,
@@ -39,6 +40,7 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
     command = _get(described, "command", JavaObject)
     driver_host, driver_port = _address(_get(message, "driver", JavaObject))
     resources = _resources(_get(described, "defaultProfile", JavaObject))
+    named = amounts_of({name: amount for name, amount in resources.items() if name not in _BUILT_IN})
     limit = scala.option(described.fields.get("initialExecutorLimit"))
     most = scala.option(described.fields.get("maxCores"))
     arguments = _without_worker(scala.texts(command.fields.get("arguments")))
@@ -54,6 +56,7 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
         executor_limit=limit if isinstance(limit, int) else UNLIMITED,
         ui_url=_get(described, "appUiUrl", str) if described.fields.get("appUiUrl") else "",
         spark=_program(command, release, host=driver_host, port=driver_port, auth=auth),
+        resources=named,
     )
 
 
@@ -82,14 +85,9 @@ def _without_worker(arguments: list[str]) -> list[str]:
 
 
 def _resources(profile: JavaObject) -> dict[str, int]:
-    """Return amounts by name; memory in MiB. Raises ValueError for a resource that workers do not offer."""
+    """Return amounts by name, of the built-in resources and of named ones; memory in MiB."""
     found: dict[str, int] = {}
     for name, request in scala.mapping(profile.fields.get("executorResources")):
-        if name not in _BUILT_IN:
-            raise ValueError(
-                f"the application asks for the resource {str(name)[:80]!r}, which workers do not offer: remove"
-                " spark.executor.resource.*"
-            )
         amount = request.fields.get("amount") if isinstance(request, JavaObject) else None
         if isinstance(name, str) and isinstance(amount, int):
             found[name] = amount
@@ -157,6 +155,7 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
         spark=_program(command, release),
         pool=properties.get(POOL_PROPERTY, ""),
         conf={QUEUE_PROPERTY: properties[QUEUE_PROPERTY]} if QUEUE_PROPERTY in properties else {},
+        resources=_required(described),
     )
 
 
@@ -164,6 +163,17 @@ def _properties(java_options: list[str]) -> dict[str, str]:
     """Return the properties that Spark's client passes to the driver's JVM."""
     words = (word[2:].partition("=") for word in java_options if word.startswith("-D"))
     return {name: value for name, _, value in words}
+
+
+def _required(described: JavaObject) -> Amounts:
+    """Return the named resources of a driver: a list of ``ResourceRequirement(resourceName, amount, ...)``."""
+    found: dict[str, int] = {}
+    required = described.fields.get("resourceReqs")
+    for requirement in [] if required is None else scala.sequence(required):
+        if not isinstance(requirement, JavaObject):
+            raise JavaStreamError("a driver's resources are malformed")
+        found[_get(requirement, "resourceName", str)] = _get(requirement, "amount", int)
+    return amounts_of(found)
 
 
 def _main_of(arguments: list[str]) -> str:

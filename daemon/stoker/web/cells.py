@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from stoker.core.model.resources import Addresses, Amounts, address_words, words
 from stoker.core.model.values import Exit, Order
 from stoker.core.model.views import AppView, DriverView, WorkerView
 from stoker.web.show import show_duration, show_exit, show_iso
@@ -73,6 +74,19 @@ def error_line(exit: Exit) -> Markup:
     )
 
 
+def amounts(wanted: Amounts) -> str:
+    """What a job asks for of named resources."""
+    return words(wanted)
+
+
+def holds(resources: Addresses, used: Addresses | None = None) -> Markup:
+    """Addresses of named resources on a line of their own; of a worker also which of them are ``used``."""
+    if not resources:
+        return Markup("")
+    in_use = f" ({address_words(used)} Used)" if used else ""
+    return Markup(' <small class="why">{}</small>').format(address_words(resources) + in_use)
+
+
 def use(used: int, total: int) -> Markup:
     """A usage bar, hidden from screen readers: the numbers beside it say the same."""
     full = ' class="full"' if total and used >= total else ""
@@ -112,6 +126,8 @@ CELLS = {
     "why": why,
     "error_line": error_line,
     "use": use,
+    "amounts": amounts,
+    "holds": holds,
     "job": job,
     "worker_link": worker,
     "kill": kill,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import NotFound
 
+from stoker.core.model.resources import counted
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 from stoker.security.roles import AccessRole
@@ -104,8 +106,19 @@ def _overview(scene: Scene) -> dict[str, Any]:
         "cores_used": sum(worker.cores_used for worker in scene.alive),
         "memory": sum(worker.memory_mib for worker in scene.alive),
         "memory_used": sum(worker.memory_used_mib for worker in scene.alive),
+        "resources": list(_named(scene.alive)),
         "reasons": list(islice(_reasons(scene), REASONS)),
     }
+
+
+def _named(workers: Iterable[WorkerView]) -> Iterator[tuple[str, int, int]]:
+    """Return name, addresses offered and addresses used of each named resource of the workers."""
+    total: Counter[str] = Counter()
+    used: Counter[str] = Counter()
+    for worker in workers:
+        total.update(dict(counted(worker.resources)))
+        used.update(dict(counted(worker.resources_used)))
+    yield from ((name, total[name], used[name]) for name in sorted(total))
 
 
 def _reasons(scene: Scene) -> Iterator[Reason]:

@@ -1,8 +1,7 @@
 """Views in the shape of Spark's ``/json/`` (spec 15.5), key for key and in its order, so that existing monitors work;
 ``jackson.pretty`` prints them.
 
-Times are in milliseconds since the Unix epoch, durations in milliseconds, memory in MiB. The ``resources*`` keys are
-always present and empty: Stoker does not schedule GPUs yet.
+Times are in milliseconds since the Unix epoch, durations in milliseconds, memory in MiB.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stoker.core.model.resources import Addresses, Amounts, counted, grouped, pairs
 from stoker.core.model.states import DriverState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.core.model.worker_views import ExecutorPage, WorkerPage
@@ -27,8 +27,8 @@ CLUSTER_FIELDS: dict[str, Callable[[ClusterView], Any]] = {
     "coresused": lambda cluster: sum(worker.cores_used for worker in cluster.live_workers),
     "memory": lambda cluster: sum(worker.memory_mib for worker in cluster.live_workers),
     "memoryused": lambda cluster: sum(worker.memory_used_mib for worker in cluster.live_workers),
-    "resources": lambda cluster: [{} for _ in cluster.live_workers],
-    "resourcesused": lambda cluster: [{} for _ in cluster.live_workers],
+    "resources": lambda cluster: [_addresses(worker.resources) for worker in cluster.live_workers],
+    "resourcesused": lambda cluster: [_addresses(worker.resources_used) for worker in cluster.live_workers],
     "activeapps": lambda cluster: [app_json(app) for app in cluster.active_apps],
     "completedapps": lambda cluster: [app_json(app) for app in cluster.completed_apps],
     "activedrivers": lambda cluster: [driver_json(driver) for driver in cluster.active_drivers],
@@ -68,9 +68,11 @@ def worker_json(worker: WorkerView) -> Json:
         "memory": worker.memory_mib,
         "memoryused": worker.memory_used_mib,
         "memoryfree": worker.memory_mib - worker.memory_used_mib,
-        "resources": {},
-        "resourcesused": {},
-        "resourcesfree": {},
+        "resources": _addresses(worker.resources),
+        "resourcesused": _addresses(worker.resources_used),
+        "resourcesfree": _addresses(
+            grouped(pair for pair in pairs(worker.resources) if pair not in pairs(worker.resources_used))
+        ),
         "state": worker.shown_state.value,
         "lastheartbeat": _ms(worker.last_heartbeat),
     }
@@ -86,8 +88,8 @@ def app_json(app: AppView) -> Json:
         "user": app.user,
         "memoryperexecutor": app.memory_mib,
         "memoryperslave": app.memory_mib,
-        "resourcesperexecutor": [],
-        "resourcesperslave": [],
+        "resourcesperexecutor": _amounts(app.resources),
+        "resourcesperslave": _amounts(app.resources),
         "submitdate": java_date(app.submitted),
         "state": app.state.value,
         "duration": _ms((app.ended or time.time()) - app.submitted),
@@ -102,7 +104,7 @@ def driver_json(driver: DriverView) -> Json:
         "state": driver.state.value,
         "cores": driver.cores,
         "memory": driver.memory_mib,
-        "resources": {},
+        "resources": _addresses(driver.attempts[-1].resources if driver.worker_id else ()),
         "submitdate": java_date(driver.submitted),
         "worker": driver.worker_id or "None",
         "mainclass": driver.main_class or driver.main,
@@ -119,8 +121,8 @@ def worker_page_json(page: WorkerPage) -> Json:
         "coresused": page.cores_used,
         "memory": page.memory_mib,
         "memoryused": page.memory_used_mib,
-        "resources": {},
-        "resourcesused": {},
+        "resources": _addresses(page.resources),
+        "resourcesused": _addresses(page.resources_used),
         "executors": [_executor_json(executor) for executor in page.executors],
         "finishedexecutors": [_executor_json(executor) for executor in page.finished_executors],
     }
@@ -131,19 +133,27 @@ def _executor_json(executor: ExecutorPage) -> Json:
     return {
         "id": executor.executor_id,
         "memory": executor.memory_mib,
-        "resources": {},
+        "resources": _addresses(executor.resources),
         "appid": executor.app_id,
         "appdesc": {
             "name": executor.app_name,
             "cores": executor.app_cores_max or 0,
             "memoryperexecutor": executor.memory_mib,
-            "resourcesperexecutor": [],
+            "resourcesperexecutor": _amounts(counted(executor.resources)),
             "memoryperslave": executor.memory_mib,
-            "resourcesperslave": [],
+            "resourcesperslave": _amounts(counted(executor.resources)),
             "user": executor.user,
             "command": shlex.join(executor.command),
         },
     }
+
+
+def _addresses(resources: Addresses) -> Json:
+    return {name: {"name": name, "addresses": list(addresses)} for name, addresses in resources}
+
+
+def _amounts(amounts: Amounts) -> list[Json]:
+    return [{"name": name, "amount": amount} for name, amount in amounts]
 
 
 def java_date(seconds: float) -> str:

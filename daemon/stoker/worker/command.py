@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from stoker.config.common import is_own
 from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
 from stoker.core.model.addresses import address_of
+from stoker.core.model.resources import address_words
 from stoker.core.model.states import Role
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
@@ -25,6 +26,7 @@ from stoker.security.keys import Keys
 from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
+from stoker.worker.devices.discovery import discover
 from stoker.worker.slot import Slot
 
 LOG = logging.getLogger("stoker.worker")
@@ -40,6 +42,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     open_trail("worker", *config.audit)
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
+    resources = discover(config.resources, config.job_environ)
     slot = Slot.take(config.work_dir)
     listener = _listen(config, slot.last_port)
     port = listener.getsockname()[1]
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         memory_mib=config.memory_mib,
         webui_url=f"{config.web.scheme}://{address_of(config.public_dns or config.web.host, web.port)}",
         version=RELEASE,
+        resources=resources,
     )
     # Programs that connect to the cluster use this worker's keys.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
@@ -69,7 +73,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         on_terminal_closed=lambda: daemon.stop(keeping=False),
         log=lambda text: loop.call_soon_threadsafe(lambda: LOG.info(text)),
     )
-    LOG.info("%s: %d cores, %d MiB, dashboard at %s", identity.id, config.cores, config.memory_mib, identity.webui_url)
+    offer = f"{config.cores} cores, {config.memory_mib} MiB" + (f", {address_words(resources)}" if resources else "")
+    LOG.info("%s: %s, dashboard at %s", identity.id, offer, identity.webui_url)
     try:
         web.start()
         gc.freeze()  # these objects live as long as the daemon: exclude them from every collection

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.config.registry import INEFFECTIVE, PROPERTIES, VARIABLES, Known
+from stoker.config.registry import FAMILIES, INEFFECTIVE, PROPERTIES, VARIABLES, Known
 from stoker.core.model.values import UNLIMITED
 
 TEXT = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
@@ -44,6 +44,11 @@ def test_property(known: Known) -> None:
 @pytest.mark.parametrize("name", VARIABLES)
 def test_variable(name: str) -> None:
     assert f"| `{name}` | {VARIABLES[name]} |" in LINES
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_family(name: str) -> None:
+    assert f"| `{name}` | {FAMILIES[name]} |" in LINES
 
 
 def test_properties_without_effect() -> None:

@@ -204,7 +204,7 @@ def test_what_has_no_effect_is_said(environ: dict[str, str]) -> None:
 
 def test_all_settings_without_effect_are_one_line(environ: dict[str, str]) -> None:
     environ["SPARK_MASTER_OPTS"] = " ".join(
-        f"-D{name}=1" for name in [*INEFFECTIVE, "spark.worker.resource.gpu.amount"]
+        f"-D{name}=1" for name in [*INEFFECTIVE, "spark.worker.resource.gpu.vendor"]
     )
     (line,) = master(environ).warnings
     assert line.startswith("without effect: ") and all(name in line for name in INEFFECTIVE)

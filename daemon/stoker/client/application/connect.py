@@ -177,6 +177,7 @@ class App:
                 ui_url=engine.ui_url,
                 pool=pool,
                 priority=priority,
+                resources=wanted.named,
             )
         except ValueError as error:  # the values check themselves
             engine.close()

@@ -17,6 +17,7 @@ from stoker.core.model.pools import (
     PRIORITY_VARIABLE,
     QUEUE_PROPERTY,
 )
+from stoker.core.model.resources import amounts_in
 from stoker.core.model.values import Command
 from stoker.engines.base import Resources
 from stoker.errors import ConfigError, Unreachable, UsageError
@@ -72,6 +73,7 @@ def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url
         python=setting("spark.pyspark.python") or environ.get("PYSPARK_PYTHON", ""),
         env={**config.forwarded_env, **own},
         py_files=_py_files(setting("spark.submit.pyFiles")),
+        named=amounts_in(config.properties, "spark.executor"),  # checked by ``client_config``
     )
 
 

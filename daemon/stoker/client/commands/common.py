@@ -12,6 +12,7 @@ from stoker.client.session.session import TIMEOUT
 from stoker.config.client import ClientConfig, add_client_arguments, client_config
 from stoker.config.types import parse_duration, parse_integer, parse_memory
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
+from stoker.core.model.resources import GPU, check_name, parse_amount
 from stoker.core.model.states import Role
 from stoker.core.model.values import HIGHEST_PRIORITY, Door
 from stoker.errors import UsageError
@@ -95,6 +96,37 @@ def memory(option: str, text: str | None) -> int | None:
         return None if text is None else parse_memory(text)
     except UsageError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def add_resource_arguments(parser: argparse.ArgumentParser, of: str, prefix: str) -> None:
+    """Add ``--gpus`` and ``--resource``. ``of`` says what needs them, ``prefix`` begins the properties that do the same."""
+    parser.add_argument("--gpus", metavar="N", help=f"GPUs of {of} ({prefix}.resource.gpu.amount)")
+    parser.add_argument(
+        "--resource",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help=f"a named resource of {of} ({prefix}.resource.NAME.amount); may be repeated",
+    )
+
+
+def named_resources(args: argparse.Namespace, prefix: str) -> dict[str, str]:
+    """Return what ``--gpus`` and ``--resource`` ask for, as properties. Raises UsageError that names the option."""
+    wanted: dict[str, str] = {} if args.gpus is None else {GPU: args.gpus}
+    try:
+        if args.gpus is not None:
+            parse_amount("--gpus", args.gpus)
+        for text in args.resource:
+            name, equals, amount = text.partition("=")
+            if not equals:
+                raise UsageError(f"--resource {text!r} is not NAME=N, for example --resource fpga=1")
+            if check_name(name) in wanted:
+                raise UsageError(f"--resource {text!r}: {name} is given twice")
+            parse_amount(f"--resource {name}", amount)
+            wanted[name] = amount
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return {f"{prefix}.resource.{name}.amount": amount.strip() for name, amount in wanted.items()}
 
 
 def program_words(words: Sequence[str]) -> list[str]:

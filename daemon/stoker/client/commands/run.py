@@ -11,12 +11,18 @@ from pathlib import PurePath
 from stoker.client.application.app import Application
 from stoker.client.application.resources import wanted_sharing, with_queue
 from stoker.client.application.run import Run, run_application
-from stoker.client.commands.common import add_sharing_arguments, sharing_conf
+from stoker.client.commands.common import (
+    add_resource_arguments,
+    add_sharing_arguments,
+    named_resources,
+    sharing_conf,
+)
 from stoker.client.logs.output import Output
 from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
 from stoker.config.types import parse_memory
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
+from stoker.core.model.resources import amounts_in
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import UsageError
 from stoker.io.log_lines import set_up_root
@@ -24,9 +30,9 @@ from stoker.security.keys import Keys
 
 _EPILOG = """\
 Without --total-executor-cores the application gets all free cores, or spark.deploy.defaultCores if the master sets that.
-Without --executor-cores there is one executor on each worker. The worker replaces {{EXECUTOR_ID}} {{CORES}} {{HOSTNAME}}
-{{APP_ID}} {{WORKER_URL}} in COMMAND and in the values of --env. COMMAND is looked up on the worker, and runs in a directory
-of its own. Exit code: 0 if every executor exited with 0, else the highest.
+Without --executor-cores there is one executor on each worker. The worker replaces {{EXECUTOR_ID}} {{CORES}} {{GPUS}}
+{{HOSTNAME}} {{APP_ID}} {{WORKER_URL}} in COMMAND and in the values of --env. COMMAND is looked up on the worker, and runs in
+a directory of its own. Exit code: 0 if every executor exited with 0, else the highest.
 """
 
 
@@ -41,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
     add_sharing_arguments(parser)
+    add_resource_arguments(parser, "each executor", "spark.executor")
     option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
     add_environment_arguments(parser, "COMMAND")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
@@ -82,7 +89,8 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
     argv = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not argv or not argv[0]:
         raise UsageError("nothing to run: stoker run [OPTIONS] -- COMMAND [ARGUMENT...]")
-    properties = {**config.properties, **sharing_conf(args)}
+    prefix = "spark.executor"
+    properties = {**config.properties, **sharing_conf(args), **named_resources(args, prefix)}
     pool, priority = wanted_sharing(properties)
     memory = args.executor_memory or properties.get("spark.executor.memory") or "1g"
     max_cores = args.total_executor_cores or properties.get("spark.cores.max")
@@ -100,6 +108,7 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
             finite=True,
             pool=pool,
             priority=priority,
+            resources=amounts_in(properties, prefix),
         )
     except ValueError as error:  # raised by the description itself
         raise UsageError(str(error)) from None

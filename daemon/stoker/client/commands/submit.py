@@ -8,11 +8,13 @@ from collections.abc import Mapping
 
 from stoker.client.commands.common import (
     add_connection_arguments,
+    add_resource_arguments,
     add_sharing_arguments,
     comma_list,
     configured,
     connected,
     memory,
+    named_resources,
     program_words,
     sharing_conf,
     whole,
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--driver-cores", metavar="N", help="cores of the program (spark.driver.cores, default 1; 0 if it only waits)"
     )
     option("--driver-memory", metavar="SIZE", help="memory of the program (spark.driver.memory, default 1g)")
+    add_resource_arguments(parser, "the program", "spark.driver")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
     option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
@@ -124,6 +127,7 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, e
     conf = {name.strip(): value for name, _, value in settings}
     conf |= {name: str(value) for name, value in limits.items() if value is not None}
     conf |= sharing_conf(args)
+    conf |= named_resources(args, "spark.driver")
     if args.executor_memory is not None:
         conf["spark.executor.memory"] = args.executor_memory
     for name in sorted(config.properties):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from stoker.client.show import table as text
+from stoker.core.model.resources import address_words
 from stoker.core.model.states import WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
@@ -65,6 +66,7 @@ def _summary(view: ClusterView) -> str:
                 text.memory(sum(w.memory_mib for w in alive)), text.memory(sum(w.memory_used_mib for w in alive))
             ),
         ),
+        ("Resources", text.named([w.resources for w in alive], [w.resources_used for w in alive])),
         ("Applications", f"{len(view.active_apps)} running, {len(view.completed_apps)} completed"),
         ("Drivers", drivers),
     ]
@@ -94,6 +96,7 @@ def worker(view: WorkerView) -> str:
         ("Address", address),
         ("Cores", cores),
         ("Memory", memory),
+        ("Resources", _resources(view)),
         ("Runs", f"{running} drivers and executors"),
         ("Last heard", heard),
         ("Version", text.clean(view.shown_version)),
@@ -107,6 +110,12 @@ def worker(view: WorkerView) -> str:
     if view.refusal:
         pairs.append(("Refused a job", text.clean(view.refusal, 400)))
     return f"{text.clean(view.id)}  {state}{note}\n{text.fields(pairs)}"
+
+
+def _resources(view: WorkerView) -> str:
+    """The addresses that it offers, and those that jobs hold."""
+    held = address_words(view.resources_used)
+    return text.clean(address_words(view.resources) + (f" (used: {held})" if held else ""), 400)
 
 
 def _worker(worker: WorkerView) -> list[str]:

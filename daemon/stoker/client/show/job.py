@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from stoker.client.show import table as text
 from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.resources import Amounts, address_words, words
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.values import Exit
 from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView
@@ -24,7 +26,10 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
     pairs = [
         ("Name", text.clean(view.name)),
         ("Program", text.clean(command, _WIDE)),
-        ("Wants", f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{supervised}"),
+        (
+            "Wants",
+            f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{_named(view.resources)}{supervised}",
+        ),
         ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.who)}" if view.who else "")),
         ("Started", text.when(view.started)),
         ("Ended", text.when(view.ended)),
@@ -34,8 +39,8 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
     ]
     parts = [head + "\n" + text.fields(pairs)]
     if view.attempts:
-        headers = ("No", "Worker", "State", "Pid", "Started", "Duration", "Exit")
-        rows = [_attempt(attempt) for attempt in view.attempts]
+        headers = _with_resources(("No", "Worker", "State", "Pid", "Started", "Duration", "Exit"), view.attempts)
+        rows = [_attempt(attempt)[: len(headers)] for attempt in view.attempts]
         parts.append(text.table("Attempts", headers, rows))
     return "\n\n".join(parts)
 
@@ -52,6 +57,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
         ("User", text.clean(view.who)),
         ("Cores", f"{view.cores_granted} granted, limit {limit}; {per} per executor"),
         ("Executor memory", text.memory(view.memory_mib)),
+        ("Executor needs", text.clean(words(view.resources), _WIDE)),
         ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
         ("Submitted", text.when(view.submitted)),
         ("Ended", text.when(view.ended)),
@@ -60,12 +66,22 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
     ]
     parts = [head + "\n" + text.fields(pairs)]
     most = None if all_rows else text.MOST_ROWS
-    headers = ("No", "Worker", "Cores", "Memory", "State", "Pid", "Started", "Exit")
+    columns = ("No", "Worker", "Cores", "Memory", "State", "Pid", "Started", "Exit")
     for title, executors in (("Executors", view.executors), ("Removed executors", view.removed_executors)):
         if executors:
-            rows = [_executor(executor) for executor in executors[:most]]
+            headers = _with_resources(columns, executors)
+            rows = [_executor(executor)[: len(headers)] for executor in executors[:most]]
             parts.append(text.table(title, headers, rows, total=len(executors)))
     return "\n\n".join(parts)
+
+
+def _named(amounts: Amounts) -> str:
+    return f", {text.clean(words(amounts), _WIDE)}" if amounts else ""
+
+
+def _with_resources(headers: tuple[str, ...], views: Sequence[AttemptView | ExecutorView]) -> tuple[str, ...]:
+    """Return the headers, with one more where something holds named resources."""
+    return (*headers, "Resources") if any(view.resources for view in views) else headers
 
 
 def _last_error_line(view: DriverView) -> str:
@@ -82,6 +98,7 @@ def _attempt(attempt: AttemptView) -> list[str]:
         text.when(attempt.started),
         text.lasting(attempt.started, attempt.ended),
         _exit(attempt.exit),
+        text.clean(address_words(attempt.resources)),
     ]
 
 
@@ -95,6 +112,7 @@ def _executor(executor: ExecutorView) -> list[str]:
         str(executor.pid or ""),
         text.when(executor.started),
         _exit(executor.exit),
+        text.clean(address_words(executor.resources)),
     ]
 
 

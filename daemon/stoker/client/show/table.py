@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
+from stoker.core.model.resources import Addresses, counted
 from stoker.core.model.values import Order
 
 MOST_ROWS = 50
@@ -99,6 +101,17 @@ def duration(seconds: float) -> str:
 def memory(mib: int) -> str:
     """As Spark writes it: MiB below one GiB."""
     return f"{mib} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def named(offered: Iterable[Addresses], used_of: Iterable[Addresses]) -> str:
+    """Named resources of several workers together, "" without any: ``4 gpu (1 used)``."""
+    total: Counter[str] = Counter()
+    in_use: Counter[str] = Counter()
+    for resources in offered:
+        total.update(dict(counted(resources)))
+    for resources in used_of:
+        in_use.update(dict(counted(resources)))
+    return clean(", ".join(used(f"{total[name]} {name}", str(in_use[name])) for name in sorted(total)), 400)
 
 
 def used(total: str, in_use: str) -> str:

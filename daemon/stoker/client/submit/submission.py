@@ -23,6 +23,7 @@ from stoker.config.client import ClientConfig, user_name
 from stoker.config.registry import PROPERTIES
 from stoker.config.types import parse_memory
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
+from stoker.core.model.resources import GPU, amounts_in, parse_amount
 from stoker.core.model.values import DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
@@ -57,6 +58,8 @@ class DriverOptions(TypedDict, total=False):
     main_class: str  # a jar's class, or the entry point ``package.module:function`` of a .pyz or .whl
     cores: int | None  # of the driver itself, at least 0; ``spark.driver.cores``, default 1
     memory: str | int | None  # of the driver itself: a size such as "2g", or MiB; ``spark.driver.memory``, default 1g
+    gpus: int | None  # of the driver itself, at least 1; ``spark.driver.resource.gpu.amount``, default none
+    resources: Mapping[str, int] | None  # named resources of the driver itself; ``spark.driver.resource.NAME.amount``
     supervise: bool  # restart the program when it fails or loses its worker
     env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
@@ -73,7 +76,22 @@ def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: Drive
         raise TypeError(f"unexpected keyword argument {name!r}" + (f": {hint}" if hint else ""))
     memory = known.pop("memory", None)
     mib = parse_memory(memory) if isinstance(memory, str) else memory
+    named = dict(known.pop("resources", None) or {})
+    gpus = known.pop("gpus", None)
+    if gpus is not None:
+        named[GPU] = gpus
+    if named:
+        known["conf"] = {**(known.get("conf") or {}), **_as_properties(named)}
     return Options(app=os.fspath(app), args=args, memory_mib=mib, **known)
+
+
+def _as_properties(named: Mapping[str, int]) -> dict[str, str]:
+    try:
+        for name, amount in named.items():
+            parse_amount(f"the amount of {name}", str(amount))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return {f"spark.driver.resource.{name}.amount": str(amount) for name, amount in named.items()}
 
 
 def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverDescription:
@@ -116,6 +134,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             user=user_name(),
             pool=conf.get(POOL_PROPERTY, ""),
             priority=_typed(conf, PRIORITY_PROPERTY),
+            resources=amounts_in(conf, "spark.driver"),
         )
     except ValueError as error:  # the values check themselves
         raise UsageError(str(error)) from None

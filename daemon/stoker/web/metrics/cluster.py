@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 
+from stoker.core.model.resources import Addresses, counted
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
 
@@ -55,6 +56,23 @@ def _resources(alive: Sequence[WorkerView]) -> Iterator[Metric]:
     memory, used = sum(worker.memory_mib for worker in alive), sum(worker.memory_used_mib for worker in alive)
     yield gauge("stoker_memory_bytes", "Memory of live workers", memory * MIB)
     yield gauge("stoker_memory_used_bytes", "Memory in use on live workers", used * MIB)
+    yield from named_resources([worker.resources for worker in alive], [worker.resources_used for worker in alive])
+
+
+def named_resources(
+    offered: Iterable[Addresses], used: Iterable[Addresses], prefix: str = "stoker"
+) -> Iterator[Metric]:
+    """Addresses of GPUs and other named resources; no sample where nothing is offered."""
+    for name, meaning, of in (
+        (f"{prefix}_resource_addresses", "Addresses of a named resource that are offered", offered),
+        (f"{prefix}_resource_addresses_used", "Addresses of a named resource that jobs hold", used),
+    ):
+        count: Counter[str] = Counter()
+        for resources in of:
+            count.update(dict(counted(resources)))
+        yield by_label(
+            name, meaning, ["resource"], [([resource], number) for resource, number in sorted(count.items())]
+        )
 
 
 def _jobs(cluster: ClusterView) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.core.model.worker_views import WorkerPage
 from stoker.version import __version__
-from stoker.web.metrics.cluster import MIB, by_label, gauge
+from stoker.web.metrics.cluster import MIB, by_label, gauge, named_resources
 
 
 def worker_metrics(page: WorkerPage) -> Iterator[Metric]:
@@ -23,6 +23,7 @@ def worker_metrics(page: WorkerPage) -> Iterator[Metric]:
     yield gauge("stoker_worker_own_memory_bytes", "Memory this worker offers", page.memory_mib * MIB)
     yield gauge("stoker_worker_own_memory_used_bytes", "Memory in use", page.memory_used_mib * MIB)
     yield gauge("stoker_worker_unfit", "1 while this host is not well: it starts nothing new", float(bool(page.unfit)))
+    yield from named_resources([page.resources], [page.resources_used], "stoker_worker_own")
     yield by_label(
         "stoker_worker_executors",
         "Executors by state, those that are over as long as they are kept",

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from stoker.config.types import parse_bool, parse_integer, parse_memory
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
+from stoker.core.model.resources import amounts_in
 from stoker.core.model.values import (
     HIGHEST_PRIORITY,
     RELEASE_PROPERTY,
@@ -82,6 +83,7 @@ def describe(
             pool=conf.get(POOL_PROPERTY, ""),
             priority=_typed(conf, PRIORITY_PROPERTY, lambda text: parse_integer(text, -HIGHEST_PRIORITY), None),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts", lambda text: parse_integer(text, -1), -1),
+            resources=amounts_in(conf, "spark.driver"),
         )
     except ValueError as error:  # DriverDescription checks its values
         raise MalformedRequest(f"Malformed request: {error}") from None
@@ -94,6 +96,11 @@ def check_properties(properties: Mapping[str, str]) -> None:
     _number(properties, "spark.cores.max", 1)
     _typed(properties, "spark.driver.memory", parse_memory, 1024)
     _typed(properties, "spark.executor.memory", parse_memory, 1024)
+    try:
+        for prefix in ("spark.driver", "spark.executor"):
+            amounts_in(properties, prefix)
+    except ValueError as error:
+        raise MalformedRequest(f"Malformed request: {error}") from None
 
 
 def _python_program(request: CreateSubmission) -> tuple[str, list[str]]:

@@ -18,6 +18,7 @@ from stoker.engines.executor import executor_launch
 from stoker.engines.launch import Launch
 from stoker.engines.spark import default_homes, spark_driver, spark_executor
 from stoker.engines.spark_archive import Runtime
+from stoker.worker.devices import environment
 
 
 class Launcher:
@@ -43,8 +44,11 @@ class Launcher:
     def launch(self, job: AnyJob, folder: Path, master_url: str, local_dirs: list[Path]) -> Launch:
         """``folder`` is the job's own, ``local_dirs`` its application's. Raises Refused when this machine cannot run it."""
         if isinstance(job, DriverJob):
-            return self._driver(job, folder, master_url)
-        return self._executor(job, master_url, local_dirs)
+            launch, component = self._driver(job, folder, master_url), "spark.driver"
+        else:
+            launch, component = self._executor(job, folder, master_url, local_dirs), "spark.executor"
+        launch.env.update(environment.variables(job.resources, self._identity.resources))
+        return environment.with_file(launch, job.resources, component)
 
     def _driver(self, job: DriverJob, folder: Path, master_url: str) -> Launch:
         if job.driver.kind == "program":
@@ -53,7 +57,7 @@ class Launcher:
         if job.driver.spark is not None:
             make = functools.partial(spark_driver, secret=self._config.spark_secret)
         launch = make(
-            job.driver,
+            environment.driver_with(job.driver, job.resources, folder),
             folder,
             environ=self._environ,
             master_url=master_url,
@@ -68,16 +72,18 @@ class Launcher:
         launch.env["SPARK_LOCAL_DIRS"] = ",".join(str(path) for path in self._config.local_dirs)
         return launch
 
-    def _executor(self, job: ExecutorJob, master_url: str, local_dirs: list[Path]) -> Launch:
+    def _executor(self, job: ExecutorJob, folder: Path, master_url: str, local_dirs: list[Path]) -> Launch:
         values = {
             "EXECUTOR_ID": str(job.executor_id),
             "CORES": str(job.cores),
+            "GPUS": environment.gpus_of(job.resources),
             "HOSTNAME": self._identity.host,
             "APP_ID": job.app_id,
             "WORKER_URL": self._worker_url,
             "RESOURCE_PROFILE_ID": "0",
         }
-        launch = self._by_engine(job.app, values, job.memory_mib, master_url)
+        app = environment.application_with(job.app, job.resources, folder)
+        launch = self._by_engine(app, values, job.memory_mib, master_url)
         query = f"appId={job.app_id}&executorId={job.executor_id}"
         launch.env["SPARK_EXECUTOR_DIRS"] = os.pathsep.join(map(str, local_dirs))
         launch.env["SPARK_LAUNCH_WITH_SCALA"] = "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
@@ -29,17 +30,17 @@ class Waiting:
         ahead = bisect_left(self._queue, _place(driver))
         queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
         # A worker with room may have refused it, or was lost with it.
-        why = self._why(driver.cores, driver.memory_mib) or driver.reason
+        why = self._why(driver.cores, driver.memory_mib, driver.resources) or driver.reason
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
 
     def app(self, app: AppView) -> str:
         """Return why the application waits; "" if it has executors or has ended."""
         if app.state is not ApplicationState.WAITING:
             return ""
-        why = self._why(app.cores_per_executor or 1, app.memory_mib)
+        why = self._why(app.cores_per_executor or 1, app.memory_mib, app.resources)
         return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"
 
-    def _why(self, cores: int, memory: int) -> str:
+    def _why(self, cores: int, memory: int, named: Amounts) -> str:
         """Return why no worker has room for a job of that size; "" if one has."""
         if self._master is not MasterState.ALIVE:
             return f"the master is {self._master.value} and places nothing yet"
@@ -51,8 +52,9 @@ class Waiting:
             return f"{first.id} {first.trouble}{more}"
         if not self._usable:
             return "every live worker is draining: 'stoker undrain HOST' lets one work again"
-        lack = self._lack(cores, memory)
-        return f"needs {_cores(cores)} and {memory} MiB on one worker, {lack}" if lack else ""
+        lack = self._lack(cores, memory, named)
+        needs = f"{_cores(cores)}, {memory} MiB and {words(named)}" if named else f"{_cores(cores)} and {memory} MiB"
+        return f"needs {needs} on one worker, {lack}" if lack else ""
 
     def _left_out(self) -> str:
         draining = len(self._alive) - len(self._usable) - len(self._avoided)
@@ -60,25 +62,33 @@ class Waiting:
         words += [f"{worker.id} {worker.trouble}" for worker in self._avoided[:1]]
         return f" ({'; '.join(words)})" if words else ""
 
-    def _lack(self, cores: int, memory: int) -> str:
+    def _lack(self, cores: int, memory: int, named: Amounts) -> str:
         besides = self._left_out()
-        if not any(_is_as_large(worker, cores, memory) for worker in self._usable):
-            return self._none_that_large(cores, memory)
+        if not any(_is_as_large(worker, cores, memory, named) for worker in self._usable):
+            return self._none_that_large(cores, memory, named)
         if self._free_cores < cores:
             return f"the largest has {_cores(self._free_cores)} free{besides}"
         if self._free_memory < memory:
             return f"the largest has {self._free_memory} MiB free{besides}"
-        if not any(_cores_free(worker) >= cores and _memory_free(worker) >= memory for worker in self._usable):
-            return f"and none has both free{besides}"
+        for name, amount in named:
+            if (most := max(_named_free(worker, name) for worker in self._usable)) < amount:
+                return f"the most that one has free is {most} {name}{besides}"
+        if not any(_has_free(worker, cores, memory, named) for worker in self._usable):
+            return f"and none has {'all of it' if named else 'both'} free{besides}"
         return ""
 
-    def _none_that_large(self, cores: int, memory: int) -> str:
+    def _none_that_large(self, cores: int, memory: int, named: Amounts) -> str:
         for worker in self._avoided:
-            if _is_as_large(worker, cores, memory):
+            if _is_as_large(worker, cores, memory, named):
                 return f"and {worker.id} {worker.trouble}"
-        draining = sum(_is_as_large(worker, cores, memory) for worker in self._alive)
+        draining = sum(_is_as_large(worker, cores, memory, named) for worker in self._alive)
         if draining:
             return f"and the {draining} of that size are draining: 'stoker undrain' lets them work again"
+        for name, amount in named:
+            if (most := max(_named(worker, name) for worker in self._usable)) < amount:
+                return f"and no worker offers {amount} {name} (the most is {most}): submit it with less"
+        if named and any(_is_as_large(worker, cores, memory, ()) for worker in self._usable):
+            return "and no worker has all of that: submit it with less"
         has = f"{_cores(self._most_cores)}, and the most memory is {self._most_memory} MiB"
         return f"and no worker is that large (the largest has {has}): submit it with less"
 
@@ -103,5 +113,22 @@ def _memory_free(worker: WorkerView) -> int:
     return worker.memory_mib - worker.memory_used_mib
 
 
-def _is_as_large(worker: WorkerView, cores: int, memory: int) -> bool:
-    return worker.cores >= cores and worker.memory_mib >= memory
+def _named(worker: WorkerView, name: str) -> int:
+    return len(dict(worker.resources).get(name, ()))
+
+
+def _named_free(worker: WorkerView, name: str) -> int:
+    used = dict(worker.resources_used).get(name, ())
+    return sum(address not in used for address in dict(worker.resources).get(name, ()))
+
+
+def _has_free(worker: WorkerView, cores: int, memory: int, named: Amounts) -> bool:
+    if _cores_free(worker) < cores or _memory_free(worker) < memory:
+        return False
+    return all(_named_free(worker, name) >= amount for name, amount in named)
+
+
+def _is_as_large(worker: WorkerView, cores: int, memory: int, named: Amounts) -> bool:
+    if worker.cores < cores or worker.memory_mib < memory:
+        return False
+    return all(_named(worker, name) >= amount for name, amount in named)
