@@ -4,45 +4,24 @@ worker."""
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.disks import disk_of_its_own, fill
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.cluster
 UNMEASURED = {"spark.stoker.worker.minFreeDisk": "0"}  # so that jobs find out
 
 
-@contextlib.contextmanager
-def disk_of_its_own(folder: Path, *options: str) -> Iterator[Path]:
-    """A file system of half a megabyte."""
-    folder.mkdir(exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", ",".join(("size=512k,mode=755", *options)), "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(words, check=False).returncode != 0:
-        pytest.skip("needs root and the right to mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        wait_until(lambda: subprocess.run(["umount", folder], check=False).returncode == 0, what="unmounted")
-
-
 def with_work_dirs(cluster: Cluster, *folders: Path) -> Cluster:
     for worker, folder in zip(cluster.worker, folders, strict=True):
         worker.words[1:1] = ["-d", str(folder)]
     return cluster
-
-
-def fill(folder: Path) -> None:
-    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-        while file.write(b"x" * 4096):
-            pass
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])

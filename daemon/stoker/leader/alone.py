@@ -42,8 +42,8 @@ class AloneLeadership(Leadership):
                 os.close(lock)
         except OSError as error:
             raise StokerError(
-                f"cannot keep the epoch in {self._folder}: {error.strerror or error}: the master needs a state folder"
-                " that it may write"
+                f"cannot keep the epoch in {self._folder}: {error.strerror or error}: free space there, or set"
+                " STOKER_STATE_DIR to a folder that the master may write"
             ) from None
         return epoch
 

@@ -144,7 +144,10 @@ def _opened(path: Path) -> int:
 
 
 def _problem(path: Path, error: OSError) -> str:
-    return f"cannot write the audit file {path}: {error.strerror}; set spark.stoker.audit.file to another"
+    return (
+        f"cannot write the audit file {path}: {error.strerror}; set STOKER_STATE_DIR to a folder that the daemon may write,"
+        " or only spark.stoker.audit.file to another file"
+    )
 
 
 def _login() -> str:
