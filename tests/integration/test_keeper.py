@@ -624,3 +624,26 @@ def test_hundred_jobs_at_once(daemon: Daemon) -> None:
         daemon.spawn(f"job{number}", "/bin/sh", "-c", f"exit {number}")
     for number in range(100):
         assert daemon.expect("exited", f"job{number}")["code"] == number
+
+
+def test_time_limit_holds_without_a_daemon(slot: Path) -> None:
+    """TERM, which this program ignores, then KILL after the grace; the next daemon learns why it ended."""
+    first = Daemon(slot)
+    first.open(away=60.0, grace=0.5)
+    first.spawn("j", "/bin/sh", "-c", "trap 'echo TERM' TERM; while :; do sleep 0.05; done", limit=1.0)
+    pid = first.expect("started", "j")["pid"]
+    first.close()
+    wait_until(lambda: not alive(pid), within=10.0, what="the limit stops it")
+    second = Daemon(slot)
+    second.open()
+    second.link.say({"op": "hello", "name": "w"})
+    assert [job["exit"] for job in second.expect("jobs")["jobs"]] == [{"signal": signal.SIGKILL, "expired": True}]
+    assert "TERM" in (slot / "jobs" / "j.out").read_text()
+    second.link.say({"op": "shutdown", "grace": 0.1})
+    second.expect("bye")
+
+
+def test_job_that_ends_before_its_limit_is_not_expired(daemon: Daemon) -> None:
+    daemon.spawn("j", "/bin/sh", "-c", "exit 3", limit=5.0)
+    exited = daemon.expect("exited", "j")
+    assert exited["code"] == 3 and "expired" not in exited

@@ -14,6 +14,7 @@
 ``addresses``    an address of a named resource is held by at most one process, until nothing of that process is left
 ``fifo``         jobs are served in the order they came, and no job waits that fits
 ``fit``          nothing new is placed on a worker that has reported that its host is not well
+``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``end``          jobs that are booked as ended do not run (checks_end.py: and everything else after the faults have stopped)
 """
@@ -144,6 +145,8 @@ class Checks:
             self.fail("history", f"{record.id} was {was.value} and is now {record.state.value}")
         if record.state.is_final:
             self.final[record.id] = (record.state, epoch)
+        if not record.state.is_final and any(attempt.exit.expired for attempt in record.attempts):
+            self.fail("limit", f"{record.id} reached its time limit and is {record.state.value}")
         if record.state is DriverState.ERROR and record.attempts and record.attempts[-1].exit.refused:
             self.fail("refusal", f"{record.id} ended because a worker refused it: {record.reason}")
         numbers = [attempt.number for attempt in record.attempts]
@@ -315,6 +318,16 @@ class Checks:
                 self.fail(
                     "addresses", f"{key} starts on {host.name} with {sorted(shared)}, which {other.key} still holds"
                 )
+
+    def is_limited(self, program: Program, seconds: float) -> None:
+        """Check later that its keeper, if it still lives, stopped the process within its time limit and the grace."""
+        keeper = program.machine.keeper
+
+        def look() -> None:
+            if program.is_alive and program.machine.keeper is keeper:
+                self.fail("limit", f"{program.key} runs {seconds:g} s after its start, longer than its limit")
+
+        self.world.after(1.1 * seconds + 1.0, look)
 
     # --- the ends on a worker's disk ---
 

@@ -172,7 +172,11 @@ def _start(message: dict[str, Any], marks: dict[str, str]) -> tuple[int, list[An
     if message["argv"][0] == "missing":
         raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
     addresses = frozenset((name, address) for name, address in message["addresses"])
-    return _OS.keeper.machine.run(message["key"], message["argv"], message["cores"], addresses), []
+    machine, limit = _OS.keeper.machine, message.get("limit")
+    pid = machine.run(message["key"], message["argv"], message["cores"], addresses)
+    if limit:
+        machine.checks.is_limited(machine.programs[pid], limit + _OS.keeper.grace)
+    return pid, []
 
 
 def _load() -> ModuleType:
@@ -233,6 +237,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self.machine = machine
         self.ended: list[tuple[int, int]] = []  # (pid, wait status), not reaped yet
         self._away, self._grace, self._release = away, grace, machine.release
+        self.grace = grace
         self._daemon = DaemonConnection(machine, silence)
         self._jobs: dict[str, Any] = {}
         self._by_pid: dict[int, Any] = {}
@@ -286,6 +291,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
             return
         self._take_turn()
         self._reap()
+        self._stop_expired()
         self._finish_stops()
         self._stop_all_without_daemon()
         self._journal.look(self.machine.host.mono())
@@ -299,7 +305,8 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
             self._timer.cancel()
         quiet = self._daemon.silent_in
         delay = 0.1 if busy or self._closing else max(min(1.0, self._away / 10), quiet)
-        delay = max(0.0, min(delay, self._journal.due - self.machine.host.mono()))
+        due = min([self._journal.due, *(job.stop_at for job in self._jobs.values())])
+        delay = max(0.0, min(delay, due - self.machine.host.mono()))
         self._timer = self.machine.world.after(delay, self.turn)
 
     def _take_turn(self) -> None:

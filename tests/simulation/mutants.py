@@ -29,6 +29,7 @@ from stoker.core.worker import machine
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import Registration
 from stoker.core.worker.room import lack_for
+from stoker.worker.keeper.job import KeptJob
 from tests.simulation import master
 from tests.simulation.keeper import SimulatedKeeper
 from tests.simulation.mutants_journal import (
@@ -475,6 +476,13 @@ def single_try() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """A keeper does not stop a job that has reached its time limit."""
+    with patch.object(KeptJob, "stop_at", float("inf")):
+        yield
+
+
 # The faults that reveal the bug; () for those that the seeds choose.
 MUTANTS: dict[Mutation, tuple[str, ...]] = {
     skip_fence: ("expire_session", "freeze_master"),
@@ -516,4 +524,5 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     forgotten_question: ("reset", "kill_master"),
     believed_standby: ("kill_master",),
     single_try: (),
+    unlimited: (),
 }

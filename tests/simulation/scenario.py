@@ -34,6 +34,7 @@ class Cluster:
     ensemble: Ensemble | None
     skew: Skew
     disk: Disk
+    lots: random.Random  # draws of later features, so that the seeds' other choices stay what they were
     chaos: float  # seconds during which there is new work and there are faults
     devices: random.Random | None  # draws named resources; None: there are none
     masters: list[Master] = field(default_factory=list)
@@ -70,7 +71,7 @@ def build(world: World) -> Cluster:
     devices = random.Random(world.seed + 0.5)  # its own: clusters without named resources are as they were
     cluster = Cluster(
         world, mode, policy, network, checks, store, ensemble, skew, Disk(), chaos=rng.choice((40.0, 90.0, 150.0)),
-        devices=devices if devices.random() < 0.5 else None,
+        devices=devices if devices.random() < 0.5 else None, lots=random.Random(world.seed),
     )  # fmt: skip
     _add_masters(cluster)
     _add_workers(cluster)
@@ -146,6 +147,7 @@ def _add_applications(cluster: Cluster) -> None:
             executor_limit=rng.choice((2, 2**31 - 1)),
             finite=finite,
             resources=_wanted(cluster),
+            time_limit=cluster.lots.choice((0.0, 0.0, 0.0, 30.0)),
         )
         cluster.applications.append(
             Application(
@@ -178,6 +180,7 @@ def driver(cluster: Cluster) -> DriverDescription:
         supervise=rng.random() < 0.5,
         max_restarts=rng.randint(0, 3),
         resources=_wanted(cluster),
+        time_limit=cluster.lots.choice((0.0, 0.0, 0.0, 1.0, 8.0)),
     )
 
 

@@ -17,6 +17,8 @@ ADDED_LAST = {
     "LaunchDriver": {"principal", "seal", "resources"},
     "LaunchExecutor": {"principal", "seal", "resources"},
 }
+# Values inside messages, likewise.
+ADDED_TO_VALUES = {"driver": {"time_limit"}, "app": {"time_limit"}, "exit": {"expired"}}
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 
 
@@ -37,4 +39,8 @@ class Skew:
         else:
             for name in ADDED_LAST.get(message["type"], ()):
                 message.pop(name, None)
+            for value, names in ADDED_TO_VALUES.items():
+                if isinstance(message.get(value), dict):
+                    for name in names:
+                        message[value].pop(name, None)
         return [header, msgspec.msgpack.encode(message)]

@@ -279,7 +279,8 @@ class Worker(Node):
 
     def _spawn(self, job: AnyJob) -> None:
         request = {"op": "spawn", "key": job.key, "argv": job_script(job), "cwd": "/", "note": notes.encode(job)}
-        self._say({**request, "cores": job.cores, "addresses": pairs(job.resources)})
+        limit = {"limit": job.time_limit} if job.time_limit else {}
+        self._say({**request, **limit, "cores": job.cores, "addresses": pairs(job.resources)})
 
     # --- the keeper ---
 

@@ -25,7 +25,8 @@ _WORKER = (
 SUBMISSIONS = (
     "spark.app.name", "spark.cores.max", "spark.driver.", "spark.dynamicAllocation.", "spark.executor.cores",
     "spark.executor.memory", "spark.standalone.submit.", "spark.stoker.driver.maxRestarts", "spark.stoker.spark.release",
-    "spark.stoker.pool", "spark.stoker.priority", "spark.submit.pyFiles", "spark.yarn.queue",
+    "spark.stoker.pool", "spark.stoker.priority", "spark.stoker.timeLimit", "spark.submit.pyFiles",
+    "spark.yarn.queue",
 )  # fmt: skip
 
 

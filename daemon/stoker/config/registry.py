@@ -275,6 +275,8 @@ PROPERTIES: dict[str, Known] = {
               "within its pool, a higher number goes first (default: the pool's)", "5"),
         Known("spark.stoker.driver.maxRestarts", _whole(-1), -1,
               "restarts of a supervised driver after failures; -1: no limit", "10"),
+        Known("spark.stoker.timeLimit", types.parse_time_limit, 0.0,
+              "how long one attempt of a driver, or one executor of an application, may run (default: no limit)", "2h"),
     )
 }  # fmt: skip
 

@@ -62,6 +62,14 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _DURATION_SECONDS[match[2].lower()]
 
 
+def parse_time_limit(text: str) -> float:
+    """Seconds that a job may run, from ``90s``, ``30min``, ``2h``, ``1d``."""
+    seconds = parse_duration(text)
+    if not 0 < seconds <= 2**31 - 1:
+        raise UsageError(f"{text!r} is not a time limit: write a duration above 0, like 30min, 2h or 1d")
+    return seconds
+
+
 def parse_bool(text: str) -> bool:
     lowered = text.strip().lower()
     if lowered not in ("true", "false"):

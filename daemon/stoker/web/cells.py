@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from stoker.core.model.limits import with_rest
 from stoker.core.model.resources import Addresses, Amounts, address_words, words
 from stoker.core.model.values import Exit, Order
 from stoker.core.model.views import AppView, DriverView, WorkerView
@@ -48,6 +49,11 @@ def lasting(start: float, end: float) -> Markup:
         return Markup(show_duration(end - start))  # noqa: S704 - digits and a unit
     since = show_duration(time.time() - start)
     return Markup(f'<time data-since="{start}">{since}</time>')  # noqa: S704 - digits and a unit
+
+
+def limit(job: DriverView | AppView) -> str:
+    """Its time limit, and what is left of it."""
+    return with_rest(job.time_limit, job.running_since, time.time())
 
 
 def ended(exit: Exit) -> Markup:
@@ -121,6 +127,7 @@ CELLS = {
     "at": at,
     "ordered": ordered,
     "lasting": lasting,
+    "limit": limit,
     "ended": ended,
     "name": name,
     "why": why,

@@ -175,6 +175,8 @@ class Processes:
         }
         if is_executor and self._config.log_rolling.strategy:
             request["rolling"] = _rolling(self._config.log_rolling)
+        if job.time_limit:
+            request["limit"] = job.time_limit
         self.say(request)
 
     def stop(self, key: str, grace: float) -> None:

@@ -178,6 +178,7 @@ class App:
                 pool=pool,
                 priority=priority,
                 resources=wanted.named,
+                time_limit=wanted.time_limit,
             )
         except ValueError as error:  # the values check themselves
             engine.close()

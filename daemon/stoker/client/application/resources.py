@@ -66,6 +66,7 @@ def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url
         max_cores=setting("spark.cores.max"),
         cores=setting("spark.executor.cores"),
         memory_mib=setting("spark.executor.memory"),
+        time_limit=setting("spark.stoker.timeLimit"),
         dynamic=setting("spark.dynamicAllocation.enabled"),
         least=least,
         initial=least if initial is None else min(max(initial, least), most),

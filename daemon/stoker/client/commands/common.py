@@ -10,7 +10,7 @@ from stoker.client.api import Client
 from stoker.client.notices import say
 from stoker.client.session.session import TIMEOUT
 from stoker.config.client import ClientConfig, add_client_arguments, client_config
-from stoker.config.types import parse_duration, parse_integer, parse_memory
+from stoker.config.types import parse_duration, parse_integer, parse_memory, parse_time_limit
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
 from stoker.core.model.resources import GPU, check_name, parse_amount
 from stoker.core.model.states import Role
@@ -127,6 +127,14 @@ def named_resources(args: argparse.Namespace, prefix: str) -> dict[str, str]:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return {f"{prefix}.resource.{name}.amount": amount.strip() for name, amount in wanted.items()}
+
+
+def time_limit(text: str | None) -> float | None:
+    """Return ``--time-limit`` in seconds. Raises UsageError that names the option."""
+    try:
+        return None if text is None else parse_time_limit(text)
+    except UsageError as error:
+        raise UsageError(f"--time-limit: {error}") from None
 
 
 def program_words(words: Sequence[str]) -> list[str]:

@@ -16,11 +16,12 @@ from stoker.client.commands.common import (
     add_sharing_arguments,
     named_resources,
     sharing_conf,
+    time_limit,
 )
 from stoker.client.logs.output import Output
 from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
-from stoker.config.types import parse_memory
+from stoker.config.types import parse_memory, parse_time_limit
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
 from stoker.core.model.resources import amounts_in
 from stoker.core.model.values import ApplicationDescription, Command
@@ -48,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
     add_sharing_arguments(parser)
     add_resource_arguments(parser, "each executor", "spark.executor")
+    option(
+        "--time-limit", metavar="TIME", help="end it when an executor runs longer, such as 2h (spark.stoker.timeLimit)"
+    )
     option("--name", metavar="NAME", help="shown by `stoker status`; default: the command's name")
     add_environment_arguments(parser, "COMMAND")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
@@ -109,6 +113,7 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
             pool=pool,
             priority=priority,
             resources=amounts_in(properties, prefix),
+            time_limit=_time_limit(args.time_limit, properties.get("spark.stoker.timeLimit")),
         )
     except ValueError as error:  # raised by the description itself
         raise UsageError(str(error)) from None
@@ -129,3 +134,10 @@ def _cores(option: str, text: str | None) -> int | None:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"{option} must be a whole number of at least 1, not {text!r}, e.g. {option} 4")
     return int(text)
+
+
+def _time_limit(said: str | None, default: str | None) -> float:
+    try:
+        return time_limit(said) or (parse_time_limit(default) if default else 0.0)
+    except UsageError as error:
+        raise error if said else UsageError(f"spark.stoker.timeLimit: {error}") from None

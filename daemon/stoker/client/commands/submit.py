@@ -17,6 +17,7 @@ from stoker.client.commands.common import (
     named_resources,
     program_words,
     sharing_conf,
+    time_limit,
     whole,
 )
 from stoker.client.notices import deliver, say
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--driver-memory", metavar="SIZE", help="memory of the program (spark.driver.memory, default 1g)")
     add_resource_arguments(parser, "the program", "spark.driver")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
+    option("--time-limit", metavar="TIME", help="stop an attempt that runs longer, such as 2h (spark.stoker.timeLimit)")
     option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
     option("--jars", metavar="F,..", help=".jar files for its class path")
@@ -146,4 +148,5 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, e
         cores=whole("--driver-cores", args.driver_cores, 0),
         memory_mib=memory("--driver-memory", args.driver_memory),
         supervise=args.supervise,
+        time_limit=time_limit(args.time_limit),
     )

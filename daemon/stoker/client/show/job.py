@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 
 from stoker.client.show import table as text
 from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.limits import with_rest
 from stoker.core.model.resources import Amounts, address_words, words
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.values import Exit
@@ -30,6 +32,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
             "Wants",
             f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{_named(view.resources)}{supervised}",
         ),
+        ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),
         ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.who)}" if view.who else "")),
         ("Started", text.when(view.started)),
         ("Ended", text.when(view.ended)),
@@ -59,6 +62,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
         ("Executor memory", text.memory(view.memory_mib)),
         ("Executor needs", text.clean(words(view.resources), _WIDE)),
         ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
+        ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),
         ("Submitted", text.when(view.submitted)),
         ("Ended", text.when(view.ended)),
         ("Kill", text.ordered(view.kill, "requested")),

@@ -21,7 +21,7 @@ from stoker.client.submit.sources import (
 )
 from stoker.config.client import ClientConfig, user_name
 from stoker.config.registry import PROPERTIES
-from stoker.config.types import parse_memory
+from stoker.config.types import parse_memory, parse_time_limit
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
 from stoker.core.model.resources import GPU, amounts_in, parse_amount
 from stoker.core.model.values import DriverDescription, DriverKind
@@ -48,6 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cores: int | None = None
     memory_mib: int | None = None
     supervise: bool = False
+    time_limit: float | None = None  # seconds
 
 
 class DriverOptions(TypedDict, total=False):
@@ -61,6 +62,9 @@ class DriverOptions(TypedDict, total=False):
     gpus: int | None  # of the driver itself, at least 1; ``spark.driver.resource.gpu.amount``, default none
     resources: Mapping[str, int] | None  # named resources of the driver itself; ``spark.driver.resource.NAME.amount``
     supervise: bool  # restart the program when it fails or loses its worker
+    time_limit: (
+        str | float | None
+    )  # how long one attempt may run: "2h", or seconds; ``spark.stoker.timeLimit``, no limit
     env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
     files: Sequence[str]  # paths or URLs of files for its working directory
@@ -69,7 +73,7 @@ class DriverOptions(TypedDict, total=False):
 
 
 def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: DriverOptions) -> Options:
-    """Raises UsageError for a malformed memory size, and TypeError for an unknown keyword."""
+    """Raises UsageError for a malformed size or time limit, and TypeError for an unknown keyword."""
     known: dict[str, Any] = dict(keywords)
     for name in known.keys() - DriverOptions.__annotations__.keys():
         hint = did_you_mean(name, DriverOptions.__annotations__)
@@ -82,7 +86,9 @@ def options_of(app: str | os.PathLike[str], args: Sequence[str], keywords: Drive
         named[GPU] = gpus
     if named:
         known["conf"] = {**(known.get("conf") or {}), **_as_properties(named)}
-    return Options(app=os.fspath(app), args=args, memory_mib=mib, **known)
+    limit = known.pop("time_limit", None)
+    seconds = parse_time_limit(limit) if isinstance(limit, str) else limit
+    return Options(app=os.fspath(app), args=args, memory_mib=mib, time_limit=seconds, **known)
 
 
 def _as_properties(named: Mapping[str, int]) -> dict[str, str]:
@@ -131,6 +137,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             memory_mib=_typed(conf, "spark.driver.memory") if options.memory_mib is None else options.memory_mib,
             supervise=options.supervise or _typed(conf, "spark.driver.supervise"),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts"),
+            time_limit=_typed(conf, "spark.stoker.timeLimit") if options.time_limit is None else options.time_limit,
             user=user_name(),
             pool=conf.get(POOL_PROPERTY, ""),
             priority=_typed(conf, PRIORITY_PROPERTY),

@@ -10,6 +10,7 @@ import msgspec
 from stoker.core.master import drivers, vouching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
 from stoker.core.model.messages import DriverStateAck, KillDriver
 from stoker.core.model.moves import may
@@ -43,7 +44,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
         drivers.ended(ctx, driver, DRIVER_END[report.state], report.exit)
         ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
         return
-    driver.record.reason = ""
+    driver.record.reason = unenforced(driver.record.description.time_limit, worker)
     drivers.changed(ctx, driver)
     if driver.record.kill_requested:
         ctx.send(peer, KillDriver(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))

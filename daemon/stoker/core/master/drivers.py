@@ -16,6 +16,7 @@ from stoker.core.master.fitness import refusals
 from stoker.core.master.history import trim_drivers
 from stoker.core.master.sharing import admission
 from stoker.core.master.show import driver_view
+from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, LATE_END, DriverEvent
 from stoker.core.model.messages import (
     Accepted,
@@ -123,7 +124,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     record.attempts.append(attempt)
     del record.attempts[:-ATTEMPTS_KEPT]
     ctx.move(DRIVER, record, DriverEvent.PLACED)
-    record.reason = ""
+    record.reason = unenforced(record.description.time_limit, worker)
     driver.launched_via = worker.peer
     ctx.books.place_driver(driver, worker)
     changed(ctx, driver)
@@ -215,6 +216,8 @@ def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worke
     ctx.schedule_wanted = True
     if record.kill_requested:
         finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
+    elif exit.expired:
+        finish(ctx, driver, event, exit.reason)  # a supervised one would only reach its limit again
     elif exit.is_success:
         finish(ctx, driver, DriverEvent.FINISHED, "")
     elif worker_leaving:

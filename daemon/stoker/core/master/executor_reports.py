@@ -79,6 +79,10 @@ def ended(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent
             record.cores_done += executor.cores
             record.failures += not exit.is_success
         ctx.save_app(record)
+    if exit.expired and event is not ExecutorEvent.KILLED:
+        applications.finish(ctx, app, ApplicationEvent.FAILED, exit.reason)  # a replacement would begin its time anew
+        return
+    if record.description.finite:
         applications.finish_if_done(ctx, app)
         return
     if exit.is_success or event is ExecutorEvent.KILLED:

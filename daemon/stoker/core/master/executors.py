@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 from stoker.core.master import vouching
 from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, ApplicationEvent, ExecutorEvent
 from stoker.core.model.messages import ExecutorAdded, ExecutorUpdated, KillExecutor, LaunchExecutor
 from stoker.core.model.records import ExecutorRecord, executor_key
@@ -56,6 +59,8 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
     seal = vouching.executor_seal(ctx.secret, command)
     ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))
     announce(ctx, app, executor)
+    if remark := unenforced(record.description.time_limit, worker):
+        ctx.log(f"{record.id}/{executor.id}: {remark}", logging.WARNING)
 
 
 def announce(ctx: Context, app: App, executor: ExecutorRecord) -> None:

@@ -90,6 +90,7 @@ def driver_view(driver: Driver) -> DriverView:
         resources=description.resources,
         pool=description.pool,
         priority=description.priority or 0,
+        time_limit=description.time_limit,
     )
     return driver.view
 
@@ -148,5 +149,6 @@ def app_view(app: App) -> AppView:
         resources=description.resources,
         pool=description.pool,
         priority=description.priority or 0,
+        time_limit=description.time_limit,
     )
     return app.view

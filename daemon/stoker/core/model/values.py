@@ -29,6 +29,7 @@ HIGHEST_PRIORITY = 1_000_000
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){0,9}")
 
+TIMED_OUT = 124  # the exit status of a process that reached its time limit
 REMOTE_SCHEMES = ("http", "https", "hdfs", "webhdfs", "s3", "s3a")  # of URLs that a worker fetches
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
@@ -151,6 +152,7 @@ class DriverDescription(Value, frozen=True):
     resources: Amounts = ()  # named ones that it needs, as GPUs
     pool: str = ""  # which it is charged to; "": ``spark.stoker.pool`` in ``conf``, else the default pool
     priority: int | None = None  # within its pool, higher goes first; None: the pool's default
+    time_limit: float = 0.0  # seconds that one attempt may run; 0: no limit (ADR 27)
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -166,6 +168,7 @@ class DriverDescription(Value, frozen=True):
         _check_texts("the driver's name", (self.name, self.user))
         _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
         _check_texts("a property", (*self.conf, *self.conf.values()))
+        _check_time_limit(self.time_limit)
         _check_environment(self.env)
 
 
@@ -206,6 +209,7 @@ class ApplicationDescription(Value, frozen=True):
     resources: Amounts = ()  # named ones that each executor needs, as GPUs
     pool: str = ""  # which it is charged to; "": ``STOKER_POOL`` in the command's environment, else the default pool
     priority: int | None = None  # as in ``DriverDescription``
+    time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit (ADR 27)
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:
@@ -217,6 +221,7 @@ class ApplicationDescription(Value, frozen=True):
         check_amounts(self.resources)
         _check_sharing(self.pool, self.priority)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
+        _check_time_limit(self.time_limit)
 
     def has_driver_of(self, other: "ApplicationDescription") -> bool:
         """Return whether one Spark driver sent both. Two drivers cannot listen at one address at the same time."""
@@ -236,6 +241,7 @@ class Exit(Value, frozen=True):
     reason: str = ""  # for people
     refused: bool = False  # its worker could not start it (full disk, too many processes); the job is placed again
     last_error_line: str = ""  # of its stderr, if it failed: one line, at most 200 characters, nothing unprintable
+    expired: bool = False  # it was stopped because it reached its time limit
 
     def __post_init__(self) -> None:
         if self.code is not None and self.signal is not None:
@@ -247,13 +253,16 @@ class Exit(Value, frozen=True):
 
     @property
     def status(self) -> int | None:
-        """The exit status as a shell shows it: the code, or 128 + the signal's number; None when both are unknown."""
+        """The exit status as a shell shows it: the code, or 128 + the signal's number; None when both are unknown. 124, as of
+        ``timeout``, for a process that reached its time limit."""
+        if self.expired:
+            return TIMED_OUT
         return self.code if self.signal is None else 128 + self.signal
 
     @property
     def is_success(self) -> bool:
-        """Whether it exited with 0."""
-        return self.code == 0 and self.signal is None
+        """Whether it exited with 0, before its time limit."""
+        return self.code == 0 and self.signal is None and not self.expired
 
 
 class Order(Value, frozen=True):
@@ -366,6 +375,11 @@ def _check_process(started: float, pid: int) -> None:
     if not (math.isfinite(started) and started >= 0):
         raise ValueError(f"started must be a time, not {started}")
     _check_range("pid", pid, 0)
+
+
+def _check_time_limit(seconds: float) -> None:
+    if not (math.isfinite(seconds) and 0 <= seconds <= UNLIMITED):
+        raise ValueError(f"a time limit must be from 0 to {UNLIMITED} seconds, not {seconds:g}")
 
 
 def _check_texts(what: str, texts: Iterable[str]) -> None:

@@ -108,6 +108,13 @@ class DriverView(Value, frozen=True):
     resources: Amounts = ()  # named ones that it needs, as GPUs
     pool: str = ""  # which it is charged to; "": the default pool
     priority: int = 0  # within its pool; higher goes first
+    time_limit: float = 0.0  # seconds that one attempt may run; 0: no limit
+
+    @property
+    def running_since(self) -> float:
+        """When the process of its latest attempt started; 0: it does not run."""
+        last = self.attempts[-1] if self.attempts else None
+        return last.started if last is not None and last.pid and not last.state.is_final else 0.0
 
     @property
     def who(self) -> str:
@@ -154,6 +161,12 @@ class AppView(Value, frozen=True):
     resources: Amounts = ()  # named ones that each executor needs, as GPUs
     pool: str = ""  # as in ``DriverView``
     priority: int = 0
+    time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit
+
+    @property
+    def running_since(self) -> float:
+        """When the process of its oldest executor started; 0: none runs."""
+        return min((executor.started for executor in self.executors if executor.pid), default=0.0)
 
     @property
     def who(self) -> str:

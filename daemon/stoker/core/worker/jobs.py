@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+import msgspec
+
+from stoker.core.model import limits
 from stoker.core.model.lifecycles import ATTEMPT, EXECUTOR, JOB, DriverEvent, ExecutorEvent, JobEvent
 from stoker.core.model.messages import (
     DriverStateChanged,
@@ -16,7 +20,10 @@ from stoker.core.model.messages import (
 from stoker.core.model.moves import Recent, move
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import DriverState, ExecutorState, JobPhase
-from stoker.core.model.values import ApplicationDescription, DriverDescription, DriverReport, ExecutorReport, Exit
+from stoker.core.model.values import ApplicationDescription, DriverDescription, DriverReport, ExecutorReport, Exit, Now
+
+REPORT_AGAIN = 5.0  # seconds without an acknowledgement
+OVERDUE = 5.0  # seconds after its time limit that a job may run: a keeper of release 0.1.0 does not stop it (ADR 27)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +40,34 @@ class Job:
     exit: Exit = field(default_factory=Exit)
     reported_at: float = 0.0  # monotonic seconds; of the final report
     resources: Addresses = ()  # that it holds until it has ended
+    stop_at: float = math.inf  # monotonic seconds; when the daemon stops it, because its keeper knows no time limits
+    expired: bool = False  # the daemon has stopped it for that
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds that its process may run; 0: no limit."""
+        return 0.0
+
+    @property
+    def due(self) -> float:
+        """When its end must be reported again, or when it must be stopped (monotonic seconds)."""
+        return self.reported_at + REPORT_AGAIN if self.phase is JobPhase.ENDED else self.stop_at
+
+    def limit(self, now: Now) -> None:
+        """Note when the running job must have ended. A job of an earlier daemon has used up some of its time."""
+        if self.time_limit:
+            used = max(0.0, now.wall - self.started)
+            self.stop_at = now.mono + max(0.0, self.time_limit - used) + OVERDUE
+
+    def expire(self) -> None:
+        """Note that the daemon stops the job, because its keeper has not."""
+        self.expired, self.stop_at = True, math.inf
+
+    def _explained(self, exit: Exit) -> Exit:
+        """Return the exit with its reason, if it is the time limit."""
+        if not (exit.expired or self.expired):
+            return exit
+        return msgspec.structs.replace(exit, expired=True, reason=limits.reason(self.time_limit))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +78,10 @@ class DriverJob(Job):
     principal: str | None = None  # as in the order to launch it
     seal: str = ""  # likewise
     state: DriverState = DriverState.RUNNING
+
+    @property
+    def time_limit(self) -> float:
+        return self.driver.time_limit
 
     @classmethod
     def ordered(cls, message: LaunchDriver, now: float) -> DriverJob:
@@ -91,7 +130,7 @@ class DriverJob(Job):
     def end(self, exit: Exit, *, could_not_run: bool, recent: Recent | None = None) -> None:
         """Note how the job ended. Raises IllegalMove when it has ended already."""
         move(JOB, self, JobEvent.ENDED, recent)
-        self.exit = exit
+        self.exit = exit = self._explained(exit)
         if self.killed:
             event = DriverEvent.KILLED
         elif could_not_run:
@@ -109,6 +148,10 @@ class ExecutorJob(Job):
     principal: str | None = None  # as in the order to launch it
     seal: str = ""  # likewise
     state: ExecutorState = ExecutorState.LAUNCHING
+
+    @property
+    def time_limit(self) -> float:
+        return self.app.time_limit
 
     @classmethod
     def ordered(cls, message: LaunchExecutor, now: float) -> ExecutorJob:
@@ -160,7 +203,7 @@ class ExecutorJob(Job):
     def end(self, exit: Exit, *, could_not_run: bool, recent: Recent | None = None) -> None:
         """As of a driver."""
         move(JOB, self, JobEvent.ENDED, recent)
-        self.exit = exit
+        self.exit = self._explained(exit)
         by_itself = ExecutorEvent.FAILED if could_not_run else ExecutorEvent.EXITED
         move(EXECUTOR, self, ExecutorEvent.KILLED if self.killed else by_itself, recent)
 

@@ -55,8 +55,6 @@ from stoker.core.worker.registration import Registration, WorkerIdentity
 from stoker.core.worker.room import Used, lack_for, used_by
 from stoker.core.worker.succession import Succession
 
-REPORT_AGAIN = 5.0  # seconds without an acknowledgement
-
 
 class WorkerCore:
     def __init__(
@@ -108,8 +106,7 @@ class WorkerCore:
         return effects
 
     def next_deadline(self) -> float:
-        unacknowledged = [job.reported_at + REPORT_AGAIN for job in self.jobs.values() if job.phase is JobPhase.ENDED]
-        return min([self.registration.next_deadline(), *unacknowledged])
+        return min([self.registration.next_deadline(), *(job.due for job in self.jobs.values())])
 
     def _emit(self, effect: WorkerEffect) -> None:
         self._effects.append(effect)
@@ -143,8 +140,11 @@ class WorkerCore:
         self._now = now
         self.registration.tick(now.mono)
         for job in self.jobs.values():
-            if job.phase is JobPhase.ENDED and now.mono >= job.reported_at + REPORT_AGAIN:
+            if now.mono >= job.due and job.phase is JobPhase.ENDED:
                 self._report(job)
+            elif now.mono >= job.due:
+                job.expire()
+                self._emit(StopJob(job.key, self._grace))
 
     def link_opened(self, address: str, now: Now) -> None:
         self._now = now
@@ -307,6 +307,7 @@ class WorkerCore:
         job.run(JobEvent.STARTED, self._recent)
         self.fitness.works()
         job.pid, job.started = pid, now.wall
+        job.limit(now)
         self._report(job)
         if job.killed:
             self._emit(StopJob(key, self._grace))
@@ -335,13 +336,13 @@ class WorkerCore:
         if known is not None:
             job.killed = known.killed
         self.jobs[job.key] = job
+        job.limit(now)
         if job.phase is JobPhase.ENDED:
             self._report(job)
 
     def keeper_lost(self, now: Now) -> None:
-        """Note the loss of the keeper, and with it of the exit codes. The next keeper first stops the remaining
-        processes. Until then (``keeper_back``) nothing is reported, so no driver is started elsewhere while it still
-        runs here."""
+        """Note the loss of the keeper, and with it of the exit codes. The next keeper first stops the remaining processes.
+        Until then (``keeper_back``) nothing is reported, so no driver is started elsewhere while it still runs here."""
         self._now = now
         unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
         at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
@@ -397,8 +398,7 @@ class WorkerCore:
     # --- stopping ---
 
     def stop(self, *, keeping: bool, now: Now) -> None:
-        """Prepare the daemon's end. ``keeping``: its processes stay for the next daemon; otherwise all of them are
-        stopped."""
+        """Prepare the daemon's end. ``keeping``: its processes stay for the next daemon; otherwise all are stopped."""
         self._now = now
         self.stopping, self._keeping = True, keeping
         self._send(WorkerLeaving(worker_id=self.identity.id, keeping=keeping))

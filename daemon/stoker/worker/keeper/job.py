@@ -18,8 +18,15 @@ class KeptJob:
         self.known: dict[int, int] = {}  # descendants when it was stopped: pid -> start time
         self.exit: Exit | None = None  # of the main process
         self.kill_at: float | None = None  # monotonic; TERM was sent
+        self.limit_at = float("inf")  # monotonic; when it reaches its time limit
+        self.is_expired = False  # it was stopped for that
         self.is_clean = False  # the main process has ended, and nothing of the job is left
         self.forgotten = False
+
+    @property
+    def stop_at(self) -> float:
+        """When its time limit stops it (monotonic). Never, if it has ended or is being stopped."""
+        return self.limit_at if self.exit is None and self.kill_at is None else float("inf")
 
     def describe(self) -> Kept:
         exit = self.exit if self.is_clean else None

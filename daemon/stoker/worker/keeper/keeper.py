@@ -8,6 +8,8 @@ process has ended and nothing of the job is left, so nothing is placed on cores 
 stopped by one TERM to everything of it; what still runs after the grace gets KILL. What is left when a main process
 ends by itself is stopped in the same way.
 
+A job with a time limit is stopped when it reaches the limit, also while no daemon is connected.
+
 No process is left unmanaged, not even a daemonised one: the keeper is a subreaper, and finds the job of a process by
 STOKER_JOB in its environment, or because it saw it below the job when that was stopped, or because no other running job
 is old enough to have started it. A keeper without a daemon for half of ``--away`` seconds stops all jobs, and is done
@@ -97,6 +99,7 @@ class Keeper:
                 self._serve(descriptor)
             self._logs.compress()
             self._reap()
+            self._stop_expired()
             self._finish_stops()
             self._stop_all_without_daemon()
             self._journal.look(time.monotonic())
@@ -116,7 +119,8 @@ class Keeper:
             poller.register(descriptor, select.POLLIN)
         busy = any(job.kill_at is not None or (job.exit and not job.is_clean) for job in self._jobs.values())
         timeout = CHECK if busy or self._closing else min(1.0, self._away / 10)
-        timeout = max(0.0, min(timeout, self._journal.due - time.monotonic()))
+        due = min([self._journal.due, *(job.stop_at for job in self._jobs.values())])
+        timeout = max(0.0, min(timeout, due - time.monotonic()))
         return [descriptor for descriptor, _ in poller.poll(0 if self._logs.is_behind else timeout * 1000)]
 
     def _serve(self, descriptor: int) -> None:
@@ -209,6 +213,8 @@ class Keeper:
             self._journal.forgotten(key)
             raise
         job = KeptJob(key, pid, message["note"], kind=kind, started=now, start_time=start_time(pid))
+        if "limit" in message:
+            job.limit_at = time.monotonic() + message["limit"]
         self._journal.started(key, pid, job.start_time, time.monotonic())
         self._logs.add(logs)
         return job
@@ -222,6 +228,8 @@ class Keeper:
             if job is None:
                 continue  # an adopted descendant of some job
             job.exit = self._exit_of(status, by_us=job.kill_at is not None)
+            if job.is_expired:
+                job.exit["expired"] = True
             ended.append(job)
         for job in ended:
             if self._is_all_gone(job):
@@ -257,6 +265,14 @@ class Keeper:
         job.kill_at = kill_at
         job.known.update(tree([job.pid, *self._orphans().of(job)]))
         self._signal(job, signal.SIGTERM)
+
+    def _stop_expired(self) -> None:
+        """Stop the jobs that have reached their time limit."""
+        now = time.monotonic()
+        for job in self._jobs.values():
+            if now >= job.stop_at:
+                job.is_expired = True
+                self._stop(job, self._grace)
 
     def _signal(self, job: KeptJob, number: int) -> None:
         groups = {job.pid, *(group_of(pid) for pid in self._orphans().of(job))}

@@ -55,6 +55,7 @@ class Spawn(_Spawn, total=False):
 
     kind: Kind
     rolling: Rolling
+    limit: float  # seconds after which the keeper stops the job
 
 
 class Stop(TypedDict):
@@ -89,11 +90,13 @@ class Shutdown(TypedDict):
 
 
 class Exit(TypedDict, total=False):
-    """How a main process ended: ``code`` or ``signal``. ``oom``: the kernel killed it because memory ran out."""
+    """How a main process ended: ``code`` or ``signal``. ``oom``: the kernel killed it because memory ran out. ``expired``:
+    the keeper stopped it at its limit."""
 
     code: int
     signal: int
     oom: bool
+    expired: bool
 
 
 class _Kept(TypedDict):

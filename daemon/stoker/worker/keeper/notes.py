@@ -77,14 +77,15 @@ def exit_of(message: messages.Exit | messages.Exited) -> Exit:
     """Return how a process ended, with a reason in words; the OOM killer is named."""
     if message.get("oom"):
         return Exit(code=message.get("code"), signal=message.get("signal"), reason=OUT_OF_MEMORY)
+    expired = message.get("expired", False)
     if "signal" in message:
         number = message["signal"]
         try:
             name = signal.Signals(number).name
         except ValueError:
             name = str(number)
-        return Exit(signal=number, reason=f"Command was ended by signal {name}")
-    return Exit(code=message["code"], reason=f"Command exited with code {message['code']}")
+        return Exit(signal=number, reason=f"Command was ended by signal {name}", expired=expired)
+    return Exit(code=message["code"], reason=f"Command exited with code {message['code']}", expired=expired)
 
 
 def start_failure(number: int, reason: str) -> Exit:

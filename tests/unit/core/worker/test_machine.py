@@ -30,8 +30,8 @@ from stoker.core.model.states import DriverState, ExecutorState, JobPhase
 from stoker.core.model.values import Exit, Now
 from stoker.core.peer.events import Connect, Disconnect, Send
 from stoker.core.worker import effects
-from stoker.core.worker.jobs import DriverJob
-from stoker.core.worker.machine import REPORT_AGAIN, WorkerCore
+from stoker.core.worker.jobs import REPORT_AGAIN, DriverJob
+from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
 from tests.support.core import application, driver
@@ -442,3 +442,24 @@ def test_refused_registration_is_tried_again_later(bench: Bench) -> None:
 def test_application_finished_is_passed_on(bench: Bench) -> None:
     bench.say(ApplicationFinished(epoch=5, app_id=APP))
     assert [effect.app_id for effect in bench.did(effects.ApplicationOver)] == [APP]
+
+
+def test_job_whose_keeper_knows_no_time_limits_is_stopped_by_the_daemon(bench: Bench) -> None:
+    key = bench.run(time_limit=60.0, supervise=True)
+    bench.tick(64.0)
+    assert not bench.did(effects.StopJob)
+    assert bench.core.next_deadline() <= bench.mono + 1.0
+    bench.tick(1.0)
+    assert [effect.key for effect in bench.did(effects.StopJob)] == [key]
+    bench.tick(1.0)
+    assert not bench.did(effects.StopJob)
+    bench.ends(key, code=0, reason="Command exited with code 0")
+    (report,) = bench.sent(DriverStateChanged)
+    assert (report.state, report.exit.reason, report.exit.expired) == (DriverState.FAILED, "time limit of 1 min", True)
+
+
+def test_end_at_the_keepers_limit_is_reported_with_its_reason(bench: Bench) -> None:
+    key = bench.run(time_limit=7200.0)
+    bench.ends(key, signal=15, expired=True)
+    (report,) = bench.sent(DriverStateChanged)
+    assert (report.state, report.exit.status, report.exit.reason) == (DriverState.FAILED, 124, "time limit of 2 h")

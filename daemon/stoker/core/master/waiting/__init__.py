@@ -1,0 +1,4 @@
+"""What a job waits for besides room, and for how long it may run: time limits.
+
+Rules over the books, used by the drivers' and the executors'.
+"""
