@@ -62,9 +62,7 @@ class DriverOptions(TypedDict, total=False):
     gpus: int | None  # of the driver itself, at least 1; ``spark.driver.resource.gpu.amount``, default none
     resources: Mapping[str, int] | None  # named resources of the driver itself; ``spark.driver.resource.NAME.amount``
     supervise: bool  # restart the program when it fails or loses its worker
-    time_limit: (
-        str | float | None
-    )  # how long one attempt may run: "2h", or seconds; ``spark.stoker.timeLimit``, no limit
+    time_limit: str | float | None  # of one attempt: "2h", or seconds; ``spark.stoker.timeLimit``, default none
     env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
     files: Sequence[str]  # paths or URLs of files for its working directory
