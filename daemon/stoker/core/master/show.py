@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stoker.core.master.books import App, Driver, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.sharing.show import pool_views
 from stoker.core.model.records import Attempt, ExecutorRecord
 from stoker.core.model.redaction import redacted
 from stoker.core.model.resources import grouped
@@ -28,6 +29,8 @@ def cluster_view(ctx: Context) -> ClusterView:
         completed_apps=tuple(app_view(app) for app in books.completed_apps.values()),
         webui_url=ctx.webui_url,
         warnings=(ctx.rival,) if ctx.rival else (),
+        pools=pool_views(ctx),
+        max_drivers=None if ctx.policy.max_drivers >= UNLIMITED else ctx.policy.max_drivers,
     )
 
 

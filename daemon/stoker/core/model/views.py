@@ -7,6 +7,7 @@ seconds since the Unix epoch (0: not yet).
 # Annotations stay values, as in messages.py.
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.pools import Pool
 from stoker.core.model.principal import shown
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
@@ -174,6 +175,40 @@ class AppView(Value, frozen=True):
         return shown(self.principal, self.user)
 
 
+class PrincipalView(Value, frozen=True):
+    """What one principal uses in a pool. ``part`` decides whose turn it is: what runs now, and past use."""
+
+    name: str  # "": jobs of nobody in particular
+    cores: int = 0
+    memory_mib: int = 0
+    drivers: int = 0
+    waiting: int = 0  # drivers
+    part: float = 0.0  # of the cluster
+
+
+class PoolView(Value, frozen=True):
+    """A pool of ``pools.yml``, what its jobs use, and what waits in it."""
+
+    name: str
+    settings: Pool
+    cores: int = 0
+    memory_mib: int = 0
+    drivers: int = 0  # that run
+    driver_cores: int = 0
+    applications: int = 0
+    waiting: int = 0  # drivers without a worker, and applications without an executor
+    oldest: float = 0.0  # since when the first of them waits; 0: nothing waits
+    part_now: float = 0.0  # of the cluster, what runs now
+    part_past: float = 0.0  # the average of what ran; use counts half after each half-life
+    principals: tuple[PrincipalView, ...] = ()
+
+    @property
+    def is_below_min(self) -> bool:
+        """Whether it has less than its min_share, so that it is served before others."""
+        least = self.settings.min_share
+        return self.cores < (least.cores or 0) or self.memory_mib < (least.memory_mib or 0)
+
+
 class ClusterView(Value, frozen=True):
     """The whole cluster, as the answering master sees it."""
 
@@ -191,6 +226,8 @@ class ClusterView(Value, frozen=True):
     leader_webui_url: str = ""
     warnings: tuple[str, ...] = ()  # lines for people, for example that the cluster runs without authentication
     dashboards: tuple[str, ...] = ()  # with ZooKeeper: the URLs of the dashboards of all masters
+    pools: tuple[PoolView, ...] = ()  # empty without a pools.yml
+    max_drivers: int | None = None  # spark.deploy.maxDrivers; None: no limit
 
     @property
     def live_workers(self) -> list[WorkerView]:
