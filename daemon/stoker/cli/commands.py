@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("stoker.client.commands.run", "run a command on executors of the cluster"),
     "shell": ("stoker.client.commands.shell", "start an interactive Python with executors of the cluster"),
     "status": ("stoker.client.commands.status", "show the cluster, a driver, an application or a worker"),
+    "explain": ("stoker.client.commands.explain", "explain why a driver or an application waits, and what would help"),
+    "pools": ("stoker.client.commands.pools", "show the pools: their parts, their limits, and what waits in them"),
     "logs": ("stoker.client.commands.logs", "show what a driver or an executor wrote"),
     "drain": ("stoker.client.commands.drain", "place no new work on workers, and wait until they are idle"),
     "undrain": ("stoker.client.commands.undrain", "place work on drained workers again"),

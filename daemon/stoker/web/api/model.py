@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Value
-from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, PoolView, WorkerView
 
 
 class Cluster(Value, frozen=True):
@@ -60,6 +60,23 @@ class Applications(Value, frozen=True):
     offset: int
     next: str
     items: tuple[AppView, ...]
+
+
+class PoolList(Value, frozen=True):
+    """All pools, in the order of the file."""
+
+    items: tuple[PoolView, ...]
+
+
+class Explained(Value, frozen=True):
+    """``verdict``: ``now`` (nothing refuses it), ``wait``, or ``never`` (it cannot run on this cluster as it is). ``helps``:
+    each alone would let it start."""
+
+    verdict: str
+    needs: str
+    refusals: tuple[str, ...]
+    ahead: tuple[str, ...]
+    helps: tuple[str, ...]
 
 
 class Executors(Value, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import Forbidden, NotFound
 
+from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample, WorkerView
@@ -93,6 +94,13 @@ class _Reading:
         get("/applications/{id}/executors/{executor}/logs/{stream}", "Output of an executor; headers as for drivers",
             "text/plain", self.executor_log, parameters=BYTES, errors=(404,), names=(*APP, *EXECUTOR, *STREAM))  # fmt: skip
 
+        get("/pools", "Pools: their settings, parts, limits, and what waits; empty without a pools.yml", model.PoolList,
+            lambda: model.PoolList(items=self._snapshot().pools))  # fmt: skip
+        get("/drivers/{id}/explanation", "Why a driver is not placed, and what would help", model.Explained,
+            lambda id: self.explanation(self.driver(id)), errors=(404,), names=DRIVER)  # fmt: skip
+        get("/applications/{id}/explanation", "Why its next executor is not placed, and what would help",
+            model.Explained, lambda id: self.explanation(self.app(id)), errors=(404,), names=APP)  # fmt: skip
+
         get("/history/", "The use of the cluster over the last hour", model.History, self.history, base="",
             parameters=(Parameter("since", "only what is later than this time", float, 0.0),))  # fmt: skip
 
@@ -124,6 +132,10 @@ class _Reading:
         if not isinstance(found, DriverView):
             raise NotFound(f"There is no driver {id[:80]}.")
         return found
+
+    def explanation(self, job: DriverView | AppView) -> model.Explained:
+        found = Waiting(self._snapshot()).explain(job)
+        return model.Explained(**{name: getattr(found, name) for name in model.Explained.__struct_fields__})
 
     def apps(self, limit: int, cursor: str, offset: int, active: str, **query: str) -> model.Applications:
         cluster = self._snapshot()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from stoker.core.master.scheduling.explanation import Explanation, explain
+from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
@@ -13,11 +15,12 @@ class Waiting:
     """Scans the cluster once; each answer is then cheap, even with 10,000 workers and drivers."""
 
     def __init__(self, cluster: ClusterView) -> None:
-        self._master = cluster.state
+        self._cluster, self._master = cluster, cluster.state
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
         self._usable = [worker for worker in self._alive if not worker.draining and not worker.trouble]
         self._avoided = [worker for worker in self._alive if worker.trouble and not worker.draining]
-        self._queue = sorted(_place(driver) for driver in cluster.active_drivers if _is_queued(driver))
+        self._shares = Shares(cluster, usable_cores=sum(worker.cores for worker in self._usable))
+        self._queue = sorted(self._shares.rank(driver) for driver in cluster.active_drivers if _is_queued(driver))
         self._most_cores = max((worker.cores for worker in self._usable), default=0)
         self._most_memory = max((worker.memory_mib for worker in self._usable), default=0)
         self._free_cores = max((_cores_free(worker) for worker in self._usable), default=0)
@@ -27,18 +30,26 @@ class Waiting:
         """Return why the driver waits; "" if it does not wait for a worker."""
         if not _is_queued(driver):
             return ""
-        ahead = bisect_left(self._queue, _place(driver))
+        ahead = bisect_left(self._queue, self._shares.rank(driver))
         queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
         # A worker with room may have refused it, or was lost with it.
-        why = self._why(driver.cores, driver.memory_mib, driver.resources) or driver.reason
+        limits = self._shares.limits(driver, cores=driver.cores)
+        lack = self._why(driver.cores, driver.memory_mib, driver.resources) or driver.reason
+        why = "; ".join(filter(None, [*limits, lack]))
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
 
     def app(self, app: AppView) -> str:
         """Return why the application waits; "" if it has executors or has ended."""
         if app.state is not ApplicationState.WAITING:
             return ""
-        why = self._why(app.cores_per_executor or 1, app.memory_mib, app.resources)
+        cores = app.cores_per_executor or 1
+        lack = self._why(cores, app.memory_mib, app.resources)
+        why = "; ".join(filter(None, [*self._shares.limits(app, cores=cores), lack]))
         return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"
+
+    def explain(self, job: DriverView | AppView) -> Explanation:
+        """Explain it in full: every filter that refuses it, who is ahead, and what would help."""
+        return explain(self._cluster, job)
 
     def _why(self, cores: int, memory: int, named: Amounts) -> str:
         """Return why no worker has room for a job of that size; "" if one has."""
@@ -95,10 +106,6 @@ class Waiting:
 
 def _is_queued(driver: DriverView) -> bool:
     return driver.state is DriverState.SUBMITTED
-
-
-def _place(driver: DriverView) -> tuple[float, str]:
-    return driver.submitted, driver.id
 
 
 def _cores(count: int) -> str:

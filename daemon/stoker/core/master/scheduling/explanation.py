@@ -1,0 +1,178 @@
+"""Explain one job in full: what it needs, every filter that refuses it, who is ahead, and what would help.
+
+Works on a view of the cluster, so clients, pages and the API give the same answer. What is shown as a help has been tried:
+with it, no filter refuses the job.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from stoker.core.master.scheduling.shares import Shares, ahead_by
+from stoker.core.model.resources import counted, words
+from stoker.core.model.states import DriverState, MasterState, WorkerState
+from stoker.core.model.values import Value
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+
+Verdict = Literal["now", "wait", "never"]
+
+
+class Explanation(Value, frozen=True):
+    """``verdict``: nothing refuses it now; something does, which may end; or it can never run on this cluster as it is.
+    ``refusals``: of workers, counted, and of limits. ``ahead``: waiting drivers that are served first. ``helps``: each alone
+    would let it start."""
+
+    verdict: Verdict
+    needs: str
+    refusals: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """As people read it."""
+        heads = {"now": "nothing refuses it now", "wait": "it waits", "never": "it can never run here as it is"}
+        found = [f"needs {self.needs}: {heads[self.verdict]}"]
+        for title, texts in (("refused", self.refusals), ("ahead", self.ahead), ("would help", self.helps)):
+            found += [f"{title}: {text}" for text in texts]
+        return found
+
+
+def explain(cluster: ClusterView, job: DriverView | AppView) -> Explanation:
+    """Explain why a driver that waits, or the next executor of an application, is not placed now."""
+    return _Case(cluster, job).explanation()
+
+
+class _Case:
+    def __init__(self, cluster: ClusterView, job: DriverView | AppView) -> None:
+        self._cluster, self._job = cluster, job
+        self._cores = job.cores if isinstance(job, DriverView) else (job.cores_per_executor or 1)
+        self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
+        usable = sum(worker.cores for worker in self._alive if not worker.draining and not worker.trouble)
+        self._shares = Shares(cluster, usable_cores=usable)
+
+    def explanation(self) -> Explanation:
+        refusals = list(self._refusals())
+        verdict: Verdict = "now" if not refusals else "never" if self._is_hopeless() else "wait"
+        return Explanation(
+            verdict=verdict,
+            needs=self._needs(),
+            refusals=tuple(refusals),
+            ahead=tuple(self._ahead()) if verdict != "now" else (),
+            helps=tuple(self._helps()) if verdict != "now" else (),
+        )
+
+    def _needs(self) -> str:
+        amounts = ", ".join(filter(None, [_count(self._cores, "core"), f"{self._job.memory_mib} MiB"]))
+        named = words(self._job.resources)
+        what = "" if isinstance(self._job, DriverView) else " for an executor"
+        return f"{amounts}{', ' + named if named else ''} on one worker{what}"
+
+    def _refusals(self) -> Iterator[str]:
+        if self._cluster.state is not MasterState.ALIVE:
+            yield f"the master is {self._cluster.state.value} and places nothing yet"
+        yield from self._shares.limits(self._job, cores=self._cores)
+        if self._has_no_slot():
+            yield f"{self._cluster.max_drivers} drivers run, which is the most (spark.deploy.maxDrivers)"
+        reasons = [self._refusal(worker) for worker in self._alive]
+        if not reasons:
+            yield "the cluster has no live worker"
+        elif all(reasons):
+            for reason, count in Counter(reasons).most_common():
+                yield f"{_count(count, 'worker')}: {reason}"
+
+    def _has_no_slot(self) -> bool:
+        most = self._cluster.max_drivers
+        if most is None or not isinstance(self._job, DriverView):
+            return False
+        waiting = (DriverState.SUBMITTED, DriverState.RELAUNCHING)
+        return sum(driver.state not in waiting for driver in self._cluster.active_drivers) >= most
+
+    def _refusal(self, worker: WorkerView, *, cores: int | None = None, memory: int | None = None) -> str:
+        """Return why the job cannot be placed on the worker; "" if it can."""
+        cores = self._cores if cores is None else cores
+        memory = self._job.memory_mib if memory is None else memory
+        if not self._is_large_enough(worker, cores, memory):
+            return "too small for it, also when empty"
+        if worker.draining or worker.trouble:
+            return "draining" if worker.draining else worker.trouble
+        if worker.cores - worker.cores_used < cores:
+            return "too few free cores"
+        if worker.memory_mib - worker.memory_used_mib < memory:
+            return "too little free memory"
+        used = dict(counted(worker.resources_used))
+        for name, offered in counted(worker.resources):
+            if offered - used.get(name, 0) < dict(self._job.resources).get(name, 0):
+                return f"too few free {name}"
+        return ""
+
+    def _is_large_enough(self, worker: WorkerView, cores: int, memory: int) -> bool:
+        offered = dict(counted(worker.resources))
+        has_named = all(offered.get(name, 0) >= amount for name, amount in self._job.resources)
+        return has_named and worker.cores >= cores and worker.memory_mib >= memory
+
+    def _is_hopeless(self) -> bool:
+        """Return whether neither an end of what runs nor an undrained worker would help."""
+        if self._shares.could_ever(self._job, cores=self._cores):
+            return True
+        return not any(self._is_large_enough(worker, self._cores, self._job.memory_mib) for worker in self._alive)
+
+    def _ahead(self) -> Iterator[str]:
+        if not isinstance(self._job, DriverView):
+            return
+        rank = self._shares.rank(self._job)
+        by: Counter[str] = Counter()
+        for driver in self._cluster.active_drivers:
+            if driver.state is DriverState.SUBMITTED and driver.id != self._job.id:
+                other = self._shares.rank(driver)
+                if other < rank:
+                    by[ahead_by(rank, other)] += 1
+        for words_, count in by.most_common():
+            yield f"{_count(count, 'driver')} {words_}"
+
+    # --- what would help -------------------------------------------------------------------------------------------
+
+    def _helps(self) -> Iterator[str]:
+        if self._cluster.state is not MasterState.ALIVE or self._has_no_slot():
+            return
+        limited = bool(self._shares.limits(self._job, cores=self._cores))
+        fits = any(not self._refusal(worker) for worker in self._alive)
+        if limited:
+            if fits:
+                yield from self._other_pools()
+            return
+        free = [
+            worker.cores - worker.cores_used
+            for worker in self._alive
+            if not self._refusal(worker, cores=min(1, self._cores))
+        ]
+        if not fits and free and 0 < max(free) < self._cores:
+            yield f"{_count(max(free), 'core')} instead of {self._cores}"
+        memory = [
+            worker.memory_mib - worker.memory_used_mib
+            for worker in self._alive
+            if not self._refusal(worker, memory=min(1, self._job.memory_mib))
+        ]
+        if not fits and memory and 0 < max(memory) < self._job.memory_mib:
+            yield f"{max(memory)} MiB instead of {self._job.memory_mib}"
+        if not fits:
+            for worker in self._alive:
+                if worker.draining and not self._refusal(msgspec.structs.replace(worker, draining=False)):
+                    yield f"'stoker undrain {worker.address}'"
+                    return
+
+    def _other_pools(self) -> Iterator[str]:
+        for name in self._shares.names:
+            if not self._shares.admits(name, self._job.principal) or name == self._job.pool:
+                continue
+            if not self._shares.limits(self._job, cores=self._cores, pool=name):
+                yield f"pool {name} (--pool {name})"
+                return
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
