@@ -49,7 +49,7 @@ def pool_views(ctx: Context) -> tuple[PoolView, ...]:
                 applications=apps[name],
                 waiting=sum(waiting[name, who] for who in principals) + idle_apps[name],
                 oldest=oldest.get(name, 0.0),
-                part_now=parts.now(use),
+                part_now=parts.present(use),
                 part_past=parts.past(*past.get(name, (0, 0))),
                 principals=tuple(_principal(ctx, parts, (name, who), waiting) for who in sorted(principals)),
             )
@@ -78,7 +78,7 @@ class _Parts:
         self._memory = max(1, sum(record.memory_mib for record in usable))
         self._life = ctx.books.accounts.life
 
-    def now(self, use: Use) -> float:
+    def present(self, use: Use) -> float:
         return max(use.cores / self._cores, use.memory_mib / self._memory)
 
     def past(self, cores: int, memory: int) -> float:
