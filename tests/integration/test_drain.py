@@ -98,3 +98,24 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         (Path(cluster.environ["SPARK_CONF_DIR"]) / "keys" / "private" / "admin.key").unlink()
         done = cluster.cli("drain", "127.0.0.1")
         assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "admin.key" in done.stderr
+
+
+def test_a_deadline_stops_what_still_runs(tmp_path: Path) -> None:
+    with Cluster(tmp_path, workers=2) as cluster:
+        first, second = (worker["id"] for worker in workers(cluster))
+        cluster.cli("drain", second)
+        supervised = cluster.submit("--supervise", "/bin/sleep", "600")
+        other = cluster.submit("/bin/sleep", "600")
+        for job in (supervised, other):
+            cluster.wait_for(job, "RUNNING")
+        cluster.cli("undrain", second)
+        done = cluster.cli("drain", first, "--reason", "new disk", "--deadline", "1s", "--wait", "--timeout", "60s")
+        assert done.returncode == 0, done.stderr
+        assert "new disk" in cluster.status(other)["reason"]
+        assert cluster.status(other)["state"] == "KILLED"
+        wait_until(lambda: cluster.status(supervised)["worker_id"] == second, what="it runs elsewhere")
+        assert "new disk" in cluster.cli("status", first).stdout
+        for words in (["--deadline", "0"], ["--deadline", "x"], ["--reason", "a\nb"], ["--reason", "x" * 300]):
+            done = cluster.cli("drain", first, *words)
+            assert done.returncode == 2
+            assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -42,7 +42,7 @@ from stoker.core.model.messages import (
 from stoker.core.model.states import Role
 from stoker.core.model.values import Door, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
-from stoker.errors import ProtocolError
+from stoker.errors import ProtocolError, UsageError
 from stoker.security.keys import Keys
 
 if TYPE_CHECKING:
@@ -176,12 +176,22 @@ class Client:
 
     # --- workers -----------------------------------------------------------------------------------------------------
 
-    def drain(self, workers: Sequence[str], drain: bool = True) -> tuple[WorkerView, ...]:
-        """Drain workers: place no new work on them. With ``drain=False``, place work on them again.
+    def drain(
+        self, workers: Sequence[str], drain: bool = True, *, reason: str = "", deadline: float = 0.0
+    ) -> tuple[WorkerView, ...]:
+        """Drain workers: place no new work on them. With ``drain=False``, place work on them again. ``reason`` is shown.
+        What still runs there ``deadline`` seconds from now (0: never) is stopped: supervised drivers and executors start
+        again elsewhere, other drivers end as KILLED.
 
         ``workers`` are ids, HOST or HOST:PORT; returns their views. Needs the admin role. Raises NotFound, and changes
         nothing, if one of them is unknown."""
-        return self._workers(DrainWorkers(request=0, workers=tuple(workers), drain=drain, door=self.door))
+        try:
+            message = DrainWorkers(
+                request=0, workers=tuple(workers), drain=drain, door=self.door, reason=reason, deadline=deadline
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        return self._workers(message)
 
     def forget(self, workers: Sequence[str]) -> tuple[WorkerView, ...]:
         """Remove lost workers from the list; return their views. Needs the admin role. Raises NotFound for an unknown

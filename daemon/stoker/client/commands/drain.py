@@ -24,6 +24,12 @@ _MOST_NAMED = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_worker_names(parser, "drain")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why, for others who look at the workers")
+    parser.add_argument(
+        "--deadline",
+        metavar="TIME",
+        help="when to stop what still runs there, such as 2h: it starts again elsewhere, or ends (default: never)",
+    )
     parser.add_argument("--wait", action="store_true", help="wait until the workers are idle")
     parser.add_argument(
         "--timeout", metavar="TIME", help="with --wait: how long to wait, such as 90s or 2h (default: unlimited)"
@@ -35,9 +41,12 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     timeout = math.inf if args.timeout is None else parse_duration(args.timeout)
     if args.timeout is not None and not args.wait:
         raise UsageError("--timeout needs --wait")
+    deadline = 0.0 if args.deadline is None else parse_duration(args.deadline)
+    if args.deadline is not None and deadline <= 0:
+        raise UsageError("--deadline must be more than 0, for example 2h; 'stoker kill' stops jobs at once")
     config = configured(args, environ)
     with Client(config=config, role=Role.ADMIN, notice=say, door=door()) as client:
-        workers = client.drain(args.workers)
+        workers = client.drain(args.workers, reason=args.reason.strip(), deadline=deadline)
         if args.wait:
             workers = _wait(client, workers, timeout)
         show_workers(workers, json=args.json)

@@ -104,6 +104,8 @@ def worker(view: WorkerView) -> str:
     ]
     if view.drain is not None:
         pairs.append(("Drained" if view.draining else "Undrained", text.ordered(view.drain, "").strip()))
+    pairs.append(("Reason", text.clean(view.drain_reason, 400)))
+    pairs.append(("Jobs end at", text.when(view.drain_until)))
     for one in view.unfit:
         since = f", since {text.when(one.since)}" if one.since else ""
         pairs.append((f"Unfit: {text.clean(one.kind, 20)}", text.clean(one.text, 400) + since))

@@ -99,6 +99,7 @@ class Driver:
     record: DriverRecord
     launched_via: bytes = b""  # connection the latest launch command went out on
     relaunch_at: float | None = None
+    evicted: str = ""  # why its latest attempt was told to end, so that the driver goes elsewhere
     queued_at: float = 0.0  # since when it waits for a worker (seconds since the Unix epoch)
     watchers: list[tuple[bytes, int]] = field(default_factory=list)  # (connection, request number)
     view: DriverView | None = None

@@ -125,6 +125,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     del record.attempts[:-ATTEMPTS_KEPT]
     ctx.move(DRIVER, record, DriverEvent.PLACED)
     record.reason = unenforced(record.description.time_limit, worker)
+    driver.evicted = ""
     driver.launched_via = worker.peer
     ctx.books.place_driver(driver, worker)
     changed(ctx, driver)
@@ -222,10 +223,32 @@ def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worke
         finish(ctx, driver, DriverEvent.FINISHED, "")
     elif worker_leaving:
         lost(ctx, driver, "its worker was stopped")
+    elif event is DriverEvent.KILLED and (why := _evicted(ctx, driver)):
+        _go_elsewhere(ctx, driver, why)
     elif record.description.supervise and event in (DriverEvent.FAILED, DriverEvent.ERROR):
         _restart(ctx, driver, attempt, exit)
     else:
         finish(ctx, driver, event, exit.reason)
+
+
+def _evicted(ctx: Context, driver: Driver) -> str:
+    """Return why nobody asked for this kill: the deadline of its worker's drain has come, also under an earlier master."""
+    worker = ctx.books.workers.get(driver.record.attempts[-1].worker_id)
+    if driver.evicted or worker is None or not worker.record.drain.is_overdue(ctx.now.wall):
+        return driver.evicted
+    return worker.record.drain.why(worker.record.address)
+
+
+def _go_elsewhere(ctx: Context, driver: Driver, why: str) -> None:
+    record = driver.record
+    if not record.description.supervise:
+        finish(ctx, driver, DriverEvent.KILLED, why)
+        return
+    ctx.tally.driver_restarts["drained"] += 1
+    ctx.move(DRIVER, record, DriverEvent.REQUEUED)
+    enqueue(ctx, driver)
+    record.reason = why
+    changed(ctx, driver)
 
 
 def _restart(ctx: Context, driver: Driver, attempt: Attempt, exit: Exit) -> None:

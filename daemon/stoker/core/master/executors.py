@@ -111,13 +111,24 @@ def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
         close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="killed while its worker was unreachable"))
 
 
+def evict(ctx: Context, app: App, executor: ExecutorRecord, why: str) -> None:
+    """Kill an executor and close it as lost, so that it is replaced elsewhere. Its resources stay taken, as in
+    ``abandon``."""
+    kill(ctx, app, executor)
+    _close_dying(ctx, app, executor, ExecutorEvent.LOST, why)
+
+
 def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
     """Kill and close an executor whose application has ended. Its cores and memory stay taken until its worker reports
     the end, so that nothing is placed on resources still in use."""
     kill(ctx, app, executor)
+    _close_dying(ctx, app, executor, ExecutorEvent.KILLED, "its application has ended")
+
+
+def _close_dying(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, why: str) -> None:
     if executor.id not in app.executors:
         return
-    close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="its application has ended"))
+    close(ctx, app, executor, event, Exit(reason=why))
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None:
         key = (app.record.id, executor.id)

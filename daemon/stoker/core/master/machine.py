@@ -14,7 +14,7 @@ from stoker.core.master import applications, drivers, recovery, workers
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context, Rng
 from stoker.core.master.effects import Effect, Event, Gone, Received
-from stoker.core.master.fitness import refusals
+from stoker.core.master.fitness import deadlines, refusals
 from stoker.core.master.history import trim_apps, trim_drivers
 from stoker.core.master.rules import RULES, Rule
 from stoker.core.master.schedule import schedule
@@ -138,6 +138,8 @@ class MasterCore:
                 workers.away_due(ctx, subject)
             elif what == "worker-avoided":
                 refusals.avoided_due(ctx, subject)
+            elif what == "drain-deadline":
+                deadlines.due(ctx, subject)
             elif what == "app-reconnect":
                 applications.away_due(ctx, subject)
             elif what == "recovered":

@@ -58,6 +58,8 @@ def worker_view(worker: Worker) -> WorkerView:
         resources_used=grouped(worker.held),
         keeper_release=worker.keeper_release,
         unfit=worker.unfit,
+        drain_reason=record.drain.reason,
+        drain_until=record.drain.until,
     )
     if view != worker.view:
         worker.view = view

@@ -14,7 +14,7 @@ from stoker.core.master import driver_reports, drivers, executor_reports, execut
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
-from stoker.core.master.fitness import draining, unfit
+from stoker.core.master.fitness import deadlines, draining, unfit
 from stoker.core.model.lifecycles import WORKER, WorkerEvent
 from stoker.core.model.messages import (
     Reconnect,
@@ -81,6 +81,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     ctx.send(peer, answer)
     draining.tell(ctx, worker, message.drain)
     _reconcile(ctx, worker, predecessor, message)
+    deadlines.arm(ctx, worker)
     ctx.save_worker(record)
     ctx.tally.workers_registered += 1
     named = f", {address_words(record.resources)}" if record.resources else ""

@@ -70,7 +70,7 @@ class Tally:
         self.drivers_submitted = 0
         self.drivers_ended = {state: 0 for state in DriverState if state.is_final}
         self.driver_attempts = 0  # placed on a worker
-        self.driver_restarts = {"failed": 0, "worker_lost": 0}  # of supervised drivers, by cause
+        self.driver_restarts = {"failed": 0, "worker_lost": 0, "drained": 0}  # of supervised drivers, by cause
         self.applications_registered = 0
         self.applications_ended = {state: 0 for state in ApplicationState if state.is_final}
         self.executors_launched = 0

@@ -32,6 +32,8 @@ from stoker.core.model.values import (
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 
 Stream = Literal["stdout", "stderr"]
+MOST_REASON = 200  # characters
+MOST_DEADLINE = 366 * 86400.0  # seconds
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True, gc=False):
@@ -333,6 +335,14 @@ class DrainWorkers(Message, frozen=True):
     workers: tuple[str, ...]
     drain: bool
     door: str = ""  # as in ``KillJob``
+    reason: str = ""  # for people
+    deadline: float = 0.0  # seconds from now, after which what runs there is stopped; 0: never
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > MOST_REASON or not self.reason.isprintable():
+            raise ValueError(f"a drain's reason must be one line of at most {MOST_REASON} characters")
+        if not 0 <= self.deadline <= MOST_DEADLINE:
+            raise ValueError(f"a drain's deadline must be between 0 and {MOST_DEADLINE:.0f} s")
 
 
 class ForgetWorkers(Message, frozen=True):

@@ -286,15 +286,36 @@ class DrainMark(Value, frozen=True):
     draining: bool = False
     revision: int = 0
     order: Order | None = None  # that led to this mark; None: unknown, or the worker's own (SIGPWR)
+    reason: str = ""  # the operator's words
+    until: float = 0.0  # then what still runs is stopped (seconds since the Unix epoch); 0: never
 
     def __post_init__(self) -> None:
         _check_range("revision", self.revision, 0)
+        _check_texts("a drain's reason", (self.reason,))
+        if not 0 <= self.until < math.inf:
+            raise ValueError("a drain's deadline must be a time")
 
-    def changed(self, draining: bool, order: Order | None = None) -> "DrainMark":
+    def changed(
+        self, draining: bool, order: Order | None = None, *, reason: str = "", until: float = 0.0
+    ) -> "DrainMark":
         """Return the mark after a decision; the same mark if the decision changes nothing."""
-        if draining is self.draining:
+        if draining is self.draining and not (draining and (reason or until)):
             return self
-        return DrainMark(draining=draining, revision=min(self.revision + 1, UNLIMITED), order=order)
+        return DrainMark(
+            draining=draining,
+            revision=min(self.revision + 1, UNLIMITED),
+            order=order,
+            reason=reason if draining else "",
+            until=until if draining else 0.0,
+        )
+
+    def is_overdue(self, wall: float) -> bool:
+        """Return whether what runs there must stop now."""
+        return self.draining and 0 < self.until <= wall
+
+    def why(self, address: str) -> str:
+        """Return in words why a job on that worker was stopped."""
+        return f"{address} was drained, and its deadline has come" + (f": {self.reason}" if self.reason else "")
 
 
 class Unfit(Value, frozen=True):

@@ -42,6 +42,8 @@ class WorkerView(Value, frozen=True):
     resources_used: Addresses = ()  # those that jobs hold, also while they are being stopped
     keeper_release: str = ""  # that of its keeper, if it is not ``version``: jobs from before an upgrade still run
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host; nothing is placed on it meanwhile
+    drain_reason: str = ""  # the operator's words
+    drain_until: float = 0.0  # then what still runs on it is stopped; 0: never
 
     @property
     def shown_version(self) -> str:

@@ -28,7 +28,7 @@ def test_a_driver_that_waits_runs_fails_and_is_restarted() -> None:
     bench.driver_is("w1", bench.take_all("w1", LaunchDriver)[0], DriverState.FAILED, code=1)
     found = counts(bench)
     assert (found.drivers_submitted, found.driver_attempts) == (1, 2)
-    assert found.driver_restarts == {"failed": 1, "worker_lost": 0}
+    assert found.driver_restarts == {"failed": 1, "worker_lost": 0, "drained": 0}
     assert found.drivers_ended[DriverState.FAILED] == sum(found.drivers_ended.values()) == 1
     waits = dict(zip((*found.driver_wait.bounds, "more"), found.driver_wait.counts, strict=True))
     assert waits[60.0] == 1, "20 s for a worker"

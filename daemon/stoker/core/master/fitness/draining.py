@@ -11,6 +11,7 @@ import logging
 
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
+from stoker.core.master.fitness import deadlines
 from stoker.core.master.show import worker_view
 from stoker.core.model.addresses import names_address
 from stoker.core.model.messages import DrainWorkers, Failed, ForgetWorkers, RegisterWorker, SetDrain, Workers
@@ -33,7 +34,9 @@ def drain(ctx: Context, peer: bytes | None, message: DrainWorkers, *, by: Asker)
     """Mark all named workers; if one of them is unknown, mark none."""
     chosen = _chosen(ctx, peer, message)
     for worker in chosen:
-        _mark(ctx, worker, message.drain, by.order(ctx.now.wall))
+        until = ctx.now.wall + message.deadline if message.deadline else 0.0
+        order = by.order(ctx.now.wall)
+        _mark(ctx, worker, worker.record.drain.changed(message.drain, order, reason=message.reason, until=until))
     if chosen:
         ctx.send(peer, Workers(request=message.request, workers=tuple(map(worker_view, chosen))))
 
@@ -73,15 +76,17 @@ def tell(ctx: Context, worker: Worker, reported: DrainMark) -> None:
         ctx.send(worker.peer, SetDrain(epoch=ctx.epoch, drain=worker.record.drain))
 
 
-def _mark(ctx: Context, worker: Worker, draining: bool, order: Order) -> None:
+def _mark(ctx: Context, worker: Worker, mark: DrainMark) -> None:
     record = worker.record
-    before, record.drain = record.drain, record.drain.changed(draining, order)
+    before, record.drain = record.drain, mark
     if record.drain == before:
         return
     ctx.save_worker(record)
     tell(ctx, worker, before)
+    deadlines.arm(ctx, worker)
     ctx.schedule_wanted = True
-    ctx.log(f"{record.id} was {order.words('drained' if draining else 'undrained')}", logging.INFO)
+    words = (mark.order or Order()).words("drained" if mark.draining else "undrained")
+    ctx.log(f"{record.id} was {words}" + (f": {mark.reason}" if mark.reason else ""), logging.INFO)
 
 
 def _chosen(ctx: Context, peer: bytes | None, message: DrainWorkers | ForgetWorkers) -> list[Worker]:
