@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from stoker.core.model.pools import EXECUTOR_POOL, POOL_VARIABLE, PRIORITY_VARIABLE
+from stoker.core.model.resources import EXECUTORS_VARIABLE, amounts_in, listed
 from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.engines.launch import Launch
 from stoker.engines.spark import any_home, configured_class_path, find_java, java_properties
@@ -120,4 +121,9 @@ def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:
         "spark.executor.cores": "STOKER_EXECUTOR_CORES",
         "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
     }
-    return {variable: conf[name] for name, variable in names.items() if name in conf}
+    found = {variable: conf[name] for name, variable in names.items() if name in conf}
+    try:
+        named = listed(amounts_in(conf, "spark.executor"))
+    except ValueError:  # the program gets the property itself, and says what is wrong with it
+        return found
+    return {**found, EXECUTORS_VARIABLE: named} if named else found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from stoker.core.model.states import MasterState, WorkerState
@@ -52,6 +53,24 @@ def test_master_has_all_fields_of_spark_in_its_order() -> None:
     )
     assert [len(whole[name]) for name in ("workers", "activeapps", "completedapps")] == [2, 1, 1]
     assert [len(whole[name]) for name in ("activedrivers", "completeddrivers")] == [2, 1]
+
+
+def test_named_resources_have_spark_s_shape() -> None:
+    gpus = (("gpu", ("0", "1")),)
+    attempt = msgspec.structs.replace(driver_view().attempts[0], resources=(("gpu", ("1",)),))
+    cluster = cluster_view(
+        workers=(worker_view(1, resources=gpus, resources_used=(("gpu", ("1",)),)),),
+        active_drivers=(driver_view(attempts=(attempt,), resources=(("gpu", 1),)),),
+        active_apps=(app_view(resources=(("gpu", 2),)),),
+    )
+    whole = get("/json/", cluster)
+    both, one = {"gpu": {"name": "gpu", "addresses": ["0", "1"]}}, {"gpu": {"name": "gpu", "addresses": ["1"]}}
+    (worker,) = whole["workers"]
+    assert (worker["resources"], worker["resourcesused"]) == (both, one)
+    assert worker["resourcesfree"] == {"gpu": {"name": "gpu", "addresses": ["0"]}}
+    assert (whole["resources"], whole["resourcesused"]) == ([both], [one])
+    assert whole["activedrivers"][0]["resources"] == one
+    assert whole["activeapps"][0]["resourcesperexecutor"] == [{"name": "gpu", "amount": 2}]
 
 
 def test_it_is_printed_as_spark_prints_it() -> None:

@@ -17,7 +17,7 @@ from stoker.core.model.pools import (
     PRIORITY_VARIABLE,
     QUEUE_PROPERTY,
 )
-from stoker.core.model.resources import amounts_in
+from stoker.core.model.resources import EXECUTORS_VARIABLE, amounts_in, properties_in
 from stoker.core.model.values import Command
 from stoker.engines.base import Resources
 from stoker.errors import ConfigError, Unreachable, UsageError
@@ -38,6 +38,7 @@ CONNECT_TIMEOUT = 10.0  # seconds
 def with_submitted(conf: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of the program, completed by those of its submission."""
     submitted = {name: environ[variable] for name, variable in _SUBMITTED.items() if environ.get(variable)}
+    submitted |= properties_in(environ.get(EXECUTORS_VARIABLE, ""), "spark.executor")
     return {**submitted, **{name: _text(value) for name, value in conf.items()}}
 
 

@@ -13,6 +13,7 @@ Amounts = tuple[tuple[str, int], ...]
 Addresses = tuple[tuple[str, tuple[str, ...]], ...]
 
 GPU = "gpu"
+EXECUTORS_VARIABLE = "STOKER_EXECUTOR_RESOURCES"
 MOST_ADDRESSES = 4096  # of one resource of one worker
 MOST_NAMES = 64
 _NAME = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?")
@@ -80,6 +81,17 @@ def amounts_in(properties: Mapping[str, str], prefix: str) -> Amounts:
         if match is not None:
             found[check_name(match[1])] = parse_amount(key, text, least=0)
     return amounts_of(found)
+
+
+def listed(amounts: Amounts) -> str:
+    """Return ``gpu=1,fpga=2``, as a submission passes the amounts of its executors on in ``EXECUTORS_VARIABLE``."""
+    return ",".join(f"{name}={amount}" for name, amount in amounts)
+
+
+def properties_in(text: str, prefix: str) -> dict[str, str]:
+    """Return the ``PREFIX.resource.NAME.amount`` properties of a text that ``listed`` made."""
+    found = (part.partition("=") for part in text.split(",") if part.strip())
+    return {f"{prefix}.resource.{name.strip()}.amount": amount for name, _, amount in found}
 
 
 def amounts_of(found: Mapping[str, int]) -> Amounts:

@@ -11,7 +11,9 @@ from stoker.core.model.resources import (
     check_addresses,
     check_amounts,
     grouped,
+    listed,
     pairs,
+    properties_in,
     take_lowest,
 )
 
@@ -66,3 +68,9 @@ def test_addresses_that_cannot_be_handed_out_are_rejected(resources: Addresses, 
 def test_amounts_that_nothing_can_have_are_rejected(amounts: Amounts) -> None:
     with pytest.raises(ValueError):
         check_amounts(amounts)
+
+
+def test_a_submission_passes_the_amounts_of_its_executors_on() -> None:
+    amounts = (("fpga", 2), ("gpu", 1))
+    assert amounts_in(properties_in(listed(amounts), "spark.executor"), "spark.executor") == amounts
+    assert properties_in("", "spark.executor") == {}

@@ -11,6 +11,8 @@ from stoker.core.model.states import ApplicationState, DriverState, MasterState,
 from stoker.core.model.views import WorkerView
 from tests.support.web import app_view, cluster_view, driver_view, worker_view
 
+TWO = (("gpu", ("0", "1")),)
+
 
 def queued(number: int = 1, **changes: Any) -> Any:
     return driver_view(number, state=DriverState.SUBMITTED, worker_id="", attempts=(), **changes)
@@ -50,6 +52,28 @@ def test_why(cluster: tuple[dict[str, Any], ...], why: str) -> None:
     waiting = Waiting(cluster_view(workers=workers(*cluster), active_drivers=()))
     assert why in waiting.driver(queued(cores=8, memory_mib=1024))
     app = app_view(state=ApplicationState.WAITING, cores_per_executor=8, memory_mib=1024, executors=())
+    assert why in waiting.app(app)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "why"),
+    [
+        (
+            ({},),
+            "8 cores, 1024 MiB and 2 gpu on one worker, and no worker offers 2 gpu (the most is 0): submit it with less",
+        ),
+        (({"resources": TWO, "cores": 4}, {}), "and no worker has all of that"),
+        (({"resources": TWO, "draining": True}, {}), "and the 1 of that size are draining"),
+        (({"resources": TWO, "resources_used": (("gpu", ("1",)),)},), "the most that one has free is 1 gpu"),
+        (({"resources": TWO, "cores_used": 1}, {}), "and none has all of it free"),
+        (({"resources": TWO},), "a worker has room"),
+    ],
+)
+def test_why_with_named_resources(cluster: tuple[dict[str, Any], ...], why: str) -> None:
+    waiting = Waiting(cluster_view(workers=workers(*cluster), active_drivers=()))
+    wanted = (("gpu", 2),)
+    assert why in waiting.driver(queued(cores=8, memory_mib=1024, resources=wanted))
+    app = app_view(state=ApplicationState.WAITING, cores_per_executor=8, executors=(), resources=wanted)
     assert why in waiting.app(app)
 
 
