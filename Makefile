@@ -19,7 +19,7 @@ $(error this checkout was moved or renamed since .venv was made: run 'make clean
 endif
 endif
 
-.PHONY: help start stop test molecule lint bench simulate mutants spark-matrix diagrams reference vendor lock clean
+.PHONY: help start stop test molecule lint bench simulate mutants spark-matrix diagrams reference vendor lock release clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -76,6 +76,9 @@ reference: ## write the reference of docs/python.md from the docstrings
 
 vendor: ## fetch the dashboards' libraries again, as their manifest pins them
 	@scripts/vendor
+
+release: $(VENV)/.controller ## releases for hosts, their checksums and a list of what is in them, in dist/
+	@python scripts/release
 
 lock: ## pin what hosts, the checkout and tests need, in requirements/*.lock
 	@python3 scripts/lock

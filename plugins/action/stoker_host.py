@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
@@ -34,6 +35,7 @@ class ActionModule(ActionBase):
                 f"release {args['release']} is not on this host; it has {result['previous'] or 'none'}"
             )
         archive = self._build(result["python"], result["arch"])
+        args["archive_sha256"] = Path(f"{archive}.sha256").read_text().split()[0]
         folder = self._make_tmp_path()
         args["archive"] = self._transfer_file(archive, self._connection._shell.join_path(folder, "release.tar.gz"))
         self._fixup_perms2((folder, args["archive"]), execute=False)

@@ -26,6 +26,10 @@ options:
   archive:
     description: The release as a tarball on the host; set by the action plugin.
     type: path
+  archive_sha256:
+    description: SHA-256 that the tarball must have, in hex; set by the action plugin. A tarball that differs is not unpacked.
+    type: str
+    default: ""
   keep:
     description: Releases to keep besides the current one.
     type: int
@@ -104,6 +108,7 @@ python:
 """
 
 import glob
+import hashlib
 import json
 import os
 import platform
@@ -147,8 +152,15 @@ class Host:
 
     # --- releases ---
 
-    def install(self, archive: str) -> None:
-        """Unpack the release beside its place, try it, and only then give it its name."""
+    def install(self, archive: str, sha256: str) -> None:
+        """Check the release, unpack it beside its place, try it, and only then give it its name."""
+        with open(archive, "rb") as file:
+            found = hashlib.sha256(file.read()).hexdigest()
+        if found != sha256:
+            self.module.fail_json(
+                msg=f"the release arrived with SHA-256 {found} instead of {sha256 or 'one that was named'}: nothing is"
+                " installed; remove build/releases on the controller, and try again"
+            )
         os.makedirs(self.releases, mode=0o755, exist_ok=True)
         part = self.path(f".{self.release}.{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
@@ -332,6 +344,7 @@ def main() -> None:
             "prefix": {"type": "path", "required": True},
             "release": {"type": "str", "default": "auto"},
             "archive": {"type": "path"},
+            "archive_sha256": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 2},
             "user": {"type": "str", "default": ""},
             "conf_dir": {"type": "path", "required": True},
@@ -381,7 +394,7 @@ def _bring(module: AnsibleModule) -> None:
     if not installed:
         host.changes.append(f"release {host.release}")
         if not module.check_mode:
-            host.install(module.params["archive"])
+            host.install(module.params["archive"], module.params["archive_sha256"])
     if host.previous != host.release:
         host.changes.append(f"current release {host.release} instead of {host.previous or 'none'}")
         if not module.check_mode:

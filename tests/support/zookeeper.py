@@ -24,6 +24,8 @@ from tests.support.cluster import free_port
 from tests.support.wait import wait_until
 
 JAR = Path("/usr/share/java/zookeeper.jar")
+# What Debian's package leaves out of the jar's class path, for the server with TLS.
+NETTY = [JAR.with_name(f"netty-{part}.jar") for part in ("all", "codec", "resolver", "transport-native-unix-common")]
 HOSTS = "STOKER_TEST_ZOOKEEPER"  # processes that tests start find the servers here
 SESSION_TIMEOUT = 2.0  # seconds
 TICK_MS = 250  # so that sessions may time out after half a second
@@ -47,8 +49,10 @@ class Member:
 class ZooKeeperServers:
     """``with ZooKeeperServers(folder, 3) as servers``: all are up and serve. Members are numbered from 0."""
 
-    def __init__(self, folder: Path, members: int = 1) -> None:
+    def __init__(self, folder: Path, members: int = 1, more: Callable[[], list[str]] = list) -> None:
+        """``more`` returns further lines of the configuration."""
         self._folder = folder
+        self._more = more
         self._members = [
             Member(number=n, port=free_port(), peer_port=free_port(), election_port=free_port()) for n in range(members)
         ]
@@ -117,6 +121,7 @@ class ZooKeeperServers:
             "4lw.commands.whitelist=srvr",
             "initLimit=20",
             "syncLimit=10",
+            *self._more(),
         ]
         if len(self._members) > 1:
             lines += [
@@ -127,7 +132,15 @@ class ZooKeeperServers:
         configuration.write_text("\n".join(lines) + "\n")
         with (folder / "log").open("ab") as log:
             return subprocess.Popen(
-                ["java", "-Xmx128m", "-XX:+UseSerialGC", "-cp", str(JAR), _MAIN, str(configuration)],
+                [
+                    "java",
+                    "-Xmx128m",
+                    "-XX:+UseSerialGC",
+                    "-cp",
+                    ":".join(map(str, [JAR, *NETTY])),
+                    _MAIN,
+                    str(configuration),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -49,6 +49,7 @@ class MasterConfig:
     zookeeper_dir: str
     zookeeper_session_timeout: float  # seconds
     zookeeper_auth_file: Path | None
+    zookeeper_tls: tuple[str, str, str]  # files: ca, certificate chain, private key; "" each for none
     authenticate: bool
     keys_dir: Path
     state_dir: Path
@@ -139,6 +140,7 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
         zookeeper_dir=settings.get("spark.deploy.zookeeper.dir"),
         zookeeper_session_timeout=settings.get("spark.stoker.zookeeper.sessionTimeout"),
         zookeeper_auth_file=_path(settings, "spark.stoker.zookeeper.authFile"),
+        zookeeper_tls=_zookeeper_tls(settings),
         authenticate=settings.get("spark.authenticate"),
         keys_dir=keys_dir(settings),
         state_dir=state_dir(settings),
@@ -162,6 +164,21 @@ def master_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Maste
 def _path(settings: Settings, key: str) -> Path | None:
     path = settings.get(key)
     return Path(path).absolute() if path else None
+
+
+def _zookeeper_tls(settings: Settings) -> tuple[str, str, str]:
+    """Raises ConfigError for settings that would leave the traffic in the clear, or without half of a certificate."""
+    names = [f"spark.stoker.zookeeper.tls.{name}" for name in ("ca", "certChain", "privateKey")]
+    ca, chain, key = (str(_path(settings, name) or "") for name in names)
+    if (chain or key) and not ca:
+        raise ConfigError(
+            f"{names[1]} and {names[2]} need {names[0]}: the file of the authority that ZooKeeper's are from"
+        )
+    if bool(chain) != bool(key):
+        raise ConfigError(
+            f"{names[1]} needs {names[2]}, and the reverse: the PEM files of a certificate and of its key"
+        )
+    return ca, chain, key
 
 
 def _recovery_mode(settings: Settings) -> str:

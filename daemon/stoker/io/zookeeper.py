@@ -8,6 +8,7 @@ ensemble does (docs/high-availability.md).
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -38,6 +39,16 @@ class SessionState(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ZooKeeperTls:
+    """PEM files: ``ca`` signs the members' certificates, which must name the hosts in the URL; ``chain`` and ``key`` are this
+    master's own (empty: it has none)."""
+
+    ca: str
+    chain: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ZooKeeperSettings:
     """``hosts`` is ``h1:p1,h2:p2``, ``directory`` the node below which Stoker's nodes are, ``session_timeout`` in
     seconds, ``auth`` a digest identity ``USER:PASSWORD`` (empty: none, and the nodes are open to all)."""
@@ -46,6 +57,7 @@ class ZooKeeperSettings:
     directory: str
     session_timeout: float
     auth: str = ""
+    tls: ZooKeeperTls | None = None  # None: everything goes in the clear, ``auth`` included
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,33 @@ class _Impatient(SequentialThreadingHandler):  # type: ignore[misc]
         return found
 
 
+def _tls_options(tls: ZooKeeperTls | None) -> dict[str, Any]:
+    """Return kazoo's options for TLS. Raises ConfigError for files that cannot be used."""
+    if tls is None:
+        return {}
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(tls.ca)
+        if tls.chain:
+            context.load_cert_chain(tls.chain, tls.key, password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        files = ", ".join(filter(None, (tls.ca, tls.chain, tls.key)))
+        raise ConfigError(f"spark.stoker.zookeeper.tls.*: {files} cannot be used: {reason}") from None
+    return {
+        "use_ssl": True,
+        "ca": tls.ca,
+        "certfile": tls.chain or None,
+        "keyfile": tls.key or None,
+        "verify_certs": True,
+        "check_hostname": True,
+    }
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted: store it without a password, mode 0600")
+
+
 class ZooKeeper:
     """One session; a session that is lost is followed by a new one. Methods may be called from any thread.
 
@@ -101,6 +140,7 @@ class ZooKeeper:
             default_acl=self.acl,
             auth_data=[("digest", settings.auth)] if settings.auth else None,
             connection_retry=retry,
+            **_tls_options(settings.tls),
             command_retry=KazooRetry(max_tries=0),  # what is to be tried again is decided above
         )
         self._client.add_listener(self._changed)

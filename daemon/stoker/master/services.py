@@ -43,7 +43,7 @@ class Services:
 
     def _use_zookeeper(self, config: MasterConfig, me: Candidate) -> None:
         from stoker.config.secrets import zookeeper_auth
-        from stoker.io.zookeeper import ZooKeeperSettings
+        from stoker.io.zookeeper import ZooKeeperSettings, ZooKeeperTls
         from stoker.leader.zookeeper import ZooKeeperLeadership
         from stoker.recovery.zookeeper import ZooKeeperRecovery
 
@@ -53,11 +53,15 @@ class Services:
                 " spark.stoker.upload.directory to a folder that all masters share"
             )
         path = config.zookeeper_auth_file
+        ca, chain, key = config.zookeeper_tls
+        if not ca:
+            LOG.info("the traffic with ZooKeeper is not encrypted: spark.stoker.zookeeper.tls.ca (docs/security.md)")
         settings = ZooKeeperSettings(
             hosts=config.zookeeper_url,
             directory=config.zookeeper_dir,
             session_timeout=config.zookeeper_session_timeout,
             auth=zookeeper_auth(path) if path is not None else "",
+            tls=ZooKeeperTls(ca=ca, chain=chain, key=key) if ca else None,
         )
         leadership = ZooKeeperLeadership(settings, me)
         self.is_shared = True

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("ansible", reason="the collection is tested where Ansible is installed")
 
 from plugins.modules.stoker_host import Host
+from stoker.io.disk import sha256_of
 from tests.support.wait import wait_until
 
 
@@ -53,9 +54,19 @@ def test_a_release_that_does_not_start_leaves_the_current_one(tmp_path: Path) ->
     with tarfile.open(tmp_path / "new.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "lib", "lib")
     with pytest.raises(Failed, match=r"release 2\.0 does not run .* The current release is still 1\.0"):
-        host(tmp_path, "2.0").install(str(tmp_path / "new.tar.gz"))
+        host(tmp_path, "2.0").install(str(tmp_path / "new.tar.gz"), sha256_of(tmp_path / "new.tar.gz"))
     assert releases(tmp_path) == {"1.0"}
     assert (tmp_path / "current").readlink() == Path("releases/1.0")
+
+
+def test_a_release_that_arrives_changed_is_not_unpacked(tmp_path: Path) -> None:
+    install(tmp_path, "1.0")
+    with tarfile.open(tmp_path / "new.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "releases", "lib")
+    for sha256 in ("", "0" * 64):
+        with pytest.raises(Failed, match="nothing is installed; remove build/releases on the controller"):
+            host(tmp_path, "2.0").install(str(tmp_path / "new.tar.gz"), sha256)
+    assert releases(tmp_path) == {"1.0"}
 
 
 def test_the_current_the_previous_and_those_in_use_stay(tmp_path: Path) -> None:
