@@ -15,6 +15,7 @@
 ``fifo``         jobs are served in the order they came, and no job waits that fits
 ``fit``          nothing new is placed on a worker that has reported that its host is not well
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
+``share``        nothing is granted beyond a limit of a pool or of a user in it
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``end``          jobs that are booked as ended do not run (checks_end.py: and everything else after the faults have stopped)
 """

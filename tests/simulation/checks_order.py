@@ -10,6 +10,8 @@ from stoker.core.master.books import App, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Send
 from stoker.core.master.executors import cores_left
+from stoker.core.master.schedule import turns_of
+from stoker.core.master.scheduling.queue import Demand
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor
 from stoker.core.model.resources import Amounts, counted
 from stoker.core.model.states import MasterState
@@ -28,6 +30,8 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
         worker_id = ctx.books.worker_of_peer.get(send.peer)
         if isinstance(send.message, LaunchExecutor) and worker_id is not None:
             granted.setdefault(worker_id, []).append(send.message)
+    if ctx.pools.is_configured:
+        _limits_hold(ctx, [send.message for send in sent], fail)
     for worker in ctx.books.workers.values():
         if worker.is_usable:
             _nothing_waits(ctx, worker, granted.get(worker.record.id, []), fail)
@@ -64,6 +68,7 @@ def _drivers_in_order(ctx: Context, launches: list[LaunchDriver], fail: Fail) ->
             continue  # back in the queue, at its end
         for message in first:
             same = _shape(message.driver) == _shape(waiting.description)
+            same = same and message.principal == waiting.principal
             if same and _number(driver_id) < _number(message.driver_id):
                 fail("fifo", f"{message.driver_id} is launched before {driver_id}, which came first")
 
@@ -78,13 +83,15 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
     ]
     running = len(ctx.books.drivers) - len(ctx.books.queue) - len(ctx.books.relaunching)
     if running < ctx.policy.max_drivers:
-        for shape in ctx.books.queue.demands():
+        for shape in _allowed_demands(ctx):
             if free.with_all(room for _, room in held).fits(shape.cores, shape.memory_mib, shape.resources):
                 fail("fifo", f"a driver of {shape} waits and fits on {worker.record.id}")
     order = list(ctx.books.apps)
     for index, app_id in enumerate(order):
         app = ctx.books.apps[app_id]
         behind = free.with_all(room for other, room in held if other in order[index + 1 :])
+        if ctx.pools.is_configured:  # applications take turns: only what is left over counts, if no limit forbids it
+            behind = Room(0, 0, Counter()) if _is_limited(ctx, app) else free
         if _wants(ctx, app, worker) and _fits(app, behind):
             fail("fifo", f"{app_id} wants executors and would get one on {worker.record.id}")
 
@@ -106,5 +113,43 @@ def _fits(app: App, room: Room) -> bool:
     return room.fits(description.cores_per_executor or 1, description.memory_mib, description.resources)
 
 
-def _shape(driver: DriverDescription) -> tuple[int, int, Amounts]:
-    return driver.cores, driver.memory_mib, driver.resources
+def _allowed_demands(ctx: Context) -> set[Demand]:
+    """Return the demands of waiting drivers that break no limit."""
+    turns, queue = turns_of(ctx), ctx.books.queue
+    return {
+        demand
+        for demand in queue.demands()
+        for lane in queue.lanes(demand)
+        if not turns.refusal(lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True)
+    }
+
+
+def _is_limited(ctx: Context, app: App) -> bool:
+    description = app.record.description
+    cores = description.cores_per_executor or 1
+    principal = app.record.principal or ""
+    return bool(turns_of(ctx).refusal(app.pool, principal, cores, description.memory_mib, is_driver=False))
+
+
+def _limits_hold(ctx: Context, sent: list[object], fail: Fail) -> None:
+    """After a batch that granted something, the pool and the principal that got it are within their limits. Jobs that workers
+    brought back may exceed them; then nothing is granted."""
+    turns = turns_of(ctx)
+    for message in sent:
+        if isinstance(message, LaunchDriver):
+            pool, cores, memory = message.driver.pool, message.driver.cores, message.driver.memory_mib
+        elif isinstance(message, LaunchExecutor):
+            pool, cores, memory = message.app.pool, message.cores, message.memory_mib
+        else:
+            continue
+        is_driver = isinstance(message, LaunchDriver)
+        principal = message.principal or ""
+        turns.grant(pool, principal, -cores, -memory, drivers=-is_driver)
+        why = turns.refusal(pool, principal, cores, memory, is_driver=is_driver)
+        turns.grant(pool, principal, cores, memory, drivers=int(is_driver))
+        if why:
+            fail("share", f"{pool or 'default'}: more was granted than a limit permits: before the last grant, {why}")
+
+
+def _shape(driver: DriverDescription) -> tuple[int, int, Amounts, str, int]:
+    return driver.cores, driver.memory_mib, driver.resources, driver.pool, driver.priority or 0

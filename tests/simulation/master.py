@@ -12,6 +12,7 @@ from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Log, Send, batch_of
 from stoker.core.model.messages import Failed, Message, RegisterApplication, RegisterWorker
 from stoker.core.model.policy import Policy
+from stoker.core.model.pools import Pools
 from stoker.core.model.states import MasterState, Role
 from stoker.io.sockets import Garbage, Gone, Received
 from stoker.leader.base import Candidate, Elected, Follow, Frozen, LeadershipEvent, Revoked, Roster, Thawed
@@ -48,6 +49,7 @@ class Master(Node):
         host: Host,
         *,
         policy: Policy,
+        pools: Pools,
         store: Store,
         ensemble: Ensemble | None,
         durable: bool,
@@ -58,6 +60,7 @@ class Master(Node):
         self.address = f"{host.name}:7077"
         self.core: core.MasterCore | None = None  # while it leads
         self.hangs_when_elected = 0.0  # in seconds, in the middle of its recovery
+        self._pools = pools
         self._policy, self._store, self._ensemble, self._durable = policy, store, ensemble, durable
         self._checks, self._disk = checks, disk
         self._session: Session | None = None
@@ -205,6 +208,7 @@ class Master(Node):
         leading = core.MasterCore(
             policy=self._policy, epoch=epoch, url=f"spark://{self.address}", rng=rng, secret=b"of all masters"
         )
+        leading.pools_are(self._pools, self.now())
         yield self._latency()
         effects = leading.recover(read_records(self._engine), self.now())
         self.core = leading

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from stoker.core.master import drivers, executor_reports, executors, recovery, workers
+from stoker.core.master import drivers, executor_reports, executors, recovery, schedule, workers
 from stoker.core.master.books import Books
 from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.clock import OwnTime
@@ -17,6 +17,8 @@ from stoker.core.master.context import Context
 from stoker.core.master.effects import Batch, Effect, Persist, Received, Send, batch_of
 from stoker.core.master.fitness import unfit
 from stoker.core.master.scheduling.queue import DriverQueue, Lane
+from stoker.core.master.sharing.accounts import Accounts
+from stoker.core.master.sharing.turns import Turns
 from stoker.core.model.lifecycles import DRIVER, DriverEvent
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, LaunchDriver, Reconnect
 from stoker.core.model.principal import Asker
@@ -253,6 +255,33 @@ def forgotten_end() -> Iterator[None]:
 def immortal() -> Iterator[None]:
     """A keeper without a daemon runs indefinitely."""
     with patch.object(SimulatedKeeper, "_stop_all_without_daemon", _nothing):
+        yield
+
+
+@contextmanager
+def no_limits() -> Iterator[None]:
+    """A pass does not ask for the limits of pools."""
+    turns_of = schedule.turns_of
+
+    def blind(ctx: Context) -> Turns:
+        turns = turns_of(ctx)
+        turns.refusal = lambda *_, **__: ""  # type: ignore[method-assign]
+        return turns
+
+    with patch.object(schedule, "turns_of", blind):  # the checker has the real one
+        yield
+
+
+@contextmanager
+def never_credited() -> Iterator[None]:
+    """The end of a driver is not credited to its pool and user."""
+    charge = Accounts.charge
+
+    def only_debits(self: Accounts, account: Any, cores: int, memory_mib: int, *, drivers: int = 0) -> None:
+        if drivers >= 0:
+            charge(self, account, cores, memory_mib, drivers=drivers)
+
+    with patch.object(Accounts, "charge", only_debits):
         yield
 
 
@@ -501,6 +530,8 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     forgotten_end: ("stop_master", "kill_master"),
     immortal: ("kill_worker",),
     last_in_first_out: (),
+    no_limits: (),
+    never_credited: (),
     ignored_token: ("reset", "kill_master"),
     hasty_recovery: ("kill_master", "kill_worker"),
     hasty_replacement: ("kill_worker", "reset"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from stoker.core.model.policy import Policy
+from stoker.core.model.pools import Pool, Pools, Quota
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
@@ -37,6 +38,8 @@ class Cluster:
     lots: random.Random  # draws of later features, so that the seeds' other choices stay what they were
     chaos: float  # seconds during which there is new work and there are faults
     devices: random.Random | None  # draws named resources; None: there are none
+    pools: Pools
+    sharing: random.Random = field(default_factory=lambda: random.Random(0))  # draws the pools of jobs
     masters: list[Master] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)
@@ -72,7 +75,9 @@ def build(world: World) -> Cluster:
     cluster = Cluster(
         world, mode, policy, network, checks, store, ensemble, skew, Disk(), chaos=rng.choice((40.0, 90.0, 150.0)),
         devices=devices if devices.random() < 0.5 else None, lots=random.Random(world.seed),
+        pools=_pools(random.Random(world.seed + 0.25)),
     )  # fmt: skip
+    cluster.sharing.seed(world.seed)
     _add_masters(cluster)
     _add_workers(cluster)
     _add_applications(cluster)
@@ -104,6 +109,7 @@ def _add_masters(cluster: Cluster) -> None:
             cluster.network,
             _host(cluster, f"m{number}"),
             policy=cluster.policy,
+            pools=cluster.pools,
             store=cluster.store,
             ensemble=cluster.ensemble,
             durable=cluster.mode != "NONE",
@@ -148,6 +154,7 @@ def _add_applications(cluster: Cluster) -> None:
             finite=finite,
             resources=_wanted(cluster),
             time_limit=cluster.lots.choice((0.0, 0.0, 0.0, 30.0)),
+            pool=_pool(cluster),
         )
         cluster.applications.append(
             Application(
@@ -181,7 +188,34 @@ def driver(cluster: Cluster) -> DriverDescription:
         max_restarts=rng.randint(0, 3),
         resources=_wanted(cluster),
         time_limit=cluster.lots.choice((0.0, 0.0, 0.0, 1.0, 8.0)),
+        pool=_pool(cluster),
+        priority=cluster.sharing.choice((None, 0, 2)) if cluster.pools.is_configured else None,
     )
+
+
+def _pools(draw: random.Random) -> Pools:
+    """Return the pools that all masters have; in every second seed there are none."""
+    if draw.random() < 0.5:
+        return Pools()
+    pools = [_drawn_pool(draw, name) for name in ("default", "a", "b")]
+    return Pools(pools={pool.name: pool for pool in pools}, half_life=draw.choice((60.0, 86400.0)), is_configured=True)
+
+
+def _drawn_pool(draw: random.Random, name: str) -> Pool:
+    return Pool(
+        name=name,
+        weight=draw.choice((1, 1, 3)),
+        min_share=Quota(cores=draw.choice((None, None, 2))),
+        most=Quota(cores=draw.choice((None, 2, 5)), drivers=draw.choice((None, None, 2))),
+        most_per_user=Quota(memory_mib=draw.choice((None, None, 2048)), drivers=draw.choice((None, None, 1))),
+        max_driver_share=draw.choice((None, None, 0.5)),
+        policy=draw.choice(("fair", "fifo")),
+        max_priority=2,
+    )
+
+
+def _pool(cluster: Cluster) -> str:
+    return cluster.sharing.choice(("", "a", "b")) if cluster.pools.is_configured else ""
 
 
 def _offered(cluster: Cluster) -> Addresses:

@@ -4,7 +4,7 @@ Plain values; ``config.pools`` reads them from ``pools.yml``. Memory is in MiB, 
 is one pool, ``default``, and jobs are served in the order they came.
 """
 
-from __future__ import annotations
+# Annotations stay values, as in messages.py.
 
 import re
 from collections.abc import Mapping
