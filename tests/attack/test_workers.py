@@ -298,3 +298,51 @@ def test_sealed_descriptions_survive_the_codec(bench: Bench) -> None:
     bench.restart(keep=False)
     register(bench, "w1", drivers=(report(launch),))
     assert bench.core.ctx.books.drivers[launch.driver_id].record.principal == "k1"
+
+
+# --- found by the simulator's hostile worker --------------------------------------------------------------------------------
+
+
+def test_it_does_not_stop_the_master_by_epochs_that_go_up_and_down(bench: Bench) -> None:
+    bench.restart(keep=False)
+    for epoch in (bench.epoch, bench.epoch + 1, bench.epoch, bench.epoch + 1, bench.epoch):
+        drivers = (report(INVENTED),) if epoch == bench.epoch else ()
+        register(bench, "w2", highest_epoch=epoch, drivers=drivers if bench.core.ctx.books.drivers == {} else ())
+    register(bench, "w1")
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_an_invented_driver_is_not_started_elsewhere_when_it_is_no_longer_reported(bench: Bench, refuses: bool) -> None:
+    bench.restart(keep=False)
+    register(bench, "w1")
+    register(bench, "w2", drivers=(report(INVENTED),))
+    refusal = report(INVENTED, DriverState.ERROR, exit=Exit(reason="no room", refused=True))
+    register(bench, "w2", drivers=(refusal,) if refuses else ())
+    bench.gone("w2")
+    register(bench, "w3", key="hostile", host="h2", port=4002, worker_id=H, drivers=(), heir_of=(H,))
+    bench.live(200.0)
+    assert not is_launched_anywhere(bench, INVENTED.driver_id)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("attempt", [1, 5])
+def test_a_report_with_a_seal_counts_against_an_earlier_claim(bench: Bench, attempt: int, ends: bool) -> None:
+    launch = running(bench)
+    bench.restart(keep=False)
+    claim = report(launch, seal="", attempt=attempt, principal="mallory")
+    register(bench, "w2", drivers=(claim,))
+    if ends:
+        end = DriverStateChanged(worker_id=H, driver_id=claim.driver_id, attempt=attempt, state=DriverState.FINISHED)
+        bench.send("w2", end, key="hostile")
+    register(bench, "w1", drivers=(report(launch),))
+    assert state_of(bench, launch.driver_id) == (DriverState.RUNNING, V, launch.attempt)
+    assert bench.core.ctx.books.drivers[launch.driver_id].record.principal == launch.principal
+    assert not bench.take_all("w1", KillDriver)
+
+
+def test_it_does_not_lock_a_worker_out_once_it_is_gone(bench: Bench) -> None:
+    bench.restart(keep=False)
+    assert isinstance(register(bench, "w2", worker_id=V), RegisteredWorker)
+    bench.gone("w2")
+    bench.live(bench.policy.reconnect_timeout + 1)
+    assert isinstance(register(bench, "w1"), RegisteredWorker)

@@ -17,6 +17,7 @@
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
 ``share``        nothing is granted beyond a limit of a pool or of a user in it
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
+``walls``        a hostile worker changes nothing but what was placed on it (checks_walls.py)
 ``end``          jobs that are booked as ended do not run (checks_end.py: and everything else after the faults have stopped)
 """
 
@@ -49,6 +50,8 @@ from stoker.core.model.values import DriverReport, Unfit
 from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
 from tests.simulation.checks_order import check_order
+from tests.simulation.checks_walls import Walls
+from tests.simulation.hostile import HOSTILE
 from tests.simulation.world import Violation, World
 
 if TYPE_CHECKING:
@@ -68,8 +71,9 @@ SETTLE = 40.0  # seconds after a cut or a freeze: to be noticed, to reconnect, a
 class Checks:
     """The scenario sets ``store``. ``is_durable``: everything acknowledged must be on record."""
 
-    def __init__(self, world: World, *, is_durable: bool) -> None:
+    def __init__(self, world: World, *, is_durable: bool, old: set[str]) -> None:
         self.world, self.is_durable = world, is_durable
+        self.walls = Walls(self.fail, old)
         self.store: Store | None = None
         self.highest_epoch = 0
         self.epochs: set[int] = set()
@@ -108,7 +112,10 @@ class Checks:
         assert master.core is not None
         books = master.core.ctx.books
         for text in violations(books):
-            self.fail("books", f"{master.name}: {text}")
+            known = books.workers.get(text.split()[0])
+            is_hostile = known is not None and known.record.key == HOSTILE
+            if not (is_hostile and "is over-committed" in text):  # it may report any size and any jobs of its own
+                self.fail("books", f"{master.name}: {text}")
         for peer in (*books.worker_of_peer, *books.app_of_peer):
             if not master.knows(peer):
                 self.fail("presence", f"{master.name} believes that {peer!r} is there")
@@ -139,6 +146,8 @@ class Checks:
             known = self.tokens.setdefault(record.token, record.id)
             if known != record.id and known not in self.dropped:
                 self.fail("ids", f"{record.token} made {known} and now {record.id}")
+        if record.attempts and record.attempts[-1].worker_key == HOSTILE:
+            return  # it may be invented, and then has no history
         was, since = self.final.get(record.id, (record.state, epoch))
         # The next master does not know what the history has dropped.
         is_late = was is DriverState.ERROR and record.id in self.unsupervised  # its worker knew the true end
@@ -168,9 +177,18 @@ class Checks:
             if new.next_executor_id < old.next_executor_id:
                 self.fail("ids", f"{new.id} would give out executor {new.next_executor_id} again")
 
-    def heard(self, master: Master, message: Message) -> None:
+    def hears(self, master: Master, sender: str) -> None:
+        """Note the books before the master handles a message."""
+        assert master.core is not None
+        if sender == HOSTILE:
+            self.walls.hears(master.core.ctx.books)
+
+    def heard(self, master: Master, sender: str, message: Message) -> None:
         """Check a message after the master handled it."""
         assert master.core is not None
+        if sender == HOSTILE:
+            self.walls.heard(master.core.ctx.books, message)
+            return
         if isinstance(message, RegisterWorker | WorkerHeartbeat):
             self._unfit[master.name, master.incarnation, message.worker_id] = message.unfit
         told = []
@@ -211,11 +229,13 @@ class Checks:
 
     def sends(self, master: Master, connection: Connection, message: Message) -> None:
         """Check a message before the master sends it."""
+        if master.core is not None:
+            self.walls.sends(master.core.ctx.books, connection.client.name, message)
         if isinstance(message, LaunchExecutor):
             self._granted(master, message)
         elif isinstance(message, LaunchDriver) and not message.driver.supervise:
             self.unsupervised.add(message.driver_id)
-        if not self.is_durable:
+        if not self.is_durable or connection.client.name == HOSTILE:
             return
         if isinstance(message, Submitted):
             self._recorded(f"driver/{message.driver_id}", message)

@@ -13,6 +13,7 @@ from stoker.core.model.records import AppRecord, DriverRecord
 from stoker.core.model.states import ApplicationState, DriverState, JobPhase, WorkerState
 from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.recovery.records import decode_record
+from tests.simulation.hostile import HOSTILE
 from tests.simulation.master import Master
 from tests.simulation.scenario import Cluster
 
@@ -122,6 +123,8 @@ def _addresses(cluster: Cluster, leader: Master) -> Iterator[str]:
     if cluster.skew.old:
         return
     for worker in _books(leader).workers.values():
+        if worker.record.key == HOSTILE:
+            continue
         machine = next(one.machine for one in cluster.workers if one.name == worker.record.host)
         held = {pair for program in machine.programs.values() for pair in program.addresses}
         if held != worker.held.keys():

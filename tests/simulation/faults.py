@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.simulation.process import Node
-from tests.simulation.scenario import Cluster
+from tests.simulation.scenario import Cluster, hostile_worker
 from tests.simulation.worker import Worker
 
 
@@ -40,6 +40,8 @@ class Faults:
             worker.machine.at_next_start = worker.machine.at_next_end = None
         for master in cluster.masters:
             master.hangs_when_elected = 0.0
+        if cluster.hostile is not None:
+            cluster.hostile.die("found out")
 
     def _supervise(self) -> None:
         """Start a dead process again, sooner or later; at once when the faults have stopped."""
@@ -213,6 +215,14 @@ class Faults:
         if self.cluster.ensemble is not None and self.cluster.ensemble.expire_leader():
             self.world.note("faults", "the leader's session expires")
 
+    def hostile(self) -> None:
+        """A worker is taken over for a while."""
+        worker = hostile_worker(self.cluster)
+        if worker.is_alive:
+            worker.die("gives up for now")
+        else:
+            worker.start()
+
     # --- clocks and disks ---
 
     def clock_jump(self) -> None:
@@ -271,5 +281,6 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "slow_disk": Faults.slow_disk,
     "full_disk": Faults.full_disk,
     "full_worker": Faults.full_worker,
+    "hostile": Faults.hostile,
     "ill_worker": Faults.ill_worker,
 }

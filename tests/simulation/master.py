@@ -183,8 +183,9 @@ class Master(Node):
         for event in self._pause.take() or self._drain():
             if isinstance(event, Received):
                 received = core_effects.Received(event.peer, event.key, event.role, event.message, event.name)
+                self._checks.hears(self, event.name)
                 leading.handle(received, now)
-                self._checks.heard(self, event.message)
+                self._checks.heard(self, event.name, event.message)
             elif isinstance(event, Gone):
                 leading.handle(core_effects.Gone(event.peer), now)
         effects = leading.finish_batch(now)

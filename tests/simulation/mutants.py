@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from stoker.core.master import drivers, executor_reports, executors, recovery, schedule, workers
+from stoker.core.master import drivers, executor_reports, executors, recovery, schedule, vouching, workers
 from stoker.core.master.books import Books
 from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.clock import OwnTime
@@ -512,6 +512,30 @@ def unlimited() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def believed_report() -> Iterator[None]:
+    """A worker's report counts wherever the books have placed the job."""
+    with patch.object(vouching, "is_placed", lambda worker, placed: True):
+        yield
+
+
+@contextmanager
+def requeued_invention() -> Iterator[None]:
+    """A driver that a worker reported without a seal, and then did not report again, is started elsewhere."""
+    never_started, refused = drivers.never_started, drivers.refused
+
+    def proved(ctx: Context, driver: Any, *rest: Any, **options: Any) -> None:
+        driver.record.unsealed = False
+        never_started(ctx, driver, *rest, **options)
+
+    def proved_too(ctx: Context, driver: Any, *rest: Any) -> None:
+        driver.record.unsealed = False
+        refused(ctx, driver, *rest)
+
+    with patch.object(drivers, "never_started", proved), patch.object(drivers, "refused", proved_too):
+        yield
+
+
 # The faults that reveal the bug; () for those that the seeds choose.
 MUTANTS: dict[Mutation, tuple[str, ...]] = {
     skip_fence: ("expire_session", "freeze_master"),
@@ -542,6 +566,8 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     orphaned_executors: (),
     no_replacement: (),
     counted_refusal: ("full_worker",),
+    believed_report: ("hostile",),
+    requeued_invention: ("hostile",),
     ignored_illness: ("ill_worker",),
     second_run: ("power_cut_at_start",),
     unwritten_intent: ("kill_daemon_and_keeper_at_start",),

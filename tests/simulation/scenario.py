@@ -13,6 +13,7 @@ from stoker.core.model.values import ApplicationDescription, Artifact, Command, 
 from tests.simulation.application import Application
 from tests.simulation.checks import SETTLE, Checks
 from tests.simulation.client import Client
+from tests.simulation.hostile import HOSTILE, HostileWorker
 from tests.simulation.master import Disk, Master
 from tests.simulation.network import Network
 from tests.simulation.skew import Skew
@@ -44,6 +45,7 @@ class Cluster:
     workers: list[Worker] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
+    hostile: HostileWorker | None = None
 
     @property
     def hosts(self) -> list[Host]:
@@ -66,8 +68,8 @@ def build(world: World) -> Cluster:
         recovery_timeout=rng.choice((20.0, 60.0)),
         reconnect_timeout=rng.choice((4.0, 10.0)),
     )
-    checks = Checks(world, is_durable=mode != "NONE")
     skew = Skew()
+    checks = Checks(world, is_durable=mode != "NONE", old=skew.old)
     network = Network(world, policy.worker_timeout, skew.rewrite)
     ensemble = Ensemble(world, network, rng.choice((2.0, 6.0))) if mode == "ZOOKEEPER" else None
     store = checks.store = Store(checks.stored)
@@ -231,6 +233,13 @@ def _wanted(cluster: Cluster) -> Amounts:
         return ()
     choices: tuple[Amounts, ...] = ((), (("gpu", 1),), (("gpu", 1),), (("gpu", 2),), (("disk", 1), ("gpu", 1)))
     return cluster.devices.choice(choices)
+
+
+def hostile_worker(cluster: Cluster) -> HostileWorker:
+    """Return the cluster's hostile worker; it is made when it is first wanted."""
+    if cluster.hostile is None:
+        cluster.hostile = HostileWorker(cluster, _host(cluster, HOSTILE))
+    return cluster.hostile
 
 
 def _skew(cluster: Cluster) -> None:

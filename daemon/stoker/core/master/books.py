@@ -231,9 +231,13 @@ class Books:
         record = worker.record
         self.workers.pop(record.id, None)
         self.with_free_cores.pop(record.id, None)
+        self.leave_address(worker)
+        self.unbind_worker(worker)
+
+    def leave_address(self, worker: Worker) -> None:
+        record = worker.record
         if self.worker_at.get((record.host, record.port)) == record.id:
             del self.worker_at[(record.host, record.port)]
-        self.unbind_worker(worker)
 
     def bind_worker(self, worker: Worker, peer: bytes) -> None:
         self.unbind_worker(worker)

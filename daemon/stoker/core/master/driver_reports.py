@@ -29,6 +29,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     if drivers.true_end(ctx, worker, report):
         ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
         return
+    _unclaim(ctx, report)
     driver = books.drivers.get(report.driver_id)
     if _may_adopt(ctx, report):
         driver = _adopt(ctx, report)
@@ -69,6 +70,19 @@ def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> Non
     drivers.answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
 
 
+def _unclaim(ctx: Context, report: DriverReport) -> None:
+    """Forget what another worker has claimed about this driver without a seal, if this report has one. The driver is then
+    adopted from the report; the claim's process, if there is one, is killed when its worker reports it again."""
+    books, driver_id = ctx.books, report.driver_id
+    claimed = books.drivers.get(driver_id) or books.completed_drivers.get(driver_id)
+    if claimed is None or not claimed.record.unsealed or not vouching.has_driver_seal(ctx, report):
+        return
+    books.release_driver(claimed)
+    books.drivers.pop(driver_id, None)
+    books.completed_drivers.pop(driver_id, None)
+    ctx.log(f"{driver_id} was claimed by a worker without a seal, and is reported with one: the seal counts")
+
+
 def _counts(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> bool:
     """Return whether the report is about the latest attempt, which the books placed there; or about a later one that they
     take for never started, with a seal."""
@@ -104,6 +118,7 @@ def _adopt(ctx: Context, report: DriverReport) -> Driver:
         description=description,
         submitted=report.started or ctx.now.wall,
         principal=report.principal if is_sealed else None,
+        unsealed=not is_sealed,
     )
     driver = Driver(record)
     ctx.books.drivers[record.id] = driver

@@ -282,6 +282,9 @@ def relaunch_due(ctx: Context, driver_id: str) -> None:
 
 def worker_disconnected(ctx: Context, driver: Driver) -> None:
     """Note that its worker is unreachable. The process may be alive there, so it is started nowhere else for now."""
+    driver.launched_via = (
+        b""  # if the worker registers again on the same connection, it has received what was under way
+    )
     ctx.move(DRIVER, driver.record, DriverEvent.WORKER_UNREACHABLE)
     driver.record.reason = "its worker is unreachable"
     changed(ctx, driver)
@@ -307,6 +310,9 @@ def lost(ctx: Context, driver: Driver, why: str) -> None:
         finish(ctx, driver, DriverEvent.ERROR, why)
 
 
+UNPROVED = "its worker reported it to a master that did not know it, without a seal: it runs nowhere else"
+
+
 def never_started(ctx: Context, driver: Driver, *, surely: bool, renumber: bool = False) -> None:
     """Put the driver back at the head of the queue (unless it is to be killed): its launch command did not reach the
     worker, because the connection was lost first.
@@ -316,6 +322,9 @@ def never_started(ctx: Context, driver: Driver, *, surely: bool, renumber: bool 
     so it is given up (spec 11.3).
     """
     record = driver.record
+    if record.unsealed:
+        lost(ctx, driver, UNPROVED)
+        return
     if not surely and not record.description.supervise:
         lost(ctx, driver, "its worker and its keeper were restarted before they reported the start: it may have run")
         return
@@ -341,6 +350,9 @@ def refused(ctx: Context, driver: Driver, worker: Worker, reason: str) -> None:
     driver is not the cause. The attempt does not count. Its number is not used again: the report may come twice."""
     record = driver.record
     refusals.refused(ctx, worker, record.id, reason)
+    if record.unsealed:
+        lost(ctx, driver, UNPROVED)
+        return
     ctx.books.release_driver(driver)
     record.refused_attempt = record.attempts.pop().number
     if record.kill_requested:

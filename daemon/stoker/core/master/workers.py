@@ -64,6 +64,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     record.drain = draining.carried_over(worker, predecessor, message)
     record.state = worker.record.state
     ctx.move(WORKER, record, WorkerEvent.REGISTERED)
+    books.leave_address(worker)
     worker.record, worker.view, worker.kin = record, None, event.kin
     worker.last_seen, worker.reconnect_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
@@ -132,7 +133,7 @@ def _not_its_own(ctx: Context, event: Received, message: RegisterWorker) -> str:
     """Return why the id, the address or the connection is another worker's, or an empty text."""
     books, peer = ctx.books, event.peer
     known = books.workers.get(message.worker_id)
-    if known is not None and not _is_owner(event, known):
+    if known is not None and not _is_owner(event, known) and _may_return(known):
         return "another key has registered this worker"
     if books.worker_of_peer.get(peer, message.worker_id) != message.worker_id:
         return "this connection belongs to another worker"

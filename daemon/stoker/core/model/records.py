@@ -52,6 +52,7 @@ class DriverRecord(Record):
     refused_attempt: int = 0  # the latest number that a worker refused: not in ``attempts``, and never used again
     principal: str | None = None  # who submitted it, as proved; "": nobody in particular; None: unknown (ADR 22)
     kill: Order | None = None  # the first order to kill it
+    unsealed: bool = False  # a worker reported it to a master without records, and nothing proves that it was submitted
 
     @property
     def attempt(self) -> int:
