@@ -23,20 +23,25 @@ class Turns(Protocol):
     def grant(self, name: str, principal: str, cores: int, memory_mib: int, /, *, drivers: int = 0) -> None: ...
 
 
-class NoPools:
-    """All jobs are equal: only priority and order of submission count."""
+class PlainOrder:
+    """The lanes of a pass without pools: by priority, then by the age of the oldest driver."""
 
-    def pool_key(self, _name: str) -> int:
-        return 0
+    def __init__(self, queue: DriverQueue, lanes: Iterable[Lane]) -> None:
+        self._queue = queue
+        self._heap = [(-lane.priority, *head, lane) for lane in lanes if (head := queue.head(lane)) is not None]
+        heapq.heapify(self._heap)
 
-    def principal_key(self, _name: str, _principal: str) -> int:
-        return 0
+    def pop(self) -> tuple[Lane, str] | None:
+        """As ``LaneOrder.pop``."""
+        if not self._heap:
+            return None
+        _, _, driver_id, lane = heapq.heappop(self._heap)
+        return lane, driver_id
 
-    def refusal(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, is_driver: bool) -> str:
-        return ""
-
-    def grant(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, drivers: int = 0) -> None:
-        return None
+    def put_back(self, lane: Lane, *, again: bool) -> None:
+        head = self._queue.head(lane) if again else None
+        if head is not None:
+            heapq.heappush(self._heap, (-lane.priority, *head, lane))
 
 
 class LaneOrder:

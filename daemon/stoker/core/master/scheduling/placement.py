@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stoker.core.master.scheduling.order import LaneOrder, NoPools, Turns
+from stoker.core.master.scheduling.order import LaneOrder, PlainOrder, Turns
 from stoker.core.master.scheduling.queue import Demand, DriverQueue
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
@@ -81,12 +81,17 @@ def place_drivers(
         shuffle(candidates)
     else:
         candidates.sort(key=lambda offer: offer.worker_id)
-    turns = turns or NoPools()
     searches: dict[Demand, _Search] = {}
     too_large: list[Demand] = []
     placed: list[tuple[str, str]] = []
     cursor = 0
-    order = LaneOrder(queue, turns, (lane for demand in queue.demands() for lane in queue.lanes(demand)))
+    lanes = []
+    for demand in queue.demands():
+        search = searches[demand] = _Search(candidates, demand)
+        if search.first(0) is None:  # nor will it fit later in this pass: free resources only shrink
+            continue
+        lanes += queue.lanes(demand)
+    order = PlainOrder(queue, lanes) if turns is None else LaneOrder(queue, turns, lanes)
     while len(placed) < slots and (following := order.pop()) is not None:
         lane, driver_id = following
         demand = lane.demand
@@ -94,18 +99,19 @@ def place_drivers(
             order.put_back(lane, again=False)
             continue
         # A limit that is reached stays reached for the rest of the pass.
-        if turns.refusal(lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True):
+        if turns is not None and turns.refusal(
+            lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True
+        ):
             order.put_back(lane, again=False)
             continue
-        if demand not in searches:
-            searches[demand] = _Search(candidates, demand)
         chosen = searches[demand].first(cursor if spread_out else 0)
-        if chosen is None:  # nor will it fit later in this pass: free resources only shrink
+        if chosen is None:
             too_large.append(demand)
             order.put_back(lane, again=False)
             continue
         candidates[chosen].take(*demand)
-        turns.grant(lane.pool, lane.principal, demand.cores, demand.memory_mib, drivers=1)
+        if turns is not None:
+            turns.grant(lane.pool, lane.principal, demand.cores, demand.memory_mib, drivers=1)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
         queue.remove(driver_id)

@@ -2,20 +2,21 @@
 
 The key of a job is (its pool is below min_share first, the pool's dominant part / weight, its principal's part in the pool,
 -priority, its place in the queue). A *part* is the larger of the parts of the cores and of the memory of the cluster, of
-what runs now and, added to it, the average of what ran, as it counts today. Parts are fractions of integers, so equal parts
-are equal, and nothing drifts.
+what runs now and, added to it, the average of what ran, as it counts today. All parts of a pass have one denominator (life
+x cores x memory, and x the least common multiple of the weights for pools), so integers stand for them: equal parts are
+equal, and nothing drifts.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 from stoker.core.master.scheduling.limits import Held, refusals
 from stoker.core.master.sharing.accounts import Accounts, Use
 from stoker.core.model.pools import DEFAULT_POOL, Pool, Pools
 
-PoolKey = tuple[bool, Fraction]
+PoolKey = tuple[bool, int]
 
 
 @dataclass(slots=True)
@@ -46,20 +47,21 @@ class Turns:
         self._life = accounts.life
         self._of_pool: dict[str, _Standing] = {}
         self._of_principal: dict[tuple[str, str], _Standing] = {}
+        self._per_weight = math.lcm(*(pool.weight for pool in pools.pools.values()))
         self._past: dict[str, tuple[int, int]] | None = None
 
     def pool_key(self, name: str) -> PoolKey:
         """Return the first two parts of the key of a pool's jobs."""
         pool = self._pools.of(name)
         if not self._pools.is_configured:
-            return (False, Fraction(0))
+            return (False, 0)
         standing = self._pool(name)
-        return (not _is_below(pool, standing.held), self._part(standing) / pool.weight)
+        return (not _is_below(pool, standing.held), self._part(standing) * (self._per_weight // pool.weight))
 
-    def principal_key(self, name: str, principal: str) -> Fraction:
+    def principal_key(self, name: str, principal: str) -> int:
         """Return the principal's part in the pool; 0 in a fifo pool."""
         if self._pools.of(name).policy == "fifo":
-            return Fraction(0)
+            return 0
         return self._part(self._principal(name, principal))
 
     def refusal(self, name: str, principal: str, cores: int, memory_mib: int, *, is_driver: bool) -> str:
@@ -83,10 +85,10 @@ class Turns:
             self._pool(name).add(cores, memory_mib, drivers)
             self._principal(name, principal).add(cores, memory_mib, drivers)
 
-    def _part(self, standing: _Standing) -> Fraction:
-        """Return the dominant part: what is used now plus the average of the past."""
-        cores = Fraction(standing.held.cores * self._life + standing.past_cores, self._life * self._cores)
-        memory = Fraction(standing.held.memory_mib * self._life + standing.past_memory, self._life * self._memory)
+    def _part(self, standing: _Standing) -> int:
+        """Return the dominant part, of what is used now plus the average of the past, times life x cores x memory."""
+        cores = (standing.held.cores * self._life + standing.past_cores) * self._memory
+        memory = (standing.held.memory_mib * self._life + standing.past_memory) * self._cores
         return max(cores, memory)
 
     def _principal(self, name: str, principal: str) -> _Standing:

@@ -8,9 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.core.master.scheduling.dealing import Player, deal_executors
-from stoker.core.master.scheduling.order import NoPools
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_executors
 from stoker.core.model.policy import WorkerSelection
+
+
+class NoPools:
+    """All jobs are equal: only priority and order of submission count."""
+
+    def pool_key(self, _name: str) -> int:
+        return 0
+
+    def principal_key(self, _name: str, _principal: str) -> int:
+        return 0
+
+    def refusal(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, is_driver: bool) -> str:
+        return ""
+
+    def grant(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, drivers: int = 0) -> None:
+        return None
+
 
 OFFERS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=6).map(
     lambda sizes: [Offer(f"w{index}", cores, memory) for index, (cores, memory) in enumerate(sizes)]
