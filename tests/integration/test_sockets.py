@@ -94,10 +94,15 @@ def test_an_oversized_message_is_refused_before_it_is_sent(net: Net) -> None:
 
 
 def test_the_largest_message_passes(net: Net) -> None:
-    client = net.opened()
-    client.ask(GetStatus(request=1, id="x" * (codec.MAX_BODY - 100)))
+    """A worker's registration may be that large; a client's messages may not."""
+    worker = net.opened(Role.WORKER, "w1", decoder=codec.to_worker)
+    worker.ask(WorkerHeartbeat(worker_id="x" * (codec.MAX_TO_MASTER - 100)))
     net.until(lambda: net.events)
     assert isinstance(net.events[0], Received)
+    client = net.opened()
+    client.ask(GetStatus(request=1, id="x" * (4 * 2**20)))
+    net.until(lambda: len(net.events) > 1)
+    assert isinstance(net.events[1], Garbage) and "spark.stoker.limits.message" in net.events[1].reason
 
 
 def test_a_peer_that_does_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
