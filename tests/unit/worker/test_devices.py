@@ -16,6 +16,7 @@ from stoker.engines.launch import Launch
 from stoker.errors import ConfigError
 from stoker.worker.devices import environment
 from stoker.worker.devices.discovery import discover
+from tests.support.wait import wait_until
 
 ENVIRON = {"PATH": os.environ["PATH"]}
 
@@ -73,7 +74,7 @@ def test_a_script_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> N
         found(tmp_path, f"sleep 1000 & echo $! > {pid_file}; wait", timeout=0.5)
     assert time.monotonic() - began < 5
     status = Path(f"/proc/{pid_file.read_text().strip()}/status")
-    assert not status.exists() or "\nState:\tZ" in status.read_text()
+    wait_until(lambda: not status.exists() or "\nState:\tZ" in status.read_text(), what="the end of its child")
 
 
 def test_a_script_that_is_missing_or_not_executable_stops_the_start(tmp_path: Path) -> None:
