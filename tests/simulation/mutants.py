@@ -9,7 +9,16 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from stoker.core.master import drivers, executor_reports, executors, recovery, schedule, vouching, workers
+from stoker.core.master import (
+    driver_reports,
+    drivers,
+    executor_reports,
+    executors,
+    recovery,
+    schedule,
+    vouching,
+    workers,
+)
 from stoker.core.master.books import Books
 from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.clock import OwnTime
@@ -190,7 +199,7 @@ def kill_without_report() -> Iterator[None]:
 @contextmanager
 def stale_report() -> Iterator[None]:
     """A report about an earlier attempt is taken for one about the latest."""
-    state_changed = drivers.state_changed
+    state_changed = driver_reports.state_changed
 
     def any_attempt(ctx: Context, worker: Any, peer: bytes, message: Any) -> None:
         driver = ctx.books.drivers.get(message.driver_id)
@@ -202,7 +211,7 @@ def stale_report() -> Iterator[None]:
             )
         state_changed(ctx, worker, peer, message)
 
-    with patch.object(drivers, "state_changed", any_attempt):
+    with patch.object(driver_reports, "state_changed", any_attempt):
         yield
 
 
@@ -436,7 +445,7 @@ def second_run() -> Iterator[None]:
 @contextmanager
 def ignored_end() -> Iterator[None]:
     """A driver that was declared lost stays ERROR, although its worker reports how it ended."""
-    with patch.object(drivers, "true_end", lambda ctx, worker, report: False):
+    with patch.object(driver_reports, "_true_end", lambda ctx, worker, report: False):
         yield
 
 

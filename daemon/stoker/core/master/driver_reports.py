@@ -1,4 +1,5 @@
-"""What a registering worker reports about drivers: which go on, which have ended, and which must not run there.
+"""What workers report about drivers: that one has started or ended, and, when they register, which go on, which have ended
+and which must not run there.
 
 A registration repeats everything since the last acknowledged report, so each report may already be in the books.
 """
@@ -10,13 +11,44 @@ import msgspec
 from stoker.core.master import drivers, vouching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.fitness import refusals
 from stoker.core.master.waiting.limits import unenforced
-from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, DriverEvent
-from stoker.core.model.messages import DriverStateAck, KillDriver
+from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, LATE_END, DriverEvent
+from stoker.core.model.messages import DriverStateAck, DriverStateChanged, KillDriver
 from stoker.core.model.moves import may
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverReport
+
+
+def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
+    """Book a worker's report on a driver. Final states are acknowledged after the durable write, stale ones at once."""
+    if _true_end(ctx, worker, message):
+        ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
+        return
+    driver = ctx.books.drivers.get(message.driver_id)
+    is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
+    if driver is None or not is_current:
+        _answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
+        return
+    event = DRIVER_END.get(message.state, DriverEvent.STARTED)
+    if not may(DRIVER, driver.record, event):
+        state = f"{driver.record.state.value} and cannot be {message.state.value}"
+        ctx.warn_of(worker.record.id, f"dropped a report of {worker.record.id}: {message.driver_id} is {state}")
+        return
+    if event is DriverEvent.STARTED:
+        refusals.started(worker)
+        ctx.move(DRIVER, driver.record, event)
+        attempt = driver.record.attempts[-1]
+        ctx.tally.driver_start.observe(ctx.now.wall - attempt.started)
+        attempt.pid, attempt.started = message.pid, ctx.now.wall
+        drivers.changed(ctx, driver)
+        return
+    if event is DriverEvent.ERROR and message.exit.refused:
+        drivers.refused(ctx, driver, worker, message.exit.reason)
+    else:
+        drivers.ended(ctx, driver, event, message.exit, worker_leaving=worker.leaving)
+    ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
 
 
 def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
@@ -26,7 +58,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
     if report.state is DriverState.ERROR and report.exit.refused:
         _refusal_reported(ctx, worker, report)
         return
-    if drivers.true_end(ctx, worker, report):
+    if _true_end(ctx, worker, report):
         ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
         return
     _unclaim(ctx, report)
@@ -38,7 +70,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
             description = report.driver
             key = (report.driver_id, report.attempt)
             books.mark_dying(worker, key, description.cores, description.memory_mib, report.resources)
-        drivers.answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
+        _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
         return
     _bind(ctx, driver, worker, report)
     if report.state.is_final:
@@ -67,7 +99,7 @@ def _refusal_reported(ctx: Context, worker: Worker, report: DriverReport) -> Non
         and may(DRIVER, driver.record, DriverEvent.REFUSED)
     ):
         drivers.refused(ctx, driver, worker, report.exit.reason)
-    drivers.answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
+    _answer_stale(ctx, worker, report.driver_id, report.attempt, report.state)
 
 
 def _unclaim(ctx: Context, report: DriverReport) -> None:
@@ -146,3 +178,39 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
     assert worker.peer is not None
     driver.launched_via = worker.peer
     ctx.books.place_driver(driver, worker)
+
+
+def _answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
+    """Answer a report about an attempt that has ended in the books."""
+    if not state.is_final:
+        text = f"{driver_id} attempt {attempt} on {worker.record.id} was given up earlier: killing it"
+        ctx.warn_of(worker.record.id, text)
+        ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
+        return
+    if ctx.books.release_dying(worker, (driver_id, attempt)):
+        ctx.schedule_wanted = True
+    ctx.send(worker.peer, DriverStateAck(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
+
+
+def _true_end(ctx: Context, worker: Worker, report: DriverStateChanged | DriverReport) -> bool:
+    """Book the end of an unsupervised driver that was given up with its worker, if the report is about that very attempt and
+    the worker of its host knows how it ended. Return whether it did."""
+    driver, event = ctx.books.completed_drivers.get(report.driver_id), DRIVER_END.get(report.state)
+    if driver is None or event is None or not driver.record.attempts:
+        return False
+    record, attempt = driver.record, driver.record.attempts[-1]
+    if not attempt.lost or attempt.number != report.attempt or attempt.worker_host != worker.record.host:
+        return False
+    if not vouching.is_placed(worker, attempt):
+        return False
+    if not (may(LATE_END, record, event) and may(LATE_END, attempt, event)):
+        return False
+    ctx.move(LATE_END, attempt, event)
+    ctx.move(LATE_END, record, event)
+    attempt.exit, attempt.lost = report.exit, False
+    if ctx.books.release_dying(worker, (report.driver_id, report.attempt)):
+        ctx.schedule_wanted = True
+    record.reason = "" if event is DriverEvent.FINISHED else report.exit.reason
+    ctx.log(f"{record.id} was given up, and is {record.state.value}: {worker.record.id} knows its end")
+    drivers.changed(ctx, driver)
+    return True

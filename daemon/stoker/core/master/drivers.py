@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from stoker.core.master import vouching
+from stoker.core.master import vouching, watching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -17,27 +17,22 @@ from stoker.core.master.history import trim_drivers
 from stoker.core.master.sharing import admission
 from stoker.core.master.show import driver_view
 from stoker.core.master.waiting.limits import unenforced
-from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, LATE_END, DriverEvent
+from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DriverEvent
 from stoker.core.model.messages import (
     Accepted,
-    DriverStateAck,
-    DriverStateChanged,
     DriverUpdate,
     Failed,
     KillDriver,
     LaunchDriver,
     SubmitDriver,
     Submitted,
-    WatchDriver,
 )
-from stoker.core.model.moves import may
 from stoker.core.model.pools import wish_of_driver
 from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import Attempt, DriverRecord
 from stoker.core.model.states import DriverState
-from stoker.core.model.values import DriverDescription, DriverReport, Exit, Order
+from stoker.core.model.values import DriverDescription, Exit, Order
 
-_OF_ONE_PEER = 10  # watches of one driver by one connection
 ATTEMPTS_KEPT = 50  # of a driver's history; the record of a service that restarts for years must not grow without limit
 
 
@@ -68,7 +63,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
         enqueue(ctx, driver)
         ctx.save_driver(record)
     if message.watch:
-        _add_watcher(ctx, driver, peer, message.request)
+        watching.add(ctx, driver, peer, message.request)
     driver_id = driver.record.id
     ctx.send(
         peer,
@@ -139,72 +134,6 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     )
     seal = vouching.driver_seal(ctx.secret, command)
     ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))
-
-
-def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStateChanged) -> None:
-    """Book a worker's report on a driver. Final states are acknowledged after the durable write, stale ones at once."""
-    if true_end(ctx, worker, message):
-        ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
-        return
-    driver = ctx.books.drivers.get(message.driver_id)
-    is_current = driver is not None and driver.record.attempt == message.attempt and driver.record.id in worker.drivers
-    if driver is None or not is_current:
-        answer_stale(ctx, worker, message.driver_id, message.attempt, message.state)
-        return
-    event = DRIVER_END.get(message.state, DriverEvent.STARTED)
-    if not may(DRIVER, driver.record, event):
-        state = f"{driver.record.state.value} and cannot be {message.state.value}"
-        ctx.warn_of(worker.record.id, f"dropped a report of {worker.record.id}: {message.driver_id} is {state}")
-        return
-    if event is DriverEvent.STARTED:
-        refusals.started(worker)
-        ctx.move(DRIVER, driver.record, event)
-        attempt = driver.record.attempts[-1]
-        ctx.tally.driver_start.observe(ctx.now.wall - attempt.started)
-        attempt.pid, attempt.started = message.pid, ctx.now.wall
-        changed(ctx, driver)
-        return
-    if event is DriverEvent.ERROR and message.exit.refused:
-        refused(ctx, driver, worker, message.exit.reason)
-    else:
-        ended(ctx, driver, event, message.exit, worker_leaving=worker.leaving)
-    ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=message.driver_id, attempt=message.attempt))
-
-
-def answer_stale(ctx: Context, worker: Worker, driver_id: str, attempt: int, state: DriverState) -> None:
-    """Answer a report about an attempt that has ended in the books."""
-    if not state.is_final:
-        text = f"{driver_id} attempt {attempt} on {worker.record.id} was given up earlier: killing it"
-        ctx.warn_of(worker.record.id, text)
-        ctx.send(worker.peer, KillDriver(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
-        return
-    if ctx.books.release_dying(worker, (driver_id, attempt)):
-        ctx.schedule_wanted = True
-    ctx.send(worker.peer, DriverStateAck(epoch=ctx.epoch, driver_id=driver_id, attempt=attempt))
-
-
-def true_end(ctx: Context, worker: Worker, report: DriverStateChanged | DriverReport) -> bool:
-    """Book the end of an unsupervised driver that was given up with its worker, if the report is about that very attempt and
-    the worker of its host knows how it ended. Return whether it did."""
-    driver, event = ctx.books.completed_drivers.get(report.driver_id), DRIVER_END.get(report.state)
-    if driver is None or event is None or not driver.record.attempts:
-        return False
-    record, attempt = driver.record, driver.record.attempts[-1]
-    if not attempt.lost or attempt.number != report.attempt or attempt.worker_host != worker.record.host:
-        return False
-    if not vouching.is_placed(worker, attempt):
-        return False
-    if not (may(LATE_END, record, event) and may(LATE_END, attempt, event)):
-        return False
-    ctx.move(LATE_END, attempt, event)
-    ctx.move(LATE_END, record, event)
-    attempt.exit, attempt.lost = report.exit, False
-    if ctx.books.release_dying(worker, (report.driver_id, report.attempt)):
-        ctx.schedule_wanted = True
-    record.reason = "" if event is DriverEvent.FINISHED else report.exit.reason
-    ctx.log(f"{record.id} was given up, and is {record.state.value}: {worker.record.id} knows its end")
-    changed(ctx, driver)
-    return True
 
 
 def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worker_leaving: bool = False) -> None:
@@ -427,34 +356,3 @@ def changed(ctx: Context, driver: Driver) -> None:
         view = driver_view(driver)
         for peer, request in driver.watchers:
             ctx.send(peer, DriverUpdate(request=request, driver=view))
-
-
-def watch(ctx: Context, peer: bytes, message: WatchDriver) -> None:
-    driver = ctx.books.find_driver(message.driver_id)
-    if driver is None:
-        reason = f"There is no driver {message.driver_id}"
-        ctx.send(peer, Failed(request=message.request, reason=reason, code="not-found"))
-        return
-    watched = ctx.books.watching.get(peer, set())
-    if len(watched) >= ctx.policy.watches or sum(watcher[0] == peer for watcher in driver.watchers) >= _OF_ONE_PEER:
-        reason = (
-            "this connection watches too many drivers (spark.stoker.limits.watches): use several, or ask for status"
-        )
-        ctx.send(peer, Failed(request=message.request, reason=reason))
-        return
-    _add_watcher(ctx, driver, peer, message.request)
-    ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
-
-
-def _add_watcher(ctx: Context, driver: Driver, peer: bytes, request: int) -> None:
-    if not driver.record.state.is_final:
-        driver.watchers.append((peer, request))
-        ctx.books.watching.setdefault(peer, set()).add(driver.record.id)
-
-
-def forget_watcher(ctx: Context, peer: bytes) -> None:
-    """Stop notifying a connection that was closed."""
-    for driver_id in ctx.books.watching.pop(peer, ()):
-        driver = ctx.books.drivers.get(driver_id)
-        if driver is not None:
-            driver.watchers = [watcher for watcher in driver.watchers if watcher[0] != peer]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from stoker.core.master import applications, drivers, recovery, workers
+from stoker.core.master import applications, drivers, recovery, watching, workers
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context, Rng
 from stoker.core.master.effects import Effect, Event, Gone, Received
@@ -152,7 +152,7 @@ class MasterCore:
     def _gone(self, peer: bytes) -> None:
         workers.peer_gone(self.ctx, peer)
         applications.peer_gone(self.ctx, peer)
-        drivers.forget_watcher(self.ctx, peer)
+        watching.forget(self.ctx, peer)
 
     def clear_completed(self, now: Now) -> None:
         """Forget all drivers and applications that have ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stoker.core.master import applications, drivers, executor_reports, workers
+from stoker.core.master import applications, driver_reports, drivers, executor_reports, watching, workers
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -99,7 +99,7 @@ RULES: dict[type[Message], Rule] = {
     WorkerHeartbeat: workers.heartbeat,
     WorkerLeaving: _of_worker(lambda ctx, worker, event, message: workers.leaving(ctx, worker, message)),
     DriverStateChanged: _of_worker(
-        lambda ctx, worker, event, message: drivers.state_changed(ctx, worker, event.peer, message)
+        lambda ctx, worker, event, message: driver_reports.state_changed(ctx, worker, event.peer, message)
     ),
     ExecutorStateChanged: _of_worker(
         lambda ctx, worker, event, message: executor_reports.state_changed(ctx, worker, event.peer, message)
@@ -107,7 +107,7 @@ RULES: dict[type[Message], Rule] = {
     SubmitDriver: _submit,
     KillJob: _kill,
     GetStatus: _get_status,
-    WatchDriver: lambda ctx, event, message: drivers.watch(ctx, event.peer, message),
+    WatchDriver: lambda ctx, event, message: watching.watch(ctx, event.peer, message),
     DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message, by=event.asker),
     ForgetWorkers: lambda ctx, event, message: draining.forget(ctx, event.peer, message),
     RegisterApplication: applications.register,
