@@ -164,7 +164,7 @@ def test_an_upload_over_the_limit(shared: Cluster) -> None:
         (["--driver-cores", "x", "/bin/true"], 2, "--driver-cores: 'x'"),
         (["--total-executor-cores", "0", "/bin/true"], 2, "--total-executor-cores: '0'"),
         (["--conf", "x", "/bin/true"], 2, "--conf 'x'"),
-        (["--env", "x", "/bin/true"], 2, "--env 'x'"),
+        (["--env", "x", "/bin/true"], 2, "--env x: 'x' is not set here"),
         (["--master", "http://h", "/bin/true"], 2, "is not a master URL"),
         (["--timeout", "soon", "/bin/true"], 2, "is not a duration"),
         (["--kill-on-interrupt", "/bin/true"], 2, "needs --wait"),
