@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stoker.gateway.session import Session
+from stoker.gateway.session import PeerSession
 from stoker.gateway.spark_rpc import MAX_FRAME, Address, Envelope, Frame, Kind, RpcError, seal_envelope
 from tests.attack.bombs import BOMBS
 from tests.attack.java_graphs import KNOWN, Graph
@@ -25,7 +25,7 @@ MOST_MEMORY = 64 << 20  # bytes by which all messages together may make the proc
 def handle(payload: bytes, *, endpoint: str = "Master") -> tuple[float, list[Any]]:
     """Return the CPU time of one message in seconds, and what was posted to the master."""
     posted: list[Any] = []
-    session = Session(
+    session = PeerSession(
         token="t",
         master=Address("m", 1),
         send=lambda data: None,

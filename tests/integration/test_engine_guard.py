@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.engines.ray import Guard
+from stoker.engines.ray import GuardProcess
 from tests.support.processes import alive
 from tests.support.wait import wait_until
 
@@ -33,8 +33,8 @@ while True:  # it opens and closes files, as programs do
 FORKING = """
 import os, sys, time
 from pathlib import Path
-from stoker.engines.ray import Guard
-guard = Guard(sys.argv[1], Path(sys.argv[2]))
+from stoker.engines.ray import GuardProcess
+guard = GuardProcess(sys.argv[1], Path(sys.argv[2]))
 forked = os.fork()
 if forked == 0:
     time.sleep(600)
@@ -72,7 +72,7 @@ def test_it_ends_the_marked_and_the_titled_and_nobody_else(tmp_path: Path, start
         assert process.stdout is not None
         process.stdout.readline()
     assert mark.encode() not in Path(f"/proc/{titled.pid}/environ").read_bytes()
-    guard = Guard(mark, folder)
+    guard = GuardProcess(mark, folder)
     assert alive(marked.pid) and alive(titled.pid)
     guard.close()
     wait_until(lambda: not alive(marked.pid) and not alive(titled.pid), what="both are ended")

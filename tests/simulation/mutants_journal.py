@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from stoker.worker.keeper.journal import Journal, Note
+from stoker.worker.keeper.journal import JobNote, Journal
 from tests.simulation.disk import NotesFile
 from tests.simulation.keeper import SimulatedKeeper
 
@@ -17,7 +17,7 @@ def unwritten_intent() -> Iterator[None]:
     """A keeper starts a process before its journal names it."""
 
     def intent(self: Journal, key: str, note: str, started: float) -> None:
-        self.notes[key] = Note(key, started, note)
+        self.notes[key] = JobNote(key, started, note)
 
     with patch.object(Journal, "intent", intent):
         yield

@@ -71,7 +71,7 @@ class RayEngine:
         self._before = {name: os.environ.get(name) for name in self._environ}
         self._folder = tempfile.mkdtemp(prefix="stoker-ray-head-", dir="/tmp")  # paths of sockets must be short
         mark = ("STOKER_RAY", secrets.token_hex(16))
-        self._guard = Guard("=".join(mark), Path(self._folder))
+        self._guard = GuardProcess("=".join(mark), Path(self._folder))
         _use_environment(self._environ)
         try:
             os.environ.update([mark])  # for Ray's processes, not for those the program starts later
@@ -146,7 +146,7 @@ class RayEngine:
         self._guard.close()
 
 
-class Guard:
+class GuardProcess:
     """``guard.py`` in a process of its own, for processes with ``mark`` (``NAME=VALUE``) in their environment."""
 
     def __init__(self, mark: str, folder: Path) -> None:

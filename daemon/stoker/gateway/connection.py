@@ -1,4 +1,4 @@
-"""A Spark client's connection: authenticates it, and carries bytes between its socket and its ``Session``."""
+"""A Spark client's connection: authenticates it, and carries bytes between its socket and its ``PeerSession``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import Caller, Guard, Terms
 from stoker.gateway.primitives import method_of
 from stoker.gateway.sasl import AuthError, WrongSecret
-from stoker.gateway.session import Returning, Session
+from stoker.gateway.session import PeerSession, Returning
 from stoker.gateway.spark_rpc import (
     MAX_FIRST_FRAME,
     MAX_FRAME,
@@ -89,7 +89,7 @@ class SparkConnection(asyncio.Protocol):
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._refusal = ""  # why the client is rejected
-        self.session: Session = Session(
+        self.session: PeerSession = PeerSession(
             token=nonce,
             master=master,
             send=self._send,

@@ -117,7 +117,7 @@ class SessionKeys:
         return CtrStream(METHODS[version], self.keys[version], self.incoming_iv, self.outgoing_iv)
 
 
-class Engine:
+class AuthEngine:
     """One exchange, from either side."""
 
     def __init__(self, app_id: str, secret: str) -> None:

@@ -33,7 +33,7 @@ LONGEST_PAUSE = 10.0  # seconds between two tries
 
 
 @dataclass(frozen=True, slots=True)
-class Master:
+class MasterCalls:
     """The functions that the gateway calls; all are thread-safe."""
 
     post: Callable[[bytes, Message], None]  # a message of this peer
@@ -55,10 +55,10 @@ class Gateway:
         self._connections: dict[bytes, SparkConnection] = {}
         self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._invitations: dict[str, asyncio.Task[None]] = {}
-        self._master: Master | None = None
+        self._master: MasterCalls | None = None
         self._address = Address("", 0)
 
-    def start(self, master: Master, address: Address) -> None:
+    def start(self, master: MasterCalls, address: Address) -> None:
         """Accept clients. ``address`` is this master's, for clients that have not named it."""
         self._master, self._address = master, address
         self._thread.start()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stoker.gateway import crypto
-from stoker.gateway.crypto import AuthMessage, Engine, SessionKeys, Stream
+from stoker.gateway.crypto import AuthEngine, AuthMessage, SessionKeys, Stream
 from stoker.gateway.gcm import GcmStream
 from stoker.gateway.primitives import Method
 from stoker.gateway.sasl import Account, AuthError, DigestClient, DigestServer
@@ -51,7 +51,7 @@ class Guard:
         if body[:1] == bytes([_SASL_TAG]):
             return self._sasl(_sasl_payload(body))
         if body[:1] == bytes([crypto.TAG]):
-            answer, self._keys = Engine(USER, self._terms.secret).respond(AuthMessage.decode(body))
+            answer, self._keys = AuthEngine(USER, self._terms.secret).respond(AuthMessage.decode(body))
             self.is_done = True
             return answer.encode()
         raise AuthError("no authentication: set spark.authenticate and spark.authenticate.secret in the application")
@@ -90,7 +90,7 @@ class Caller:
 
     def __init__(self, secret: str, method: Method, nonce: Callable[[], str]) -> None:
         self._method = method
-        self._engine = Engine(USER, secret) if method != "sasl" else None
+        self._engine = AuthEngine(USER, secret) if method != "sasl" else None
         self._digest = DigestClient(Account(USER, secret), nonce())
         self._answered = False
         self.stream: Stream | None = None

@@ -85,7 +85,7 @@ def parse(data: bytes) -> Value:
     """Return the one value of a stream. Raises JavaStreamError for invalid bytes, and nothing else."""
     if data[:4] != MAGIC:
         raise JavaStreamError("not a Java stream: wrong magic number")
-    reader = _Reader(data)
+    reader = _StreamReader(data)
     value = reader.content(0)
     if reader.position != len(data):
         raise JavaStreamError(f"{len(data) - reader.position} bytes follow the value")
@@ -108,7 +108,7 @@ def _decode_slowly(data: bytes) -> str:
         raise JavaStreamError("a text is not in Java's UTF-8") from None
 
 
-class _Reader:
+class _StreamReader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.position = len(MAGIC)
@@ -305,14 +305,14 @@ class _Reader:
         return made
 
 
-_CONTENTS: dict[int, Callable[[_Reader, int], Value]] = {
+_CONTENTS: dict[int, Callable[[_StreamReader, int], Value]] = {
     NULL: lambda reader, depth: None,
     REFERENCE: lambda reader, depth: reader._referred(),
-    OBJECT: _Reader._object,
+    OBJECT: _StreamReader._object,
     STRING: lambda reader, depth: reader._string(STRING),
     LONGSTRING: lambda reader, depth: reader._string(LONGSTRING),
-    ARRAY: _Reader._array,
-    ENUM: _Reader._enum,
-    CLASS: _Reader._class_object,
-    CLASSDESC: _Reader._described,
+    ARRAY: _StreamReader._array,
+    ENUM: _StreamReader._enum,
+    CLASS: _StreamReader._class_object,
+    CLASSDESC: _StreamReader._described,
 }

@@ -21,7 +21,7 @@ from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.connection import PEER_PREFIX
 from stoker.gateway.door import listen
-from stoker.gateway.gateway import Gateway, Master
+from stoker.gateway.gateway import Gateway, MasterCalls
 from stoker.gateway.guard import Terms
 from stoker.gateway.spark_rpc import Address
 from stoker.io import listening
@@ -53,7 +53,7 @@ class GatedServer(Server):
         self._woken = threading.Event()
         silence = others.get("heartbeat_timeout", 60.0)
         self._gateway = Gateway(listener, f"\0{inner}", silence=silence, terms=terms)
-        self._gateway.start(Master(self._posted, self._left), Address(bracketed(host), own_port))
+        self._gateway.start(MasterCalls(self._posted, self._left), Address(bracketed(host), own_port))
 
     def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
         self._woken.clear()

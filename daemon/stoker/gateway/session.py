@@ -43,7 +43,7 @@ class Returning:
     app: ApplicationDescription
 
 
-class Session:
+class PeerSession:
     """``send`` takes bytes for the client, ``post`` a message for the master, ``log`` the kind of a warning and its text;
     ``close`` closes the connection.
 
@@ -337,13 +337,13 @@ class Session:
             self._send(frame(Kind.ONE_WAY, seal_envelope(Envelope(self._master, None, "AppClient", payload))))
 
 
-_HANDLERS: dict[str, Callable[[Session, Frame, JavaObject], None]] = {
-    "RegisterApplication": Session._register,
-    "MasterChangeAcknowledged": Session._came_back,
-    "UnregisterApplication": Session._unregister,
-    "RequestExecutors": Session._request_executors,
-    "KillExecutors": Session._kill_executors,
-    "RequestSubmitDriver": Session._submit,
-    "RequestKillDriver": Session._kill_driver,
-    "RequestDriverStatus": Session._driver_status,
+_HANDLERS: dict[str, Callable[[PeerSession, Frame, JavaObject], None]] = {
+    "RegisterApplication": PeerSession._register,
+    "MasterChangeAcknowledged": PeerSession._came_back,
+    "UnregisterApplication": PeerSession._unregister,
+    "RequestExecutors": PeerSession._request_executors,
+    "KillExecutors": PeerSession._kill_executors,
+    "RequestSubmitDriver": PeerSession._submit,
+    "RequestKillDriver": PeerSession._kill_driver,
+    "RequestDriverStatus": PeerSession._driver_status,
 }

@@ -42,7 +42,7 @@ Reply = Callable[[bytes, Message], None]
 
 
 @dataclass
-class _Upload:
+class _Arriving:
     file: IO[bytes]
     path: Path
     size: int
@@ -76,7 +76,7 @@ class BlobStore:
         # name -> bytes of it
         self._present = {path.name: path.stat().st_size for path in folder.iterdir() if SHA256.fullmatch(path.name)}
         self._total = sum(self._present.values())  # bytes, with those that the open uploads will have
-        self._uploads: dict[tuple[bytes, str], _Upload] = {}
+        self._uploads: dict[tuple[bytes, str], _Arriving] = {}
         self._open: OrderedDict[str, IO[bytes]] = OrderedDict()
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="blob-fsync")
 
@@ -119,7 +119,7 @@ class BlobStore:
                 self._refuse(peer, message, reason)
                 return
             path = self._folder / f"{message.sha256}.part-{os.urandom(6).hex()}"
-            self._uploads[key] = _Upload(path.open("xb"), path, message.size, self._owner_of(peer))
+            self._uploads[key] = _Arriving(path.open("xb"), path, message.size, self._owner_of(peer))
             self._total += message.size
         upload = self._uploads.get(key)
         if upload is None or message.offset != upload.received or message.size != upload.size:
@@ -143,7 +143,7 @@ class BlobStore:
             return f"the uploads would have over {self._limits.upload_bytes} bytes ({PREFIX}uploadBytes): give a URL instead"
         return ""
 
-    def _finish(self, peer: bytes, message: UploadChunk, upload: _Upload) -> None:
+    def _finish(self, peer: bytes, message: UploadChunk, upload: _Arriving) -> None:
         if upload.received != upload.size or upload.hash.hexdigest() != message.sha256:
             self._discard(upload)
             self._refuse(peer, message, "the file changed while it was uploaded (its SHA-256 differs): submit it again")
@@ -181,7 +181,7 @@ class BlobStore:
         if upload is not None:
             self._discard(upload)
 
-    def _discard(self, upload: _Upload) -> None:
+    def _discard(self, upload: _Arriving) -> None:
         self._total -= upload.size
         upload.file.close()
         upload.path.unlink(missing_ok=True)

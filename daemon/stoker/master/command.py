@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from stoker.config.master import add_master_arguments, master_config
 from stoker.core.model.states import Role
 from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
-from stoker.master.lifecycle import Lifecycle
+from stoker.master.lifecycle import MasterRunner
 from stoker.security.audit import open_trail
 from stoker.security.keys import Keys
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         keys = Keys.open(config.keys_dir, create=(Role.MASTER, Role.WORKER, Role.CLIENT, Role.ADMIN))
     else:
         LOG.warning("spark.authenticate is false: anybody who reaches this port can run programs here")
-    master = Lifecycle(config, keys)
+    master = MasterRunner(config, keys)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: master.stop())
     signal.signal(signal.SIGPWR, lambda *_: master.log("SIGPWR is for workers; stop a master with SIGTERM"))

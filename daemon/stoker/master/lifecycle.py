@@ -35,7 +35,7 @@ LOG = logging.getLogger("stoker.master")
 STAND_AGAIN = 1.0  # seconds to wait after the records could not be opened, so that other masters go first
 
 
-class Lifecycle:
+class MasterRunner:
     """Runs a master until ``stop``."""
 
     def __init__(self, config: MasterConfig, keys: Keys | None) -> None:

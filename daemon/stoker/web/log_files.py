@@ -16,7 +16,7 @@ from werkzeug.http import parse_range_header
 
 from stoker.errors import StokerError
 from stoker.web.channel import SEND
-from stoker.web.log_window import MAX_WINDOW, LogReaders, Output
+from stoker.web.log_window import MAX_WINDOW, JobOutput, LogReaders
 
 AT_ONCE = 8  # large outputs that are sent at the same time
 SMALL = 256 * 1024  # bytes that are sent at once, without a thread, and not compressed
@@ -34,7 +34,7 @@ class OutputFiles:
         self._sending = 0
         self._lock = threading.Lock()
 
-    def answer(self, output: Output, *, as_file: bool) -> Response:
+    def answer(self, output: JobOutput, *, as_file: bool) -> Response:
         """Return the bytes that Range asks for; without Range, all of them. Raises RequestedRangeNotSatisfiable,
         ServiceUnavailable, NotFound, and what reading raises."""
         last = self._logs.window(output, length=1)
@@ -53,7 +53,7 @@ class OutputFiles:
         self._fill(response, output, start, stop, is_packed=not is_range and stop - start > SMALL and _takes_gzip())
         return response
 
-    def _fill(self, response: Response, output: Output, start: int, stop: int, *, is_packed: bool) -> None:
+    def _fill(self, response: Response, output: JobOutput, start: int, stop: int, *, is_packed: bool) -> None:
         is_whole = stop - start <= SMALL
         may_have_gaps = not output.is_driver and response.status_code == 200  # only outputs of executors are rolled
         if is_packed:
@@ -112,7 +112,7 @@ def _range(oldest: int, size: int) -> tuple[int, int, bool]:
     return first, min(size if stop is None else stop, size), True
 
 
-def _pieces(logs: LogReaders, output: Output, start: int, stop: int, *, skips: bool) -> Iterator[bytes]:
+def _pieces(logs: LogReaders, output: JobOutput, start: int, stop: int, *, skips: bool) -> Iterator[bytes]:
     """Yield the bytes. Where some were removed meanwhile, a line says so (``skips``), or the answer ends early. Raises
     StokerError when they cannot be read to the end."""
     while start < stop:

@@ -18,9 +18,9 @@ from stoker.web.log_window import (
     MAX_WINDOW,
     WINDOW,
     Found,
+    JobOutput,
     LogReaders,
-    Output,
-    Window,
+    LogWindow,
     readable,
 )
 from stoker.web.own_pages import own_log_page, own_log_text
@@ -43,7 +43,7 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
     def log_page() -> str:
         if "self" in request.args:
             return own_log_page(own, back)
-        output = Output.asked_for(request.args)
+        output = JobOutput.asked_for(request.args)
         find, found = _search(logs, output)
         window = _asked_window(logs, output, found)
         values: dict[str, Any] = {
@@ -61,7 +61,7 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
     def log_text() -> Response:
         if "self" in request.args:
             return own_log_text(own)
-        output = Output.asked_for(request.args)
+        output = JobOutput.asked_for(request.args)
         window = _asked_window(logs, output, None)
         head = f"==== Bytes {window.start}-{window.end} of {window.size} of {output.title}/{output.stream} ====\n"
         return Response(head + window.text, mimetype="text/plain")
@@ -69,13 +69,13 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
     @app.get("/logFile/")
     def log_file() -> Response:
         """Answer with raw bytes, as Range asks; without Range with all of them."""
-        return files.answer(Output.asked_for(request.args), as_file="download" in request.args)
+        return files.answer(JobOutput.asked_for(request.args), as_file="download" in request.args)
 
     @app.get("/logTail/")
     def log_tail() -> Response:
         """Answer a follower with the bytes at offset (below 0: from the end), possibly none. Headers: Log-Start and
         Log-Size in bytes, and Log-State: waiting (not started), running, or ended (nothing will follow)."""
-        output = Output.asked_for(request.args)
+        output = JobOutput.asked_for(request.args)
         offset, length = whole_number("offset", 0), min(whole_number("byteLength", WINDOW), MAX_WINDOW)
         window = logs.window(output, length=-offset) if offset < 0 else logs.window(output, start=offset, length=length)
         response = Response(window.data, mimetype="text/plain")
@@ -85,14 +85,14 @@ def add_log_pages(app: Flask, logs: LogReaders, *, back: str) -> None:
         return response
 
 
-def _asked_window(logs: LogReaders, output: Output, found: Found | None) -> Window:
+def _asked_window(logs: LogReaders, output: JobOutput, found: Found | None) -> LogWindow:
     length = whole_number("byteLength", WINDOW)
     if found is not None and found.at is not None:
         return logs.window(output, start=max(found.at - BEFORE_MATCH, 0), length=length)
     return logs.window(output, start=whole_number("offset", 0) if request.args.get("offset") else None, length=length)
 
 
-def _search(logs: LogReaders, output: Output) -> tuple[str, Found | None]:
+def _search(logs: LogReaders, output: JobOutput) -> tuple[str, Found | None]:
     find = request.args.get("find", "")
     if not find:
         return "", None
@@ -103,7 +103,7 @@ def _search(logs: LogReaders, output: Output) -> tuple[str, Found | None]:
     return find, logs.find(output, find, start, backwards=backwards)
 
 
-def _linker(output: Output, length: int) -> Any:
+def _linker(output: JobOutput, length: int) -> Any:
     """Return a function that makes links to the same output: ``link(offset=7)``, ``link(path="/logFile/")``."""
 
     def link(path: str = "/logPage/", stream: str = "", **more: object) -> str:
@@ -114,7 +114,7 @@ def _linker(output: Output, length: int) -> Any:
     return link
 
 
-def _pieces(window: Window, find: str, found: Found | None) -> list[Piece]:
+def _pieces(window: LogWindow, find: str, found: Found | None) -> list[Piece]:
     if found is None or found.at is None:
         return [Piece(readable(window.text), False)]
     here = min(max(found.at - window.start, 0), len(window.data))

@@ -40,7 +40,7 @@ def readable(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class JobOutput:
     """One output: of a driver, or of one ``attempt`` of it (> 0), or of an application's executor (``executor_id`` >= 0)."""
 
     job_id: str
@@ -49,7 +49,7 @@ class Output:
     attempt: int = 0
 
     @classmethod
-    def asked_for(cls, args: Mapping[str, str]) -> Output:
+    def asked_for(cls, args: Mapping[str, str]) -> JobOutput:
         """Return the output that the query names: driverId (and attempt), or appId and executorId; and logType. Raises
         BadRequest."""
         driver, app, stream = args.get("driverId", ""), args.get("appId", ""), args.get("logType", "stdout")
@@ -90,7 +90,7 @@ class Output:
         return urlencode({**job, **attempt, "logType": stream or self.stream})
 
 
-class Window(NamedTuple):
+class LogWindow(NamedTuple):
     """Bytes ``start`` to ``end`` of ``size``; those before ``first`` were removed. ``ended``: nothing will follow them;
     ``waiting``: it has not started yet."""
 
@@ -138,7 +138,7 @@ class LogReaders:
         """Return readers of the same outputs, with places of their own, for threads that no page waits for."""
         return LogReaders(self._read, patience=DOWNLOAD_PATIENCE)
 
-    def window(self, output: Output, *, start: int | None = None, length: int = WINDOW) -> Window:
+    def window(self, output: JobOutput, *, start: int | None = None, length: int = WINDOW) -> LogWindow:
         """``start`` None: the last ``length`` bytes. A window outside of the output is moved into it. Raises NotFound,
         ServiceUnavailable, and what reading raises."""
         length = min(max(length, 0), MAX_WINDOW)
@@ -147,9 +147,9 @@ class LogReaders:
         if start is not None and offset > data.size and not data.waiting:
             data = self._ask(output, data.size, 0)
         at = data.size if length == 0 and start is None else data.offset
-        return Window(at, at + len(data.data), data.size, data.data, length, data.ended, data.waiting, data.first)
+        return LogWindow(at, at + len(data.data), data.size, data.data, length, data.ended, data.waiting, data.first)
 
-    def find(self, output: Output, text: str, start: int, *, backwards: bool) -> Found:
+    def find(self, output: JobOutput, text: str, start: int, *, backwards: bool) -> Found:
         """The first place at ``start`` or later, or the last one before it. Raises as ``window`` does."""
         until = time.monotonic() + SEARCH_FOR
         at = min(max(start, 0), _END)
@@ -165,10 +165,12 @@ class LogReaders:
             if is_all or time.monotonic() > until:
                 return Found(None, at, is_all)
 
-    def _ask(self, output: Output, offset: int, limit: int) -> LogData:
+    def _ask(self, output: JobOutput, offset: int, limit: int) -> LogData:
         return self._answer(output, self._question(output, offset, limit))
 
-    def _question(self, output: Output, offset: int, limit: int, *, find: str = "", backwards: bool = False) -> ReadLog:
+    def _question(
+        self, output: JobOutput, offset: int, limit: int, *, find: str = "", backwards: bool = False
+    ) -> ReadLog:
         return ReadLog(
             request=0,
             id=output.job_id,
@@ -181,7 +183,7 @@ class LogReaders:
             attempt=output.attempt,
         )
 
-    def _answer(self, output: Output, question: ReadLog) -> LogData:
+    def _answer(self, output: JobOutput, question: ReadLog) -> LogData:
         if not self._places.acquire(timeout=self._patience):
             raise ServiceUnavailable("Too many are reading logs at the moment: try again.")
         try:

@@ -39,7 +39,7 @@ class ExecutorOf(NamedTuple):
     executor: ExecutorView
 
 
-class PageMaker(Protocol):
+class PageRenderer(Protocol):
     def __call__(
         self, template: str, scene: Scene, make: Callable[[], dict[str, Any]], *, also: object = ""
     ) -> Response:
@@ -61,7 +61,7 @@ def add_pages(
     _add_details(app, live, page)
 
 
-def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageMaker:
+def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageRenderer:
     audience = Audience()
 
     def page(template: str, scene: Scene, make: Callable[[], dict[str, Any]], *, also: object = "") -> Response:
@@ -87,7 +87,7 @@ def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> Page
     return page
 
 
-def _add_overview(app: Flask, live: LivePages, page: PageMaker) -> None:
+def _add_overview(app: Flask, live: LivePages, page: PageRenderer) -> None:
     @app.get("/")
     def index() -> Response:
         scene = live.scene()
@@ -131,7 +131,7 @@ def _reasons(scene: Scene) -> Iterator[Reason]:
             yield Reason(f"/driver/?driverId={driver.id}", driver.id, driver.name, scene.waiting.driver(driver))
 
 
-def _add_details(app: Flask, live: LivePages, page: PageMaker) -> None:
+def _add_details(app: Flask, live: LivePages, page: PageRenderer) -> None:
     @app.get("/app/")
     def app_page() -> Response:
         scene = live.scene()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stoker.core.model.values import SparkProgram
 from stoker.gateway import sasl
-from stoker.gateway.crypto import AuthMessage, Engine, Stream
+from stoker.gateway.crypto import AuthEngine, AuthMessage, Stream
 from stoker.gateway.guard import USER, Caller, Guard, Terms
 from stoker.gateway.primitives import Method, method_of, recorded
 from stoker.gateway.sasl import Account, AuthError
@@ -156,7 +156,7 @@ def test_a_cipher_that_is_not_ours_is_named() -> None:
 
 @pytest.mark.parametrize("app_id", ["somebody", ""])
 def test_only_sparks_own_user_is_known(app_id: str) -> None:
-    challenge = Engine(app_id, "s").challenge()
+    challenge = AuthEngine(app_id, "s").challenge()
     with pytest.raises(AuthError):
         Guard(Terms("s"), nonces()).received(challenge.encode())
 

@@ -14,7 +14,7 @@ from stoker.gateway import java_stream as js
 from stoker.gateway import scala
 from stoker.gateway.java_writer import ClassSpec, New, write
 from stoker.gateway.releases import RELEASES, UnknownRelease, by_name, recognise
-from stoker.gateway.session import Returning, Session
+from stoker.gateway.session import PeerSession, Returning
 from stoker.gateway.spark_rpc import Address, Envelope, Frame, FrameReader, Kind, RpcError, open_envelope, seal_envelope
 from tests.support.spark import VERSIONS, recorded, registration
 
@@ -32,7 +32,7 @@ class Client:
         self.closed = False
         self._reader = FrameReader()
         self._sent: list[Frame] = []
-        self.session = Session(
+        self.session = PeerSession(
             token="t",
             master=Address("m", 1),
             send=lambda data: self._sent.extend(self._reader.feed(data)),

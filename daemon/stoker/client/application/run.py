@@ -20,7 +20,7 @@ from typing import Any
 
 from stoker.client.application.app import Application
 from stoker.client.application.run_report import exit_status, failures, waiting_for
-from stoker.client.logs.follower import STREAMS, Agenda, Follower, Job
+from stoker.client.logs.follower import STREAMS, Agenda, FollowedJob, Follower
 from stoker.client.logs.output import Output
 from stoker.client.session.asker import Asker, Exchange, Then
 from stoker.core.application.events import (
@@ -46,7 +46,7 @@ DRAIN_TIMEOUT = 15.0  # seconds without news after the end until the rest of the
 Task = Callable[[], None]  # for the main thread
 
 
-class _OwnExecutor(Job):
+class _OwnExecutor(FollowedJob):
     """An executor of this application: its master reports each change of its state."""
 
     def __init__(self, app_id: str, executor: Executor) -> None:

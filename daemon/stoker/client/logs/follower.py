@@ -47,7 +47,7 @@ class Task:
         raise NotImplementedError
 
 
-class Job(Task):
+class FollowedJob(Task):
     """Whose output it is. ``news`` counts what was learned of it, ``executor_id`` is -1 for a driver."""
 
     def __init__(self, job_id: str, executor_id: int, name: str) -> None:
@@ -101,7 +101,7 @@ class Follower(Task):
     """One stream of one job. ``done`` when no more will come; then ``problem`` says why its output is incomplete, if it is.
     ``offset`` is where to begin (bytes) in the output of the latest run."""
 
-    def __init__(self, asker: Asker, job: Job, stream: Stream, sink: Sink, *, offset: int = 0) -> None:
+    def __init__(self, asker: Asker, job: FollowedJob, stream: Stream, sink: Sink, *, offset: int = 0) -> None:
         super().__init__()
         self.done = False
         self.problem = ""
@@ -338,7 +338,7 @@ class _Pieces:
 
 
 def stream_of(
-    session: Session, job: Job, name: Stream, *, offset: int = 0, notice: Callable[[str], None] | None = None
+    session: Session, job: FollowedJob, name: Stream, *, offset: int = 0, notice: Callable[[str], None] | None = None
 ) -> Iterator[bytes]:
     """The bytes of one stream as they come, to the end. ``notice`` is given a line when some of them do not exist any more.
 

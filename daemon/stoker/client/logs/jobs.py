@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 
-from stoker.client.logs.follower import RETRY_ERROR, Job
+from stoker.client.logs.follower import RETRY_ERROR, FollowedJob
 from stoker.client.session.asker import Asker
 from stoker.client.session.session import Session
 from stoker.core.model.messages import DriverUpdate, GetStatus, Message, Status, WatchDriver
@@ -16,7 +16,7 @@ from stoker.errors import NotFound, StokerError
 FORGOTTEN_AFTER = 15.0  # seconds until a known driver counts as forgotten; workers are back within 10 or not at all
 
 
-class WatchedDriver(Job):
+class WatchedDriver(FollowedJob):
     """A driver whose changes the master reports, as ``Client.submit_watched`` returns it."""
 
     failure: StokerError | None  # why it cannot be watched
@@ -77,7 +77,7 @@ class WatchedDriver(Job):
         return self._watch_at
 
 
-class _Polled(Job):
+class _Polled(FollowedJob):
     """A single run. The state of its job is asked for only when its output does not come."""
 
     def __init__(self, asker: Asker, job_id: str, executor_id: int, name: str) -> None:

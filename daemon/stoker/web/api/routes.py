@@ -25,7 +25,7 @@ from stoker.web.api.page import add_page
 from stoker.web.api.query import Parameter
 from stoker.web.changes import Changes
 from stoker.web.common import as_json, refusal
-from stoker.web.log_window import MAX_WINDOW, WINDOW, LogReaders, Output
+from stoker.web.log_window import MAX_WINDOW, WINDOW, JobOutput, LogReaders
 
 VIEWER, SUBMITTER, OPERATOR = AccessRole.VIEWER, AccessRole.SUBMITTER, AccessRole.OPERATOR
 BYTES = (
@@ -155,12 +155,12 @@ class _Reading:
         return lists.executors_page(self.app(id), lists.filters_of(query), limit=limit, cursor=cursor)
 
     def driver_log(self, id: str, stream: str, offset: int, limit: int, attempt: int) -> Response:
-        return self._log(Output(id, -1, "stderr" if stream == "stderr" else "stdout", attempt), offset, limit)
+        return self._log(JobOutput(id, -1, "stderr" if stream == "stderr" else "stdout", attempt), offset, limit)
 
     def executor_log(self, id: str, executor: str, stream: str, offset: int, limit: int) -> Response:
-        return self._log(Output(id, int(executor), "stderr" if stream == "stderr" else "stdout"), offset, limit)
+        return self._log(JobOutput(id, int(executor), "stderr" if stream == "stderr" else "stdout"), offset, limit)
 
-    def _log(self, output: Output, offset: int, limit: int) -> Response:
+    def _log(self, output: JobOutput, offset: int, limit: int) -> Response:
         if offset < 0:
             size = self._logs.window(output, length=0).size
             offset = max(size + offset, 0)

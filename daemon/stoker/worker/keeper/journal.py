@@ -32,7 +32,7 @@ LARGE = 1 << 20  # bytes; a larger file is rewritten with what still matters
 SERVED_KEPT = 20  # names of daemons
 
 
-class Note:
+class JobNote:
     """A job that was about to be started. ``exit`` is None until it has ended."""
 
     def __init__(self, key: str, started: float, note: str) -> None:
@@ -117,7 +117,7 @@ class Journal:
 
     def __init__(self, file: JournalFile, boot: str) -> None:
         self._file, self._boot = file, boot
-        self.notes: dict[str, Note] = {}
+        self.notes: dict[str, JobNote] = {}
         self.served: list[str] = []
         self._running: dict[str, tuple[int, int]] = {}  # key -> pid, start time
         self._unsynced: dict[str, float] = {}  # keys of ends that a power cut would lose, and since when
@@ -147,7 +147,7 @@ class Journal:
         if kind == "@":
             self.served.append(key)
         elif kind == "?":
-            self.notes[key] = Note(key, float(words[2]), words[3])
+            self.notes[key] = JobNote(key, float(words[2]), words[3])
         elif kind == "+":
             if key in self.notes:
                 self.notes[key].pid = int(words[2])
@@ -185,7 +185,7 @@ class Journal:
 
     def intent(self, key: str, note: str, started: float) -> None:
         """Before a job's process starts. Raises OSError: it must not start then."""
-        noted = Note(key, started, note)
+        noted = JobNote(key, started, note)
         self._append(noted.lines())
         self.notes[key] = noted
 

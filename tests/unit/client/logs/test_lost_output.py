@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from stoker.client.logs import follower as follower_module
-from stoker.client.logs.follower import GIVE_UP_ANSWER, LAST_TRIES, Agenda, Follower, Job, Task
+from stoker.client.logs.follower import GIVE_UP_ANSWER, LAST_TRIES, Agenda, FollowedJob, Follower, Task
 from stoker.client.session.asker import Exchange, Then
 from stoker.core.model.messages import Failed, LogData, Message, ReadLog
 from stoker.errors import Refused
@@ -45,7 +45,7 @@ class Worker:
         assert self.open.pop(0).then(message)
 
 
-class Executor(Job):
+class Executor(FollowedJob):
     over = False
 
     @property
