@@ -54,7 +54,7 @@ def started() -> Iterator[ExitStack]:
 def start(started: ExitStack, *words: str, mark: str = "") -> subprocess.Popen[str]:
     env = {"PATH": os.environ["PATH"], **dict([mark.split("=")] if mark else [])}
     process = subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    started.callback(process.wait)
+    started.enter_context(process)  # waits, and closes its pipes
     started.callback(process.kill)
     return process
 
