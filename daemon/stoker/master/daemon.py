@@ -107,7 +107,7 @@ class MasterDaemon:
             tally=tally,
             secret=secret_of(config.state_dir / f"master-{server.port}" / "seal") if config.authenticate else b"",
         )
-        self._core.pools_are(self._pools.pools, read_clock())
+        self._core.pools_are(self._pools.pools, read_clock(), self._pools.fault)
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(
             folder,
@@ -191,7 +191,7 @@ class MasterDaemon:
 
     def _act(self, now: Now) -> float:
         look_at = self._pools.look(now.mono)
-        self._core.pools_are(self._pools.pools, now)
+        self._core.pools_are(self._pools.pools, now, self._pools.fault)
         arrived = self._pause.take() or self._server.drain(BATCH)
         for event in arrived:
             if isinstance(event, Received):
@@ -327,8 +327,6 @@ class MasterDaemon:
     def _view(self) -> ClusterView:
         """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""
         view = msgspec.structs.replace(self._core.view(), dashboards=self._dashboards)
-        if self._pools.fault:
-            view = msgspec.structs.replace(view, warnings=(self._pools.fault, *view.warnings))
         if not self._pause.reason:
             return view
         return msgspec.structs.replace(

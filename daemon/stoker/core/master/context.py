@@ -46,6 +46,7 @@ class Context:
         self.adopts_until: float = math.inf  # until then jobs of an earlier master are taken over
         self.policy = policy
         self.pools: Pools = Pools()  # as the file says now; without one, the default
+        self.pools_fault = ""  # why these are of an older file
         self.epoch = epoch
         self.url = url
         self.webui_url = webui_url

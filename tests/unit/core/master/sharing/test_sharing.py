@@ -11,10 +11,12 @@ from stoker.core.master.scheduling.queue import Demand, Lane
 from stoker.core.model.messages import (
     Accepted,
     Failed,
+    GetStatus,
     KillJob,
     LaunchDriver,
     LaunchExecutor,
     RegisterApplication,
+    Status,
     SubmitDriver,
 )
 from stoker.core.model.pools import Pool, Pools, Quota
@@ -200,3 +202,12 @@ def test_the_file_is_read_while_drivers_wait() -> None:
     b.wait(0.1)
     assert launched(b) == [waiting]
     assert b.core.ctx.books.drivers[waiting].lane == Lane(Demand(2, 1024), "default", "k1", 0)
+
+
+def test_status_names_the_fault_of_the_file() -> None:
+    b = Bench()
+    for fault, warnings in (("pools.yml: wrong", ("pools.yml: wrong",)), ("", ())):
+        b.core.pools_are(b.pools, b.now, fault)
+        b.send("c1", GetStatus(request=1), key="ada")
+        cluster = b.take("c1", Status).cluster
+        assert cluster is not None and cluster.warnings == warnings
