@@ -13,7 +13,7 @@ _FILES = r"""
         type: path
         required: true
       content:
-        description: The whole content.
+        description: The whole content. With O(files[].state=absent), how a file begins that may be removed.
         type: str
         required: true
       mode:
@@ -29,6 +29,13 @@ _FILES = r"""
         type: list
         elements: str
         default: []
+      state:
+        description:
+          - V(absent) removes the file, but only if it begins with the content, so that a file which somebody else has written
+            stays.
+        type: str
+        choices: [present, absent]
+        default: present
 """
 
 

@@ -18,6 +18,7 @@ FILE: dict[str, dict[str, Any]] = {
     "mode": {"type": "str", "default": "0644"},
     "owner": {"type": "str", "default": ""},
     "validate": {"type": "list", "elements": "str", "default": []},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 SPEC = {"type": "list", "elements": "dict", "default": [], "options": FILE}
 
@@ -37,9 +38,9 @@ def write_files(module: AnsibleModule) -> dict[str, Any]:
         module.fail_json(msg=f"cannot write {explained(error, 'the files')}")
     if not module.check_mode:
         for file in written:
-            os.replace(file.part, file.path)
+            file.put()
     diff = [
-        {"before": file.before, "after": file.content, "before_header": file.path, "after_header": file.path}
+        {"before": file.before, "after": file.after, "before_header": file.path, "after_header": file.path}
         for file in wanted
         if file.path not in {secret["path"] for secret in secrets}
     ]
@@ -52,7 +53,9 @@ class Wanted:
         self.content = spec["content"]
         self.mode = int(spec["mode"], 8)
         self.owner = pwd.getpwnam(spec["owner"]) if spec["owner"] and _is_user(spec["owner"]) else None
-        self.validate = spec["validate"]
+        self.is_absent = spec["state"] == "absent"
+        self.after = "" if self.is_absent else self.content
+        self.validate = [] if self.is_absent else spec["validate"]
         self.part = f"{self.path}.{os.getpid()}.new"
         self._check: subprocess.Popen[str] | None = None
         self._problem = ""
@@ -61,12 +64,18 @@ class Wanted:
                 self.before = file.read()
             status = os.stat(self.path)
             right = status.st_mode & 0o7777 == self.mode and self.owner in (None, _user_of(status.st_uid))
+            exists = True
         except FileNotFoundError:
-            self.before, right = "", False
-        self.differs = not right or self.before != self.content
+            self.before, right, exists = "", False, False
+        if self.is_absent:
+            self.differs = exists and self.before.startswith(self.content)
+        else:
+            self.differs = not right or self.before != self.content
 
     def write(self) -> None:
         """Write it beside its place, with its permissions from the first byte on."""
+        if self.is_absent:
+            return
         self._make_folder()
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
         with os.fdopen(descriptor, "w") as file:
@@ -76,6 +85,13 @@ class Wanted:
                 os.fchown(descriptor, self.owner.pw_uid, self.owner.pw_gid)
             file.flush()
             os.fsync(descriptor)
+
+    def put(self) -> None:
+        """Put what was written into its place, or remove the file."""
+        if self.is_absent:
+            os.unlink(self.path)
+        else:
+            os.replace(self.part, self.path)
 
     def _make_folder(self) -> None:
         """Make the folder, closed to those whom the file is closed to."""

@@ -23,8 +23,11 @@ def fail(*, msg: str) -> None:
     raise Failed(msg)
 
 
-def spec(path: Path, content: str, mode: str = "0644", validate: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"path": str(path), "content": content, "mode": mode, "owner": "", "validate": list(validate)}
+def spec(
+    path: Path, content: str, mode: str = "0644", validate: tuple[str, ...] = (), state: str = "present"
+) -> dict[str, Any]:
+    words = list(validate)
+    return {"path": str(path), "content": content, "mode": mode, "owner": "", "validate": words, "state": state}
 
 
 def write(*specs: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
@@ -74,3 +77,19 @@ def test_check_mode_tries_and_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(Failed):
         write(spec(path, "new", validate=("/bin/false",)), check_mode=True)
     assert [found.read_text() for found in tmp_path.iterdir()] == ["old"]
+
+
+def test_an_absent_file_is_removed_unless_it_begins_otherwise(tmp_path: Path) -> None:
+    path, new = tmp_path / "file", tmp_path / "new"
+    absent = spec(path, "# ours\n", validate=("/bin/false",), state="absent")
+    assert not write(absent)["changed"]
+    path.write_text("# ours\nA=1\n")
+    result = write(absent, check_mode=True)
+    assert result["changed"] and path.exists()
+    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ("# ours\nA=1\n", "")
+    with pytest.raises(Failed):
+        write(absent, spec(new, "x", validate=("/bin/false",)))
+    assert path.exists(), "if one is rejected none is removed"
+    assert write(absent)["changed"] and not list(tmp_path.iterdir())
+    path.write_text("A=1\n# ours\n")
+    assert not write(absent)["changed"] and path.exists()
