@@ -15,6 +15,7 @@ from ansible_collections.stoker.spark.plugins.plugin_utils.controller import unf
 
 with contextlib.suppress(ImportError):  # ``unfit`` says what is missing
     from stoker.config.check import find_problems
+    from stoker.config.pools import parse_pools
 
 ARGUMENTS = ("masters", "env", "properties")
 
@@ -32,6 +33,8 @@ class ActionModule(ActionBase):
         # spark-env is read in an environment that has nothing of the controller's.
         problems = _problems("spark_env", "spark-env", stoker_spark_env(args["env"]), {})
         problems += _problems("spark_defaults", "spark-defaults.conf", stoker_spark_defaults(args["properties"]), None)
+        if pools := args.get("pools"):
+            problems += parse_pools(pools, "stoker_pools")[1]
         if problems:
             raise AnsibleActionFail("; ".join(problems))
         return {**result, **{name: args[name] for name in ARGUMENTS}, "changed": False}

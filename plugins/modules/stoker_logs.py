@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 module: stoker_logs
 short_description: Pack the logs and the configuration of a host's Stoker daemons, without secrets
 description:
-  - Makes a tarball with the ends of the daemons' log files, their part of the journal, their units, spark-env and
-    spark-defaults.conf. Values of settings whose names suggest secrets are left out; keys and the output of jobs are not
-    read.
+  - Makes a tarball with the ends of the daemons' log files, their part of the journal, their units, spark-env,
+    spark-defaults.conf and pools.yml. Values of settings whose names suggest secrets are left out; keys and the
+    output of jobs are not read.
 options:
   dest:
     description: Where the tarball goes.
@@ -116,7 +116,7 @@ def _collect(module: AnsibleModule) -> dict[str, bytes]:
         ]
         code, out, err = module.run_command(words)
         found[f"journal/{unit}.log"] = (out if code == 0 else err).encode()[-limit:]
-    for name in ("spark-env", "spark-defaults.conf", "client"):
+    for name in ("spark-env", "spark-defaults.conf", "pools.yml", "client"):
         path = os.path.join(params["conf_dir"], name)
         if os.path.isfile(path):
             found[f"conf/{name}"] = redacted(_tail(path, limit).decode(errors="replace")).encode()

@@ -24,6 +24,10 @@ options:
     description: Properties of the daemons, which become C(spark-defaults.conf).
     type: dict
     required: true
+  pools:
+    description: The text of C(pools.yml). Empty for none.
+    type: str
+    default: ""
 author:
   - Stoker contributors
 """
@@ -36,6 +40,7 @@ EXAMPLES = r"""
       SPARK_WORKER_CORES: 4
     properties:
       spark.worker.timeout: 30s
+    pools: "{{ {'pools': {'etl': {'weight': 2}}} | ansible.builtin.to_nice_yaml }}"
 """
 
 RETURN = r"""
@@ -67,6 +72,7 @@ def main() -> None:
             "masters": {"type": "list", "elements": "str", "required": True},
             "env": {"type": "dict", "required": True},
             "properties": {"type": "dict", "required": True},
+            "pools": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -94,7 +94,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
 
 UNITS = "/etc/systemd/system"
-CONFIGURATION = ("spark-env", "spark-defaults.conf", "client", "keys", "secrets", "zookeeper", "zookeeper.auth")
+CONFIGURATION = (
+    *("spark-env", "spark-defaults.conf", "pools.yml", "client"),
+    *("keys", "secrets", "zookeeper", "zookeeper.auth"),
+)
 OF_ZOOKEEPER = ("version-2", "myid")
 SECRETS = ("master-*/seal",)  # in the state folder
 OF_MASTER = ("master-*", "audit.log*")
