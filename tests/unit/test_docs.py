@@ -26,6 +26,7 @@ _PLACEHOLDER = re.compile(r"[/-](?!README)[A-Z]{3,}\b")  # roles/ROLE/molecule/S
 _ABROAD = re.compile(r"\bDESIGN\b")
 _NUMBERED = re.compile(r"^#+ (\d+(?:\.\d+)*)\.? ")
 _ITEM = re.compile(r"^(\d+)\. ")
+_CASE = re.compile(r"(tests/[\w/]+\.py)?::(test_\w+)")  # without a file: in the one named before
 _COMMAND = re.compile(r"ansible-playbook (?:-\S+ \S+ )*playbooks/([a-z-]+\.yml)")
 
 
@@ -108,6 +109,29 @@ def test_a_reference_that_leads_nowhere_is_seen() -> None:
     ]
 
 
+def missing_cases(text: str) -> list[str]:
+    """Tests that ``text`` names as FILE::TEST, or as ::TEST of the latest FILE, and that the file does not have."""
+    missing, file = [], ""
+    for named, case in _CASE.findall(text):
+        file = named or file
+        path = ROOT / file
+        code = path.read_text(encoding="utf-8") if path.is_file() else ""
+        missing += [] if re.search(rf"^(?:async )?def {case}\(", code, re.M) else [f"{file}::{case}"]
+    return missing
+
+
+def test_tests_that_pages_name_exist() -> None:
+    named = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in pages()}
+    assert len(_CASE.findall(named["docs/security.md"])) > 50
+    assert {name: missing for name, text in named.items() if (missing := missing_cases(text))} == {}
+
+
+def test_a_test_that_is_missing_is_seen() -> None:
+    file = "tests/unit/test_docs.py"
+    text = f"`{file}::test_a_test_that_is_missing_is_seen`, `::test_nowhere`, `tests/unit/none.py::test_nowhere`"
+    assert missing_cases(text) == [f"{file}::test_nowhere", "tests/unit/none.py::test_nowhere"]
+
+
 def test_all_decisions_are_in_the_index_with_date_and_status() -> None:
     index = (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")
     rows = re.findall(
@@ -138,7 +162,7 @@ def test_words_of_coming_releases_are_marked_in_the_glossary() -> None:
         "grant",
         "refusal",
     }
-    assert all(rows[word].startswith("**0.3**") for word in ("principal", "pool", "reservation"))
+    assert all(rows[word].startswith("**0.3**") for word in ("release (of a held job)", "reservation", "lease"))
 
 
 def pages() -> list[Path]:
