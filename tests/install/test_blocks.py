@@ -44,6 +44,8 @@ LEFT_OUT = {
     r"stoker (--via|tunnel) ": "needs an ssh server: tests/integration/test_via.py",
     r"(pyspark|spark-shell|spark-submit) ": "needs Spark: tests/integration/test_spark_gateway.py, test_rest_spark_submit.py",
     r"stoker (submit|launch) .*(\.jar)": "needs a Java: tests/integration/test_spark_gateway.py, test_submit.py",
+    r"stoker (submit|run) .*--(gpus|resource) ": "needs GPUs: tests/integration/test_gpus.py",
+    r"stoker doctor": "what it finds depends on the machine: tests/integration/test_doctor.py",
     r"stoker \w+ [^#'\"]*\[": "it shows the form of the command",
     r"stoker forget": "needs a worker that is dead: tests/integration/test_drain.py",
     r"stoker shell": "needs a terminal: tests/integration/test_shell.py",
@@ -75,6 +77,7 @@ class Reader:
             "HOME": str(home),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
+            "DB_PASSWORD": "hush-7",
             "SPARK_CONF_DIR": str(conf),
             "STOKER_STATE_DIR": str(home / "state"),
             "SPARK_MASTER_PORT": self.ports["7077"],
@@ -90,6 +93,8 @@ class Reader:
         (home / "job.py").write_text(
             "import sys\nprint(open(sys.argv[1]).read() if sys.argv[1].endswith('csv') else sys.argv)\n"
         )
+        (home / "etl.py").write_text("import os\nprint(len(os.environ['DB_PASSWORD']))\n")
+        (home / "job.env").write_text("DB_PASSWORD=hush-7\n")
         (home / "service.py").write_text("import time\nprint('at work', flush=True)\ntime.sleep(600)\n")
         (home / "spark-env").write_text("SPARK_WORKER_CORES=2\n")
         (home / "simulate").write_text('#!/bin/sh\necho "$@"\n')
