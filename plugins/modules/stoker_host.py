@@ -290,7 +290,8 @@ class Host:
 
     def _keys(self, *command: str) -> dict[str, dict[str, str]]:
         words = [f"{self.current}/bin/stoker", "keys", *command, "--json"]
-        environ = {**os.environ, "SPARK_CONF_DIR": self.params["conf_dir"], "HOME": self.params["state_dir"]}
+        state = self.params["state_dir"]
+        environ = {**os.environ, "SPARK_CONF_DIR": self.params["conf_dir"], "HOME": state, "STOKER_STATE_DIR": state}
         environ.pop("STOKER_KEYS_DIR", None)
         user = (
             {"user": self.params["user"], "group": pwd.getpwnam(self.params["user"]).pw_gid, "extra_groups": []}
