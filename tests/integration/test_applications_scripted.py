@@ -256,7 +256,7 @@ def test_its_reader_gone_it_unregisters(keys_dir: Path) -> None:
         (("--total-executor-cores", "many", "x"), "--total-executor-cores must be a whole number"),
         (("--total-executor-cores", "9" * 5000, "x"), ""),
         (("--executor-memory", "lots", "x"), "not an amount of memory"),
-        (("--env", "A", "x"), "--env 'A' is not K=V"),
+        (("--env", "A", "x"), "--env A: 'A' is not set here"),
         (("--timeout", "0", "x"), "--timeout"),
         (("--timeout", "nan", "x"), "--timeout"),
         (("--nonsense", "x"), "--nonsense"),
