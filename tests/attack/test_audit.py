@@ -89,7 +89,7 @@ def test_no_value_forges_a_line_or_a_field(tmp_path: Path) -> None:
 
 def test_the_trail_follows_no_link_and_is_not_lost_when_it_is_moved(tmp_path: Path) -> None:
     (tmp_path / "linked.log").symlink_to(tmp_path / "target")
-    with pytest.raises(ConfigError, match=r"linked.log: .*set spark.stoker.audit.file"):
+    with pytest.raises(ConfigError, match=r"linked.log: .*only spark.stoker.audit.file"):
         open_trail("master", tmp_path / "linked.log")
     assert not (tmp_path / "target").exists()
     path = tmp_path / "audit.log"

@@ -202,16 +202,26 @@ def test_an_application_of_a_spark_client_is_neither_killed_nor_taken_over(bench
     assert app.record.reason == "killed by k1 from the command line"
 
 
+def give(bench: Bench, driver_id: str, principal: str | None) -> None:
+    """Let a running driver belong to ``principal``, as if it had been recorded so."""
+    books = bench.core.ctx.books
+    driver = books.drivers[driver_id]
+    worker = books.workers[driver.record.attempts[-1].worker_id]
+    books.release_driver(driver)
+    driver.record.principal = principal
+    books.place_driver(driver, worker)
+
+
 def test_nobody_in_particular_owns_nothing(bench: Bench) -> None:
     """Two clients without a principal are different ones: an open gateway's clients cannot kill each other's drivers."""
     driver_id = bench.submit("c1")
-    bench.core.ctx.books.drivers[driver_id].record.principal = ""
+    give(bench, driver_id, "")
     bench.send("c2", KillJob(request=1, id=driver_id), key="")
     assert bench.take("c2", Failed).code == "not-authorized"
 
 
 def test_a_job_of_an_unknown_principal_is_for_admins(bench: Bench) -> None:
     driver_id = bench.submit("c1")
-    bench.core.ctx.books.drivers[driver_id].record.principal = None
+    give(bench, driver_id, None)
     bench.send("c1", KillJob(request=1, id=driver_id))
     assert bench.take("c1", Failed).code == "not-authorized"
