@@ -24,6 +24,7 @@ class Connection:
     inode: int
     _sent: int = field(default=0, init=False)  # bytes
     _received: int = field(default=0, init=False)  # of them, what the peer had acknowledged at the last look
+    _address: str | None = field(default=None, init=False)  # asked once
 
     @classmethod
     def of(cls, fd: int, serial: int) -> Connection:
@@ -34,6 +35,11 @@ class Connection:
 
     def address(self) -> str:
         """Return the host at the other end; "" when the connection is closed, or came through the gateway."""
+        if self._address is None:
+            self._address = self._peer_address()
+        return self._address
+
+    def _peer_address(self) -> str:
         try:
             with self._opened() as connection:
                 return "" if connection.family == socket.AF_UNIX else str(connection.getpeername()[0])

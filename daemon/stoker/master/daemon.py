@@ -283,7 +283,8 @@ class MasterDaemon:
         return True
 
     def _release(self, effects: list[Effect]) -> None:
-        """Persist, THEN send. If a batch cannot be written, none of its messages is sent until it is."""
+        """Persist, write the audit trail, THEN send: all at once, so that ZeroMQ's thread is woken once. If a batch cannot be
+        written, none of its messages is sent until it is."""
         batch = batch_of(effects)
         try:
             if batch.writes and self._engine.is_durable:
@@ -302,7 +303,10 @@ class MasterDaemon:
             self._pause.unwritten, self._unreleased = "", []
         for effect in batch.after:
             if isinstance(effect, Send):
-                self._reply(effect.peer, effect.message)
+                self._audit.answered(effect.peer, effect.message)
+        for effect in batch.after:
+            if isinstance(effect, Send):
+                self._send(effect.peer, effect.message)
             elif isinstance(effect, Invite):
                 self._server.call_back_application(effect.app_id, effect.app, effect.webui_url, effect.within)
             elif effect.peer:
@@ -311,10 +315,13 @@ class MasterDaemon:
                 LOG.log(effect.level, "%s", effect.text)
 
     def _reply(self, peer: bytes, message: Message) -> None:
+        self._audit.answered(peer, message)
+        self._send(peer, message)
+
+    def _send(self, peer: bytes, message: Message) -> None:
         """Send a message. If the peer's connection is closed it is dropped; the server reports the closed connection."""
         if self._internal.take(peer, message):
             return
-        self._audit.answered(peer, message)
         try:
             self._server.send(peer, message)
         except ProtocolError as error:

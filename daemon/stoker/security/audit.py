@@ -1,16 +1,19 @@
 """The audit trail: who changed what, or was refused, through every door (docs/security.md, "Audit").
 
-One line an event, in the file of ``open_trail`` (0600), in the daemon's log, and in syslog where that is set. Values are
-percent-encoded where they are not plain, so no value can forge a line or a field.
+One line an event, in the file of ``open_trail`` (0600), and in syslog where that is set. Values are percent-encoded where
+they are not plain, so no value can forge a line or a field.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import stat
 import time
+from io import TextIOWrapper
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +21,7 @@ from stoker.errors import ConfigError
 
 LOG = logging.getLogger("stoker.audit")
 _PLAIN = "/:@._-+,"
+_IS_PLAIN = re.compile(rf"[A-Za-z0-9~{re.escape(_PLAIN)}]*").fullmatch
 _WIDEST = 200  # characters of a value
 _PRIORITY = 10 * 8 + 6  # syslog's authpriv.info (RFC 5424, 6.2.1)
 _UNSET = 2**32 - 1  # a login uid that no login has set
@@ -31,14 +35,16 @@ def audit(
     values = {"action": action, "target": target, "who": who, "role": role, "from": address, "result": result}
     if door:
         values["door"] = door
-    LOG.info("%s", " ".join(f"{name}={quote(value[:_WIDEST], _PLAIN) or '-'}" for name, value in values.items()))
+    LOG.info("%s", " ".join(f"{name}={_written(value[:_WIDEST]) or '-'}" for name, value in values.items()))
+
+
+def _written(value: str) -> str:
+    return value if _IS_PLAIN(value) else quote(value, _PLAIN)
 
 
 def open_for_command(file: Path, syslog: str = "") -> None:
     """Open the trail before a command changes keys or tokens: what cannot be recorded is not done. Raises ConfigError."""
     open_trail("command", file, syslog)
-    LOG.propagate = False  # a command's output is not a log
-    LOG.setLevel(logging.INFO)
 
 
 def audit_command(action: str, target: str) -> None:
@@ -59,29 +65,34 @@ def open_trail(daemon: str, path: Path, syslog: str = "") -> None:
     LOG.addHandler(file)
     if syslog:
         LOG.addHandler(_Syslog(syslog, f"stoker-{daemon}[{os.getpid()}]"))
+    LOG.propagate = False  # a second copy, in the daemon's log, would cost as much again
+    LOG.setLevel(logging.INFO)
 
 
-class _File(logging.Handler):
+class _File(WatchedFileHandler):
     """Appends lines to a private file, which may be renamed meanwhile (logrotate). A failure is logged once, until it
     succeeds again."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self._path = path
         self._failed = False
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(_opened(path))
+            super().__init__(path, encoding="utf-8")
         except OSError as error:
             raise ConfigError(_problem(path, error)) from None
 
+    def _open(self) -> TextIOWrapper:
+        return open(_opened(self._path), "a", encoding="utf-8")  # each line is one write: several processes append
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            descriptor = _opened(self._path)
-            try:
-                os.write(descriptor, f"{self.format(record)}\n".encode())  # one write: several processes append
-            finally:
-                os.close(descriptor)
+            self.reopenIfNeeded()
+            if self.stream is None:  # the last try failed
+                self.stream = self._open()
+                self._statstream()
+            self.stream.write(f"{self.format(record)}\n")
+            self.stream.flush()
             self._failed = False
         except OSError as error:
             if not self._failed:
