@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("stoker.client.commands.explain", "explain why a driver or an application waits, and what would help"),
     "pools": ("stoker.client.commands.pools", "show the pools: their parts, their limits, and what waits in them"),
     "logs": ("stoker.client.commands.logs", "show what a driver or an executor wrote"),
-    "drain": ("stoker.client.commands.drain", "place no new work on workers, and wait until they are idle"),
+    "drain": ("stoker.client.commands.drain", "place no new work on workers, and on request wait until they are idle"),
     "undrain": ("stoker.client.commands.undrain", "place work on drained workers again"),
     "forget": ("stoker.client.commands.forget", "remove workers that will not come back from the master's list"),
     "tunnel": ("stoker.via.tunnel", "reach a cluster's dashboard and master through ssh"),

@@ -117,7 +117,7 @@ class _Case:
 
     def _is_hopeless(self) -> bool:
         """Return whether neither an end of what runs nor an undrained worker would help."""
-        if self._shares.could_ever(self._job, cores=self._cores):
+        if self._shares.exceeds(self._job, cores=self._cores):
             return True
         return not any(self._is_large_enough(worker, self._cores, self._job.memory_mib) for worker in self._alive)
 

@@ -55,19 +55,3 @@ def _over(whom: str, most: Quota, held: Held, wanted: Held) -> Iterator[str]:
         yield f"{whom} has {held.memory_mib} of at most {most.memory_mib} MiB"
     if most.drivers is not None and drivers and held.drivers + drivers > most.drivers:
         yield f"{whom} has {held.drivers} of at most {most.drivers} running drivers"
-
-
-def can_never(pool: Pool, *, cores: int, memory_mib: int, is_driver: bool, cluster_cores: int) -> str:
-    """Return the limit that the job breaks even when nothing else runs; "" if none."""
-    nothing = Held()
-    found = refusals(
-        pool,
-        nothing,
-        nothing,
-        principal="everybody",
-        cores=cores,
-        memory_mib=memory_mib,
-        is_driver=is_driver,
-        cluster_cores=cluster_cores,
-    )
-    return next(found, "")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from stoker.core.master.scheduling.limits import Held, refusals
@@ -31,35 +32,28 @@ class Shares:
         if view is None:
             return []
         person = self._person(name, job.principal)
-        found = refusals(
-            view.settings,
-            Held(view.cores, view.memory_mib, view.drivers, view.driver_cores),
-            Held(person.cores, person.memory_mib, person.drivers),
-            principal=job.principal,
-            cores=cores,
-            memory_mib=job.memory_mib,
-            is_driver=isinstance(job, DriverView),
-            cluster_cores=self._cores,
-        )
-        return list(found)
+        of_pool = Held(view.cores, view.memory_mib, view.drivers, view.driver_cores)
+        of_principal = Held(person.cores, person.memory_mib, person.drivers)
+        return list(self._refusals(view.settings, of_pool, of_principal, job, cores))
 
-    def could_ever(self, job: DriverView | AppView, *, cores: int) -> str:
+    def exceeds(self, job: DriverView | AppView, *, cores: int) -> str:
         """Return the limit that the job breaks even when nothing else runs; "" if none."""
         view = self._pools.get(job.pool or DEFAULT_POOL)
-        if view is None:
-            return ""
-        nothing = Held()
-        found = refusals(
-            view.settings,
-            nothing,
-            nothing,
+        return "" if view is None else next(self._refusals(view.settings, Held(), Held(), job, cores), "")
+
+    def _refusals(
+        self, pool: Pool, of_pool: Held, of_principal: Held, job: DriverView | AppView, cores: int
+    ) -> Iterator[str]:
+        return refusals(
+            pool,
+            of_pool,
+            of_principal,
             principal=job.principal,
             cores=cores,
             memory_mib=job.memory_mib,
             is_driver=isinstance(job, DriverView),
             cluster_cores=self._cores,
         )
-        return next(found, "")
 
     def rank(self, job: DriverView | AppView) -> tuple[Any, ...]:
         """Return the key by which the job is served; the smallest is next."""

@@ -38,7 +38,8 @@ class _Standing:
 
 
 class Turns:
-    """One scheduling pass. ``grant`` notes what was given, and changes the keys of its pool and principal alone."""
+    """One scheduling pass of a cluster with pools. ``grant`` notes what was given, and changes the keys of its pool and
+    principal alone."""
 
     def __init__(self, pools: Pools, accounts: Accounts, *, cores: int, memory_mib: int) -> None:
         """``cores`` and ``memory_mib``: of all usable workers together."""
@@ -53,8 +54,6 @@ class Turns:
     def pool_key(self, name: str) -> PoolKey:
         """Return the first two parts of the key of a pool's jobs."""
         pool = self._pools.of(name)
-        if not self._pools.is_configured:
-            return (False, 0)
         standing = self._pool(name)
         return (not _is_below(pool, standing.held), self._part(standing) * (self._per_weight // pool.weight))
 
@@ -66,8 +65,6 @@ class Turns:
 
     def refusal(self, name: str, principal: str, cores: int, memory_mib: int, *, is_driver: bool) -> str:
         """Return the limit that a grant would break; "" if none."""
-        if not self._pools.is_configured:
-            return ""
         found = refusals(
             self._pools.of(name),
             self._pool(name).held,
@@ -81,9 +78,8 @@ class Turns:
         return next(found, "")
 
     def grant(self, name: str, principal: str, cores: int, memory_mib: int, *, drivers: int = 0) -> None:
-        if self._pools.is_configured:
-            self._pool(name).add(cores, memory_mib, drivers)
-            self._principal(name, principal).add(cores, memory_mib, drivers)
+        self._pool(name).add(cores, memory_mib, drivers)
+        self._principal(name, principal).add(cores, memory_mib, drivers)
 
     def _part(self, standing: _Standing) -> int:
         """Return the dominant part, of what is used now plus the average of the past, times life x cores x memory."""
