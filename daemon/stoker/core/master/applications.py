@@ -102,13 +102,7 @@ def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | N
 
 
 def _in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
-    """Return the application with its pool and priority, or why it is refused. Without pools it stays as it is."""
-    admitted = admission.admit(ctx.pools, wish_of_application(app.pool, app.priority, app.command.env), by)
-    if isinstance(admitted, str):
-        return admitted
-    if not ctx.pools.is_configured:
-        return msgspec.structs.replace(app, priority=admitted.priority) if admitted.priority else app
-    return msgspec.structs.replace(app, pool=admitted.pool, priority=admitted.priority)
+    return admission.assigned(ctx.pools, app, wish_of_application(app.pool, app.priority, app.command.env), by)
 
 
 def _registered_again(ctx: Context, app: App) -> None:

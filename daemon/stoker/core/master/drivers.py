@@ -74,22 +74,19 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
 
 
 def _in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescription | str:
-    """Return the driver with its pool and priority, or why it is refused. Without pools it stays as it is."""
-    wish = wish_of_driver(driver.pool, driver.priority, driver.conf)
-    admitted = admission.admit(ctx.pools, wish, by)
-    if isinstance(admitted, str):
-        return admitted
-    if not ctx.pools.is_configured:
-        return msgspec.structs.replace(driver, priority=admitted.priority) if admitted.priority else driver
+    """Return the driver with its pool and priority, or why it is refused."""
+    assigned = admission.assigned(ctx.pools, driver, wish_of_driver(driver.pool, driver.priority, driver.conf), by)
+    if isinstance(assigned, str) or not ctx.pools.is_configured:
+        return assigned
     queue = ctx.books.queue
     too_many = admission.too_many_queued(
         ctx.pools,
-        admitted.pool,
+        assigned.pool,
         by.principal,
-        in_pool=queue.waiting(admitted.pool),
-        of_principal=queue.waiting(admitted.pool, by.principal),
+        in_pool=queue.waiting(assigned.pool),
+        of_principal=queue.waiting(assigned.pool, by.principal),
     )
-    return too_many or msgspec.structs.replace(driver, pool=admitted.pool, priority=admitted.priority)
+    return too_many or assigned
 
 
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:

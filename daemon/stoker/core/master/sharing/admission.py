@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from stoker.core.model.pools import DEFAULT_POOL, Pools, Wish
 from stoker.core.model.principal import Asker
+from stoker.core.model.values import ApplicationDescription, DriverDescription
 from stoker.errors import did_you_mean
+
+D = TypeVar("D", DriverDescription, ApplicationDescription)
 
 
 class Admitted(NamedTuple):
@@ -27,6 +32,16 @@ def admit(pools: Pools, wish: Wish, by: Asker) -> Admitted | str:
         where = f"pool {name}" if pools.is_configured else "a cluster without pools"
         return f"priority {priority} is higher than {where} permits: the highest is {pool.max_priority}"
     return Admitted(name, priority)
+
+
+def assigned(pools: Pools, job: D, wish: Wish, by: Asker) -> D | str:
+    """Return the description with its pool and priority, or why it is refused. Without pools it stays as it is."""
+    admitted = admit(pools, wish, by)
+    if isinstance(admitted, str):
+        return admitted
+    if not pools.is_configured:
+        return msgspec.structs.replace(job, priority=admitted.priority) if admitted.priority else job
+    return msgspec.structs.replace(job, pool=admitted.pool, priority=admitted.priority)
 
 
 def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int) -> str:
