@@ -77,7 +77,13 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "doctor": set(),
         "commands": {"api", "application", "doctor", "logs", "notices", "session", "show", "submit"},
     },
-    "worker": {"devices": set(), "keeper": set(), "spark": {"keeper"}, "jobs": {"devices", "keeper", "spark"}},
+    "worker": {
+        "script": set(),
+        "devices": {"script"},
+        "keeper": set(),
+        "spark": {"keeper"},
+        "jobs": {"devices", "keeper", "spark"},
+    },
     "web": {
         "access": {"csrf"},
         "api": {"access", "changes", "common", "log_window", "spark_json"},

@@ -6,27 +6,23 @@ placed on a host that is known to be unwell.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from stoker.config.worker import HealthConfig, MinFree
 from stoker.core.model.values import Unfit
+from stoker.worker.script import ScriptFailed, kill_group, run
 
 DISK_EVERY = 10.0  # seconds between two measurements of the disks
 PROBE_EVERY = 5.0
 SCRIPT_WITHIN = 30.0  # seconds; less where the interval is shorter
 FIRST_WITHIN = 35.0  # seconds after which the worker registers without a measurement
-_MOST_OUTPUT = 4096  # bytes of a script's output that are read
 _MORE_ROOM = 1.2  # times the limit must be free before a disk counts as well again
 _PROBE_BYTES = 65536
 
@@ -71,7 +67,7 @@ class HostWatch:
         self._stopping = True
         self._wake.set()
         if (script := self._script) is not None:
-            _kill_group(script)
+            kill_group(script)
 
     # --- the thread ---
 
@@ -126,7 +122,7 @@ class HostWatch:
     def _remember(self, script: subprocess.Popen[bytes] | None) -> None:
         self._script = script
         if script is not None and self._stopping:
-            _kill_group(script)
+            kill_group(script)
 
     def _probe(self) -> None:
         if probe(self._folders):
@@ -161,55 +157,15 @@ def run_script(
     started are killed at the end, after ``within`` seconds at the latest."""
     name = f"health check {script}"
     try:
-        process = subprocess.Popen(
-            [script],
-            cwd="/",
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return f"{name} cannot run: {getattr(error, 'strerror', None) or error}"
-    running(process)
-    assert process.stdout is not None
-    try:
-        output, code = _output(process, process.stdout, time.monotonic() + within)
-    finally:
-        _kill_group(process)
-        process.wait()
-        process.stdout.close()
-        running(None)
-    if code == 0:
+        ran = run([str(script)], within=within, environ=environ, running=running)
+    except ScriptFailed as error:
+        return f"{name} {error}"
+    if ran.code == 0:
         return ""
-    said = _first_line(output)
-    if code is None:
+    said = _first_line(ran.printed) or _first_line(ran.said)
+    if ran.code is None:
         return f"{name} has not ended after {within:g} s" + (f": {said}" if said else "")
-    return f"{name}: {said}" if said else f"{name} failed with exit code {code}, without a word"
-
-
-def _output(process: subprocess.Popen[bytes], pipe: IO[bytes], end: float) -> tuple[bytes, int | None]:
-    """Return what the script printed first, and its exit code; None if it has not ended in time."""
-    output = b""
-    os.set_blocking(pipe.fileno(), False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while (code := process.poll()) is None and time.monotonic() < end:
-            if selector.select(0.05):
-                with contextlib.suppress(BlockingIOError):
-                    data = os.read(pipe.fileno(), 65536)
-                    if not data:
-                        selector.unregister(pipe)
-                        process_end = max(0.0, end - time.monotonic())
-                        with contextlib.suppress(subprocess.TimeoutExpired):
-                            process.wait(process_end)
-                        code = process.poll()
-                        break
-                    output = (output + data)[:_MOST_OUTPUT]
-        with contextlib.suppress(OSError):
-            output = (output + os.read(pipe.fileno(), _MOST_OUTPUT))[:_MOST_OUTPUT]
-    return output, code
+    return f"{name}: {said}" if said else f"{name} failed with exit code {ran.code}, without a word"
 
 
 def _first_line(output: bytes) -> str:
@@ -218,11 +174,6 @@ def _first_line(output: bytes) -> str:
         if text:
             return text[:200]
     return ""
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def probe(folders: Sequence[Path]) -> bool:

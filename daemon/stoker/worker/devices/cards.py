@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 
-from stoker.worker.devices.script import ScriptFailed, output_of
+from stoker.worker.script import ScriptFailed, output_of
 
 LOG = logging.getLogger("stoker.worker")
 _NVIDIA = ("nvidia-smi", "--query-gpu=index", "--format=csv,noheader")

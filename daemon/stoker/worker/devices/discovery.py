@@ -12,7 +12,7 @@ from stoker.config.resources import ResourceSetting, ResourceSettings
 from stoker.core.model.resources import GPU, Addresses, check_addresses
 from stoker.errors import ConfigError
 from stoker.worker.devices.cards import find_gpus
-from stoker.worker.devices.script import ScriptFailed, output_of
+from stoker.worker.script import ScriptFailed, output_of
 
 LOG = logging.getLogger("stoker.worker")
 COMPONENT = "spark.worker"  # whose entries of the file count
