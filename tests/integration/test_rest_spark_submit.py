@@ -103,7 +103,7 @@ def test_python_as_http_clients_send_it(cluster: Cluster) -> None:
     assert call(cluster, "GET", f"status/{driver}")[1]["success"], "it is known at once"
     cluster.wait_for(driver, "FINISHED")
     assert (cluster.work / driver / "stdout").read_text() == "python ['10']\n"
-    assert f"action=submit target={driver} who={ME} role=admin" in cluster.master.text()
+    assert f"action=submit target={driver} who={ME} role=admin" in (cluster.state / "audit.log").read_text()
 
 
 def test_airflows_commands(cluster: Cluster, jar: str) -> None:
