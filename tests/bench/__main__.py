@@ -23,6 +23,7 @@ from tests.bench import (
     interfaces,
     playbooks,
     spark,
+    workload,
 )
 from tests.bench.common import Settings
 from tests.bench.peers import Peers
@@ -50,6 +51,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "executors": spark.executors,
     "gateway": spark.gateway,
     "engines": engines.engines,
+    "workload": workload.workload,
 }
 
 

@@ -1,0 +1,100 @@
+"""Waits of real workloads: traces replayed through the real core in virtual time, beside textbook schedulers.
+
+``python -m tests.bench.workload`` prints the table of docs/scheduling.md. The figures do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from stoker.core.model.pools import Pools
+from tests.bench.common import Settings
+from tests.bench.table import Measure
+from tests.support import oracle
+from tests.support.replay import WORKER_CORES, Replay
+from tests.support.traces import LUBLIN, NASA, Figures, Job, Limits, Trace, figures, read
+
+TRACES = (LUBLIN, NASA)
+Schedule = Callable[[Sequence[Job], int], list[float]]
+
+
+class Case(NamedTuple):
+    """A way to schedule. ``limits``: what it knows of run times."""
+
+    name: str
+    schedule: Schedule
+    limits: Limits = "exact"
+    traces: tuple[Trace, ...] = TRACES
+
+
+def textbook(algorithm: oracle.Algorithm) -> Schedule:
+    """Return a textbook algorithm, on plain processors."""
+    return lambda jobs, cores: oracle.starts(jobs, cores, algorithm)
+
+
+def core(pools: Pools) -> Schedule:
+    """Return the real core with these pools, on workers of 16 cores."""
+    return lambda jobs, cores: Replay(jobs, workers=cores // WORKER_CORES, pools=pools).run()
+
+
+CASES = (
+    Case("strict FIFO", textbook("fifo")),
+    Case("first fit", textbook("first fit")),
+    Case("EASY backfilling", textbook("easy")),
+    Case("Stoker without pools.yml", core(Pools()), limits="unknown"),
+)
+
+
+class Result(NamedTuple):
+    """``stuck``: how many jobs never start; then there are no figures."""
+
+    trace: Trace
+    case: Case
+    jobs: list[Job]
+    starts: list[float]
+
+    @property
+    def stuck(self) -> int:
+        return sum(start < 0 for start in self.starts)
+
+    @property
+    def figures(self) -> Figures:
+        return figures(self.jobs, self.starts, self.trace.cores)
+
+
+def results(*, most: int | None = None) -> Iterator[Result]:
+    """Run every case, on the first ``most`` jobs of its traces."""
+    for trace in TRACES:
+        for case in CASES:
+            if trace in case.traces:
+                jobs = read(trace, limits=case.limits, most=most)
+                yield Result(trace, case, jobs, case.schedule(jobs, trace.cores))
+
+
+def workload(settings: Settings) -> Iterator[Measure]:
+    """Measure each case of both traces."""
+    for result in results(most=1000 if settings.quick else None):
+        what = f"{result.trace.name}, {result.case.name}"
+        if result.stuck:
+            yield Measure(f"{what}: jobs that never start", "jobs", [float(result.stuck)])
+            continue
+        found = result.figures
+        yield Measure(f"{what}: mean wait", "s", [found.mean])
+        yield Measure(f"{what}: 95th percentile", "s", [found.p95])
+        yield Measure(f"{what}: largest wait", "s", [found.largest])
+        yield Measure(f"{what}: bounded slowdown", "", [found.slowdown])
+        yield Measure(f"{what}: utilisation", "", [found.utilisation])
+        yield Measure(f"{what}: Jain's index", "", [found.jain])
+
+
+def main() -> None:
+    print("| workload | scheduler | mean wait, s | 95 % | largest | slowdown | utilisation | Jain |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for result in results():
+        row = [f"{result.stuck:,} of {len(result.jobs):,} jobs never start"] if result.stuck else result.figures.row()
+        print("|", " | ".join([result.trace.name, result.case.name, *row]), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
