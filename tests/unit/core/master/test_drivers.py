@@ -1,15 +1,10 @@
-"""Drivers in the master's core: submitted, placed, supervised, killed, lost (spec 11)."""
+"""Drivers in the master's core: submitted, placed, supervised, killed (spec 11)."""
 
 from __future__ import annotations
-
-from typing import Any
-
-import pytest
 
 from stoker.core.model.messages import (
     Accepted,
     DriverStateAck,
-    DriverStateChanged,
     DriverUpdate,
     Failed,
     GetStatus,
@@ -17,37 +12,17 @@ from stoker.core.model.messages import (
     KillJob,
     LaunchDriver,
     RegisteredWorker,
-    RegisterWorker,
     Status,
     SubmitDriver,
     Submitted,
 )
 from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState, Role
-from stoker.core.model.values import DriverReport, Exit
 from tests.support.core import Bench, driver
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-def state(bench: Bench, driver_id: str) -> DriverState:
-    found = bench.core.ctx.books.find_driver(driver_id)
-    assert found is not None
-    return found.record.state
-
-
-def running(bench: Bench, **more: Any) -> tuple[str, LaunchDriver]:
-    """A driver that runs on worker w1."""
-    bench.worker("w1")
-    bench.take("w1", RegisteredWorker)
-    driver_id = bench.submit(**more)
-    launch = bench.take("w1", LaunchDriver)
-    bench.driver_is("w1", launch, DriverState.RUNNING)
-    bench.nothing_else()
-    return driver_id, launch
+from tests.unit.core.master.steps import (
+    driver_state,
+    running_driver,
+)
 
 
 def test_driver_that_asks_for_no_core_runs_where_none_is_free(bench: Bench) -> None:
@@ -56,7 +31,7 @@ def test_driver_that_asks_for_no_core_runs_where_none_is_free(bench: Bench) -> N
     coreless = bench.submit(cores=0)
     waiting = bench.submit(cores=1)
     assert [launch.driver_id for launch in bench.take_all("w1", LaunchDriver)][1:] == [coreless]
-    assert state(bench, waiting) is DriverState.SUBMITTED
+    assert driver_state(bench, waiting) is DriverState.SUBMITTED
 
 
 def test_a_repeated_watched_submission_tells_how_it_stands(bench: Bench) -> None:
@@ -81,22 +56,22 @@ def test_submitted_driver_is_launched_with_the_epoch_and_first_attempt(bench: Be
     assert driver_id.startswith("driver-") and driver_id.endswith("-0000")
     launch = bench.take("w1", LaunchDriver)
     assert (launch.epoch, launch.driver_id, launch.attempt) == (7, driver_id, 1)
-    assert state(bench, driver_id) is DriverState.RUNNING
+    assert driver_state(bench, driver_id) is DriverState.RUNNING
     bench.nothing_else()
 
 
 def test_exit_zero_finishes_and_is_acknowledged(bench: Bench) -> None:
-    driver_id, launch = running(bench)
+    driver_id, launch = running_driver(bench)
     bench.driver_is("w1", launch, DriverState.FINISHED, code=0)
     ack = bench.take("w1", DriverStateAck)
     assert (ack.driver_id, ack.attempt) == (driver_id, 1)
-    assert state(bench, driver_id) is DriverState.FINISHED
+    assert driver_state(bench, driver_id) is DriverState.FINISHED
     assert bench.core.ctx.books.workers["worker-20270101000000-h1-4001"].cores_used == 0
     bench.nothing_else()
 
 
 def test_report_repeated_after_lost_ack_is_acknowledged_again(bench: Bench) -> None:
-    _, launch = running(bench)
+    _, launch = running_driver(bench)
     for _ in range(2):
         bench.driver_is("w1", launch, DriverState.FAILED, code=3)
         bench.take("w1", DriverStateAck)
@@ -111,11 +86,11 @@ def test_same_token_is_one_driver(bench: Bench) -> None:
 
 
 def test_supervised_driver_waits_1_2_4_seconds_and_a_long_run_resets(bench: Bench) -> None:
-    driver_id, launch = running(bench, supervise=True)
+    driver_id, launch = running_driver(bench, supervise=True)
     for delay in (1, 2, 4):
         bench.driver_is("w1", launch, DriverState.FAILED, code=1, reason="exited with code 1")
         bench.take("w1", DriverStateAck)
-        assert state(bench, driver_id) is DriverState.RELAUNCHING
+        assert driver_state(bench, driver_id) is DriverState.RELAUNCHING
         bench.wait(delay - 0.01)
         bench.nothing_else()
         bench.wait(0.02)
@@ -132,7 +107,7 @@ def test_supervised_driver_waits_1_2_4_seconds_and_a_long_run_resets(bench: Benc
 
 def test_supervision_backoff_is_capped(bench: Bench) -> None:
     bench = Bench(policy=Policy(supervise_backoff_cap=3.0))
-    _, launch = running(bench, supervise=True)
+    _, launch = running_driver(bench, supervise=True)
     for delay in (1, 2, 3, 3):
         bench.driver_is("w1", launch, DriverState.FAILED, code=1)
         bench.take("w1", DriverStateAck)
@@ -141,34 +116,34 @@ def test_supervision_backoff_is_capped(bench: Bench) -> None:
 
 
 def test_supervision_gives_up_after_max_restarts(bench: Bench) -> None:
-    driver_id, launch = running(bench, supervise=True, max_restarts=1)
+    driver_id, launch = running_driver(bench, supervise=True, max_restarts=1)
     bench.driver_is("w1", launch, DriverState.FAILED, code=1)
     bench.take("w1", DriverStateAck)
     bench.wait(1.01)
     bench.driver_is("w1", bench.take("w1", LaunchDriver), DriverState.FAILED, code=1)
-    assert state(bench, driver_id) is DriverState.FAILED
+    assert driver_state(bench, driver_id) is DriverState.FAILED
 
 
 def test_kill_during_backoff_ends_it_at_once(bench: Bench) -> None:
-    driver_id, launch = running(bench, supervise=True)
+    driver_id, launch = running_driver(bench, supervise=True)
     bench.driver_is("w1", launch, DriverState.FAILED, code=1)
     bench.take("w1", DriverStateAck)
     bench.send("c1", KillJob(request=5, id=driver_id))
     bench.take("c1", Accepted)
-    assert state(bench, driver_id) is DriverState.KILLED
+    assert driver_state(bench, driver_id) is DriverState.KILLED
     bench.wait(100)
     assert not bench.take_all("w1", LaunchDriver)
 
 
 def test_kill_is_done_when_the_worker_says_so(bench: Bench) -> None:
-    driver_id, launch = running(bench, supervise=True)
+    driver_id, launch = running_driver(bench, supervise=True)
     bench.send("c1", KillJob(request=5, id=driver_id))
     bench.take("c1", Accepted)
     kill = bench.take("w1", KillDriver)
     assert (kill.epoch, kill.attempt) == (7, 1)
-    assert state(bench, driver_id) is DriverState.RUNNING
+    assert driver_state(bench, driver_id) is DriverState.RUNNING
     bench.driver_is("w1", launch, DriverState.KILLED, signal=15)
-    assert state(bench, driver_id) is DriverState.KILLED
+    assert driver_state(bench, driver_id) is DriverState.KILLED
 
 
 def test_kill_of_unknown_or_ended_driver_is_refused(bench: Bench) -> None:
@@ -178,95 +153,13 @@ def test_kill_of_unknown_or_ended_driver_is_refused(bench: Bench) -> None:
 
 
 def test_only_the_owner_or_an_admin_may_kill(bench: Bench) -> None:
-    driver_id, _ = running(bench)
+    driver_id, _ = running_driver(bench)
     bench.send("c2", KillJob(request=1, id=driver_id), key="k2")
     assert bench.take("c2", Failed).code == "not-authorized"
     bench.nothing_else()
     bench.send("c3", KillJob(request=1, id=driver_id), key="k3", role=Role.ADMIN)
     bench.take("c3", Accepted)
     bench.take("w1", KillDriver)
-
-
-def test_crashed_worker_unsupervised_driver_is_unknown_then_error(bench: Bench) -> None:
-    driver_id, _ = running(bench)
-    bench.gone("w1")
-    assert state(bench, driver_id) is DriverState.UNKNOWN
-    bench.wait(9.9)
-    assert state(bench, driver_id) is DriverState.UNKNOWN
-    bench.wait(0.2)
-    assert state(bench, driver_id) is DriverState.ERROR
-    bench.nothing_else()
-
-
-def test_crashed_worker_supervised_driver_moves_with_a_new_attempt(bench: Bench) -> None:
-    driver_id, _ = running(bench, supervise=True)
-    bench.worker("w2")
-    bench.take("w2", RegisteredWorker)
-    bench.gone("w1")
-    bench.nothing_else()
-    bench.wait(10.1)
-    launch = bench.take("w2", LaunchDriver)
-    assert (launch.driver_id, launch.attempt) == (driver_id, 2)
-
-
-def test_restarted_worker_brings_its_driver_back(bench: Bench) -> None:
-    driver_id, launch = running(bench)
-    bench.gone("w1")
-    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", drivers=(report,))
-    assert state(bench, driver_id) is DriverState.RUNNING
-    bench.take("w1'", RegisteredWorker)
-    bench.nothing_else()
-    bench.wait(20)
-    assert state(bench, driver_id) is DriverState.RUNNING
-
-
-def test_driver_that_ended_while_its_worker_restarted_keeps_its_true_exit(bench: Bench) -> None:
-    driver_id, launch = running(bench)
-    bench.gone("w1")
-    report = DriverReport(
-        driver_id=driver_id, attempt=1, state=DriverState.FAILED, driver=launch.driver, exit=Exit(code=3)
-    )
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", drivers=(report,))
-    bench.take("w1'", RegisteredWorker)
-    bench.take("w1'", DriverStateAck)
-    found = bench.core.ctx.books.completed_drivers[driver_id].record
-    assert (found.state, found.attempts[-1].exit.code) == (DriverState.FAILED, 3)
-
-
-def test_returning_worker_loses_the_old_copy_of_a_moved_driver(bench: Bench) -> None:
-    driver_id, launch = running(bench, supervise=True)
-    bench.worker("w2")
-    bench.gone("w1")
-    bench.wait(10.1)
-    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
-    bench.worker("w1'", drivers=(report,))
-    bench.take("w1'", RegisteredWorker)
-    assert bench.take("w1'", KillDriver).attempt == 1
-    worker = bench.core.ctx.books.workers["worker-20270101000000-h1-4001"]
-    assert worker.cores_used == 1, "a process being killed still holds its core"
-    bench.driver_is("w1'", launch, DriverState.KILLED, signal=15)
-    assert worker.cores_used == 0
-    assert state(bench, driver_id) is DriverState.RUNNING
-
-
-def test_launch_lost_with_its_connection_goes_back_to_the_queue(bench: Bench) -> None:
-    bench.worker("w1")
-    driver_id = bench.submit()
-    assert bench.take_all("w1", LaunchDriver)
-    bench.gone("w1")
-    bench.worker("w1'")
-    launch = bench.take_all("w1'", LaunchDriver)[0]
-    assert (launch.driver_id, launch.attempt) == (driver_id, 1)
-
-
-def test_launch_on_its_way_is_not_taken_for_lost(bench: Bench) -> None:
-    """A worker registers again on the same connection before it has read our launch command."""
-    bench.worker("w1")
-    driver_id = bench.submit()
-    bench.worker("w1")
-    assert state(bench, driver_id) is DriverState.RUNNING
-    assert len(bench.take_all("w1", LaunchDriver)) == 1
 
 
 def test_watchers_see_every_change(bench: Bench) -> None:
@@ -296,176 +189,10 @@ def test_history_is_bounded_and_forgotten_everywhere(bench: Bench) -> None:
 
 
 def test_status_of_one_driver_lists_attempts(bench: Bench) -> None:
-    driver_id, launch = running(bench, supervise=True)
+    driver_id, launch = running_driver(bench, supervise=True)
     bench.driver_is("w1", launch, DriverState.FAILED, code=3, reason="exited with code 3")
     bench.send("c1", GetStatus(request=2, id=driver_id))
     view = bench.take("c1", Status).driver
     assert view is not None and view.state is DriverState.RELAUNCHING
     assert [(a.number, a.exit.code) for a in view.attempts] == [(1, 3)]
     assert "restart 1 in 1 s" in view.reason
-
-
-def test_killed_driver_whose_launch_was_lost_does_not_run(bench: Bench) -> None:
-    worker_id = bench.worker("w1")
-    driver_id = bench.submit()
-    bench.take_all("w1", LaunchDriver)
-    bench.send("c1", KillJob(request=2, id=driver_id))
-    bench.gone("w1")
-    bench.inbox.clear()
-    bench.worker("w1'", worker_id=worker_id)
-    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.KILLED
-    assert bench.take_all("w1'", LaunchDriver) == []
-
-
-def test_drivers_whose_launches_were_lost_keep_their_places(bench: Bench) -> None:
-    worker_id = bench.worker("w1", cores=2)
-    first, second, third = bench.submit(), bench.submit(), bench.submit()
-    bench.gone("w1")
-    bench.inbox.clear()
-    bench.worker("w1'", cores=2, worker_id=worker_id)
-    assert [launch.driver_id for launch in bench.take_all("w1'", LaunchDriver)] == [first, second]
-    assert list(bench.core.ctx.books.queue) == [third]
-
-
-def test_driver_given_up_makes_room_under_the_limit() -> None:
-    bench = Bench(policy=Policy(max_drivers=1, reconnect_timeout=10.0))
-    bench.worker("w1")
-    bench.submit()
-    bench.gone("w1")
-    bench.worker("w2")
-    waiting = bench.submit()
-    assert bench.take_all("w2", LaunchDriver) == []
-    bench.wait(10.1)
-    assert [launch.driver_id for launch in bench.take_all("w2", LaunchDriver)] == [waiting]
-
-
-def test_attempt_that_a_crashed_daemon_may_have_started_keeps_its_number(bench: Bench) -> None:
-    bench.worker("w1")
-    driver_id = bench.submit(supervise=True)
-    bench.gone("w1")
-    bench.inbox.clear()
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001")
-    launch = bench.take_all("w1'", LaunchDriver)[0]
-    assert (launch.driver_id, launch.attempt) == (driver_id, 2)
-
-
-def test_what_is_not_supervised_and_may_have_run_does_not_run_again(bench: Bench) -> None:
-    """A power cut took the daemon and its keeper before the start was reported."""
-    bench.worker("w1")
-    driver_id = bench.submit()
-    bench.gone("w1")
-    bench.inbox.clear()
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001")
-    assert bench.take_all("w1'", LaunchDriver) == []
-    record = bench.core.ctx.books.completed_drivers[driver_id].record
-    assert (record.state, "it may have run" in record.reason) == (DriverState.ERROR, True)
-
-
-def test_what_the_keeper_of_the_daemon_before_does_not_have_never_started(bench: Bench) -> None:
-    before = bench.worker("w1")
-    driver_id = bench.submit()
-    bench.gone("w1")
-    bench.inbox.clear()
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", heir_of=(before,))
-    launch = bench.take_all("w1'", LaunchDriver)[0]
-    assert (launch.driver_id, launch.attempt) == (driver_id, 2)
-    assert len(bench.core.ctx.books.drivers[driver_id].record.attempts) == 1, "what never started is no attempt"
-
-
-@pytest.mark.parametrize("by_registration", [True, False])
-@pytest.mark.parametrize("keep", [True, False], ids=["same master", "next master"])
-def test_the_true_end_of_a_driver_that_was_given_up(by_registration: bool, keep: bool) -> None:
-    bench = Bench(policy=Policy(reconnect_timeout=10.0))
-    worker_id = bench.worker("w1")
-    driver_id = bench.submit()
-    launch = bench.take_all("w1", LaunchDriver)[0]
-    bench.driver_is("w1", launch, DriverState.RUNNING)
-    bench.gone("w1")
-    bench.wait(10.1)
-    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
-    if not keep:
-        bench.restart(keep=True)
-    end = Exit(code=0)
-    reports = (
-        DriverReport(driver_id=driver_id, attempt=1, state=DriverState.FINISHED, driver=launch.driver, exit=end),
-    )
-    bench.worker("w1'", worker_id=worker_id, drivers=reports if by_registration else ())
-    if not by_registration:
-        bench.driver_is("w1'", launch, DriverState.FINISHED, code=0)
-    assert [ack.driver_id for ack in bench.take_all("w1'", DriverStateAck)] == [driver_id]
-    record = bench.core.ctx.books.completed_drivers[driver_id].record
-    assert (record.state, record.reason, record.attempts[-1].exit) == (DriverState.FINISHED, "", end)
-
-
-@pytest.mark.parametrize(("host", "attempt"), [(2, 1), (1, 2)], ids=["another host", "another attempt"])
-def test_only_the_worker_of_that_very_attempt_knows_its_end(host: int, attempt: int) -> None:
-    bench = Bench(policy=Policy(reconnect_timeout=10.0))
-    bench.worker("w1")
-    driver_id = bench.submit()
-    launch = bench.take_all("w1", LaunchDriver)[0]
-    bench.gone("w1")
-    bench.wait(10.1)
-    report = DriverReport(driver_id=driver_id, attempt=attempt, state=DriverState.FINISHED, driver=launch.driver)
-    bench.worker(f"w{host}", drivers=(report,))
-    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
-
-
-def test_driver_that_left_the_history_does_not_come_back_with_its_worker() -> None:
-    bench = Bench(policy=Policy(retained_drivers=1, reconnect_timeout=10.0))
-    worker_id = bench.worker("w1")
-    driver_id = bench.submit()
-    launch = bench.take_all("w1", LaunchDriver)[0]
-    bench.driver_is("w1", launch, DriverState.RUNNING)
-    bench.gone("w1")
-    bench.wait(10.1)
-    bench.send("c1", KillJob(request=5, id=bench.submit()))
-    assert driver_id not in bench.core.ctx.books.completed_drivers
-    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
-    bench.worker("w1'", worker_id=worker_id, drivers=(report,))
-    assert [kill.driver_id for kill in bench.take_all("w1'", KillDriver)] == [driver_id]
-    assert driver_id not in bench.core.ctx.books.drivers
-
-
-def test_launch_taken_for_lost_that_had_arrived_is_taken_back(bench: Bench) -> None:
-    worker_id = bench.worker("w1", cores=4)
-    driver_id = bench.submit(cores=4)
-    launch = bench.take_all("w1", LaunchDriver)[0]
-    bench.gone("w1")
-    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.RUNNING, driver=launch.driver, pid=100)
-    common: dict[str, Any] = {
-        "boot": "b",
-        "host": "h1",
-        "port": 4001,
-        "cores": 4,
-        "memory_mib": 4096,
-        "worker_id": worker_id,
-    }
-    bench.batch([("w1'", RegisterWorker(**common)), ("w1'", RegisterWorker(**common, drivers=(report,)))])
-    assert state(bench, driver_id) is DriverState.RUNNING
-    assert bench.take_all("w1'", LaunchDriver) == []
-
-
-def test_what_an_earlier_keeper_may_have_started_is_not_taken_for_never_started(bench: Bench) -> None:
-    before = bench.worker("w1")
-    driver_id = bench.submit()
-    bench.gone("w1")
-    bench.inbox.clear()
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", heir_of=(before,), lost=((driver_id, 1),))
-    assert bench.take_all("w1'", LaunchDriver) == []
-    assert bench.core.ctx.books.completed_drivers[driver_id].record.state is DriverState.ERROR
-
-
-def test_a_report_on_an_earlier_attempt_does_not_keep_the_latest_on_a_worker_that_has_gone(bench: Bench) -> None:
-    """Its launch went to a machine that had lost power; the next daemon repeats the end of the attempt before."""
-    before = bench.worker("w1")
-    driver_id = bench.submit(supervise=True)
-    launch = bench.take_all("w1", LaunchDriver)[0]
-    end = Exit(code=1)
-    failed = DriverStateChanged(worker_id=before, driver_id=driver_id, attempt=1, state=DriverState.FAILED, exit=end)
-    bench.send("w1", failed)
-    bench.wait(1.1)
-    assert [launch.attempt for launch in bench.take_all("w1", LaunchDriver)] == [2]
-    bench.gone("w1")
-    report = DriverReport(driver_id=driver_id, attempt=1, state=DriverState.FAILED, driver=launch.driver, exit=end)
-    bench.worker("w1'", worker_id="worker-20270101000009-h1-4001", drivers=(report,))
-    assert [launch.attempt for launch in bench.take_all("w1'", LaunchDriver)] == [3]

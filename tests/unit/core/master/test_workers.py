@@ -20,11 +20,6 @@ from tests.support.core import Bench
 W1 = "worker-20270101000000-h1-4001"
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
 def test_registered_worker_learns_master_epoch_and_heartbeat(bench: Bench) -> None:
     bench.worker("w1")
     answer = bench.take("w1", RegisteredWorker)

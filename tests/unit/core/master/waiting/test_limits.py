@@ -9,11 +9,6 @@ from stoker.core.model.states import ApplicationState, DriverState, ExecutorStat
 from tests.support.core import Bench
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
 @pytest.mark.parametrize("code", [0, 1])
 def test_supervised_driver_that_reached_its_limit_is_not_restarted(bench: Bench, code: int) -> None:
     bench.worker("w1")
