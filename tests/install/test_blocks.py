@@ -43,7 +43,7 @@ LEFT_OUT = {
     r"inventory/from-slaves ": "tests/ansible/test_inventories.py",
     r"stoker (--via|tunnel) ": "needs an ssh server: tests/integration/test_via.py",
     r"(pyspark|spark-shell|spark-submit) ": "needs Spark: tests/integration/test_spark_gateway.py, test_rest_spark_submit.py",
-    r"stoker (submit|launch) .*(\.jar)": "needs a Java: tests/integration/test_spark_gateway.py, test_submit.py",
+    r"stoker (submit|launch) .*(\.jar)": "needs a Java: tests/integration/test_spark_gateway.py, commands/test_submit.py",
     r"stoker (submit|run) .*--(gpus|resource) ": "needs GPUs: tests/integration/test_gpus.py",
     r"stoker doctor": "what it finds depends on the machine: tests/integration/test_doctor.py",
     r"stoker \w+ [^#'\"]*\[": "it shows the form of the command",

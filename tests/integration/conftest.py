@@ -26,3 +26,9 @@ def curve(tmp_path: Path) -> Iterator[Net]:
     net = Net(tmp_path)
     yield net
     net.close()
+
+
+@pytest.fixture
+def keys_dir(tmp_path: Path) -> Path:
+    """Where a scripted master makes its keys, and its clients read them."""
+    return tmp_path / "keys"

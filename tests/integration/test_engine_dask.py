@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.cluster import ME, Cluster
 from tests.support.processes import read_line
-from tests.support.programs import run_program, start_program
+from tests.support.programs import dask_executors, run_program, start_program
 from tests.support.wait import wait_until
 
 BOOTSTRAP = Path(__file__).parents[2] / "daemon" / "stoker" / "engines" / "bootstrap.py"
@@ -33,11 +33,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def nothing_stays(two: Cluster) -> Iterator[None]:
     yield
-    wait_until(lambda: not executors(two), what=lambda: f"executors end: {executors(two)}")
-
-
-def executors(cluster: Cluster) -> dict[int, str]:
-    return {pid: words for pid, words in cluster.processes().items() if "distributed.cli.dask_worker" in words}
+    wait_until(lambda: not dask_executors(two), what=lambda: f"executors end: {dask_executors(two)}")
 
 
 def test_results_come_from_the_executors(two: Cluster) -> None:
@@ -187,21 +183,6 @@ with stoker.connect() as app:
     run_program(two, text)
 
 
-def test_calls_that_run_do_not_hold_the_cores_of_an_application_that_is_over(tmp_path: Path) -> None:
-    """Nobody kills the executor here: it has to exit by itself."""
-    text = """
-import time, stoker
-with stoker.connect(conf={"spark.cores.max": 2}) as app:
-    client = app.dask()
-    client.wait_for_workers(2)
-    client.map(lambda n: time.sleep(600), range(4), pure=False)
-    client.run(len, "")
-"""
-    with Cluster(tmp_path, memory="3g", properties={"spark.worker.driverTerminateTimeout": "10min"}) as cluster:
-        run_program(cluster, text)
-        wait_until(lambda: not executors(cluster), what="executors end")
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_outlives_the_driver(two: Cluster, number: int) -> None:
     text = """
@@ -213,7 +194,7 @@ time.sleep(600)
 """
     with start_program(two, text) as driver:
         app_id = read_line(driver)
-        assert executors(two)
+        assert dask_executors(two)
         driver.send_signal(number)
         driver.communicate(timeout=30)
         assert two.wait_for(app_id, "FAILED", "FINISHED", "KILLED")
@@ -255,32 +236,6 @@ with stoker.connect(conf={"spark.cores.max": 1}) as app: print(app.pool().submit
         assert run_program(cluster, text, env={"PYSPARK_PYTHON": other}) == "driver\n"
 
 
-def test_a_master_and_a_worker_daemon_restart_unnoticed(tmp_path: Path) -> None:
-    text = """
-import time, stoker
-with stoker.connect(conf={"spark.cores.max": 2}) as app:
-    client = app.dask()
-    client.wait_for_workers(2)
-    print("ready", flush=True)
-    assert client.gather(client.map(lambda n: time.sleep(0.3) or n, range(20), pure=False)) == list(range(20))
-    client.cluster.scale(1)  # asks the new master
-    assert sorted(executor.state.value for executor in app.executors) in (["KILLED", "RUNNING"], ["RUNNING", "RUNNING"])
-    print(len(app.executors))
-"""
-    properties = {
-        "spark.deploy.recoveryMode": "FILESYSTEM",
-        "spark.deploy.recoveryDirectory": str(tmp_path / "records"),
-    }
-    with Cluster(tmp_path, memory="3g", properties=properties) as cluster, start_program(cluster, text) as driver:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "ready\n"
-        for daemon in (cluster.master, cluster.worker[0]):
-            daemon.kill()
-            daemon.start()
-        out, err = driver.communicate(timeout=60)
-        assert (driver.returncode, out) == (0, "2\n"), err
-
-
 def test_a_driver_of_the_cluster_needs_no_settings(two: Cluster) -> None:
     text = "import stoker\nwith stoker.connect() as app: print(app.pool().submit(sum, [2, 3]).result())\n"
     done = two.cli("submit", "--wait", "--total-executor-cores", "1", two.script("cluster_mode.py", text))
@@ -309,9 +264,9 @@ input()
         assert found is not None
         with pytest.raises((ssl.SSLError, ConnectionError)):
             talk_tls(found[1], int(found[2]))
-        shown = "".join(executors(two).values())
+        shown = "".join(dask_executors(two).values())
         assert "PRIVATE KEY" not in shown and "INHERIT" not in shown
-        for pid in (*executors(two), driver.pid):
+        for pid in (*dask_executors(two), driver.pid):
             assert listening_beyond_loopback(pid) == []
         driver.communicate("\n", timeout=30)
 

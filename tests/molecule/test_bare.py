@@ -18,7 +18,7 @@ from tests.support.tls import make_certificate
 
 REPO = Path(__file__).parents[2]
 LIGHT = ("golden", "contract", "unit/config", "unit/test_cli_surroundings.py", "unit/test_cli_help.py")
-REAL = ("integration/test_submit.py", "integration/test_jobs.py")  # real daemons; some tests need a JDK
+REAL = ("integration/commands", "integration/test_jobs.py")  # real daemons; some tests need a JDK
 # In the container: an index with a certificate that nobody has signed, and what make does first.
 OWN_INDEX = """
 import functools, http.server, os, ssl, subprocess, sys, threading

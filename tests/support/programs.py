@@ -42,3 +42,8 @@ def run_program(cluster: Cluster, text: str, *, env: dict[str, str] | None = Non
     assert process.returncode == 0, f"{out}\n{err}"
     assert "Traceback" not in err, err
     return str(out)
+
+
+def dask_executors(cluster: Cluster) -> dict[int, str]:
+    """Return the processes of the cluster's Dask workers, with their commands."""
+    return {pid: words for pid, words in cluster.processes().items() if "distributed.cli.dask_worker" in words}

@@ -1,4 +1,4 @@
-"""Planted bugs in the keeper's journal (mutants.py has the others, and the list)."""
+"""Bugs in the keeper's journal."""
 
 from __future__ import annotations
 

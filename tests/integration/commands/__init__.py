@@ -1,0 +1,1 @@
+"""The commands on a real cluster: real daemons, real programs."""
