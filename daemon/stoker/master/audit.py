@@ -24,7 +24,7 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.states import Role
 from stoker.io.sockets import Received
-from stoker.security.audit import audit
+from stoker.security.audit import audit, line_of, write
 
 MOST_REFUSED = 600  # refusals of one principal that are recorded in a minute
 MOST_WAITING = 10_000  # requests whose answer is awaited; the oldest is recorded as unanswered beyond them
@@ -37,13 +37,22 @@ _TARGETS = ("driver_id", "app_id", "id", "workers")  # fields of an answer or of
 
 class MasterAudit:
     """Requests that change something, from when they come until they are answered. Each one is recorded with its result,
-    whoever may make it and whatever new kinds there are. ``address_of`` returns a peer's address. For the loop only."""
+    whoever may make it and whatever new kinds there are. ``address_of`` returns a peer's address. For the loop only.
+
+    Lines are kept until ``write``, which comes before the answers leave."""
 
     def __init__(self, address_of: Callable[[bytes], str]) -> None:
         self._address_of = address_of
         self._waiting: dict[tuple[bytes, int], Received] = {}
         self._refused: Counter[str] = Counter()  # by principal, in this minute
         self._minute = 0.0
+        self._lines: list[str] = []
+
+    def write(self) -> None:
+        """Write what was recorded since the last call."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            write(lines)
 
     def asked(self, event: Received) -> None:
         request = getattr(event.message, "request", None)
@@ -51,6 +60,7 @@ class MasterAudit:
             return
         if len(self._waiting) >= MOST_WAITING:
             self._record(self._waiting.pop(next(iter(self._waiting))), None, "unanswered")
+            self.write()
         self._waiting[event.peer, request] = event
 
     def answered(self, peer: bytes, message: Message) -> None:
@@ -66,6 +76,7 @@ class MasterAudit:
     def peer_gone(self, peer: bytes) -> None:
         for key in [key for key in self._waiting if key[0] == peer]:
             self._record(self._waiting.pop(key), None, "unanswered: disconnected")
+        self.write()
 
     def refused(self, peer: bytes, principal: str, request: str, reason: str) -> None:
         """Record a message that the sender's key does not permit."""
@@ -92,14 +103,16 @@ class MasterAudit:
         target = _target_of(answer) or _target_of(message)
         if not target and isinstance(message, SubmitDriver):
             target = message.driver.name
-        audit(
-            action,
-            target,
-            result,
-            who=event.principal,
-            role=event.role.value,
-            door=event.door or getattr(message, "door", "") or "port",
-            address=self._address_of(event.peer),
+        self._lines.append(
+            line_of(
+                action,
+                target,
+                result,
+                who=event.principal,
+                role=event.role.value,
+                door=event.door or getattr(message, "door", "") or "port",
+                address=self._address_of(event.peer),
+            )
         )
 
 

@@ -304,6 +304,7 @@ class MasterDaemon:
         for effect in batch.after:
             if isinstance(effect, Send):
                 self._audit.answered(effect.peer, effect.message)
+        self._audit.write()
         for effect in batch.after:
             if isinstance(effect, Send):
                 self._send(effect.peer, effect.message)
@@ -316,6 +317,7 @@ class MasterDaemon:
 
     def _reply(self, peer: bytes, message: Message) -> None:
         self._audit.answered(peer, message)
+        self._audit.write()
         self._send(peer, message)
 
     def _send(self, peer: bytes, message: Message) -> None:

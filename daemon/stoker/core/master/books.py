@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.sharing.accounts import Account, Accounts
@@ -177,12 +178,12 @@ class Books:
     def new_driver_id(self, wall: float) -> str:
         number = self.counters.drivers
         self.counters.drivers += 1
-        return f"driver-{_stamp(wall)}-{number:04d}"
+        return f"driver-{_stamp(int(wall))}-{number:04d}"
 
     def new_app_id(self, wall: float) -> str:
         number = self.counters.apps
         self.counters.apps += 1
-        return f"app-{_stamp(wall)}-{number:04d}"
+        return f"app-{_stamp(int(wall))}-{number:04d}"
 
     def reserve_id(self, identifier: str) -> None:
         """Never assign the number of this id again: an earlier master assigned it. Absurdly large numbers are ignored,
@@ -341,5 +342,6 @@ def _let_go(worker: Worker, resources: Addresses) -> None:
             del worker.held[pair]
 
 
-def _stamp(wall: float) -> str:
-    return datetime.fromtimestamp(wall).strftime("%Y%m%d%H%M%S")  # the master's local time zone (spec 6)
+@lru_cache(1)  # thousands of ids are made in one second
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second).strftime("%Y%m%d%H%M%S")  # the master's local time zone (spec 6)
