@@ -15,6 +15,7 @@
 ``fifo``         jobs are served in the order they came, and no job waits that fits
 ``fit``          nothing new is placed on a worker that has reported that its host is not well
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
+``hold``         a job whose hold was acknowledged is not started, and gets no executor, before somebody releases it
 ``share``        nothing is granted beyond a limit of a pool or of a user in it
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``walls``        a hostile worker changes nothing but what was placed on it (checks_walls.py)
@@ -49,6 +50,7 @@ from stoker.core.model.states import DriverState, JobPhase
 from stoker.core.model.values import DriverReport, Unfit
 from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
+from tests.simulation.checks_holds import Holds
 from tests.simulation.checks_order import check_order
 from tests.simulation.checks_walls import Walls
 from tests.simulation.hostile import HOSTILE
@@ -74,6 +76,7 @@ class Checks:
     def __init__(self, world: World, *, is_durable: bool, old: set[str]) -> None:
         self.world, self.is_durable = world, is_durable
         self.walls = Walls(self.fail, old)
+        self.holds = Holds(self.fail)
         self.store: Store | None = None
         self.highest_epoch = 0
         self.epochs: set[int] = set()
@@ -120,6 +123,8 @@ class Checks:
             if not master.knows(peer):
                 self.fail("presence", f"{master.name} believes that {peer!r} is there")
         check_order(master.core.ctx, effects, self.fail)
+        if master.core.ctx.epoch == self.highest_epoch:
+            self.holds.decided(effects)
         for effect in effects:
             if isinstance(effect, Send) and isinstance(effect.message, LaunchDriver | LaunchExecutor):
                 worker_id = books.worker_of_peer.get(effect.peer, "")
@@ -269,7 +274,10 @@ class Checks:
                     )
         elif isinstance(message, Accepted):
             asked = (connection.client.name, connection.incarnation, message.request)
-            self._kill_recorded(self.asked_by.get(asked))
+            question = self.asked_by.get(asked)
+            self._kill_recorded(question)
+            if question is not None:
+                self.holds.accepted(question, self._record(f"{question.id.split('-')[0]}/{question.id}"))
 
     def _kill_recorded(self, question: Any) -> None:
         if not isinstance(question, KillJob):
@@ -369,6 +377,7 @@ class Checks:
 
     def asked(self, client: Client, number: int, message: Any) -> None:
         self.asked_by[client.name, client.incarnation, number] = message
+        self.holds.asked(message)
 
     def answered(self, client: Client, question: Any, answer: Any) -> None:
         if isinstance(answer, Submitted):

@@ -64,8 +64,8 @@ def _drivers_in_order(ctx: Context, launches: list[LaunchDriver], fail: Fail) ->
         return
     for driver_id in ctx.books.queue:
         waiting = ctx.books.drivers[driver_id].record
-        if waiting.attempts:
-            continue  # back in the queue, at its end
+        if waiting.attempts or ctx.books.drivers[driver_id].queued_at != waiting.submitted:
+            continue  # back in the queue, at its end; also after it was held or changed
         for message in first:
             same = _shape(message.driver) == _shape(waiting.description)
             same = same and message.principal == waiting.principal
@@ -81,7 +81,8 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
         (message.app_id, Room(message.cores, message.memory_mib, Counter(dict(counted(message.resources)))))
         for message in granted
     ]
-    running = len(ctx.books.drivers) - len(ctx.books.queue) - len(ctx.books.relaunching)
+    books = ctx.books
+    running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
     if running < ctx.policy.max_drivers:
         for shape in _allowed_demands(ctx):
             if free.with_all(room for _, room in held).fits(shape.cores, shape.memory_mib, shape.resources):
@@ -98,7 +99,12 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
 
 def _wants(ctx: Context, app: App, worker: Worker) -> bool:
     record = app.record
-    if app.peer is None or app.not_before > ctx.now.mono or len(app.executors) >= record.executor_limit:
+    if (
+        record.hold is not None
+        or app.peer is None
+        or app.not_before > ctx.now.mono
+        or len(app.executors) >= record.executor_limit
+    ):
         return False
     if cores_left(app) < (record.description.cores_per_executor or 1):
         return False

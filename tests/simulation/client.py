@@ -6,7 +6,17 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from stoker.core.model.messages import DriverUpdate, KillJob, Message, SubmitDriver, Submitted, WatchDriver
+from stoker.core.model.changes import JobChange
+from stoker.core.model.messages import (
+    DriverUpdate,
+    HoldJob,
+    KillJob,
+    Message,
+    SubmitDriver,
+    Submitted,
+    UpdateJob,
+    WatchDriver,
+)
 from stoker.core.model.values import DriverDescription
 from stoker.core.peer.asking import Asking, AskingEffect
 from stoker.core.peer.events import Answered, Connect, Disconnect, LinkClosed, LinkMessage, LinkOpened, Send
@@ -48,6 +58,12 @@ class Client(Node):
 
     def kill(self, job_id: str) -> None:
         self._ask(KillJob(request=0, id=job_id))
+
+    def hold(self, job_id: str, *, hold: bool) -> None:
+        self._ask(HoldJob(request=0, id=job_id, hold=hold))
+
+    def update(self, job_id: str, change: JobChange) -> None:
+        self._ask(UpdateJob(request=0, id=job_id, change=change))
 
     def watch(self, driver_id: str) -> None:
         self._ask(WatchDriver(request=0, driver_id=driver_id), prompt=False)

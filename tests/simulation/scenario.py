@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from functools import partial
 
+from stoker.core.model.changes import JobChange
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pool, Pools, Quota
 from stoker.core.model.resources import Addresses, Amounts
@@ -268,6 +269,9 @@ def _start(cluster: Cluster) -> None:
         world.after(rng.random() * cluster.chaos, lambda: _kill_something(cluster))
     for _ in range(rng.randint(0, 3)):
         world.after(rng.random() * cluster.chaos, lambda: _use_an_application(cluster))
+    holding = random.Random(world.seed + 0.125)  # its own: seeds without holds are as they were
+    for _ in range(holding.choice((0, 0, 2, 6))):
+        world.after(holding.random() * cluster.chaos, partial(_hold_something, cluster, holding))
 
 
 def _submit(client: Client, description: DriverDescription) -> None:
@@ -278,12 +282,30 @@ def _submit(client: Client, description: DriverDescription) -> None:
 def _kill_something(cluster: Cluster) -> None:
     rng = cluster.world.rng
     client = rng.choice(cluster.clients)
-    ids = [driver_id for known in cluster.clients for driver_id in known.submitted]
-    ids += [app.core.app_id for app in cluster.applications if app.core is not None and app.core.app_id]
+    ids = _known_ids(cluster)
     if ids and client.is_alive:
         client.kill(rng.choice(ids))
     if client.submitted and client.is_alive:
         client.watch(rng.choice(client.submitted))
+
+
+def _hold_something(cluster: Cluster, draw: random.Random) -> None:
+    """Hold a job, release one, or change one; most of the held ones stay held."""
+    client = draw.choice(cluster.clients)
+    ids = _known_ids(cluster)
+    if not ids or not client.is_alive:
+        return
+    job_id = draw.choice(ids)
+    if draw.random() < 0.7:
+        client.hold(job_id, hold=draw.random() < 0.6)
+    else:
+        priority, pool = draw.choice((None, -1, 0)), _pool(cluster)
+        client.update(job_id, JobChange(pool=pool, priority=priority, time_limit=draw.choice((None, 5.0))))
+
+
+def _known_ids(cluster: Cluster) -> list[str]:
+    ids = [driver_id for known in cluster.clients for driver_id in known.submitted]
+    return ids + [app.core.app_id for app in cluster.applications if app.core is not None and app.core.app_id]
 
 
 def _use_an_application(cluster: Cluster) -> None:

@@ -14,11 +14,13 @@ ADDED_LAST = {
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},
     "KillJob": {"door"},
+    "HoldJob": {"door"},
+    "UpdateJob": {"door"},
     "LaunchDriver": {"principal", "seal", "resources"},
     "LaunchExecutor": {"principal", "seal", "resources"},
 }
 # Values inside messages, likewise.
-ADDED_TO_VALUES = {"driver": {"time_limit"}, "app": {"time_limit"}, "exit": {"expired"}}
+ADDED_TO_VALUES = {"driver": {"time_limit", "hold"}, "app": {"time_limit"}, "exit": {"expired"}}
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.principal import Asker
@@ -26,6 +27,8 @@ class Control:
     def __init__(self, error: StokerError | None = None, samples: tuple[Sample, ...] = ()) -> None:
         self.killed: list[str] = []
         self.kills: list[tuple[str, Asker]] = []
+        self.held: list[tuple[str, bool]] = []
+        self.updated: list[tuple[str, JobChange]] = []
         self.drained: list[tuple[str, bool]] = []
         self.submitted: list[tuple[DriverDescription, Asker]] = []
         self.error = error
@@ -39,6 +42,18 @@ class Control:
         self.killed.append(job_id)
         self.kills.append((job_id, by))
         return f"{job_id} is being killed"
+
+    def hold(self, job_id: str, by: Asker, *, hold: bool) -> str:
+        if self.error:
+            raise self.error
+        self.held.append((job_id, hold))
+        return f"{job_id} is {'held' if hold else 'released'}"
+
+    def update(self, job_id: str, change: JobChange, by: Asker) -> str:
+        if self.error:
+            raise self.error
+        self.updated.append((job_id, change))
+        return f"{job_id} has now {change.words}"
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
         if self.error:

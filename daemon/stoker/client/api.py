@@ -27,16 +27,20 @@ from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
 from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission, check_size
 from stoker.config.client import ClientConfig, client_config
+from stoker.config.types import parse_time_limit
+from stoker.core.model.changes import JobChange
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
     ForgetWorkers,
     GetStatus,
+    HoldJob,
     KillJob,
     Status,
     Stream,
     SubmitDriver,
     Submitted,
+    UpdateJob,
     Workers,
 )
 from stoker.core.model.states import Role
@@ -172,6 +176,37 @@ class Client:
         answer = self.session.call(KillJob(request=0, id=job_id, door=self.door))
         if not isinstance(answer, Accepted):
             raise ProtocolError(f"the master answered a request to kill {job_id} with {type(answer).__name__}")
+        return answer.text
+
+    def hold(self, job_id: str) -> str:
+        """Hold a driver or application: it is not started, or gets no further executors, until it is released; return the
+        master's answer. Raises NotFound when it has ended already, and NotAuthorized."""
+        return self._changed(HoldJob(request=0, id=job_id, hold=True, door=self.door))
+
+    def release(self, job_id: str) -> str:
+        """Let a held driver or application go on; return and raise as ``hold`` does."""
+        return self._changed(HoldJob(request=0, id=job_id, hold=False, door=self.door))
+
+    def update(
+        self, job_id: str, *, pool: str = "", priority: int | None = None, time_limit: str | float | None = None
+    ) -> str:
+        """Change a driver or application: its pool, its priority, its time limit ("2h", "none", or seconds). Who submitted it
+        may lower the priority and shorten the limit; an operator of its pool and an admin may do all of it. Return and raise
+        as ``hold`` does; raises Refused with the reason when one of the values is refused: then nothing has changed, and
+        UsageError for a malformed one."""
+        limit = 0.0 if time_limit == "none" else time_limit
+        if isinstance(limit, str):
+            limit = parse_time_limit(limit)
+        try:
+            change = JobChange(pool=pool, priority=priority, time_limit=limit)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        return self._changed(UpdateJob(request=0, id=job_id, change=change, door=self.door))
+
+    def _changed(self, message: HoldJob | UpdateJob) -> str:
+        answer = self.session.call(message)
+        if not isinstance(answer, Accepted):
+            raise ProtocolError(f"the master answered a request for {message.id} with {type(answer).__name__}")
         return answer.text
 
     # --- workers -----------------------------------------------------------------------------------------------------

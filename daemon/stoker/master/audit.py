@@ -13,6 +13,7 @@ from stoker.core.model.messages import (
     FetchBlob,
     FindMissingBlobs,
     GetStatus,
+    HoldJob,
     KillExecutors,
     Message,
     MissingBlobs,
@@ -31,7 +32,7 @@ MOST_WAITING = 10_000  # requests whose answer is awaited; the oldest is recorde
 _UNAUDITED = frozenset(
     {GetStatus, WatchDriver, ReadLog, FetchBlob, FindMissingBlobs, UploadChunk, RequestExecutors, KillExecutors}
 )
-_ACTIONS = {"SubmitDriver": "submit", "KillJob": "kill"}
+_ACTIONS = {"SubmitDriver": "submit", "KillJob": "kill", "HoldJob": "hold", "UpdateJob": "update"}
 _TARGETS = ("driver_id", "app_id", "id", "workers")  # fields of an answer or of a request, the first that has a value
 
 
@@ -100,6 +101,8 @@ class MasterAudit:
         action = _action_of(type(message).__name__)
         if isinstance(message, DrainWorkers):
             action = "drain" if message.drain else "undrain"
+        elif isinstance(message, HoldJob):
+            action = "hold" if message.hold else "release"
         target = _target_of(answer) or _target_of(message)
         if not target and isinstance(message, SubmitDriver):
             target = message.driver.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import LogData, ReadLog
 from stoker.core.model.principal import Asker
@@ -36,6 +37,12 @@ class Control:
 
     def kill(self, job_id: str, by: Asker) -> str:
         return self._dashboard().kill(job_id, by)
+
+    def hold(self, job_id: str, by: Asker, *, hold: bool) -> str:
+        return self._dashboard().hold(job_id, by, hold=hold)
+
+    def update(self, job_id: str, change: JobChange, by: Asker) -> str:
+        return self._dashboard().update(job_id, change, by)
 
     def submit(self, driver: DriverDescription, by: Asker) -> str:
         return self._dashboard().submit(driver, by)

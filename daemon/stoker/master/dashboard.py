@@ -16,12 +16,14 @@ import msgspec
 from stoker.core.master.effects import Received
 from stoker.core.master.history import INTERVAL, History, take_sample
 from stoker.core.master.machine import MasterCore
+from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
     Failed,
     GetStatus,
+    HoldJob,
     KillJob,
     LogData,
     Message,
@@ -30,6 +32,7 @@ from stoker.core.model.messages import (
     SubmitDriver,
     Submitted,
     ToMaster,
+    UpdateJob,
 )
 from stoker.core.model.principal import Asker
 from stoker.core.model.states import Role
@@ -128,6 +131,20 @@ class LeaderDashboard:
         answer = self._ask(KillJob(request=0, id=job_id), by)
         if not isinstance(answer, Accepted):
             raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
+        return answer.text
+
+    def hold(self, job_id: str, by: Asker, *, hold: bool) -> str:
+        """Hold a driver or application, or release it. Raises NotFound, NotAuthorized, Refused."""
+        answer = self._ask(HoldJob(request=0, id=job_id, hold=hold), by)
+        if not isinstance(answer, Accepted):
+            raise InvariantBroken(f"a hold was answered with {type(answer).__name__}")
+        return answer.text
+
+    def update(self, job_id: str, change: JobChange, by: Asker) -> str:
+        """Change a driver or application. Raises NotFound, NotAuthorized, Refused."""
+        answer = self._ask(UpdateJob(request=0, id=job_id, change=change), by)
+        if not isinstance(answer, Accepted):
+            raise InvariantBroken(f"a change was answered with {type(answer).__name__}")
         return answer.text
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:

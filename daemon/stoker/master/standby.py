@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
 from stoker.core.model.principal import Asker
@@ -135,6 +136,14 @@ class StandbyDashboard:
     def kill(self, job_id: str, by: Asker) -> str:
         """Raises NotFound: a standby knows no jobs."""
         raise NotFound(f"this master is a standby: ask the leader to kill {job_id}")
+
+    def hold(self, job_id: str, by: Asker, *, hold: bool) -> str:
+        """Raises NotFound, as ``kill``."""
+        raise NotFound(f"this master is a standby: ask the leader to {'hold' if hold else 'release'} {job_id}")
+
+    def update(self, job_id: str, change: JobChange, by: Asker) -> str:
+        """Raises NotFound, as ``kill``."""
+        raise NotFound(f"this master is a standby: ask the leader to change {job_id}")
 
     def submit(self, driver: DriverDescription, by: Asker) -> str:
         """Raises Refused, in the words by which Spark's clients know that they should ask the next master."""

@@ -122,6 +122,15 @@ def kill(job: DriverView | AppView, kind: str, text: str = "kill") -> Markup:
     ).format(kind=kind, id=job.id, name=job.name, user=job.who, since=job.submitted, text=text)
 
 
+def hold(job: DriverView | AppView, kind: str) -> Markup:
+    """A button that holds the job, or releases it."""
+    action, text = ("hold", "Hold") if job.hold is None else ("release", "Release")
+    return Markup(
+        ' <button class="hold" form="{action}-{kind}" name="id" value="{id}" aria-label="{text} {id} ({name})">'
+        "{text}</button>"
+    ).format(action=action, kind=kind, id=job.id, name=job.name, text=text)
+
+
 CELLS = {
     "state": state,
     "at": at,
@@ -138,4 +147,5 @@ CELLS = {
     "job": job,
     "worker_link": worker,
     "kill": kill,
+    "hold": hold,
 }

@@ -1,4 +1,4 @@
-"""Changes from the master's pages: kill jobs, drain workers. Forms only; the guard has checked the sender."""
+"""Changes from the master's pages: kill and hold jobs, drain workers. Forms only; the guard has checked the sender."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from werkzeug import exceptions
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
+from stoker.core.model.changes import JobChange
 from stoker.core.model.principal import Asker
 from stoker.errors import StokerError
 from stoker.security.roles import AccessRole
@@ -21,11 +22,19 @@ from stoker.web.common import refusal
 
 
 class Changes(Protocol):
-    """Called from the dashboard's threads. Both methods return what was done, in words, and raise StokerError, whose text
+    """Called from the dashboard's threads. All methods return what was done, in words, and raise StokerError, whose text
     is shown."""
 
     def kill(self, job_id: str, by: Asker) -> str:
         """Kill a driver or application."""
+        ...
+
+    def hold(self, job_id: str, by: Asker, *, hold: bool) -> str:
+        """Hold a driver or application, or release it."""
+        ...
+
+    def update(self, job_id: str, change: JobChange, by: Asker) -> str:
+        """Change the pool, the priority or the time limit of a driver or application."""
         ...
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
@@ -47,6 +56,19 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
         if request.form.get("terminate") != "true" or not job_id:
             raise BadRequest("A kill needs an id and terminate=true.")
         return _do("kill", job_id, lambda: control.kill(job_id, who().asker("dashboard")), "/")
+
+    @app.post("/app/hold/")
+    @app.post("/driver/hold/")
+    @needs(AccessRole.SUBMITTER)
+    def hold() -> BaseResponse:
+        check()
+        job_id, wanted = request.form.get("id", ""), request.form.get("hold")
+        if wanted not in {"true", "false"} or not job_id:
+            raise BadRequest("A hold needs an id and hold=true or hold=false.")
+        kind = "app" if job_id.startswith("app-") else "driver"
+        then = f"/{kind}/?{urlencode({f'{kind}Id': job_id})}"
+        is_on, by = wanted == "true", who().asker("dashboard")
+        return _do("hold" if is_on else "release", job_id, lambda: control.hold(job_id, by, hold=is_on), then)
 
     @app.post("/workers/kill/")
     @needs(AccessRole.OPERATOR)

@@ -61,6 +61,19 @@ def test_jobs_end_when_no_daemon_comes_back(slot: Path) -> None:
     assert time.monotonic() - gone < 1.5
 
 
+def test_no_grace_lasts_longer_than_the_wait_for_a_daemon(slot: Path) -> None:
+    """Its driver may be started elsewhere from then on."""
+    daemon = PlayedDaemon(slot)
+    daemon.open(away=1.0, grace=30.0)
+    termed = slot / "termed"
+    program = "trap 'touch \"$0\"' TERM; while :; do sleep 0.05; done"
+    daemon.spawn("a", "/bin/sh", "-c", program, str(termed), limit=0.3)
+    pid = daemon.expect("started", "a")["pid"]
+    wait_until(termed.exists, within=10, what="it reaches its limit")
+    daemon.close()
+    wait_until(lambda: not alive(pid), within=5, what="the keeper kills it before its grace has passed")
+
+
 def test_silent_daemon_counts_as_gone(slot: Path) -> None:
     daemon = PlayedDaemon(slot)
     daemon.open(away=0.6, silence=0.5)

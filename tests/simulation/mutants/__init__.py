@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.mutants import books, drivers, journal, peers, storage
+from tests.simulation.mutants import books, drivers, journal, peers, storage, waiting
 
 Mutation = Callable[[], Any]  # a context manager
 
@@ -56,4 +56,6 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     peers.believed_standby: ("kill_master",),
     peers.single_try: (),
     peers.unlimited: (),
+    waiting.ignored_hold: (),
+    waiting.forgotten_hold: ("kill_master",),
 }

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from stoker.core.model.values import Order
 from stoker.errors import NotFound, Refused, StokerError
 from tests.support.web import (
     Control,
     app_view,
+    cluster_view,
     driver_view,
 )
 from tests.unit.web.dashboard import browser, look
@@ -29,7 +31,24 @@ def test_kill_buttons_work(job: Any, headers: dict[str, str]) -> None:
 def test_what_has_ended_has_no_kill_button() -> None:
     assert len(look(browser()).buttons) == 3
     assert not look(browser(), f"/driver/?driverId={driver_view(3).id}").buttons
-    assert len(look(browser(), f"/driver/?driverId={driver_view(1).id}").buttons) == 1
+    assert len(look(browser(), f"/driver/?driverId={driver_view(1).id}").buttons) == 2
+
+
+@pytest.mark.parametrize("held", [None, Order(by="ada", door="cli", at=5.0)])
+@pytest.mark.parametrize("kind", ["driver", "app"])
+def test_hold_and_release_buttons_work(kind: str, held: Order | None) -> None:
+    control = Control()
+    driver, app = driver_view(1, hold=held), app_view(1, hold=held)
+    client = browser(cluster_view(active_drivers=(driver,), active_apps=(app,)), control=control)
+    job_id = driver.id if kind == "driver" else app.id
+    page = look(client, f"/{kind}/?{kind}Id={job_id}")
+    [form] = [form for form, _ in page.buttons if not form.startswith("kill")]
+    assert form == f"{'release' if held else 'hold'}-{kind}"
+    assert ("held by ada" in page.text) is (held is not None)
+    action, fields = page.forms[form]
+    response = client.post(action, data={**fields, "id": job_id})
+    assert (response.status_code, response.location) == (303, f"/{kind}/?{kind}Id={job_id}")
+    assert control.held == [(job_id, held is None)]
 
 
 FOREIGN = [

@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_resource_arguments(parser, "the program", "spark.driver")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
     option("--time-limit", metavar="TIME", help="stop an attempt that runs longer, such as 2h (spark.stoker.timeLimit)")
+    option("--hold", action="store_true", help="do not start it before 'stoker release ID'")
     option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
     option("--jars", metavar="F,..", help=".jar files for its class path")
@@ -149,4 +150,5 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, e
         memory_mib=memory("--driver-memory", args.driver_memory),
         supervise=args.supervise,
         time_limit=time_limit(args.time_limit),
+        hold=args.hold,
     )

@@ -37,6 +37,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
         ("Started", text.when(view.started)),
         ("Ended", text.when(view.ended)),
         ("Kill", text.ordered(view.kill, "requested")),
+        ("Hold", text.ordered(view.hold, "held")),
         ("Worker", text.clean(view.worker_id)),
         ("Last error line", text.clean(_last_error_line(view), _WIDE)),
     ]
@@ -66,6 +67,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
         ("Submitted", text.when(view.submitted)),
         ("Ended", text.when(view.ended)),
         ("Kill", text.ordered(view.kill, "requested")),
+        ("Hold", text.ordered(view.hold, "held")),
         ("UI", text.clean(view.ui_url)),
     ]
     parts = [head + "\n" + text.fields(pairs)]

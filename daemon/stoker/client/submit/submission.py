@@ -49,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int | None = None
     supervise: bool = False
     time_limit: float | None = None  # seconds
+    hold: bool = False
 
 
 class DriverOptions(TypedDict, total=False):
@@ -62,6 +63,7 @@ class DriverOptions(TypedDict, total=False):
     gpus: int | None  # of the driver itself, at least 1; ``spark.driver.resource.gpu.amount``, default none
     resources: Mapping[str, int] | None  # named resources of the driver itself; ``spark.driver.resource.NAME.amount``
     supervise: bool  # restart the program when it fails or loses its worker
+    hold: bool  # do not start it before ``Client.release(ID)``
     time_limit: str | float | None  # of one attempt: "2h", or seconds; ``spark.stoker.timeLimit``, default none
     env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
@@ -136,6 +138,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             supervise=options.supervise or _typed(conf, "spark.driver.supervise"),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts"),
             time_limit=_typed(conf, "spark.stoker.timeLimit") if options.time_limit is None else options.time_limit,
+            hold=options.hold,
             user=user_name(),
             pool=conf.get(POOL_PROPERTY, ""),
             priority=_typed(conf, PRIORITY_PROPERTY),

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.sharing.accounts import Account, Accounts
+from stoker.core.master.waiting.parked import Parked
 from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
@@ -156,6 +157,7 @@ class Books:
         self.completed_drivers: dict[str, Driver] = {}  # oldest first
         self.queue: DriverQueue = DriverQueue()
         self.relaunching: set[str] = set()
+        self.parked: Parked = Parked()  # SUBMITTED drivers that are not in the queue
         self.watching: dict[bytes, set[str]] = {}  # connection -> active drivers it watches
         self.apps: dict[str, App] = {}  # active, in order of registration
         self.completed_apps: dict[str, App] = {}
@@ -309,13 +311,25 @@ class Books:
             _let_go(worker, executor.resources)
             self.accounts.charge(app.account, -executor.cores, -executor.memory_mib)
 
-    def account_changed(self, app: App, before: Account) -> None:
-        """Charge what the application holds to its present account, and no longer to the one of ``before``."""
-        if app.account == before:
+    def account_changed(self, job: App | Driver, before: Account) -> None:
+        """Charge what the job holds to its present account, and no longer to the one of ``before``."""
+        if job.account == before:
             return
+        if isinstance(job, Driver):
+            self._driver_account_changed(job, before)
+            return
+        app = job
         for executor in app.executors.values():
             self.accounts.charge(before, -executor.cores, -executor.memory_mib)
             self.accounts.charge(app.account, executor.cores, executor.memory_mib)
+
+    def _driver_account_changed(self, driver: Driver, before: Account) -> None:
+        record = driver.record
+        worker = self.workers.get(record.attempts[-1].worker_id) if record.attempts else None
+        if worker is not None and record.id in worker.drivers:
+            cores, memory_mib = record.description.cores, record.description.memory_mib
+            self.accounts.charge(before, -cores, -memory_mib, drivers=-1)
+            self.accounts.charge(driver.account, cores, memory_mib, drivers=1)
 
     def _charge(self, worker: Worker, cores: int, memory_mib: int) -> None:
         worker.cores_used += cores

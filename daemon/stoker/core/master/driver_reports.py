@@ -164,6 +164,7 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
     ctx.books.release_driver(driver)
     ctx.books.queue.remove(report.driver_id)  # the books took it for never started
     ctx.books.relaunching.discard(report.driver_id)
+    ctx.books.parked.discard(report.driver_id)
     driver.relaunch_at = None
     record = driver.record
     if report.attempt > record.attempt:

@@ -54,6 +54,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
             token=message.token,
             owner=event.key,
             principal=event.principal,
+            hold=event.asker.order(ctx.now.wall) if message.driver.hold else None,
         )
         driver = Driver(record)
         books.tokens[message.token] = record.id
@@ -78,23 +79,26 @@ def _in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescri
     assigned = admission.assigned(ctx.pools, driver, wish_of_driver(driver.pool, driver.priority, driver.conf), by)
     if isinstance(assigned, str) or not ctx.pools.is_configured:
         return assigned
-    queue = ctx.books.queue
+    queue, parked = ctx.books.queue, ctx.books.parked
     too_many = admission.too_many_queued(
         ctx.pools,
         assigned.pool,
         by.principal,
-        in_pool=queue.waiting(assigned.pool),
-        of_principal=queue.waiting(assigned.pool, by.principal),
+        in_pool=queue.waiting(assigned.pool) + parked.waiting(assigned.pool),
+        of_principal=queue.waiting(assigned.pool, by.principal) + parked.waiting(assigned.pool, by.principal),
     )
     return too_many or assigned
 
 
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
-    """Put a SUBMITTED driver into the queue; ``first``: at its head."""
+    """Put a SUBMITTED driver into the queue, unless it is held; ``first``: at its head."""
     record = driver.record
     driver.relaunch_at = None
     driver.queued_at = ctx.now.wall if record.attempts else record.submitted
     ctx.books.relaunching.discard(record.id)
+    if record.hold is not None:
+        ctx.books.parked.add(record.id, driver.account)
+        return
     ctx.books.queue.push(record.id, driver.lane, first=first)
     ctx.schedule_wanted = True
 
@@ -333,6 +337,7 @@ def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> Non
     if record.attempts:
         ctx.tally.driver_duration.observe(record.ended - record.attempts[0].started)
     books.drivers.pop(record.id, None)
+    books.parked.discard(record.id)
     books.completed_drivers[record.id] = driver
     driver.relaunch_at = None
     ctx.schedule_wanted = True  # one of spark.deploy.maxDrivers may be free now

@@ -29,7 +29,7 @@ def take_sample(books: Books, wall: float) -> Sample:
         for worker in books.workers.values()
         if worker.record.state is WorkerState.ALIVE and not worker.record.drain.draining
     ]
-    queued = len(books.queue)
+    queued = len(books.queue) + len(books.parked)
     waiting_apps = sum(app.record.state is ApplicationState.WAITING for app in books.apps.values())
     return Sample(
         at=wall,

@@ -93,15 +93,20 @@ def _drivers(books: Books) -> Iterator[str]:
         state = driver.record.state
         if state.is_final:
             yield f"{driver_id} is {state.value} and still active"
-        if (driver_id in books.queue) != (state is DriverState.SUBMITTED):
+        is_parked = driver_id in books.parked
+        if (driver_id in books.queue or is_parked) != (state is DriverState.SUBMITTED):
             yield f"{driver_id} is {state.value} and {'' if driver_id in books.queue else 'not '}in the queue"
+        if state is DriverState.SUBMITTED and is_parked != (driver.record.hold is not None):
+            yield f"{driver_id} is {'' if is_parked else 'not '}parked, contrary to its record"
+        if is_parked and driver_id in books.queue:
+            yield f"{driver_id} is parked and in the queue"
         if (driver_id in books.relaunching) != (state is DriverState.RELAUNCHING):
             yield f"{driver_id} is {state.value}, contrary to the list of drivers that wait for a restart"
         if state is DriverState.RUNNING and holders[driver_id] != 1:
             yield f"{driver_id} is RUNNING on {holders[driver_id]} workers"
         if state is not DriverState.RUNNING and holders[driver_id] > (state is DriverState.UNKNOWN):
             yield f"{driver_id} is {state.value} and holds resources of {holders[driver_id]} workers"
-    for driver_id in (*books.queue, *books.relaunching):
+    for driver_id in (*books.queue, *books.relaunching, *books.parked):
         if driver_id not in books.drivers:
             yield f"{driver_id} waits and is not active"
 

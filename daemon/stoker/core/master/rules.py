@@ -15,6 +15,8 @@ from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.fitness import draining
 from stoker.core.master.show import app_view, cluster_view, driver_view, worker_view
+from stoker.core.master.waiting.hold import hold
+from stoker.core.master.waiting.update import update
 from stoker.core.model.messages import (
     ApplicationHeartbeat,
     DrainWorkers,
@@ -23,6 +25,7 @@ from stoker.core.model.messages import (
     Failed,
     ForgetWorkers,
     GetStatus,
+    HoldJob,
     KillExecutors,
     KillJob,
     Message,
@@ -32,6 +35,7 @@ from stoker.core.model.messages import (
     Status,
     SubmitDriver,
     UnregisterApplication,
+    UpdateJob,
     WatchDriver,
     WorkerHeartbeat,
     WorkerLeaving,
@@ -78,6 +82,16 @@ def _kill(ctx: Context, event: Received, message: KillJob) -> None:
     kill(ctx, event.peer, message.request, message.id, by=event.asker)
 
 
+def _hold(ctx: Context, event: Received, message: HoldJob) -> None:
+    if not _not_alive(ctx, event, message.request, "hold and release jobs"):
+        hold(ctx, event, message)
+
+
+def _update(ctx: Context, event: Received, message: UpdateJob) -> None:
+    if not _not_alive(ctx, event, message.request, "change jobs"):
+        update(ctx, event, message)
+
+
 def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
     request, wanted, books = message.request, message.id, ctx.books
     if not wanted:
@@ -106,6 +120,8 @@ RULES: dict[type[Message], Rule] = {
     ),
     SubmitDriver: _submit,
     KillJob: _kill,
+    HoldJob: _hold,
+    UpdateJob: _update,
     GetStatus: _get_status,
     WatchDriver: lambda ctx, event, message: watching.watch(ctx, event.peer, message),
     DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message, by=event.asker),

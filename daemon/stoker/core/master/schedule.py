@@ -31,7 +31,7 @@ def schedule(ctx: Context) -> None:
     ]
     turns = turns_of(ctx) if ctx.pools.is_configured else None
     if books.queue:
-        running = len(books.drivers) - len(books.queue) - len(books.relaunching)
+        running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
         placed = place_drivers(
             books.queue,
             offers,
@@ -61,7 +61,7 @@ def turns_of(ctx: Context) -> Turns:
 
 def _wants_executors(ctx: Context, app: App) -> bool:
     record = app.record
-    if app.peer is None or app.not_before > ctx.now.mono:
+    if app.peer is None or app.not_before > ctx.now.mono or record.hold is not None:
         return False
     need = record.description.cores_per_executor or 1
     return executors.cores_left(app) >= need and len(app.executors) < record.executor_limit

@@ -96,6 +96,7 @@ def driver_view(driver: Driver) -> DriverView:
         pool=description.pool,
         priority=description.priority or 0,
         time_limit=description.time_limit,
+        hold=record.hold,
     )
     return driver.view
 
@@ -155,5 +156,6 @@ def app_view(app: App) -> AppView:
         pool=description.pool,
         priority=description.priority or 0,
         time_limit=description.time_limit,
+        hold=record.hold,
     )
     return app.view

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from stoker.core.model.changes import JobChange
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.model.values import (
@@ -320,6 +321,26 @@ class KillJob(Message, frozen=True):
     door: str = ""  # cli, python or playbook: how the client was called, for people
 
 
+class HoldJob(Message, frozen=True):
+    """Hold a driver or an application: it is not started, and gets no further executors, until it is released (``hold``
+    False). What runs goes on. Answered by ``Accepted`` (or ``Failed``)."""
+
+    request: int
+    id: str
+    hold: bool
+    door: str = ""  # as in ``KillJob``
+
+
+class UpdateJob(Message, frozen=True):
+    """Change the pool, the priority or the time limit of a driver or an application. Answered by ``Accepted`` (or
+    ``Failed``)."""
+
+    request: int
+    id: str
+    change: JobChange
+    door: str = ""  # as in ``KillJob``
+
+
 class GetStatus(Message, frozen=True):
     """Ask for the status of the cluster (``id`` empty), a driver, an application or a worker; answered by ``Status``."""
 
@@ -507,6 +528,8 @@ ToMaster = (
     | KillExecutors
     | SubmitDriver
     | KillJob
+    | HoldJob
+    | UpdateJob
     | GetStatus
     | DrainWorkers
     | ForgetWorkers

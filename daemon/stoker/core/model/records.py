@@ -53,6 +53,7 @@ class DriverRecord(Record):
     principal: str | None = None  # who submitted it, as proved; "": nobody in particular; None: unknown (ADR 22)
     kill: Order | None = None  # the first order to kill it
     unsealed: bool = False  # a worker reported it to a master without records, and nothing proves that it was submitted
+    hold: Order | None = None  # the order to hold it; None: it is not held
 
     @property
     def attempt(self) -> int:
@@ -76,6 +77,7 @@ class AppRecord(Record):
     reason: str = ""
     principal: str | None = None  # as in ``DriverRecord``
     kill: Order | None = None
+    hold: Order | None = None  # as in ``DriverRecord``
 
 
 class ExecutorRecord(Record):

@@ -153,6 +153,7 @@ class DriverDescription(Value, frozen=True):
     pool: str = ""  # which it is charged to; "": ``spark.stoker.pool`` in ``conf``, else the default pool
     priority: int | None = None  # within its pool, higher goes first; None: the pool's default
     time_limit: float = 0.0  # seconds that one attempt may run; 0: no limit (ADR 27)
+    hold: bool = False  # it waits until it is released
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -164,11 +165,11 @@ class DriverDescription(Value, frozen=True):
         for name in (self.main, *self.py_files, *self.jars):
             if name not in names:
                 raise ValueError(f"{name!r} is used by the driver but is not one of its files")
-        _check_sharing(self.pool, self.priority)
+        check_sharing(self.pool, self.priority)
         _check_texts("the driver's name", (self.name, self.user))
         _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
         _check_texts("a property", (*self.conf, *self.conf.values()))
-        _check_time_limit(self.time_limit)
+        check_time_limit(self.time_limit)
         _check_environment(self.env)
 
 
@@ -219,9 +220,9 @@ class ApplicationDescription(Value, frozen=True):
         _check_range("memory_mib", self.memory_mib, 0)
         _check_range("executor_limit", self.executor_limit, 0)
         check_amounts(self.resources)
-        _check_sharing(self.pool, self.priority)
+        check_sharing(self.pool, self.priority)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
-        _check_time_limit(self.time_limit)
+        check_time_limit(self.time_limit)
 
     def has_driver_of(self, other: "ApplicationDescription") -> bool:
         """Return whether one Spark driver sent both. Two drivers cannot listen at one address at the same time."""
@@ -380,7 +381,7 @@ def _check_range(name: str, value: int, least: int, most: int = UNLIMITED) -> No
         raise ValueError(f"{name} must be between {least} and {most}, not {value}")
 
 
-def _check_sharing(pool: str, priority: int | None) -> None:
+def check_sharing(pool: str, priority: int | None) -> None:
     if pool and not POOL_NAME.fullmatch(pool):
         raise ValueError(f"{pool[:80]!r} is not the name of a pool: use letters, digits, '.', '-' and '_'")
     if priority is not None:
@@ -398,7 +399,7 @@ def _check_process(started: float, pid: int) -> None:
     _check_range("pid", pid, 0)
 
 
-def _check_time_limit(seconds: float) -> None:
+def check_time_limit(seconds: float) -> None:
     if not (math.isfinite(seconds) and 0 <= seconds <= UNLIMITED):
         raise ValueError(f"a time limit must be from 0 to {UNLIMITED} seconds, not {seconds:g}")
 

@@ -112,6 +112,12 @@ class DriverView(Value, frozen=True):
     pool: str = ""  # which it is charged to; "": the default pool
     priority: int = 0  # within its pool; higher goes first
     time_limit: float = 0.0  # seconds that one attempt may run; 0: no limit
+    hold: Order | None = None  # the order to hold it; None: it is not held
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits for a worker, and for nothing else."""
+        return self.state is DriverState.SUBMITTED and self.hold is None
 
     @property
     def running_since(self) -> float:
@@ -165,6 +171,7 @@ class AppView(Value, frozen=True):
     pool: str = ""  # as in ``DriverView``
     priority: int = 0
     time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit
+    hold: Order | None = None  # the order to hold it; None: it is not held
 
     @property
     def running_since(self) -> float:

@@ -226,6 +226,7 @@ def _driver(view: DriverView) -> dict[str, Any]:
         "principal": view.principal,
         "reason": view.reason,
         "kill": _order(view.kill),
+        "hold": _order(view.hold),
     }
 
 
@@ -240,6 +241,7 @@ def _app(view: AppView) -> dict[str, Any]:
         "principal": view.principal,
         "reason": view.reason,
         "kill": _order(view.kill),
+        "hold": _order(view.hold),
     }
 
 

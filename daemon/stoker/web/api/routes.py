@@ -10,6 +10,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import Forbidden, NotFound
 
 from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.changes import JobChange
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample, WorkerView
@@ -190,6 +191,17 @@ class _Changing:
         post("/drivers", "Submit a driver; its files must be URLs that workers reach", SUBMITTER, self.submit,
              answer=model.Submitted, status=201, body=DriverDescription, creates="/drivers")  # fmt: skip
         post("/drivers/{id}/kill", "Kill a driver", SUBMITTER, self.kill, answer=model.Done, names=DRIVER)
+        post("/drivers/{id}/hold", "Hold a driver: it is not started", SUBMITTER, self.hold,
+             answer=model.Done, names=DRIVER)  # fmt: skip
+        post("/drivers/{id}/release", "Release a driver", SUBMITTER, self.release, answer=model.Done, names=DRIVER)
+        post("/drivers/{id}/update", "Change the pool, priority or time limit of a driver", SUBMITTER, self.update,
+             answer=model.Done, body=JobChange, names=DRIVER)  # fmt: skip
+        post("/applications/{id}/update", "Change the pool, priority or time limit of an application", SUBMITTER,
+             self.update, answer=model.Done, body=JobChange, names=APP)  # fmt: skip
+        post("/applications/{id}/hold", "Hold an application: it gets no further executors", SUBMITTER, self.hold,
+             answer=model.Done, names=APP)  # fmt: skip
+        post("/applications/{id}/release", "Release an application", SUBMITTER, self.release,
+             answer=model.Done, names=APP)  # fmt: skip
         post("/applications/{id}/kill", "Kill an application", SUBMITTER, self.kill, answer=model.Done, names=APP)
         post(
             "/workers/{id}/drain",
@@ -213,6 +225,22 @@ class _Changing:
     def kill(self, id: str) -> model.Done:
         self._check()
         return model.Done(message=_changed("kill", id, lambda: self._control.kill(id, who().asker("api"))))
+
+    def hold(self, id: str) -> model.Done:
+        return self._hold("hold", id, is_on=True)
+
+    def release(self, id: str) -> model.Done:
+        return self._hold("release", id, is_on=False)
+
+    def _hold(self, action: str, id: str, *, is_on: bool) -> model.Done:
+        self._check()
+        by = who().asker("api")
+        return model.Done(message=_changed(action, id, lambda: self._control.hold(id, by, hold=is_on)))
+
+    def update(self, id: str, body: JobChange) -> model.Done:
+        self._check()
+        by = who().asker("api")
+        return model.Done(message=_changed("update", id, lambda: self._control.update(id, body, by)))
 
     def drain(self, id: str) -> model.Done:
         self._check()

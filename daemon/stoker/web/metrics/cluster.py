@@ -105,7 +105,7 @@ def _jobs(cluster: ClusterView) -> Iterator[Metric]:
         [([state.value], apps[state]) for state in ApplicationState],
     )
     now = time.time()
-    since = [_driver_waits_since(driver) for driver in cluster.active_drivers if driver.state is DriverState.SUBMITTED]
+    since = [_driver_waits_since(driver) for driver in cluster.active_drivers if driver.is_queued]
     yield gauge(
         "stoker_drivers_waiting_longest_seconds",
         "How long the driver that waits longest for a worker has waited",

@@ -172,7 +172,7 @@ class Keeper:
         if absence < self._away / 2 or self._closing:
             return
         for job in list(self._jobs.values()):
-            if not job.is_clean and job.kill_at is None:
+            if not job.is_clean:  # also one that is being stopped, with a longer grace
                 self._stop(job, max(0.0, self._away * 0.9 - absence))
 
     def _close_down(self, grace: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from stoker.core.master.scheduling.explanation import Explanation, explain
+from stoker.core.master.scheduling.explanation import Explanation, explain, held, release
 from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
@@ -20,7 +20,7 @@ class Waiting:
         self._usable = [worker for worker in self._alive if not worker.draining and not worker.trouble]
         self._avoided = [worker for worker in self._alive if worker.trouble and not worker.draining]
         self._shares = Shares(cluster, usable_cores=sum(worker.cores for worker in self._usable))
-        self._queue = sorted(self._shares.rank(driver) for driver in cluster.active_drivers if _is_queued(driver))
+        self._queue = sorted(self._shares.rank(driver) for driver in cluster.active_drivers if driver.is_queued)
         self._most_cores = max((worker.cores for worker in self._usable), default=0)
         self._most_memory = max((worker.memory_mib for worker in self._usable), default=0)
         self._free_cores = max((_cores_free(worker) for worker in self._usable), default=0)
@@ -28,8 +28,10 @@ class Waiting:
 
     def driver(self, driver: DriverView) -> str:
         """Return why the driver waits; "" if it does not wait for a worker."""
-        if not _is_queued(driver):
+        if driver.state is not DriverState.SUBMITTED:
             return ""
+        if driver.hold is not None:
+            return f"{held(driver)}: {release(driver)} lets it go on"
         ahead = bisect_left(self._queue, self._shares.rank(driver))
         queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
         # A worker with room may have refused it, or was lost with it.
@@ -42,6 +44,8 @@ class Waiting:
         """Return why the application waits; "" if it has executors or has ended."""
         if app.state is not ApplicationState.WAITING:
             return ""
+        if app.hold is not None:
+            return f"{held(app)}: {release(app)} lets it go on"
         cores = app.cores_per_executor or 1
         lack = self._why(cores, app.memory_mib, app.resources)
         why = "; ".join(filter(None, [*self._shares.limits(app, cores=cores), lack]))
@@ -102,10 +106,6 @@ class Waiting:
             return "and no worker has all of that: submit it with less"
         has = f"{_cores(self._most_cores)}, and the most memory is {self._most_memory} MiB"
         return f"and no worker is that large (the largest has {has}): submit it with less"
-
-
-def _is_queued(driver: DriverView) -> bool:
-    return driver.state is DriverState.SUBMITTED
 
 
 def _cores(count: int) -> str:

@@ -73,6 +73,11 @@ class _Case:
         return f"{amounts}{', ' + named if named else ''} on one worker{what}"
 
     def _refusals(self) -> Iterator[str]:
+        if self._job.hold is not None:
+            yield held(self._job)
+        yield from self._refusals_of_cluster()
+
+    def _refusals_of_cluster(self) -> Iterator[str]:
         if self._cluster.state is not MasterState.ALIVE:
             yield f"the master is {self._cluster.state.value} and places nothing yet"
         yield from self._shares.limits(self._job, cores=self._cores)
@@ -127,7 +132,7 @@ class _Case:
         rank = self._shares.rank(self._job)
         by: Counter[str] = Counter()
         for driver in self._cluster.active_drivers:
-            if driver.state is DriverState.SUBMITTED and driver.id != self._job.id:
+            if driver.is_queued and driver.id != self._job.id:
                 other = self._shares.rank(driver)
                 if other < rank:
                     by[ahead_by(rank, other)] += 1
@@ -137,6 +142,10 @@ class _Case:
     # --- what would help -------------------------------------------------------------------------------------------
 
     def _helps(self) -> Iterator[str]:
+        if self._job.hold is not None:
+            if not any(self._refusals_of_cluster()):
+                yield release(self._job)
+            return
         if self._cluster.state is not MasterState.ALIVE or self._has_no_slot():
             return
         limited = bool(self._shares.limits(self._job, cores=self._cores))
@@ -172,6 +181,16 @@ class _Case:
             if not self._shares.limits(self._job, cores=self._cores, pool=name):
                 yield f"pool {name} (--pool {name})"
                 return
+
+
+def held(job: DriverView | AppView) -> str:
+    """Return who holds the job; "" if nobody does."""
+    return "" if job.hold is None else job.hold.words("held")
+
+
+def release(job: DriverView | AppView) -> str:
+    """Return the command that lets a held job go on."""
+    return f"'stoker release {job.id}'"
 
 
 def _count(count: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""What a job waits for besides room, and for how long it may run: time limits.
+"""What a job waits for besides room, and for how long it may run: time limits, hold and release, changes.
 
 Rules over the books, used by the drivers' and the executors'.
 """

@@ -1,0 +1,40 @@
+"""Bugs in what a job waits for besides room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from stoker.core.master import drivers, recovery
+from stoker.core.master.context import Context
+
+
+@contextmanager
+def ignored_hold() -> Iterator[None]:
+    """A held driver is queued again when its attempt has ended."""
+    enqueue = drivers.enqueue
+
+    def always(ctx: Context, driver: Any, *, first: bool = False) -> None:
+        if driver.record.attempts:
+            driver.record.hold = None
+        enqueue(ctx, driver, first=first)
+
+    with patch.object(drivers, "enqueue", always):
+        yield
+
+
+@contextmanager
+def forgotten_hold() -> Iterator[None]:
+    """A new master does not know which jobs are held."""
+    load = recovery.load
+
+    def without(ctx: Context, records: Mapping[str, Any]) -> None:
+        for record in records.values():
+            if hasattr(record, "hold"):
+                record.hold = None
+        load(ctx, records)
+
+    with patch.object(recovery, "load", without):
+        yield
