@@ -109,7 +109,6 @@ python:
 
 import glob
 import hashlib
-import json
 import os
 import platform
 import pwd
@@ -117,22 +116,21 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
+from ansible_collections.stoker.spark.plugins.module_utils.host_keys import HostKeys, known, text_of
 from ansible_collections.stoker.spark.plugins.module_utils.lock import locked
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-KEY_LENGTH = 40  # characters of a CURVE key; files of keys have the public one first
 # What a release must be able to do on any host, and on those of a role.
 TRIAL = "import stoker.cli, stoker.client.commands.keys"
 TRIALS = {"master": "stoker.master.daemon", "worker": "stoker.worker.daemon, stoker.worker.keeper.keeper"}
 LAUNCHER = "#!{python}\nimport sys\n\nfrom stoker.cli import main\n\nsys.exit(main())\n"
 
 
-class Host:
+class HostSetup:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params = module.params
@@ -230,7 +228,7 @@ class Host:
             if not _in_use(path):
                 shutil.rmtree(path, ignore_errors=True)
 
-    # --- user, folders, keys ---
+    # --- user, folders, link ---
 
     def make_user(self) -> None:
         name = self.params["user"]
@@ -259,50 +257,6 @@ class Host:
                 if os.stat(path).st_uid != owner.pw_uid:
                     os.chown(path, owner.pw_uid, owner.pw_gid)
 
-    def make_keys(self) -> dict[str, dict[str, str]]:
-        """Return ``public`` and ``staged`` keys by role; without those that check mode does not make."""
-        roles = self.params["keys"]
-        missing = [role for role in roles if not os.path.exists(f"{self.params['conf_dir']}/keys/private/{role}.key")]
-        if missing:
-            self.changes.append(f"keys for {', '.join(missing)}")
-        if not roles or (missing and self.dry):
-            return {}
-        public = self._read_keys() or (self._keys("show") if self.dry else self._keys("make", *roles))
-        step = self.params["rotation"]
-        if step == "none" or (step == "switch" and not public["staged"]):
-            return public
-        if step == "switch" or not public["staged"]:
-            self.changes.append(f"{step} of keys")
-        return public if self.dry else self._keys(step)
-
-    def _read_keys(self) -> dict[str, dict[str, str]]:
-        """Return what `stoker keys show` prints, without starting it; nothing if it would make or reject something."""
-        folder = f"{self.params['conf_dir']}/keys"
-        found: dict[str, dict[str, str]] = {"public": {}, "staged": {}}
-        for path in glob.glob(f"{folder}/private/*.key") + glob.glob(f"{folder}/private/*.key.next"):
-            which = "staged" if path.endswith(".next") else "public"
-            lines = _text(path).split()
-            if len(lines) != 2 or len(lines[0]) != KEY_LENGTH:
-                return {}
-            found[which][os.path.basename(path).split(".")[0]] = lines[0]
-        is_whole = os.path.exists(f"{folder}/managed") and set(self.params["keys"]) <= set(found["public"])
-        return found if is_whole else {}
-
-    def _keys(self, *command: str) -> dict[str, dict[str, str]]:
-        words = [f"{self.current}/bin/stoker", "keys", *command, "--json"]
-        state = self.params["state_dir"]
-        environ = {**os.environ, "SPARK_CONF_DIR": self.params["conf_dir"], "HOME": state, "STOKER_STATE_DIR": state}
-        environ.pop("STOKER_KEYS_DIR", None)
-        user = (
-            {"user": self.params["user"], "group": pwd.getpwnam(self.params["user"]).pw_gid, "extra_groups": []}
-            if self.params["user"]
-            else {}
-        )
-        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, cwd="/", **user)
-        if done.returncode != 0:
-            self.module.fail_json(msg=done.stderr.strip() or f"`stoker keys` ended with {done.returncode}")
-        return dict(json.loads(done.stdout))
-
     def make_link(self) -> None:
         link, target = self.params["link"], f"{self.current}/bin/stoker"
         if not link or (os.path.islink(link) and os.readlink(link) == target):
@@ -313,18 +267,6 @@ class Host:
             temporary = f"{link}.{os.getpid()}"
             os.symlink(target, temporary)
             os.replace(temporary, link)
-
-
-def _known(keys: dict[str, Any]) -> dict[str, Any]:
-    return {"public": keys.get("public", {}), "staged": keys.get("staged", {})}
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _in_use(folder: str) -> bool:
@@ -377,7 +319,7 @@ def main() -> None:
 
 def _bring(module: AnsibleModule) -> None:
     """Everything is looked at with the lock held: another run may have brought the release meanwhile."""
-    host = Host(module)
+    host = HostSetup(module)
     # One made for an earlier Python of this host does not count.
     installed = os.path.isdir(f"{host.path(host.release)}/lib/python{PYTHON}")
     facts = {
@@ -385,11 +327,11 @@ def _bring(module: AnsibleModule) -> None:
         "arch": platform.machine(),
         "previous": host.previous,
         "release": host.release,
-        "authorized": _text(f"{module.params['conf_dir']}/keys/authorized"),
-        "known_masters": _text(f"{module.params['conf_dir']}/keys/known_masters"),
+        "authorized": text_of(f"{module.params['conf_dir']}/keys/authorized"),
+        "known_masters": text_of(f"{module.params['conf_dir']}/keys/known_masters"),
     }
     if not installed and not module.params["archive"] and not module.check_mode:
-        module.exit_json(changed=False, wanted=True, **_known({}), **facts)
+        module.exit_json(changed=False, wanted=True, **known({}), **facts)
     host.make_user()
     host.make_folders()
     if not installed:
@@ -402,8 +344,9 @@ def _bring(module: AnsibleModule) -> None:
             host.switch()
             host.prune()
     host.make_link()
-    keys = host.make_keys() if installed or not module.check_mode else {}
-    module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, **_known(keys), **facts)
+    stoker_keys = HostKeys(module, f"{host.current}/bin/stoker", host.changes)
+    keys = stoker_keys.make() if installed or not module.check_mode else {}
+    module.exit_json(changed=bool(host.changes), wanted=False, changes=host.changes, **known(keys), **facts)
 
 
 if __name__ == "__main__":

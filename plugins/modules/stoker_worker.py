@@ -76,7 +76,7 @@ from ansible.module_utils.basic import AnsibleModule
 LOOK_AGAIN = 0.5  # seconds between two looks at whether a worker is DEAD yet
 
 
-class Cluster:
+class StokerProgram:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
 
@@ -119,7 +119,7 @@ def _listed(workers: list[dict[str, Any]]) -> str:
     return f"those known are on {', '.join(names[:20])}" if names else "the master knows none"
 
 
-def _drain(cluster: Cluster, draining: bool) -> None:
+def _drain(cluster: StokerProgram, draining: bool) -> None:
     module = cluster.module
     workers = cluster.chosen(all_known=True)
     changed = any(worker["draining"] is not draining for worker in workers)
@@ -129,7 +129,7 @@ def _drain(cluster: Cluster, draining: bool) -> None:
     module.exit_json(changed=changed, workers=workers)
 
 
-def _forget(cluster: Cluster) -> None:
+def _forget(cluster: StokerProgram) -> None:
     module = cluster.module
     workers = cluster.chosen(all_known=False)
     if workers and not module.check_mode:
@@ -158,7 +158,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    cluster = Cluster(module)
+    cluster = StokerProgram(module)
     if module.params["state"] == "forgotten":
         _forget(cluster)
     else:

@@ -25,7 +25,7 @@ from stoker.gateway.connection import FOREIGN_USER
 from stoker.gateway.guard import Caller, Terms
 from stoker.gateway.server import GatedServer
 from stoker.gateway.spark_rpc import MAX_FIRST_FRAME, Frame, FrameReader, Kind, frame, open_envelope
-from stoker.io.sockets import Received
+from stoker.io.sockets import Incoming
 from stoker.security.throttle import FAILURES
 from tests.support.net import Net
 from tests.support.spark import FOLDER
@@ -224,7 +224,7 @@ def round_trips(net: Net, client: Any, count: int = 60) -> list[float]:
         client.heard.clear()
         started = time.perf_counter()
         client.ask(GetStatus(request=number))
-        net.until(lambda: any(event.peer == client.peer for event in net.of(Received)))
+        net.until(lambda: any(event.peer == client.peer for event in net.of(Incoming)))
         assert net.server.send(client.peer, Submitted(request=number, driver_id="d"))
         net.until(lambda: client.heard)
         found.append(time.perf_counter() - started)

@@ -14,11 +14,11 @@ import pytest
 from stoker.core.model.messages import GetStatus, LaunchDriver, WorkerHeartbeat
 from stoker.core.model.states import Role
 from stoker.gateway.server import GatedServer
-from stoker.io.sockets import Gone, Received, Server
+from stoker.io.sockets import Incoming, PeerGone, Server
 from stoker.wire import codec
 from tests.support.cluster import Cluster
 from tests.support.core import driver
-from tests.support.net import Net, Peer
+from tests.support.net import LinkedPeer, Net
 from tests.support.wait import wait_until
 
 LAUNCH = LaunchDriver(epoch=1, driver_id="driver-20260101000000-0000", attempt=1, driver=driver(env={"PASSWORD": "x"}))
@@ -39,10 +39,10 @@ def revoke(net: Net, role: Role) -> None:
     )
 
 
-def heard_worker(net: Net, name: str) -> Peer:
+def heard_worker(net: Net, name: str) -> LinkedPeer:
     worker = net.opened(Role.WORKER, name, decoder=codec.to_worker)
     worker.ask(WorkerHeartbeat(worker_id=name))
-    net.until(lambda: net.of(Received, worker.peer))
+    net.until(lambda: net.of(Incoming, worker.peer))
     return worker
 
 
@@ -51,12 +51,12 @@ def test_nothing_is_sent_to_a_revoked_worker(net: Net, in_flight: int) -> None:
     """The peer gets neither what the master sends later, nor what was sent and it has not read yet."""
     worker, other = heard_worker(net, "w1"), net.opened(Role.CLIENT)
     other.ask(GetStatus(request=1))
-    net.until(lambda: net.of(Received, other.peer))
+    net.until(lambda: net.of(Incoming, other.peer))
     revoke(net, Role.WORKER)
     began = time.monotonic()
     for _ in range(in_flight):
         net.server.send(worker.peer, LAUNCH)
-    net.until(lambda: net.of(Gone, worker.peer), within=1.0, what="the revoked worker is gone")
+    net.until(lambda: net.of(PeerGone, worker.peer), within=1.0, what="the revoked worker is gone")
     assert time.monotonic() - began < 1
     assert not net.server.send(worker.peer, LAUNCH)
     net.until(lambda: worker.closed is not None, what="its connection is closed")
@@ -73,21 +73,21 @@ def test_what_a_revoked_key_sends_is_not_read(net: Net) -> None:
         worker.ask(WorkerHeartbeat(worker_id="w1"))
     net.until(lambda: net.authorizer is not None and time.monotonic() > net.authorizer.look_by)
     net.draining = True
-    before = len(net.of(Received, worker.peer))
-    net.until(lambda: net.of(Gone, worker.peer))
-    assert len(net.of(Received, worker.peer)) == before
+    before = len(net.of(Incoming, worker.peer))
+    net.until(lambda: net.of(PeerGone, worker.peer))
+    assert len(net.of(Incoming, worker.peer)) == before
     net.settle()
-    assert len(net.of(Received, worker.peer)) == before
+    assert len(net.of(Incoming, worker.peer)) == before
 
 
 def test_a_key_that_changes_its_role_connects_again(net: Net) -> None:
     assert net.keys is not None
     admin = net.opened(Role.ADMIN)
     admin.ask(GetStatus(request=1))
-    net.until(lambda: net.of(Received, admin.peer))
+    net.until(lambda: net.of(Incoming, admin.peer))
     path = net.keys.authorized
     path.write_text(path.read_text().replace("admin ", "client "))
-    net.until(lambda: net.of(Gone, admin.peer), within=1.0)
+    net.until(lambda: net.of(PeerGone, admin.peer), within=1.0)
 
 
 def test_a_connection_that_took_the_descriptor_is_not_closed(net: Net) -> None:
@@ -96,7 +96,7 @@ def test_a_connection_that_took_the_descriptor_is_not_closed(net: Net) -> None:
     type(at)(at.fd, at.serial, at.inode + 1).shut_down()
     type(at)(10**6, at.serial, at.inode).shut_down()
     worker.ask(WorkerHeartbeat(worker_id="w1"))
-    net.until(lambda: len(net.of(Received, worker.peer)) == 2)
+    net.until(lambda: len(net.of(Incoming, worker.peer)) == 2)
 
 
 # --- a cluster --------------------------------------------------------------------------------------------------------

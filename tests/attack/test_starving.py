@@ -35,9 +35,9 @@ from stoker.core.model.policy import Policy
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import NotAuthorized, Refused
-from stoker.io.sockets import Gone, Received
+from stoker.io.sockets import Incoming, PeerGone
 from stoker.master.blobs import BlobStore
-from stoker.master.door import Doorkeeper
+from stoker.master.door import SizeGuard
 from stoker.master.relay import LogRelay
 from stoker.security.keys import Keys
 from stoker.wire import codec
@@ -129,16 +129,16 @@ def test_who_does_not_read_is_disconnected_before_it_costs_memory(tmp_path: Path
         deaf.set(zmq.RCVBUF, 65536)
         deaf.connect(f"tcp://{net.address}")
         deaf.send_multipart(codec.encode(GetStatus(request=1)))
-        net.until(lambda: net.of(Received, b"client/deaf/1"))
+        net.until(lambda: net.of(Incoming, b"client/deaf/1"))
         answer = LogData(request=1, data=b"x" * MIB)
         sent = 0
         while net.server.send(b"client/deaf/1", answer):
             sent += 1
             assert sent < 64
-        net.until(lambda: net.of(Gone, b"client/deaf/1"), what="the deaf client is disconnected")
+        net.until(lambda: net.of(PeerGone, b"client/deaf/1"), what="the deaf client is disconnected")
         assert sent >= 7
         honest.ask(GetStatus(request=1))
-        net.until(lambda: net.of(Received, honest.peer))
+        net.until(lambda: net.of(Incoming, honest.peer))
         for number in range(32):  # four times the limit, read as it comes
             assert net.server.send(honest.peer, answer)
             net.until(lambda: len(honest.heard) > number + 1)  # noqa: B023 - it is called before the next round
@@ -156,11 +156,11 @@ def test_a_message_is_far_smaller_than_a_status(tmp_path: Path) -> None:
         huge.set(zmq.ROUTING_ID, b"client/huge/1")
         huge.connect(f"tcp://{net.address}")
         huge.send_multipart(codec.encode(GetStatus(request=1)))
-        net.until(lambda: net.of(Received, b"client/huge/1"))
+        net.until(lambda: net.of(Incoming, b"client/huge/1"))
         huge.send_multipart([codec.HEADER, bytes(codec.MAX_TO_MASTER + 2 * MIB)])
-        net.until(lambda: net.of(Gone, b"client/huge/1"))
+        net.until(lambda: net.of(PeerGone, b"client/huge/1"))
         honest.ask(GetStatus(request=1))
-        net.until(lambda: net.of(Received, honest.peer))
+        net.until(lambda: net.of(Incoming, honest.peer))
     finally:
         net.close()
 
@@ -251,4 +251,4 @@ def test_watches_of_one_connection_are_limited() -> None:
 
 def test_a_worker_is_not_known_by_a_name_of_megabytes() -> None:
     register = RegisterWorker(worker_id="w", boot="b", host="h" * 15 * MIB, port=1, cores=1, memory_mib=1)
-    assert "spark.stoker.limits.name" in Doorkeeper(Limits()).reason_against(register)
+    assert "spark.stoker.limits.name" in SizeGuard(Limits()).reason_against(register)

@@ -13,10 +13,10 @@ from tests.bench.common import Settings
 from tests.bench.table import Measure
 from tests.support import oracle
 from tests.support.replay import WORKER_CORES, Replay
-from tests.support.traces import LUBLIN, NASA, Figures, Job, Limits, Trace, figures, read
+from tests.support.traces import LUBLIN, NASA, Figures, Limits, Trace, TracedJob, figures, read
 
 TRACES = (LUBLIN, NASA)
-Schedule = Callable[[Sequence[Job], int], list[float]]
+Schedule = Callable[[Sequence[TracedJob], int], list[float]]
 
 
 class Case(NamedTuple):
@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
     trace: Trace
     case: Case
-    jobs: list[Job]
+    jobs: list[TracedJob]
     starts: list[float]
 
     @property

@@ -16,9 +16,9 @@ from stoker.core.model.messages import (
     Accepted,
     GetStatus,
 )
-from stoker.io.sockets import Closed, Gone, Opened, Received
+from stoker.io.sockets import Closed, Incoming, Opened, PeerGone
 from stoker.wire import codec
-from tests.support.net import DEADLINE, Net, Peer, child
+from tests.support.net import DEADLINE, LinkedPeer, Net, child
 
 # --- who is gone ---------------------------------------------------------------------------------------------------
 
@@ -31,12 +31,12 @@ def test_a_killed_peer_is_noticed_at_once_and_its_descriptor_may_be_used_again(
         victim = net.events[0].peer
         heir = net.link(name="heir")
         process.send_signal(number)
-        net.until(lambda: net.of(Gone, victim), within=0.5)
+        net.until(lambda: net.of(PeerGone, victim), within=0.5)
         net.until(lambda: Opened() in heir.heard)
         heir.ask(GetStatus(request=1))
-        net.until(lambda: net.of(Received, heir.peer))
+        net.until(lambda: net.of(Incoming, heir.peer))
         net.settle()
-        assert net.names(Gone) == [victim]
+        assert net.names(PeerGone) == [victim]
         assert not net.server.send(victim, Accepted(request=1))
         assert net.server.send(heir.peer, Accepted(request=1))
 
@@ -52,9 +52,9 @@ def test_a_descriptor_used_again_before_the_master_looked(net: Net) -> None:
         for heir in heirs:
             heir.ask(GetStatus(request=1))
         net.draining = True
-        net.until(lambda: {heir.peer for heir in heirs} <= set(net.names(Received)))
+        net.until(lambda: {heir.peer for heir in heirs} <= set(net.names(Incoming)))
         net.settle()
-        assert net.names(Gone) == [victim]
+        assert net.names(PeerGone) == [victim]
 
 
 def test_a_restarted_peer_of_the_same_name_is_a_new_peer(net: Net) -> None:
@@ -62,9 +62,9 @@ def test_a_restarted_peer_of_the_same_name_is_a_new_peer(net: Net) -> None:
         first.kill()
         with child(net, "same"):
             net.settle()
-            old, new = net.names(Received)
+            old, new = net.names(Incoming)
             assert old != new
-            assert net.names(Gone) == [old]
+            assert net.names(PeerGone) == [old]
             assert net.server.send(new, Accepted(request=1))
 
 
@@ -85,20 +85,20 @@ def test_events_that_come_while_messages_are_read(net: Net, monkeypatch: pytest.
     monkeypatch.setattr(net.server, "drain", lambda: looks.clear() or drain())
     net.draining = True
     net.until(lambda: net.events)
-    assert isinstance(net.events[0], Received)
+    assert isinstance(net.events[0], Incoming)
     peer.close()
     end = threading.Timer(DEADLINE, net.loop.stop)
     end.start()
 
     def on_round() -> None:  # no deadline: only an event can wake the loop
         net.events += net.server.drain()
-        if net.of(Gone, peer.peer):
+        if net.of(PeerGone, peer.peer):
             net.loop.stop()
 
     net.loop.run(on_round)
     assert end.is_alive(), "the loop slept on news"
     end.cancel()
-    assert net.names(Gone) == [peer.peer]
+    assert net.names(PeerGone) == [peer.peer]
 
 
 def test_a_link_that_ends_is_read_to_its_end(tmp_path: Path) -> None:
@@ -121,16 +121,16 @@ def test_a_link_that_ends_is_read_to_its_end(tmp_path: Path) -> None:
     net.close()
 
 
-def all_open(peers: list[Peer]) -> bool:
+def all_open(peers: list[LinkedPeer]) -> bool:
     return all(peer.is_open for peer in peers)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
-    """In a random order, some without a message, while the master checks now and then: one Gone for each peer that sent
+    """In a random order, some without a message, while the master checks now and then: one PeerGone for each peer that sent
     one."""
     rng = random.Random(seed)
-    living: list[Peer] = []
+    living: list[LinkedPeer] = []
     asked: dict[bytes, int] = {}
     departed: set[bytes] = set()
     for number in range(0, 200, 5):
@@ -149,15 +149,15 @@ def test_two_hundred_peers_come_and_go(net: Net, seed: int) -> None:
     for peer in living:
         peer.ask(GetStatus(request=0))
         asked[peer.peer] = asked.get(peer.peer, 0) + 1
-    net.until(lambda: all(len(net.of(Received, peer.peer)) == asked[peer.peer] for peer in living))
+    net.until(lambda: all(len(net.of(Incoming, peer.peer)) == asked[peer.peer] for peer in living))
     net.settle()
-    heard = set(net.names(Received))
+    heard = set(net.names(Incoming))
     assert len(living) > 5
     assert len(heard & departed) > 20
-    assert sorted(net.names(Gone)) == sorted(heard & departed)
+    assert sorted(net.names(PeerGone)) == sorted(heard & departed)
     for name in heard & departed:
         kinds = [type(event) for event in net.events if event.peer == name]
-        assert kinds == [Received] * (len(kinds) - 1) + [Gone]
+        assert kinds == [Incoming] * (len(kinds) - 1) + [PeerGone]
     assert all(net.server.send(peer.peer, Accepted(request=0)) for peer in living)
 
 
@@ -167,7 +167,7 @@ def test_a_silent_peer_is_disconnected_by_the_heartbeat(tmp_path: Path) -> None:
         with child(net, "frozen") as process:
             process.send_signal(signal.SIGSTOP)
             try:
-                net.until(lambda: net.of(Gone), within=10)
+                net.until(lambda: net.of(PeerGone), within=10)
             finally:
                 process.send_signal(signal.SIGCONT)
     finally:

@@ -23,7 +23,7 @@ from stoker.core.model.messages import (
 from stoker.core.model.states import Role
 from stoker.errors import ProtocolError
 from stoker.io import transport
-from stoker.io.sockets import Garbage, Gone, Link, Opened, Received
+from stoker.io.sockets import Garbage, Incoming, Link, Opened, PeerGone
 from stoker.wire import codec
 from tests.support.net import Net, raw_dealer
 
@@ -38,7 +38,7 @@ def test_messages_both_ways_in_order(net: Net) -> None:
     for number in range(50):
         worker.ask(WorkerHeartbeat(worker_id=str(number)))
     net.until(lambda: len(net.events) == 50)
-    assert [event.message.worker_id for event in net.of(Received, worker.peer)] == [str(n) for n in range(50)]
+    assert [event.message.worker_id for event in net.of(Incoming, worker.peer)] == [str(n) for n in range(50)]
     first = net.events[0]
     assert first.role is Role.WORKER
     assert first.key == (net.keys.pair(Role.WORKER)[0] if net.keys else "")
@@ -53,19 +53,19 @@ def test_drain_keeps_to_its_limit_and_loses_nothing(net: Net) -> None:
     client = net.opened()
     for number in range(25):
         client.ask(GetStatus(request=number))
-    client.link.close(linger_s=5)  # sent, then closed: the messages come before the Gone
+    client.link.close(linger_s=5)  # sent, then closed: the messages come before the PeerGone
     net.links.remove(client)
     parts: list[list[Any]] = []
 
     def drained() -> bool:
         parts.append(net.server.drain(10))
-        return any(isinstance(event, Gone) for event in parts[-1])
+        return any(isinstance(event, PeerGone) for event in parts[-1])
 
     net.until(drained)
     events = [event for part in parts for event in part]
     assert [event.message.request for event in events[:-1]] == list(range(25))
-    assert events[-1] == Gone(client.peer)
-    assert max(len([event for event in part if isinstance(event, Received)]) for part in parts) <= 10
+    assert events[-1] == PeerGone(client.peer)
+    assert max(len([event for event in part if isinstance(event, Incoming)]) for part in parts) <= 10
 
 
 def test_sending_to_somebody_unknown_is_false(net: Net) -> None:
@@ -98,7 +98,7 @@ def test_the_largest_message_passes(net: Net) -> None:
     worker = net.opened(Role.WORKER, "w1", decoder=codec.to_worker)
     worker.ask(WorkerHeartbeat(worker_id="x" * (codec.MAX_TO_MASTER - 100)))
     net.until(lambda: net.events)
-    assert isinstance(net.events[0], Received)
+    assert isinstance(net.events[0], Incoming)
     client = net.opened()
     client.ask(GetStatus(request=1, id="x" * (4 * 2**20)))
     net.until(lambda: len(net.events) > 1)
@@ -117,15 +117,15 @@ def test_a_peer_that_does_not_read_is_given_up(tmp_path: Path, monkeypatch: pyte
         sent = [net.server.send(stuck.peer, Accepted(request=1, text=text)) for _ in range(100)]
         assert sent[0]
         assert not sent[-1]
-        net.until(lambda: net.of(Gone, stuck.peer), within=2)
+        net.until(lambda: net.of(PeerGone, stuck.peer), within=2)
         stuck.link.send(GetStatus(request=2))
         net.settle()
-        assert len(net.of(Received, stuck.peer)) == 1  # messages from now on are dropped
-        assert len(net.of(Gone, stuck.peer)) == 1
+        assert len(net.of(Incoming, stuck.peer)) == 1  # messages from now on are dropped
+        assert len(net.of(PeerGone, stuck.peer)) == 1
         net.links.append(stuck)
         stuck.close()
         net.settle()
-        assert len(net.of(Gone, stuck.peer)) == 1
+        assert len(net.of(PeerGone, stuck.peer)) == 1
     finally:
         net.close()
 
@@ -142,7 +142,7 @@ def test_a_role_may_only_send_its_own_messages(net: Net) -> None:
     assert {event.peer for event in net.of(Garbage)} == {worker.peer, client.peer}
     assert worker.heard[1] == Failed(request=7, reason="a worker may not send GetStatus", code="not-authorized")
     client.ask(GetStatus(request=8))  # the connection lives on
-    net.until(lambda: net.of(Received, client.peer))
+    net.until(lambda: net.of(Incoming, client.peer))
 
 
 def test_a_key_decides_the_role_not_the_claim(curve: Net) -> None:
@@ -164,7 +164,7 @@ def test_a_peer_has_the_name_of_its_key_not_the_one_it_claims(curve: Net) -> Non
     assert admitted is not None and admitted[1] != "somebody-else"
     curve.opened(name="somebody-else").ask(GetStatus(request=3))
     curve.until(lambda: curve.events)
-    assert [event.name for event in curve.of(Received)] == [admitted[1]]
+    assert [event.name for event in curve.of(Incoming)] == [admitted[1]]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_routing_id_taken_by_another_key_is_another_peer(curve: Net) -> None:
     thief = raw_dealer(curve, victim.peer, Role.CLIENT)
     thief.send_multipart(codec.encode(HEARTBEAT))
     curve.until(lambda: curve.of(Garbage))
-    assert [type(event) for event in curve.events] == [Received, Gone, Garbage]
+    assert [type(event) for event in curve.events] == [Incoming, PeerGone, Garbage]
     thief.close()
 
 
@@ -195,15 +195,15 @@ def test_a_revoked_key_is_refused_on_old_and_new_connections(curve: Net) -> None
     client = curve.opened(Role.CLIENT)
     worker.ask(HEARTBEAT)
     client.ask(GetStatus(request=1))
-    curve.until(lambda: len(curve.of(Received)) == 2)
+    curve.until(lambda: len(curve.of(Incoming)) == 2)
     lines = curve.keys.authorized.read_text().splitlines(keepends=True)
     curve.keys.authorized.write_text("".join(line for line in lines if not line.startswith("client")))
     curve.authorizer.reload()
     client.ask(GetStatus(request=2))
     worker.ask(HEARTBEAT)
-    curve.until(lambda: curve.of(Gone, client.peer) and len(curve.of(Received, worker.peer)) == 2)
+    curve.until(lambda: curve.of(PeerGone, client.peer) and len(curve.of(Incoming, worker.peer)) == 2)
     curve.until(lambda: client.closed)
-    assert len(curve.of(Received, client.peer)) == 1, "what it asks after its key left is not read"
+    assert len(curve.of(Incoming, client.peer)) == 1, "what it asks after its key left is not read"
     late = curve.link(Role.CLIENT)
     curve.until(lambda: late.closed)
     assert late.closed is not None
@@ -230,7 +230,7 @@ def test_noise_costs_only_its_own_connection(net: Net, noise: bytes) -> None:
     with socket.create_connection(("127.0.0.1", net.server.port)) as stranger:
         stranger.sendall(noise)
         good.ask(RegisterWorker(worker_id="w", boot="b", host="h", port=1, cores=1, memory_mib=1))
-        net.until(lambda: net.of(Received, good.peer))
+        net.until(lambda: net.of(Incoming, good.peer))
     net.settle()
     assert not [event for event in net.events if event.peer != good.peer]
     assert net.server.send(good.peer, Reconnect(epoch=1))
@@ -256,9 +256,9 @@ def test_garbage_from_an_admitted_peer_is_reported_and_dropped(net: Net, frames:
     peer.send_multipart(frames)
     peer.send_multipart(codec.encode(GetStatus(request=1)))
     net.until(lambda: len(net.events) == 2)
-    assert [type(event) for event in net.events] == [Garbage, Received]
+    assert [type(event) for event in net.events] == [Garbage, Incoming]
     peer.close()
-    net.until(lambda: net.of(Gone, b"client/c/1"))
+    net.until(lambda: net.of(PeerGone, b"client/c/1"))
 
 
 def test_a_huge_message_ends_its_connection(net: Net) -> None:
@@ -268,10 +268,10 @@ def test_a_huge_message_ends_its_connection(net: Net) -> None:
     good.ask(GetStatus(request=1))
     net.until(lambda: len(net.events) == 2)
     peer.link.sources()[0].send_multipart([codec.HEADER, b"x" * (40 * 1024 * 1024)])
-    net.until(lambda: net.of(Gone, peer.peer) and peer.closed)
+    net.until(lambda: net.of(PeerGone, peer.peer) and peer.closed)
     good.ask(GetStatus(request=2))
-    net.until(lambda: len(net.of(Received, good.peer)) == 2)
-    assert net.names(Gone) == [peer.peer]
+    net.until(lambda: len(net.of(Incoming, good.peer)) == 2)
+    assert net.names(PeerGone) == [peer.peer]
 
 
 # --- without a loop ------------------------------------------------------------------------------------------------

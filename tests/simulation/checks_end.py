@@ -52,8 +52,8 @@ def _workers(cluster: Cluster, leader: Master) -> Iterator[str]:
             yield f"{worker.name} is not registered"
         elif entry.dying:
             yield f"{worker.name} still holds {', '.join(str(key) for key in entry.dying)} for processes being ended"
-        if core.leader != leader.address:
-            yield f"{worker.name} follows {core.leader}"
+        if core.registration.leader != leader.address:
+            yield f"{worker.name} follows {core.registration.leader}"
         for job in core.jobs.values():
             if job.phase is not JobPhase.RUNNING:
                 yield f"{worker.name} has {job.key}, which is {job.phase.value}"

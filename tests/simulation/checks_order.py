@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from stoker.core.master.books import App, Worker
+from stoker.core.master.books import BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Send
 from stoker.core.master.executors import cores_left
@@ -97,7 +97,7 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
             fail("fifo", f"{app_id} wants executors and would get one on {worker.record.id}")
 
 
-def _wants(ctx: Context, app: App, worker: Worker) -> bool:
+def _wants(ctx: Context, app: BookedApp, worker: Worker) -> bool:
     record = app.record
     if (
         record.hold is not None
@@ -114,7 +114,7 @@ def _wants(ctx: Context, app: App, worker: Worker) -> bool:
     )
 
 
-def _fits(app: App, room: Room) -> bool:
+def _fits(app: BookedApp, room: Room) -> bool:
     description = app.record.description
     return room.fits(description.cores_per_executor or 1, description.memory_mib, description.resources)
 
@@ -130,7 +130,7 @@ def _allowed_demands(ctx: Context) -> set[Demand]:
     }
 
 
-def _is_limited(ctx: Context, app: App) -> bool:
+def _is_limited(ctx: Context, app: BookedApp) -> bool:
     description = app.record.description
     cores = description.cores_per_executor or 1
     principal = app.record.principal or ""

@@ -14,7 +14,7 @@ from stoker.core.model.messages import Failed, Message, RegisterApplication, Reg
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.states import MasterState, Role
-from stoker.io.sockets import Garbage, Gone, Received
+from stoker.io.sockets import Garbage, Incoming, PeerGone
 from stoker.leader.base import Candidate, Elected, Follow, Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.daemon import BATCH, WRITE_AGAIN
 from stoker.master.pause import Pause
@@ -181,12 +181,12 @@ class Master(Node):
     def _act(self, leading: core.MasterCore) -> Iterator[float]:
         now = self.now()
         for event in self._pause.take() or self._drain():
-            if isinstance(event, Received):
+            if isinstance(event, Incoming):
                 received = core_effects.Received(event.peer, event.key, event.role, event.message, event.name)
                 self._checks.hears(self, event.name)
                 leading.handle(received, now)
                 self._checks.heard(self, event.name, event.message)
-            elif isinstance(event, Gone):
+            elif isinstance(event, PeerGone):
                 leading.handle(core_effects.Gone(event.peer), now)
         effects = leading.finish_batch(now)
         self._checks.batch(self, effects)
@@ -222,28 +222,28 @@ class Master(Node):
 
     # --- messages ---
 
-    def _drain(self) -> list[Received | Gone | Garbage]:
+    def _drain(self) -> list[Incoming | PeerGone | Garbage]:
         """Return messages and closed connections, like ``io.sockets.Server``."""
         items = self.inbox[:BATCH]
         del self.inbox[:BATCH]
-        events: list[Received | Gone | Garbage] = []
+        events: list[Incoming | PeerGone | Garbage] = []
         for connection, item in items:
             if isinstance(item, Closed):
                 if self._peers.pop(connection.peer, None) is not None:
-                    events.append(Gone(connection.peer))
+                    events.append(PeerGone(connection.peer))
             elif not isinstance(item, Opened):
                 message = codec.to_master.decode(item)
                 self._peers[connection.peer] = connection
                 self.world.note(self.name, "<-", connection.client.name, message)
                 role, name = connection.peer.decode().split("/")[:2]
-                events.append(Received(connection.peer, name, ROLES[role], name, message))
+                events.append(Incoming(connection.peer, name, ROLES[role], name, message))
         return events
 
-    def _turn_away(self, event: Received | Gone | Garbage) -> None:
+    def _turn_away(self, event: Incoming | PeerGone | Garbage) -> None:
         """Answer as a standby."""
-        if isinstance(event, Gone):
+        if isinstance(event, PeerGone):
             self._waiting.pop(event.peer, None)
-        if not isinstance(event, Received):
+        if not isinstance(event, Incoming):
             return
         if isinstance(event.message, (RegisterWorker, RegisterApplication)):
             self._waiting[event.peer] = None

@@ -17,7 +17,7 @@ from stoker.core.worker.registration import WorkerIdentity
 from stoker.wire import codec
 from stoker.worker.jobs.refusal import keeper_refusal
 from stoker.worker.keeper import notes
-from stoker.worker.keeper.messages import FIRST_RELEASE, Exited, Failed, Kept
+from stoker.worker.keeper.messages import FIRST_RELEASE, Exited, Kept, NotStarted
 from stoker.worker.processes import PINGS_PER_SILENCE
 from tests.simulation.checks import Checks
 from tests.simulation.keeper import Machine, SimulatedKeeper
@@ -238,7 +238,7 @@ class Worker(Node):
             self._send(effect.address, effect.message)
         elif isinstance(effect, effects.Prepare):
             self._prepare(effect.job)
-        elif isinstance(effect, effects.Spawn):
+        elif isinstance(effect, effects.SpawnJob):
             self._spawn(effect.job)
         elif isinstance(effect, effects.ForgetJob):
             self._say({"op": "forget", "key": effect.key})
@@ -292,7 +292,7 @@ class Worker(Node):
         if op == "started":
             core.started(message["key"], message["pid"], now)
         elif op == "failed":
-            failed = cast("Failed", message)
+            failed = cast("NotStarted", message)
             exit = keeper_refusal(failed) or notes.start_failure(failed["errno"], failed["reason"])
             core.could_not_start(message["key"], exit, now)
         elif op == "exited":

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from stoker.core.master.effects import Forget, Gone, Invite, Log, Persist, Received, Send
+from stoker.core.master.effects import ForgetRecord, Gone, Invite, Log, Persist, Received, Send
 from stoker.core.master.invariants import violations
 from stoker.core.master.machine import MasterCore
 from stoker.core.model.messages import (
@@ -123,7 +123,7 @@ class Bench:
         for effect in effects:
             if isinstance(effect, Persist):
                 self.store[effect.key] = encode_record(effect.record)
-            elif isinstance(effect, Forget):
+            elif isinstance(effect, ForgetRecord):
                 self.store.pop(effect.key, None)
             elif isinstance(effect, Invite):
                 self.invited.append(effect.app_id)

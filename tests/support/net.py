@@ -16,7 +16,7 @@ import zmq
 from stoker.core.model.messages import GetStatus, Message
 from stoker.core.model.states import Role
 from stoker.io.loop import Loop
-from stoker.io.sockets import Closed, Garbage, Gone, Link, Opened, Received, Server
+from stoker.io.sockets import Closed, Garbage, Incoming, Link, Opened, PeerGone, Server
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
 from stoker.wire import codec
@@ -48,13 +48,13 @@ class Net:
             raise
         self.address = f"127.0.0.1:{self.server.port}"
         self.events: list[Any] = []
-        self.links: list[Peer] = []
+        self.links: list[LinkedPeer] = []
         self.strangers: list[zmq.Socket[bytes]] = []  # closed with the rest: a context waits for all of its sockets
         self.draining = True
 
-    def link(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> Peer:
+    def link(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> LinkedPeer:
         settings = {"address": self.address, "keys": self.keys, "decoder": codec.to_client, **options}
-        peer = Peer(self, Link(self.loop.context, role=role, name=name, **settings))
+        peer = LinkedPeer(self, Link(self.loop.context, role=role, name=name, **settings))
         self.links.append(peer)
         return peer
 
@@ -79,20 +79,20 @@ class Net:
         """Run until the server has handled all that was sent before: a new client asks a question and receives the answer."""
         probe = self.opened()
         probe.link.send(GetStatus(request=1))
-        self.until(lambda: probe.name in self.names(Received))
+        self.until(lambda: probe.name in self.names(Incoming))
         probe.close()
-        self.until(lambda: probe.name in self.names(Gone))
+        self.until(lambda: probe.name in self.names(PeerGone))
         self.events = [event for event in self.events if event.peer != probe.peer]
 
-    def opened(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> Peer:
+    def opened(self, role: Role = Role.CLIENT, name: str = "n", **options: Any) -> LinkedPeer:
         peer = self.link(role, name, **options)
         self.until(lambda: Opened() in peer.heard, what="open")
         return peer
 
-    def of(self, kind: type[Received | Gone | Garbage], peer: bytes | None = None) -> list[Any]:
+    def of(self, kind: type[Incoming | PeerGone | Garbage], peer: bytes | None = None) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind) and peer in {None, event.peer}]
 
-    def names(self, kind: type[Received | Gone | Garbage]) -> list[bytes]:
+    def names(self, kind: type[Incoming | PeerGone | Garbage]) -> list[bytes]:
         return [event.peer for event in self.of(kind)]
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Net:
         self.loop.close()
 
 
-class Peer:
+class LinkedPeer:
     """A link, and what it reported."""
 
     def __init__(self, net: Net, link: Link[Any]) -> None:
@@ -159,10 +159,10 @@ def child(net: Net, name: str) -> Iterator[subprocess.Popen[bytes]]:
     """A peer in its own process, which asks for the status once; the server has received it when the block starts."""
     folder = str(net.keys.folder) if net.keys else ""
     prefix = f"client/{name}/".encode()
-    before = set(net.names(Received))
+    before = set(net.names(Incoming))
     process = subprocess.Popen([sys.executable, "-c", CHILD, folder, net.address, name])
     try:
-        net.until(lambda: any(peer.startswith(prefix) for peer in set(net.names(Received)) - before), what=name)
+        net.until(lambda: any(peer.startswith(prefix) for peer in set(net.names(Incoming)) - before), what=name)
         yield process
     finally:
         process.kill()

@@ -6,12 +6,12 @@ import heapq
 from collections.abc import Sequence
 from typing import Literal
 
-from tests.support.traces import Job
+from tests.support.traces import TracedJob
 
 Algorithm = Literal["fifo", "first fit", "easy"]
 
 
-def starts(jobs: Sequence[Job], cores: int, algorithm: Algorithm) -> list[float]:
+def starts(jobs: Sequence[TracedJob], cores: int, algorithm: Algorithm) -> list[float]:
     """Return when each job starts on a machine of so many processors. Raises ValueError for a job that is wider."""
     if any(job.cores > cores for job in jobs):
         raise ValueError(f"a job is wider than {cores} processors")

@@ -29,7 +29,7 @@ from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription, Exit, Now
-from tests.support.traces import Job
+from tests.support.traces import TracedJob
 
 WORKER_CORES = 16
 _WALL = 1_800_000_000.0
@@ -40,7 +40,7 @@ _COMMAND = Command(argv=("job",))
 class Replay:
     """An application takes what it gets, and waits for the rest."""
 
-    def __init__(self, jobs: Sequence[Job], *, workers: int, pools: Pools, spread_out: bool = False) -> None:
+    def __init__(self, jobs: Sequence[TracedJob], *, workers: int, pools: Pools, spread_out: bool = False) -> None:
         policy = Policy(
             spread_out_apps=spread_out,
             spread_out_drivers=spread_out,

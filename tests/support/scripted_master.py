@@ -23,7 +23,7 @@ from stoker.core.model.messages import (
 from stoker.core.model.states import ApplicationState, ExecutorState, Role
 from stoker.core.model.values import Exit
 from stoker.io.loop import Loop
-from stoker.io.sockets import Gone, Received, Server
+from stoker.io.sockets import Incoming, PeerGone, Server
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
 
@@ -84,10 +84,10 @@ class ScriptedMaster:
 
     def _round(self) -> None:
         for event in self.server.drain():
-            if isinstance(event, Received):
+            if isinstance(event, Incoming):
                 self.seen.append(event.message)
                 self.script(self, event.peer, event.message)
-            elif isinstance(event, Gone):
+            elif isinstance(event, PeerGone):
                 self.gone.append(event.peer)
         with self.changed:
             self.changed.notify_all()

@@ -14,7 +14,7 @@ SHORTEST = 10.0  # seconds: bounded slowdown takes a shorter job for one of this
 Limits = Literal["exact", "loose", "unknown"]
 
 
-class Job(NamedTuple):
+class TracedJob(NamedTuple):
     """One job of a trace; times in seconds. ``limit``: the run time that its user asked for; 0: unknown."""
 
     submitted: float
@@ -38,7 +38,7 @@ LUBLIN = Trace("Lublin", "lublin_256.swf.xz", 256, users=20)
 NASA = Trace("NASA", "NASA-iPSC-1993-3.1-cln.swf.xz", 128, factor=0.45)
 
 
-def read(trace: Trace, *, limits: Limits = "exact", seed: int = 1, most: int | None = None) -> list[Job]:
+def read(trace: Trace, *, limits: Limits = "exact", seed: int = 1, most: int | None = None) -> list[TracedJob]:
     """Return the trace's jobs (the first ``most``), without those that take no time. ``loose`` limits are 1 to 10 times the
     run time, as users' limits are known to be."""
     rng = random.Random(seed)
@@ -52,7 +52,7 @@ def read(trace: Trace, *, limits: Limits = "exact", seed: int = 1, most: int | N
             seconds = float(fields[3])
             user = f"u{rng.choices(range(trace.users), weights)[0]}" if trace.users else f"u{fields[11]}"
             limit = {"exact": seconds, "loose": seconds * rng.uniform(1, 10), "unknown": 0.0}[limits]
-            jobs.append(Job(float(fields[1]) * trace.factor, seconds, int(fields[4]), user, limit))
+            jobs.append(TracedJob(float(fields[1]) * trace.factor, seconds, int(fields[4]), user, limit))
             if len(jobs) == most:
                 break
     return jobs
@@ -74,7 +74,7 @@ class Figures(NamedTuple):
         return [*waits, f"{self.utilisation:.3f}", f"{self.jain:.2f}"]
 
 
-def figures(jobs: Sequence[Job], starts: Sequence[float], cores: int) -> Figures:
+def figures(jobs: Sequence[TracedJob], starts: Sequence[float], cores: int) -> Figures:
     """Return what a schedule is worth on a machine of so many cores."""
     waits = [start - job.submitted for job, start in zip(jobs, starts, strict=True)]
     of_user: dict[str, list[float]] = defaultdict(list)
@@ -94,7 +94,7 @@ def figures(jobs: Sequence[Job], starts: Sequence[float], cores: int) -> Figures
     )
 
 
-def waits_by_width(jobs: Sequence[Job], starts: Sequence[float]) -> dict[int, float]:
+def waits_by_width(jobs: Sequence[TracedJob], starts: Sequence[float]) -> dict[int, float]:
     """Return the mean wait in seconds of the jobs of up to 1, 2, 4, 8 ... cores."""
     waits: dict[int, list[float]] = defaultdict(list)
     for job, start in zip(jobs, starts, strict=True):

@@ -52,7 +52,7 @@ def parse_pools(text: str, name: str) -> tuple[Pools | None, list[str]]:
         return None, [f"{where}: {' '.join(str(getattr(error, 'problem', None) or error).split())}"]
     except RecursionError:
         return None, [f"{name}: it is nested too deeply"]
-    reader = _Reader(name)
+    reader = _PoolsReader(name)
     pools = reader.whole(document)
     return (None, reader.faults) if reader.faults else (pools, [])
 
@@ -73,7 +73,7 @@ def _loader(yaml: Any) -> Any:
     return Loader
 
 
-class _Reader:
+class _PoolsReader:
     """Collects faults instead of ending at the first: whoever edits the file wants all of them."""
 
     def __init__(self, name: str) -> None:

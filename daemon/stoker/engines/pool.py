@@ -36,7 +36,7 @@ def _caller() -> Callable[..., Any]:
     return call
 
 
-class Pool(concurrent.futures.Executor):
+class ExecutorPool(concurrent.futures.Executor):
     """Runs calls on the executors of an application. A call that was lost with its executor is run again, so it may run
     twice; everything else is as with Python's own pools.
 

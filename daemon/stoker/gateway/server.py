@@ -27,7 +27,7 @@ from stoker.gateway.spark_rpc import Address
 from stoker.io import listening
 from stoker.io.loop import Loop
 from stoker.io.peer_user import user_name
-from stoker.io.server import Garbage, Gone, Received, Server
+from stoker.io.server import Garbage, Incoming, PeerGone, Server
 
 ANYBODY = Terms()
 _NAME = "spark client"
@@ -49,13 +49,13 @@ class GatedServer(Server):
             listener.close()
             raise
         self._principal = _principal(terms)
-        self._events: deque[Received | Gone] = deque()  # appends are atomic
+        self._events: deque[Incoming | PeerGone] = deque()  # appends are atomic
         self._woken = threading.Event()
         silence = others.get("heartbeat_timeout", 60.0)
         self._gateway = Gateway(listener, f"\0{inner}", silence=silence, terms=terms)
         self._gateway.start(MasterCalls(self._posted, self._left), Address(bracketed(host), own_port))
 
-    def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
+    def drain(self, limit: int = 1000) -> list[Incoming | PeerGone | Garbage]:
         self._woken.clear()
         out = super().drain(limit)
         taken: Counter[bytes] = Counter()
@@ -86,13 +86,13 @@ class GatedServer(Server):
     # --- called by the gateway's thread ---
 
     def _posted(self, peer: bytes, message: Message) -> None:
-        event = Received(peer, "", Role.CLIENT, _NAME, message, self._principal, "spark")  # type: ignore[arg-type]
+        event = Incoming(peer, "", Role.CLIENT, _NAME, message, self._principal, "spark")  # type: ignore[arg-type]
         self._hand_in(event)
 
     def _left(self, peer: bytes) -> None:
-        self._hand_in(Gone(peer))
+        self._hand_in(PeerGone(peer))
 
-    def _hand_in(self, event: Received | Gone) -> None:
+    def _hand_in(self, event: Incoming | PeerGone) -> None:
         self._events.append(event)
         self._wake()
 

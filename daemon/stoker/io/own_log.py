@@ -11,7 +11,7 @@ STDERR = 2
 _DELETED = " (deleted)"
 
 
-class LogWindow(NamedTuple):
+class OwnLogWindow(NamedTuple):
     """Bytes from ``start`` on of a log of ``size`` bytes."""
 
     start: int
@@ -30,7 +30,7 @@ class OwnLog:
         self._path = Path(f"/proc/self/fd/{descriptor}")
         self._descriptor = descriptor
 
-    def read(self, start: int | None, length: int) -> LogWindow | None:
+    def read(self, start: int | None, length: int) -> OwnLogWindow | None:
         """Return ``length`` bytes from ``start`` on, by default the last ones; a window outside of the log is moved into it.
         None when the log is not a file that this process may read."""
         if not self._is_file():
@@ -40,7 +40,7 @@ class OwnLog:
                 size = os.fstat(file.fileno()).st_size
                 at = max(size - length, 0) if start is None else min(max(start, 0), size)
                 file.seek(at)
-                return LogWindow(at, size, file.read(length))
+                return OwnLogWindow(at, size, file.read(length))
         except OSError:
             return None
 

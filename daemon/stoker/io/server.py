@@ -46,7 +46,7 @@ MISDIRECTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class Incoming:
     """A message, from a peer whose key may send it. ``key`` and ``principal`` (the key's name) are empty without
     authentication; ``name`` is then what the peer calls itself."""
 
@@ -60,7 +60,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class PeerGone:
     """The connection of a peer has ended. It comes once for every peer, after all its messages."""
 
     peer: bytes
@@ -151,10 +151,10 @@ class Server:
         loop.add_reader(self._router)
         loop.add_reader(self._monitor)
 
-    def drain(self, limit: int = 1000) -> list[Received | Gone | Garbage]:
+    def drain(self, limit: int = 1000) -> list[Incoming | PeerGone | Garbage]:
         """Return what was received since the last call, in order; at most about ``limit`` messages (the rest wakes the
         loop)."""
-        out: list[Received | Gone | Garbage] = []
+        out: list[Incoming | PeerGone | Garbage] = []
         self._turn_out_revoked()
         while True:
             self._read_monitor()
@@ -262,11 +262,11 @@ class Server:
                 self._silent.clear()
             self._event_before = event
 
-    def _take_gone(self) -> Iterator[Gone]:
+    def _take_gone(self) -> Iterator[PeerGone]:
         for peer in self._presence.take_gone():
             self._key_of.pop(peer, None)
             self._socket_of.pop(peer, None)
-            yield Gone(peer)
+            yield PeerGone(peer)
 
     def _drop(self, peer: bytes) -> None:
         self._presence.drop(peer)
@@ -295,7 +295,7 @@ class Server:
         batch = list(transport.receive_all(self._router, limit))
         return batch, len(batch) < limit
 
-    def _judge(self, frames: list[zmq.Frame]) -> Iterator[Received | Gone | Garbage]:
+    def _judge(self, frames: list[zmq.Frame]) -> Iterator[Incoming | PeerGone | Garbage]:
         peer = frames[0].bytes
         try:
             fd = int(frames[1].get(zmq.SRCFD))
@@ -314,7 +314,7 @@ class Server:
                 self._socket_of[peer] = Connection.of(fd, serial)
             yield self._read(peer, key, frames)
 
-    def _read(self, peer: bytes, key: str, frames: list[zmq.Frame]) -> Received | Garbage:
+    def _read(self, peer: bytes, key: str, frames: list[zmq.Frame]) -> Incoming | Garbage:
         claim = transport.parse_routing_id(peer)
         if claim is None:
             return Garbage(peer, "routing id is not ROLE/NAME/NONCE")
@@ -339,7 +339,7 @@ class Server:
             reason = f"a message of {size} bytes: the limit is {self._message_limit} (spark.stoker.limits.message)"
         if reason:
             return self._refuse(peer, message, reason, principal)
-        return Received(peer, key, role, name, message, principal)
+        return Incoming(peer, key, role, name, message, principal)
 
     def _refuse(self, peer: bytes, message: ToMaster, reason: str, principal: str = "") -> Garbage:
         request = getattr(message, "request", None)

@@ -24,7 +24,7 @@ from stoker.core.model.messages import (
     WatchDriver,
 )
 from stoker.core.model.states import Role
-from stoker.io.sockets import Received
+from stoker.io.sockets import Incoming
 from stoker.security.audit import audit, line_of, write
 
 MOST_REFUSED = 600  # refusals of one principal that are recorded in a minute
@@ -44,7 +44,7 @@ class MasterAudit:
 
     def __init__(self, address_of: Callable[[bytes], str]) -> None:
         self._address_of = address_of
-        self._waiting: dict[tuple[bytes, int], Received] = {}
+        self._waiting: dict[tuple[bytes, int], Incoming] = {}
         self._refused: Counter[str] = Counter()  # by principal, in this minute
         self._minute = 0.0
         self._lines: list[str] = []
@@ -55,7 +55,7 @@ class MasterAudit:
             lines, self._lines = self._lines, []
             write(lines)
 
-    def asked(self, event: Received) -> None:
+    def asked(self, event: Incoming) -> None:
         request = getattr(event.message, "request", None)
         if request is None or event.role is Role.WORKER or type(event.message) in _UNAUDITED:
             return
@@ -96,7 +96,7 @@ class MasterAudit:
             reason if self._refused[principal] < MOST_REFUSED else f"{reason} (more refusals are not recorded for 60 s)"
         )
 
-    def _record(self, event: Received, answer: Message | None, result: str) -> None:
+    def _record(self, event: Incoming, answer: Message | None, result: str) -> None:
         message = event.message
         action = _action_of(type(message).__name__)
         if isinstance(message, DrainWorkers):

@@ -46,12 +46,12 @@ from stoker.errors import ProtocolError
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
-from stoker.io.sockets import Garbage, Gone, Received, Server
+from stoker.io.sockets import Garbage, Incoming, PeerGone, Server
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.audit import MasterAudit
 from stoker.master.blobs import BlobStore
 from stoker.master.dashboard import LeaderDashboard
-from stoker.master.door import Doorkeeper
+from stoker.master.door import SizeGuard
 from stoker.master.internal import InternalRequests
 from stoker.master.pause import Pause
 from stoker.master.pools_file import PoolsFile
@@ -120,7 +120,7 @@ class MasterDaemon:
         self._audit = MasterAudit(server.address_of)
         self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply, limits=config.limits, owner_of=server.owner_of)
-        self._door = Doorkeeper(config.limits)
+        self._door = SizeGuard(config.limits)
         self._apart = self._rules_of_files()
         # Every message that the server accepts has its rule here.
         self._rules: dict[type[Message], Callable[[core_effects.Received, Now], None]] = {
@@ -194,9 +194,9 @@ class MasterDaemon:
         self._core.pools_are(self._pools.pools, now, self._pools.fault)
         arrived = self._pause.take() or self._server.drain(BATCH)
         for event in arrived:
-            if isinstance(event, Received):
+            if isinstance(event, Incoming):
                 self._receive(event, now)
-            elif isinstance(event, Gone):
+            elif isinstance(event, PeerGone):
                 self._core.handle(core_effects.Gone(event.peer), now)
                 self._blobs.peer_gone(event.peer)
                 self._relay.peer_gone(event.peer)
@@ -213,7 +213,7 @@ class MasterDaemon:
     def _wait(self, now: Now) -> float:
         """Run a round in which nothing may be decided. Requests that only read are answered."""
         for event in [] if self._pause.is_full else self._server.drain(BATCH):
-            if not isinstance(event, Received):
+            if not isinstance(event, Incoming):
                 self._pause.add(event)
             elif isinstance(event.message, GetStatus) and not event.message.id:
                 self._reply(event.peer, Status(request=event.message.request, cluster=self._view()))
@@ -249,7 +249,7 @@ class MasterDaemon:
         if PEERS.warning(name_of(event.peer), "garbage", text) and event.request:
             self._audit.refused(event.peer, event.principal, event.request, event.reason)
 
-    def _receive(self, event: Received, now: Now) -> None:
+    def _receive(self, event: Incoming, now: Now) -> None:
         self._audit.asked(event)
         if reason := self._door.reason_against(event.message):
             self._turn_away(event, reason)
@@ -261,7 +261,7 @@ class MasterDaemon:
         message = core_effects.Received(event.peer, event.key, role, sent, event.principal, event.door, kin)
         self._rules[type(event.message)](message, now)
 
-    def _turn_away(self, event: Received, reason: str) -> None:
+    def _turn_away(self, event: Incoming, reason: str) -> None:
         request = getattr(event.message, "request", None)
         if request is not None:
             self._reply(event.peer, Failed(request=request, reason=reason))
@@ -274,7 +274,7 @@ class MasterDaemon:
         if not self._lacks_files(event):
             self._core.handle(event, now)
 
-    def _lacks_files(self, event: core_effects.Received | Received) -> bool:
+    def _lacks_files(self, event: core_effects.Received | Incoming) -> bool:
         """Return whether the master lacks files of the driver; then it sends an answer that names them."""
         message = event.message
         if not isinstance(message, SubmitDriver) or not (missing := self._blobs.missing(message.driver)):

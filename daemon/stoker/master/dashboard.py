@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from stoker.core.master.effects import Received
-from stoker.core.master.history import INTERVAL, History, take_sample
+from stoker.core.master.history import INTERVAL, Samples, take_sample
 from stoker.core.master.machine import MasterCore
 from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts
@@ -76,7 +76,7 @@ class LeaderDashboard:
         self._make_view = view
         self._warnings = warnings
         self._too_large = too_large
-        self._history = History()
+        self._history = Samples()
         self._sample_at = 0.0
         self._lock = threading.Lock()
         self._view: ClusterView | None = None

@@ -21,7 +21,7 @@ _REASON = 1000  # characters of a worker's reason for the end of a process that 
 _encoder = msgspec.msgpack.Encoder()
 
 
-class Doorkeeper:
+class SizeGuard:
     """``reason_against`` is "" for messages that are let in, else one line for the sender."""
 
     def __init__(self, limits: Limits) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stoker.core.model.messages import Failed, Message
-from stoker.io.sockets import Garbage, Gone, Received
+from stoker.io.sockets import Garbage, Incoming, PeerGone
 
 MOST_KEPT = 200_000  # events; the rest waits in the sockets, and workers repeat reports that are not acknowledged
 
-Event = Received | Gone | Garbage
+Event = Incoming | PeerGone | Garbage
 
 
 class Pause:
@@ -37,7 +37,7 @@ class Pause:
 
     def add(self, event: Event) -> None:
         """Answer the event now, or keep it."""
-        if isinstance(event, Received) and (request := getattr(event.message, "request", None)) is not None:
+        if isinstance(event, Incoming) and (request := getattr(event.message, "request", None)) is not None:
             self._reply(event.peer, Failed(request=request, reason=self.reason, code="not-leader"))
         else:
             self._kept.append(event)

@@ -17,7 +17,7 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import NotFound, ProtocolError, Refused
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
-from stoker.io.sockets import Gone, Received, Server
+from stoker.io.sockets import Incoming, PeerGone, Server
 from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked, Roster
 from stoker.version import RELEASE
 
@@ -63,9 +63,9 @@ class Standby:
             self._take(self._news.popleft())
         if self._elected is None:
             for event in self._server.drain():
-                if isinstance(event, Received):
+                if isinstance(event, Incoming):
                     self._answer(event)
-                elif isinstance(event, Gone):
+                elif isinstance(event, PeerGone):
                     self.waiting.pop(event.peer, None)
         return min(time.monotonic() + LOOK_EVERY, self._server.look_by)
 
@@ -86,7 +86,7 @@ class Standby:
         leader = self._following.leader
         return f"the leader is {leader.address}" if leader is not None else f"no leader yet: {self._following.reason}"
 
-    def _answer(self, event: Received) -> None:
+    def _answer(self, event: Incoming) -> None:
         message = event.message
         if isinstance(message, (RegisterWorker, RegisterApplication)):
             self.waiting[event.peer] = None

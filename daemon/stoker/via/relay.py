@@ -29,7 +29,7 @@ from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
 from stoker.io.loop import Loop
 from stoker.io.signals import END_SIGNALS
-from stoker.io.sockets import Closed, Gone, Link, Opened, Received, Server
+from stoker.io.sockets import Closed, Incoming, Link, Opened, PeerGone, Server
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
 from stoker.version import __version__
@@ -125,9 +125,9 @@ class _Relay:
 
         def round() -> None:
             for event in server.drain(BATCH):
-                if isinstance(event, Received):
+                if isinstance(event, Incoming):
                     lines.up(event, self._master)
-                elif isinstance(event, Gone):
+                elif isinstance(event, PeerGone):
                     lines.drop(event.peer)
             for peer, item in lines.drain():
                 self._down(loop, lines, peer, item)
@@ -176,7 +176,7 @@ class _Lines:
         self._links: dict[bytes, Link[ToClient]] = {}
         self._waiting: dict[bytes, list[Message]] = {}  # until the link is open
 
-    def up(self, event: Received, master: str) -> None:
+    def up(self, event: Incoming, master: str) -> None:
         link = self._links.get(event.peer)
         if link is None:
             try:
@@ -212,7 +212,7 @@ class _Lines:
         for peer in list(self._links):
             self.drop(peer)
 
-    def _open(self, event: Received, master: str) -> Link[ToClient]:
+    def _open(self, event: Incoming, master: str) -> Link[ToClient]:
         link: Link[ToClient] = Link(
             self._loop.context,
             address=master,

@@ -11,7 +11,7 @@ from flask import Flask, Response, render_template, request
 
 from stoker.config.effective import ShownSettings
 from stoker.core.model.redaction import redacted
-from stoker.io.own_log import LogWindow, OwnLog
+from stoker.io.own_log import OwnLog, OwnLogWindow
 from stoker.version import RELEASE
 from stoker.web.common import whole_number
 from stoker.web.log_window import MAX_WINDOW, WINDOW, readable
@@ -55,7 +55,7 @@ def _length() -> int:
     return min(max(whole_number("byteLength", WINDOW), 0), MAX_WINDOW)
 
 
-def _window(log: OwnLog) -> LogWindow | None:
+def _window(log: OwnLog) -> OwnLogWindow | None:
     return log.read(whole_number("offset", 0) if request.args.get("offset") else None, _length())
 
 

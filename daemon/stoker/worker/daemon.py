@@ -122,7 +122,7 @@ class WorkerDaemon:
             self._processes.stop_making_archives()
         for event in self._links.drain():
             self._on_link(event, now)
-        self._files.follow(self._core.leader)
+        self._files.follow(self._core.registration.leader)
         if self._may_register:
             self._core.tick(now)
         self._do_effects()
@@ -145,9 +145,9 @@ class WorkerDaemon:
         return self._processes.are_known and self._host.may_register
 
     def _say_when_ready(self) -> None:
-        if not self._is_ready and self._core.leader is not None:
+        if not self._is_ready and self._core.registration.leader is not None:
             self._is_ready = True
-            notify(f"READY=1\nSTATUS=registered with {self._core.master_url}")
+            notify(f"READY=1\nSTATUS=registered with {self._core.registration.master_url}")
 
     def _end_if_done(self) -> None:
         if self._stop == "keep":
@@ -171,7 +171,7 @@ class WorkerDaemon:
 
     def _ask_master(self, message: Message) -> bool:
         """Send to the master that this worker is registered with."""
-        leader = self._core.leader
+        leader = self._core.registration.leader
         return leader is not None and self._links.send(leader, message)
 
     def _answer_log(self, address: str, answer: LogData) -> None:
@@ -189,7 +189,7 @@ class WorkerDaemon:
             self._links.send(effect.address, effect.message)
         elif isinstance(effect, effects.Prepare):
             self._files.preparer.prepare(effect.job)
-        elif isinstance(effect, effects.Spawn):
+        elif isinstance(effect, effects.SpawnJob):
             self._processes.spawn(effect.job, effect.master_url)
         elif isinstance(effect, effects.ForgetJob):
             self._processes.forget(effect.key)

@@ -34,8 +34,8 @@ class PageMaker:
         running = [job for job in core.jobs.values() if job.phase is not JobPhase.ENDED]
         return WorkerPage(
             id=identity.id,
-            master_url=core.master_url,
-            master_webui_url=core.master_webui_url,
+            master_url=core.registration.master_url,
+            master_webui_url=core.registration.master_webui_url,
             host=identity.host,
             port=identity.port,
             webui_url=identity.webui_url,

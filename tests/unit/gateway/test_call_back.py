@@ -26,7 +26,7 @@ from stoker.gateway.spark_rpc import (
     seal_envelope,
 )
 from stoker.io.loop import Loop
-from stoker.io.server import Received
+from stoker.io.server import Incoming
 from tests.support.net import has_ipv6
 from tests.support.spark import registration
 from tests.support.wait import wait_until
@@ -84,7 +84,7 @@ def test_a_driver_that_is_slow_to_accept_is_this_users_nevertheless() -> None:
                 messages: list[m.Message] = []
 
                 def on_round() -> float:
-                    messages.extend(event.message for event in server.drain() if isinstance(event, Received))
+                    messages.extend(event.message for event in server.drain() if isinstance(event, Incoming))
                     if messages:
                         loop.stop()
                     assert time.monotonic() < end, "its answer does not count"

@@ -17,7 +17,7 @@ from stoker.gateway.guard import Terms
 from stoker.gateway.server import GatedServer
 from stoker.gateway.spark_rpc import frame
 from stoker.io.loop import Loop
-from stoker.io.server import Received
+from stoker.io.server import Incoming
 from tests.support.spark import recorded
 from tests.support.wait import wait_until
 
@@ -65,14 +65,14 @@ def test_who_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_client_that_had_to_wait_is_read_on() -> None:
     count = _MOST_WAITING + 50
-    found: list[Received] = []
+    found: list[Incoming] = []
     with serving() as server, connected(server) as client:
         sending = threading.Thread(target=client.sendall, args=(REGISTER * count,))
         sending.start()
         wait_until(lambda: len(server._events) >= _MOST_WAITING, what="it has to wait")
 
         def drained() -> bool:
-            found.extend(event for event in server.drain() if isinstance(event, Received))
+            found.extend(event for event in server.drain() if isinstance(event, Incoming))
             return len(found) == count
 
         wait_until(drained, what=lambda: f"{len(found)} of {count} messages came")

@@ -130,7 +130,7 @@ def test_a_dropped_peer_is_unheard_until_it_has_a_new_connection() -> None:
 @settings(derandomize=True, max_examples=300, deadline=None)
 @given(st.integers(0, 2**32))
 def test_random_histories(seed: int) -> None:
-    """Against the truth, messages delivered in any order between pipes, events drained late: one Gone each, none early."""
+    """Against the truth, messages delivered in any order between pipes, events drained late: each goes once, none early."""
     History(random.Random(seed)).run()
 
 

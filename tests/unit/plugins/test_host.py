@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("ansible", reason="the collection is tested where Ansible is installed")
 
-from plugins.modules.stoker_host import Host
+from plugins.modules.stoker_host import HostSetup
 from stoker.io.disk import sha256_of
 from tests.support.wait import wait_until
 
@@ -27,13 +27,13 @@ def fail(*, msg: str) -> None:
     raise Failed(msg)
 
 
-def host(prefix: Path, release: str, **params: Any) -> Host:
+def host(prefix: Path, release: str, **params: Any) -> HostSetup:
     made: Any = SimpleNamespace(
         params={"prefix": str(prefix), "release": release, "keep": 1, "keys": [], **params},
         check_mode=False,
         fail_json=fail,
     )
-    return Host(made)
+    return HostSetup(made)
 
 
 def releases(prefix: Path) -> set[str]:

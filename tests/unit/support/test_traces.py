@@ -7,11 +7,11 @@ import pytest
 from stoker.core.model.pools import Pools
 from tests.support import oracle
 from tests.support.replay import Replay
-from tests.support.traces import LUBLIN, NASA, Job, figures, read, waits_by_width
+from tests.support.traces import LUBLIN, NASA, TracedJob, figures, read, waits_by_width
 
 
-def job(submitted: float, seconds: float, cores: int, user: str = "ada") -> Job:
-    return Job(submitted, seconds, cores, user, limit=seconds)
+def job(submitted: float, seconds: float, cores: int, user: str = "ada") -> TracedJob:
+    return TracedJob(submitted, seconds, cores, user, limit=seconds)
 
 
 # A job of 1 core runs until 100; the second needs both cores; the third would fit beside the first.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import distributed
 
     from stoker.engines.dask import DaskEngine
-    from stoker.engines.pool import Pool
+    from stoker.engines.pool import ExecutorPool
 
 E = TypeVar("E", bound=Engine)
 
@@ -97,13 +97,13 @@ class App:
         client.scheduler_info()  # what it prints of itself includes the workers that have come
         return client
 
-    def pool(self, *, progress: bool | None = None, timeout: float | None = None) -> Pool:
+    def pool(self, *, progress: bool | None = None, timeout: float | None = None) -> ExecutorPool:
         """Return the executors as a ``concurrent.futures.Executor``, which uses Dask. ``progress``: whether ``map`` shows a
         bar on stderr (None: if stderr is a terminal). ``timeout`` and errors as for ``dask``."""
         client = self._dask(None, timeout).client
-        from stoker.engines.pool import Pool  # noqa: PLC0415 - needs Dask
+        from stoker.engines.pool import ExecutorPool  # noqa: PLC0415 - needs Dask
 
-        return Pool(client, progress=progress)
+        return ExecutorPool(client, progress=progress)
 
     def ray(self, *, timeout: float | None = None) -> ModuleType:
         """Return the module ``ray``, connected: Ray's head runs beside this process, its nodes are this application's

@@ -22,7 +22,7 @@ from stoker.client.application.app import Application
 from stoker.client.application.run_report import exit_status, failures, waiting_for
 from stoker.client.logs.follower import STREAMS, Agenda, FollowedJob, Follower
 from stoker.client.logs.output import Output
-from stoker.client.session.asker import Asker, Exchange, Then
+from stoker.client.session.asker import Askable, Exchange, Then
 from stoker.core.application.events import (
     Disconnected,
     Executor,
@@ -94,7 +94,7 @@ class Run:
         self._jobs: dict[int, _OwnExecutor] = {}
         self._agenda = Agenda()
         self._app: Application
-        self._asker: Asker
+        self._asker: Askable
         self._removed: Removed | None = None
         self._error: StokerError | None = None
         self._signal = 0

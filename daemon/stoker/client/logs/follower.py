@@ -1,7 +1,7 @@
 """The one follower of output: ``stoker run``, ``submit --wait``, ``logs -f`` and ``Client.follow`` read with it.
 
 It reads one stream of one driver or executor to its very end: over the attempts of a driver, and over restarts of masters and
-workers. It asks long polls through an ``Asker``. ``work`` and the answers must come in one thread: the owner of an asker that
+workers. It asks long polls through an ``Askable``. ``work`` and the answers must come in one thread: one that
 answers in a thread of its own hands the answers over.
 """
 
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from stoker.client.session.asker import Asker, Exchange
+from stoker.client.session.asker import Askable, Exchange
 from stoker.client.session.session import Session
 from stoker.core.model.messages import LogData, Message, ReadLog, Stream
 from stoker.errors import StokerError
@@ -101,7 +101,7 @@ class Follower(Task):
     """One stream of one job. ``done`` when no more will come; then ``problem`` says why its output is incomplete, if it is.
     ``offset`` is where to begin (bytes) in the output of the latest run."""
 
-    def __init__(self, asker: Asker, job: FollowedJob, stream: Stream, sink: Sink, *, offset: int = 0) -> None:
+    def __init__(self, asker: Askable, job: FollowedJob, stream: Stream, sink: Sink, *, offset: int = 0) -> None:
         super().__init__()
         self.done = False
         self.problem = ""

@@ -7,7 +7,7 @@ import math
 import time
 
 from stoker.client.logs.follower import RETRY_ERROR, FollowedJob
-from stoker.client.session.asker import Asker
+from stoker.client.session.asker import Askable
 from stoker.client.session.session import Session
 from stoker.core.model.messages import DriverUpdate, GetStatus, Message, Status, WatchDriver
 from stoker.core.model.views import DriverView
@@ -80,7 +80,7 @@ class WatchedDriver(FollowedJob):
 class _Polled(FollowedJob):
     """A single run. The state of its job is asked for only when its output does not come."""
 
-    def __init__(self, asker: Asker, job_id: str, executor_id: int, name: str) -> None:
+    def __init__(self, asker: Askable, job_id: str, executor_id: int, name: str) -> None:
         super().__init__(job_id, executor_id, name)
         self._asker = asker
         self._is_over = False
@@ -114,7 +114,7 @@ class _Polled(FollowedJob):
 class PolledExecutor(_Polled):
     """An executor."""
 
-    def __init__(self, asker: Asker, app_id: str, executor_id: int) -> None:
+    def __init__(self, asker: Askable, app_id: str, executor_id: int) -> None:
         super().__init__(asker, app_id, executor_id, f"{app_id}/{executor_id}")
 
     def lives(self, status: Status) -> bool:
@@ -125,7 +125,7 @@ class PolledExecutor(_Polled):
 class PolledAttempt(_Polled):
     """One attempt of a driver."""
 
-    def __init__(self, asker: Asker, driver_id: str, attempt: int) -> None:
+    def __init__(self, asker: Askable, driver_id: str, attempt: int) -> None:
         super().__init__(asker, driver_id, -1, f"attempt {attempt} of {driver_id}")
         self.attempt = attempt
 

@@ -26,7 +26,7 @@ class Exchange(msgspec.Struct, eq=False):
     number: int = 0  # of the request, once it has one
 
 
-class Asker(Protocol):
+class Askable(Protocol):
     """``then`` and ``on_lost`` are called from within ``Session.pump``, or in an application's own thread."""
 
     def ask(

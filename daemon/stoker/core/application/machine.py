@@ -42,10 +42,10 @@ from stoker.core.model.messages import (
 from stoker.core.model.moves import move
 from stoker.core.model.states import ApplicationState
 from stoker.core.model.states import RegistrationPhase as Phase
-from stoker.core.model.values import APP_ID, ApplicationDescription
+from stoker.core.model.values import APP_ID, ApplicationDescription, Rng
 from stoker.core.peer.events import Answered, GaveUp, LinkClosed, LinkEvent, LinkOpened, Note
 from stoker.core.peer.following import Following, Keep
-from stoker.core.peer.masters import NEVER, Master, Rng, sane_interval
+from stoker.core.peer.masters import NEVER, Master, sane_interval
 
 REGISTRATION_TIMEOUT = 60.0  # seconds, in three tries (spec 9.4)
 TRIES = 3

@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from stoker.core.master import executors
-from stoker.core.master.books import App
+from stoker.core.master.books import BookedApp
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_apps
@@ -27,10 +27,9 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.pools import wish_of_application
 from stoker.core.model.principal import Asker, belongs_to
-from stoker.core.model.records import AppRecord, ExecutorRecord, executor_key
+from stoker.core.model.records import AppRecord, executor_key
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import APP_ID, UNLIMITED, ApplicationDescription
-from stoker.core.model.views import ExecutorView
 
 
 def register(ctx: Context, event: Received, message: RegisterApplication) -> None:
@@ -54,7 +53,7 @@ def register(ctx: Context, event: Received, message: RegisterApplication) -> Non
         reason = "it has ended, and is too old for the master's history"
         ctx.send(peer, ApplicationRemoved(app_id=app_id, state=ApplicationState.FAILED, reason=reason))
         return
-    if app is None and not app_id and (same := _app_of_driver(ctx, message.app)) is not None:
+    if app is None and not app_id and (same := books.app_of_driver(message.app)) is not None:
         _registered_again(ctx, same)
         return
     if app is None:
@@ -85,7 +84,7 @@ def register(ctx: Context, event: Received, message: RegisterApplication) -> Non
         finish_if_done(ctx, app)  # its last executor may have ended while the application was disconnected
 
 
-def _may_register(by: Asker, app: App) -> bool:
+def _may_register(by: Asker, app: BookedApp) -> bool:
     """Return whether the asker may register the application under its id. One without a principal comes from a Spark client
     that has proved nothing, on a connection that the gateway opened to its driver; or, when the principal is unknown, from a
     worker of release 0.1.0, and the first to register has it, as there."""
@@ -93,19 +92,11 @@ def _may_register(by: Asker, app: App) -> bool:
     return principal is None or by.may_change(principal) or (by.door == "spark" and by.principal == principal)
 
 
-def _app_of_driver(ctx: Context, description: ApplicationDescription) -> App | None:
-    """Find the active application of the Spark driver that sent this description. A Spark driver registers with every
-    master; the next leader must not treat that as another application."""
-    if description.spark is None:
-        return None
-    return next((app for app in ctx.books.apps.values() if app.record.description.has_driver_of(description)), None)
-
-
 def _in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
     return admission.assigned(ctx.pools, app, wish_of_application(app.pool, app.priority, app.command.env), by)
 
 
-def _registered_again(ctx: Context, app: App) -> None:
+def _registered_again(ctx: Context, app: BookedApp) -> None:
     """Ask the driver again to acknowledge this master; its application then continues under its id. Again, because this
     connection may be the only one to it."""
     ctx.log(f"{app.record.id}: its driver registers again; it stays the same application", logging.DEBUG)
@@ -113,7 +104,7 @@ def _registered_again(ctx: Context, app: App) -> None:
         ctx.invite(app.record.id, app.record.description, max(0.0, app.reconnect_until - ctx.now.mono))
 
 
-def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplication) -> App:
+def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplication) -> BookedApp:
     books = ctx.books
     returning = bool(app_id)
     ctx.tally.applications_registered += not returning
@@ -132,14 +123,14 @@ def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplicatio
         cores_max=_cores_max(ctx, message.app),
         next_executor_id=books.next_executor_ids.pop(app_id, 0),
     )
-    app = App(record, taken_over=returning)
+    app = BookedApp(record, taken_over=returning)
     books.apps[app_id] = app
     books.tokens[message.token] = app_id
     ctx.save_counters()
     return app
 
 
-def _bind(ctx: Context, app: App, event: Received, message: RegisterApplication) -> None:
+def _bind(ctx: Context, app: BookedApp, event: Received, message: RegisterApplication) -> None:
     record, peer = app.record, event.peer
     if app.peer is not None and app.peer != peer:
         _unbind(ctx, app)
@@ -157,7 +148,7 @@ def _bind(ctx: Context, app: App, event: Received, message: RegisterApplication)
     ctx.save_app(record)
 
 
-def _learn(ctx: Context, app: App, event: Received, message: RegisterApplication) -> None:
+def _learn(ctx: Context, app: BookedApp, event: Received, message: RegisterApplication) -> None:
     """Learn what only the application still knows: its limits, and how much of its share is used up."""
     record = app.record
     if app.peer is None:
@@ -174,28 +165,14 @@ def _learn(ctx: Context, app: App, event: Received, message: RegisterApplication
         if view.id in known or view.cores < 1:
             continue
         known.add(view.id)
-        executor = _recorded(record.id, view)
+        executor = executors.recorded(record.id, view)
         app.removed.append(executor)
         ctx.save_executor(executor)
         record.cores_done += view.cores
         record.failures += not view.exit.is_success
 
 
-def _recorded(app_id: str, view: ExecutorView) -> ExecutorRecord:
-    """Return the record of an executor that only its application still knows."""
-    return ExecutorRecord(
-        app_id=app_id,
-        id=view.id,
-        worker_id=view.worker_id,
-        worker_host=view.host,
-        cores=view.cores,
-        memory_mib=view.memory_mib,
-        state=view.state,
-        exit=view.exit,
-    )
-
-
-def _tell_ended(ctx: Context, app: App, message: RegisterApplication) -> None:
+def _tell_ended(ctx: Context, app: BookedApp, message: RegisterApplication) -> None:
     """Report the executors that ended while the application was disconnected; it may believe that they were lost."""
     known = {view.id for view in message.ended}
     for executor in app.removed:
@@ -211,7 +188,7 @@ def _cores_max(ctx: Context, description: ApplicationDescription) -> int:
     return ctx.policy.default_cores if description.max_cores is None else description.max_cores
 
 
-def _unbind(ctx: Context, app: App) -> None:
+def _unbind(ctx: Context, app: BookedApp) -> None:
     if app.peer is not None:
         ids = ctx.books.app_of_peer.get(app.peer)
         if ids is not None:
@@ -221,7 +198,7 @@ def _unbind(ctx: Context, app: App) -> None:
         app.peer = None
 
 
-def adopt(ctx: Context, app_id: str, description: ApplicationDescription, principal: str | None) -> App:
+def adopt(ctx: Context, app_id: str, description: ApplicationDescription, principal: str | None) -> BookedApp:
     """Add an application that this master knows only from a worker's report of its executors: an earlier master without
     recovery granted them. They are kept for a while, until the application comes back and claims them."""
     record = AppRecord(
@@ -234,7 +211,7 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription, princi
         next_executor_id=ctx.books.next_executor_ids.pop(app_id, 0),
     )
     ctx.move(APPLICATION, record, ApplicationEvent.ADOPTED)
-    app = App(record, taken_over=True)
+    app = BookedApp(record, taken_over=True)
     ctx.books.apps[app_id] = app
     ctx.books.reserve_id(app_id)
     ctx.save_counters()
@@ -243,7 +220,7 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription, princi
     return app
 
 
-def taken_from(ctx: Context, app: App, principal: str) -> None:
+def taken_from(ctx: Context, app: BookedApp, principal: str) -> None:
     """Remove an application that somebody else registered under the id of one of ``principal``, with a master that did not
     know it: a worker has reported its executors, and whose they are."""
     record, books = app.record, ctx.books
@@ -262,7 +239,7 @@ def taken_from(ctx: Context, app: App, principal: str) -> None:
     books.reserve_executor_id(record.id, record.next_executor_id - 1)
 
 
-def wait_for_return(ctx: Context, app: App, seconds: float) -> None:
+def wait_for_return(ctx: Context, app: BookedApp, seconds: float) -> None:
     app.reconnect_until = ctx.now.mono + seconds
     ctx.wake_at(app.reconnect_until, f"app-reconnect {app.record.id}")
     spark = app.record.description.spark
@@ -322,7 +299,7 @@ def kill_executors(ctx: Context, peer: bytes, message: KillExecutors) -> None:
     ctx.send(peer, Accepted(request=message.request, text=f"killing {len(known)} executors"))
 
 
-def _owned(ctx: Context, peer: bytes, request: int, app_id: str) -> App | None:
+def _owned(ctx: Context, peer: bytes, request: int, app_id: str) -> BookedApp | None:
     """Return the active application if it registered on this connection; otherwise send the reason."""
     app = ctx.books.apps.get(app_id)
     if app is not None and app.peer == peer:
@@ -362,7 +339,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, app_id: str, *, by: Ask
         ctx.send(peer, Accepted(request=request, text=f"{app_id} is killed"))
 
 
-def finish_if_done(ctx: Context, app: App) -> None:
+def finish_if_done(ctx: Context, app: BookedApp) -> None:
     """End a finite application once its share of cores is used up and none of its executors runs."""
     record = app.record
     need = record.description.cores_per_executor or 1
@@ -375,7 +352,7 @@ def finish_if_done(ctx: Context, app: App) -> None:
         finish(ctx, app, ApplicationEvent.FINISHED, "")
 
 
-def finish(ctx: Context, app: App, event: ApplicationEvent, reason: str, *, tell: bool = True) -> None:
+def finish(ctx: Context, app: BookedApp, event: ApplicationEvent, reason: str, *, tell: bool = True) -> None:
     """End the application: its executors are killed, and their workers may remove its local directories."""
     books, record = ctx.books, app.record
     ctx.move(APPLICATION, record, event)
@@ -396,7 +373,7 @@ def finish(ctx: Context, app: App, event: ApplicationEvent, reason: str, *, tell
     trim_apps(ctx, ctx.policy.retained_apps)
 
 
-def _end_executors(ctx: Context, app: App) -> None:
+def _end_executors(ctx: Context, app: BookedApp) -> None:
     # Every worker that ever ran one of its executors keeps directories for it.
     hosts = dict.fromkeys(executor.worker_id for executor in (*app.executors.values(), *app.removed))
     for executor in list(app.executors.values()):

@@ -1,6 +1,6 @@
 """The master's books: its tables in memory, and the arithmetic that keeps them consistent.
 
-A ``Worker``, ``Driver`` or ``App`` here is a persisted record plus the state that matters only while this master runs:
+A ``Worker``, ``Driver`` or ``BookedApp`` here is a persisted record plus the state that matters only while this master runs:
 the connection, deadlines (``time.monotonic`` seconds), cached views.
 """
 
@@ -18,7 +18,7 @@ from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
 from stoker.core.model.states import WorkerState
-from stoker.core.model.values import Unfit, number_of
+from stoker.core.model.values import ApplicationDescription, Unfit, number_of
 from stoker.core.model.views import AppView, DriverView, WorkerView
 
 ExecutorKey = tuple[str, int]  # (application id, executor id)
@@ -120,7 +120,7 @@ class Driver:
 
 
 @dataclass(slots=True)
-class App:
+class BookedApp:
     record: AppRecord
     peer: bytes | None = None
     last_seen: float = 0.0
@@ -159,8 +159,8 @@ class Books:
         self.relaunching: set[str] = set()
         self.parked: Parked = Parked()  # SUBMITTED drivers that are not in the queue
         self.watching: dict[bytes, set[str]] = {}  # connection -> active drivers it watches
-        self.apps: dict[str, App] = {}  # active, in order of registration
-        self.completed_apps: dict[str, App] = {}
+        self.apps: dict[str, BookedApp] = {}  # active, in order of registration
+        self.completed_apps: dict[str, BookedApp] = {}
         self.app_of_peer: dict[bytes, set[str]] = {}
         self.tokens: dict[str, str] = {}  # client-chosen token -> driver or application id
         self.forgotten: dict[str, None] = {}  # drivers and applications that left the history last, oldest first
@@ -213,8 +213,15 @@ class Books:
     def find_driver(self, driver_id: str) -> Driver | None:
         return self.drivers.get(driver_id) or self.completed_drivers.get(driver_id)
 
-    def find_app(self, app_id: str) -> App | None:
+    def find_app(self, app_id: str) -> BookedApp | None:
         return self.apps.get(app_id) or self.completed_apps.get(app_id)
+
+    def app_of_driver(self, description: ApplicationDescription) -> BookedApp | None:
+        """Return the active application of the Spark driver that sent this description. A Spark driver registers with every
+        master; the next leader must not treat that as another application."""
+        if description.spark is None:
+            return None
+        return next((app for app in self.apps.values() if app.record.description.has_driver_of(description)), None)
 
     def current_worker(self, worker_id: str) -> Worker | None:
         """Return the worker with that id, or its successor after a restart."""
@@ -290,7 +297,7 @@ class Books:
         _let_go(worker, held[2])
         return True
 
-    def place_executor(self, app: App, executor: ExecutorRecord, worker: Worker) -> None:
+    def place_executor(self, app: BookedApp, executor: ExecutorRecord, worker: Worker) -> None:
         app.executors[executor.id] = executor
         app.cores_granted += executor.cores
         app.view = None
@@ -299,7 +306,7 @@ class Books:
         _hold(worker, executor.resources)
         self.accounts.charge(app.account, executor.cores, executor.memory_mib)
 
-    def release_executor(self, app: App, executor: ExecutorRecord) -> None:
+    def release_executor(self, app: BookedApp, executor: ExecutorRecord) -> None:
         app.executors.pop(executor.id, None)
         app.launched_via.pop(executor.id, None)
         app.cores_granted -= executor.cores
@@ -311,7 +318,7 @@ class Books:
             _let_go(worker, executor.resources)
             self.accounts.charge(app.account, -executor.cores, -executor.memory_mib)
 
-    def account_changed(self, job: App | Driver, before: Account) -> None:
+    def account_changed(self, job: BookedApp | Driver, before: Account) -> None:
         """Charge what the job holds to its present account, and no longer to the one of ``before``."""
         if job.account == before:
             return

@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import logging
 import math
-from typing import Any, Protocol
+from typing import Any
 
 from stoker.core.master.books import Books
-from stoker.core.master.effects import Effect, Forget, Invite, Log, Persist, Send
+from stoker.core.master.effects import Effect, ForgetRecord, Invite, Log, Persist, Send
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
@@ -16,15 +16,7 @@ from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, usage_key, worker_key
 from stoker.core.model.states import MasterState
-from stoker.core.model.values import ApplicationDescription, Now
-
-
-class Rng(Protocol):
-    """The part of ``random.Random`` that the core uses; passed in so that a run can be replayed from a seed."""
-
-    def shuffle(self, items: list[Any], /) -> None: ...
-
-    def random(self) -> float: ...
+from stoker.core.model.values import ApplicationDescription, Now, Rng
 
 
 class Context:
@@ -106,10 +98,10 @@ class Context:
             return
         for (pool, principal), record in self.books.accounts.take_changed():
             key = usage_key(pool, principal)
-            self._effects.append(Forget(key) if record is None else Persist(key, record))
+            self._effects.append(ForgetRecord(key) if record is None else Persist(key, record))
 
     def forget(self, key: str) -> None:
-        self._effects.append(Forget(key))
+        self._effects.append(ForgetRecord(key))
 
     def take_effects(self) -> list[Effect]:
         effects, self._effects = self._effects, []

@@ -1,6 +1,6 @@
 """The input of the master's core, *events*, and its output, *effects*: what its shell must do.
 
-The shell commits every ``Persist`` and ``Forget`` of a batch in one durable write, and only then releases the ``Send``s
+The shell commits every ``Persist`` and ``ForgetRecord`` of a batch in one durable write, and only then releases the ``Send``s
 (docs/architecture.md).
 """
 
@@ -68,7 +68,7 @@ class Persist:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class ForgetRecord:
     """Delete the record under ``key``."""
 
     key: str
@@ -95,7 +95,7 @@ class Invite:
     within: float
 
 
-Effect = Send | Persist | Forget | Log | Invite
+Effect = Send | Persist | ForgetRecord | Log | Invite
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def batch_of(effects: Iterable[Effect]) -> Batch:
     for effect in effects:
         if isinstance(effect, Persist):
             writes[effect.key] = effect.record
-        elif isinstance(effect, Forget):
+        elif isinstance(effect, ForgetRecord):
             writes[effect.key] = None
         else:
             after.append(effect)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stoker.core.master import applications, executors, vouching
-from stoker.core.master.books import App, Worker
+from stoker.core.master.books import BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.fitness import refusals
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, EXECUTOR_REPORT, ApplicationEvent, ExecutorEvent
@@ -62,14 +62,14 @@ def _answer_stale(ctx: Context, worker: Worker, app_id: str, executor_id: int, s
     _acknowledge(ctx, worker.peer, app_id, executor_id)
 
 
-def refused(ctx: Context, app: App, executor: ExecutorRecord, worker: Worker, exit: Exit) -> None:
+def refused(ctx: Context, app: BookedApp, executor: ExecutorRecord, worker: Worker, exit: Exit) -> None:
     """Replace an executor that its worker could not start, though the executor is not the cause. It counts neither as a
     failure nor towards the share of a finite application."""
     refusals.refused(ctx, worker, f"{app.record.id}/{executor.id}", exit.reason)
     executors.close(ctx, app, executor, ExecutorEvent.LOST, exit)
 
 
-def ended(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
+def ended(ctx: Context, app: BookedApp, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
     """Book an executor's end, count a failure, and fail its application or replace the executor later."""
     ran = ctx.now.wall - executor.started
     executors.close(ctx, app, executor, event, exit)
@@ -166,14 +166,14 @@ def _counts(ctx: Context, worker: Worker, report: ExecutorReport) -> bool:
     return vouching.has_executor_seal(ctx, report) if booked is None else vouching.is_placed(worker, booked)
 
 
-def _is_of_another(app: App, report: ExecutorReport) -> bool:
+def _is_of_another(app: BookedApp, report: ExecutorReport) -> bool:
     """Return True if the application was registered by somebody else than the one whose executor this is, and this master
     has not known it before: then an earlier master knew better."""
     is_claimed = app.taken_over and app.record.principal is not None
     return is_claimed and report.principal is not None and report.principal != app.record.principal
 
 
-def _refusal_reported(ctx: Context, app: App | None, worker: Worker, report: ExecutorReport) -> None:
+def _refusal_reported(ctx: Context, app: BookedApp | None, worker: Worker, report: ExecutorReport) -> None:
     """Book a refusal that a registering worker repeats: its first report, or the answer to it, was lost."""
     executor = app.executors.get(report.executor_id) if app is not None else None
     if app is not None and executor is not None:
@@ -188,7 +188,7 @@ def _refuse(ctx: Context, worker: Worker, report: ExecutorReport) -> None:
     _answer_stale(ctx, worker, report.app_id, report.executor_id, report.state)
 
 
-def _is_news(app: App, report: ExecutorReport) -> bool:
+def _is_news(app: BookedApp, report: ExecutorReport) -> bool:
     """Return True for an executor of a finite application that ended while no master could book it."""
     booked = any(executor.id == report.executor_id for executor in app.removed)
     return app.taken_over and app.record.description.finite and not booked
@@ -202,7 +202,7 @@ def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorRepo
     return executor.worker_id == worker.record.id and booked == told
 
 
-def _has_room(app: App, report: ExecutorReport) -> bool:
+def _has_room(app: BookedApp, report: ExecutorReport) -> bool:
     """Return True if an executor that was booked as lost but is alive can be taken back: its replacement does not run
     yet. An executor that was killed while its worker was unreachable cannot be taken back, nor one that a Spark driver knows
     to be lost: the driver never sends such an executor a task again (ADR 4)."""
@@ -213,7 +213,7 @@ def _has_room(app: App, report: ExecutorReport) -> bool:
 
 
 def _bind(
-    ctx: Context, app: App, executor: ExecutorRecord | None, worker: Worker, report: ExecutorReport
+    ctx: Context, app: BookedApp, executor: ExecutorRecord | None, worker: Worker, report: ExecutorReport
 ) -> ExecutorRecord:
     if executor is not None:
         ctx.books.release_executor(app, executor)

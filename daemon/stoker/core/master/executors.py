@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from stoker.core.master import vouching
-from stoker.core.master.books import App, Worker
+from stoker.core.master.books import BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, ApplicationEvent, ExecutorEvent
@@ -15,15 +15,16 @@ from stoker.core.model.messages import ExecutorAdded, ExecutorUpdated, KillExecu
 from stoker.core.model.records import ExecutorRecord, executor_key
 from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import UNLIMITED, Exit
+from stoker.core.model.views import ExecutorView
 
 
-def cores_left(app: App) -> int:
+def cores_left(app: BookedApp) -> int:
     """Return how many more cores the application may be granted. Cores of a finite application's ended executors are
     used up."""
     return app.record.cores_max - app.record.cores_done - app.cores_granted
 
 
-def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
+def launch(ctx: Context, app: BookedApp, worker: Worker, cores: int) -> None:
     assert worker.peer is not None
     record = app.record
     executor = ExecutorRecord(
@@ -63,7 +64,21 @@ def launch(ctx: Context, app: App, worker: Worker, cores: int) -> None:
         ctx.log(f"{record.id}/{executor.id}: {remark}", logging.WARNING)
 
 
-def announce(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+def recorded(app_id: str, view: ExecutorView) -> ExecutorRecord:
+    """Return the record of an executor that only its application still knows."""
+    return ExecutorRecord(
+        app_id=app_id,
+        id=view.id,
+        worker_id=view.worker_id,
+        worker_host=view.host,
+        cores=view.cores,
+        memory_mib=view.memory_mib,
+        state=view.state,
+        exit=view.exit,
+    )
+
+
+def announce(ctx: Context, app: BookedApp, executor: ExecutorRecord) -> None:
     added = ExecutorAdded(
         app_id=app.record.id,
         executor_id=executor.id,
@@ -77,7 +92,7 @@ def announce(ctx: Context, app: App, executor: ExecutorRecord) -> None:
         tell(ctx, app, executor)
 
 
-def tell(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+def tell(ctx: Context, app: BookedApp, executor: ExecutorRecord) -> None:
     update = ExecutorUpdated(
         app_id=app.record.id,
         executor_id=executor.id,
@@ -88,7 +103,7 @@ def tell(ctx: Context, app: App, executor: ExecutorRecord) -> None:
     ctx.send(app.peer, update)
 
 
-def fix_share(ctx: Context, app: App) -> None:
+def fix_share(ctx: Context, app: BookedApp) -> None:
     """Limit a finite application without a limit of its own to the cores of its first grant."""
     record = app.record
     if record.description.finite and record.cores_max >= UNLIMITED:
@@ -97,12 +112,12 @@ def fix_share(ctx: Context, app: App) -> None:
         ctx.save_app(record)
 
 
-def lost(ctx: Context, app: App, executor: ExecutorRecord, why: str) -> None:
+def lost(ctx: Context, app: BookedApp, executor: ExecutorRecord, why: str) -> None:
     """Close an executor whose worker was lost; the next scheduling pass replaces it."""
     close(ctx, app, executor, ExecutorEvent.LOST, Exit(reason=why))
 
 
-def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+def kill(ctx: Context, app: BookedApp, executor: ExecutorRecord) -> None:
     """Send the kill command; the executor stays in the books until its worker reports its end, or is lost."""
     worker = ctx.books.workers.get(executor.worker_id)
     if worker is not None and worker.peer is not None:
@@ -111,21 +126,21 @@ def kill(ctx: Context, app: App, executor: ExecutorRecord) -> None:
         close(ctx, app, executor, ExecutorEvent.KILLED, Exit(reason="killed while its worker was unreachable"))
 
 
-def evict(ctx: Context, app: App, executor: ExecutorRecord, why: str) -> None:
+def evict(ctx: Context, app: BookedApp, executor: ExecutorRecord, why: str) -> None:
     """Kill an executor and close it as lost, so that it is replaced elsewhere. Its resources stay taken, as in
     ``abandon``."""
     kill(ctx, app, executor)
     _close_dying(ctx, app, executor, ExecutorEvent.LOST, why)
 
 
-def abandon(ctx: Context, app: App, executor: ExecutorRecord) -> None:
+def abandon(ctx: Context, app: BookedApp, executor: ExecutorRecord) -> None:
     """Kill and close an executor whose application has ended. Its cores and memory stay taken until its worker reports
     the end, so that nothing is placed on resources still in use."""
     kill(ctx, app, executor)
     _close_dying(ctx, app, executor, ExecutorEvent.KILLED, "its application has ended")
 
 
-def _close_dying(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, why: str) -> None:
+def _close_dying(ctx: Context, app: BookedApp, executor: ExecutorRecord, event: ExecutorEvent, why: str) -> None:
     if executor.id not in app.executors:
         return
     close(ctx, app, executor, event, Exit(reason=why))
@@ -135,7 +150,7 @@ def _close_dying(ctx: Context, app: App, executor: ExecutorRecord, event: Execut
         ctx.books.mark_dying(worker, key, executor.cores, executor.memory_mib, executor.resources)
 
 
-def close(ctx: Context, app: App, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
+def close(ctx: Context, app: BookedApp, executor: ExecutorRecord, event: ExecutorEvent, exit: Exit) -> None:
     """Move an executor to its final state and out of the live ones, and notify its application."""
     ctx.move(EXECUTOR, executor, event)
     executor.exit, executor.ended = exit, ctx.now.wall

@@ -12,7 +12,7 @@ INTERVAL = 5.0  # seconds from sample to sample
 KEPT = 720  # samples: one hour
 
 
-class History:
+class Samples:
     """The samples. The tuple ``samples`` is replaced, never changed: other threads may read it at any time."""
 
     def __init__(self) -> None:

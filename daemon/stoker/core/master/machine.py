@@ -1,7 +1,7 @@
 """The master's state machine: events in, effects out. No I/O, no clock, no threads (docs/architecture.md).
 
 A shell takes all waiting events, calls ``handle`` for each, then ``finish_batch`` once (timers, one scheduling pass),
-commits the ``Persist`` and ``Forget`` effects in one durable write, and only then releases the ``Send``s.
+commits the ``Persist`` and ``ForgetRecord`` effects in one durable write, and only then releases the ``Send``s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 
 from stoker.core.master import applications, drivers, recovery, watching, workers
 from stoker.core.master.clock import OwnTime
-from stoker.core.master.context import Context, Rng
+from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Event, Gone, Received
 from stoker.core.master.fitness import deadlines, refusals
 from stoker.core.master.history import trim_apps, trim_drivers
@@ -25,7 +25,7 @@ from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.records import Record
 from stoker.core.model.states import MasterState
-from stoker.core.model.values import Now
+from stoker.core.model.values import Now, Rng
 from stoker.core.model.views import ClusterView
 
 

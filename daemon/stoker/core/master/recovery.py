@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from stoker.core.master import drivers, workers
 from stoker.core.master.applications import wait_for_return
-from stoker.core.master.books import App, Books, Driver, Worker
+from stoker.core.master.books import BookedApp, Books, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import (
     APPLICATION,
@@ -94,7 +94,7 @@ def _load_worker(ctx: Context, record: WorkerRecord) -> None:
 
 
 def _load_app(ctx: Context, record: AppRecord) -> None:
-    app = App(record)
+    app = BookedApp(record)
     ctx.books.tokens[record.token] = record.id
     ctx.books.reserve_id(record.id)
     if record.state.is_final:

@@ -4,7 +4,7 @@ order of core.master.sharing."""
 from __future__ import annotations
 
 from stoker.core.master import drivers, executors
-from stoker.core.master.books import App
+from stoker.core.master.books import BookedApp
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.dealing import Player, deal_executors
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
@@ -59,7 +59,7 @@ def turns_of(ctx: Context) -> Turns:
     return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory)
 
 
-def _wants_executors(ctx: Context, app: App) -> bool:
+def _wants_executors(ctx: Context, app: BookedApp) -> bool:
     record = app.record
     if app.peer is None or app.not_before > ctx.now.mono or record.hold is not None:
         return False
@@ -67,7 +67,7 @@ def _wants_executors(ctx: Context, app: App) -> bool:
     return executors.cores_left(app) >= need and len(app.executors) < record.executor_limit
 
 
-def _need(app: App) -> AppNeed:
+def _need(app: BookedApp) -> AppNeed:
     record = app.record
     return AppNeed(
         cores_left=executors.cores_left(app),
@@ -79,7 +79,7 @@ def _need(app: App) -> AppNeed:
     )
 
 
-def _deal(ctx: Context, hungry: list[App], offers: list[Offer], turns: Turns) -> None:
+def _deal(ctx: Context, hungry: list[BookedApp], offers: list[Offer], turns: Turns) -> None:
     players = [
         Player(
             _need(app),
@@ -97,7 +97,7 @@ def _deal(ctx: Context, hungry: list[App], offers: list[Offer], turns: Turns) ->
         _grant(ctx, app, granted)
 
 
-def _grant(ctx: Context, app: App, granted: list[tuple[str, int]]) -> None:
+def _grant(ctx: Context, app: BookedApp, granted: list[tuple[str, int]]) -> None:
     for worker_id, cores in granted:
         executors.launch(ctx, app, ctx.books.workers[worker_id], cores)
     if granted:

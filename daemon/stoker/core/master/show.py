@@ -3,7 +3,7 @@ so a status of 10,000 drivers costs little more than its encoding."""
 
 from __future__ import annotations
 
-from stoker.core.master.books import App, Driver, Worker
+from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.sharing.show import pool_views
 from stoker.core.model.records import Attempt, ExecutorRecord
@@ -130,7 +130,7 @@ def executor_view(executor: ExecutorRecord) -> ExecutorView:
     )
 
 
-def app_view(app: App) -> AppView:
+def app_view(app: BookedApp) -> AppView:
     if app.view is not None:
         return app.view
     record, description = app.record, app.record.description

@@ -10,7 +10,7 @@ otherwise.
 import math
 import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -59,6 +59,14 @@ class Now(msgspec.Struct, frozen=True, gc=False):
 
     mono: float
     wall: float
+
+
+class Rng(Protocol):
+    """The part of ``random.Random`` that the cores use; passed in so that a run can be replayed from a seed."""
+
+    def shuffle(self, items: list[Any], /) -> None: ...
+
+    def random(self) -> float: ...
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

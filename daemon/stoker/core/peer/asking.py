@@ -7,6 +7,7 @@ asked again of the next leader, so it must not matter how often it is asked (a s
 from __future__ import annotations
 
 from stoker.core.model.messages import Failed, Message
+from stoker.core.model.values import Rng
 from stoker.core.peer.events import (
     Answered,
     GaveUp,
@@ -19,7 +20,7 @@ from stoker.core.peer.events import (
     PeerEffect,
 )
 from stoker.core.peer.following import Following, Keep
-from stoker.core.peer.masters import NEVER, Master, Rng
+from stoker.core.peer.masters import NEVER, Master
 from stoker.core.peer.requests import Request
 
 ANSWER_WITHIN = 10.0  # seconds of silence after a prompt question until a master counts as not responding

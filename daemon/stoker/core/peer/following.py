@@ -18,8 +18,9 @@ from enum import Enum
 from typing import Protocol
 
 from stoker.core.model.messages import Failed, Message
+from stoker.core.model.values import Rng
 from stoker.core.peer.events import Connect, Disconnect, Lost, PeerEffect, Send
-from stoker.core.peer.masters import BACKOFF_CAP, CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters, Rng
+from stoker.core.peer.masters import BACKOFF_CAP, CONNECT_TIMEOUT, NEVER, LinkState, Master, Masters
 from stoker.core.peer.requests import Request, Requests
 
 STAGGER = 0.25  # until the next address is tried beside the one before

@@ -10,7 +10,8 @@ import math
 import re
 from collections.abc import Iterator
 from enum import Enum
-from typing import Protocol
+
+from stoker.core.model.values import Rng
 
 BACKOFF_FIRST = 0.01  # short: a dying master resets its links before it closes the port, and a standby leads soon after
 BACKOFF_CAP = 2.0
@@ -19,10 +20,6 @@ MAX_MASTERS = 16  # those given at the start, and leaders that standbys named
 NEVER = float("inf")
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):\d{1,5}")
-
-
-class Rng(Protocol):
-    def random(self) -> float: ...
 
 
 class LinkState(Enum):

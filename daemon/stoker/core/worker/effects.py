@@ -22,7 +22,7 @@ class CancelPrepare:
 
 
 @dataclass(frozen=True, slots=True)
-class Spawn:
+class SpawnJob:
     job: AnyJob
     master_url: str
 
@@ -61,5 +61,5 @@ class Log:
 
 
 WorkerEffect = (
-    PeerEffect | Prepare | CancelPrepare | Spawn | StopJob | ForgetJob | ApplicationOver | RememberDrain | Log
+    PeerEffect | Prepare | CancelPrepare | SpawnJob | StopJob | ForgetJob | ApplicationOver | RememberDrain | Log
 )

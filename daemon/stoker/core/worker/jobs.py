@@ -10,7 +10,9 @@ import msgspec
 from stoker.core.model import limits
 from stoker.core.model.lifecycles import ATTEMPT, EXECUTOR, JOB, DriverEvent, ExecutorEvent, JobEvent
 from stoker.core.model.messages import (
+    DriverStateAck,
     DriverStateChanged,
+    ExecutorStateAck,
     ExecutorStateChanged,
     KillDriver,
     KillExecutor,
@@ -87,7 +89,7 @@ class DriverJob(Job):
     def ordered(cls, message: LaunchDriver, now: float) -> DriverJob:
         """Return the job that a master asks for. ``now`` is seconds since the Unix epoch."""
         return cls(
-            key=driver_job_key(message.driver_id, message.attempt),
+            key=key_of(message),
             cores=message.driver.cores,
             memory_mib=message.driver.memory_mib,
             driver_id=message.driver_id,
@@ -157,7 +159,7 @@ class ExecutorJob(Job):
     def ordered(cls, message: LaunchExecutor, now: float) -> ExecutorJob:
         """As of a driver."""
         return cls(
-            key=executor_job_key(message.app_id, message.executor_id),
+            key=key_of(message),
             cores=message.cores,
             memory_mib=message.memory_mib,
             app_id=message.app_id,
@@ -209,6 +211,8 @@ class ExecutorJob(Job):
 
 
 AnyJob = DriverJob | ExecutorJob
+DriverMessage = LaunchDriver | KillDriver | DriverStateAck
+ExecutorMessage = LaunchExecutor | KillExecutor | ExecutorStateAck
 
 
 def driver_job_key(driver_id: str, attempt: int) -> str:
@@ -225,19 +229,23 @@ def executor_job_key(app_id: str, executor_id: int) -> str:
     return f"{app_id}/{executor_id}"
 
 
-def unknown_driver(message: KillDriver, worker_id: str) -> DriverStateChanged:
-    """Return the answer to an order to kill a driver that this worker does not have."""
-    return DriverStateChanged(
-        worker_id=worker_id,
-        driver_id=message.driver_id,
-        attempt=message.attempt,
-        state=DriverState.KILLED,
-        exit=_NOT_HERE,
-    )
+def key_of(message: DriverMessage | ExecutorMessage) -> str:
+    """Return the key of the job that a master's message names."""
+    if isinstance(message, DriverMessage):
+        return driver_job_key(message.driver_id, message.attempt)
+    return executor_job_key(message.app_id, message.executor_id)
 
 
-def unknown_executor(message: KillExecutor, worker_id: str) -> ExecutorStateChanged:
-    """As of a driver."""
+def never_had(message: KillDriver | KillExecutor, worker_id: str) -> DriverStateChanged | ExecutorStateChanged:
+    """Return the answer to an order to kill a job that this worker does not have."""
+    if isinstance(message, KillDriver):
+        return DriverStateChanged(
+            worker_id=worker_id,
+            driver_id=message.driver_id,
+            attempt=message.attempt,
+            state=DriverState.KILLED,
+            exit=_NOT_HERE,
+        )
     return ExecutorStateChanged(
         worker_id=worker_id,
         app_id=message.app_id,

@@ -28,8 +28,7 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.moves import Recent, move
 from stoker.core.model.states import JobPhase
-from stoker.core.model.values import DrainMark, Exit, Now, Unfit
-from stoker.core.peer.masters import Rng
+from stoker.core.model.values import DrainMark, Exit, Now, Rng, Unfit
 from stoker.core.worker.effects import (
     ApplicationOver,
     CancelPrepare,
@@ -37,7 +36,7 @@ from stoker.core.worker.effects import (
     Log,
     Prepare,
     RememberDrain,
-    Spawn,
+    SpawnJob,
     StopJob,
     WorkerEffect,
 )
@@ -46,10 +45,8 @@ from stoker.core.worker.jobs import (
     AnyJob,
     DriverJob,
     ExecutorJob,
-    driver_job_key,
-    executor_job_key,
-    unknown_driver,
-    unknown_executor,
+    key_of,
+    never_had,
 )
 from stoker.core.worker.registration import Registration, WorkerIdentity
 from stoker.core.worker.room import Used, lack_for, used_by
@@ -82,19 +79,6 @@ class WorkerCore:
         self._now = Now(0.0, 0.0)
 
     # --- the books ---
-
-    @property
-    def leader(self) -> str | None:
-        """Address of the master this worker is registered with."""
-        return self.registration.leader
-
-    @property
-    def master_url(self) -> str:
-        return self.registration.master_url
-
-    @property
-    def master_webui_url(self) -> str:
-        return self.registration.master_webui_url
 
     @property
     def used(self) -> Used:
@@ -214,12 +198,10 @@ class WorkerCore:
             self._log("fit: new jobs are started here again")
         self._send(self._heartbeat())
 
-    # --- drivers ---
+    # --- orders about jobs ---
 
     def _launch_driver(self, address: str, message: LaunchDriver) -> None:
-        key = driver_job_key(message.driver_id, message.attempt)
-        if key in self.jobs:
-            self._report(self.jobs[key])
+        if self._has(message):
             return
         job = DriverJob.ordered(message, self._now.wall)
         others = [
@@ -238,28 +220,31 @@ class WorkerCore:
             self._kill(older)
         self._accept(job, f"attempt {others[0].attempt} of it is still being stopped here" if others else "")
 
-    def _kill_driver(self, address: str, message: KillDriver) -> None:
-        never_had = unknown_driver(message, self.identity.id)
-        self._kill_or_answer(driver_job_key(message.driver_id, message.attempt), never_had)
-
-    def _driver_ack(self, address: str, message: DriverStateAck) -> None:
-        self._acknowledged(driver_job_key(message.driver_id, message.attempt))
-
-    # --- executors ---
-
     def _launch_executor(self, address: str, message: LaunchExecutor) -> None:
-        key = executor_job_key(message.app_id, message.executor_id)
-        if key in self.jobs:
-            self._report(self.jobs[key])
-            return
-        self._accept(ExecutorJob.ordered(message, self._now.wall), "")
+        if not self._has(message):
+            self._accept(ExecutorJob.ordered(message, self._now.wall), "")
 
-    def _kill_executor(self, address: str, message: KillExecutor) -> None:
-        never_had = unknown_executor(message, self.identity.id)
-        self._kill_or_answer(executor_job_key(message.app_id, message.executor_id), never_had)
+    def _has(self, message: LaunchDriver | LaunchExecutor) -> bool:
+        """Return whether the job is here already; if so, its state is the answer."""
+        job = self.jobs.get(key_of(message))
+        if job is not None:
+            self._report(job)
+        return job is not None
 
-    def _executor_ack(self, address: str, message: ExecutorStateAck) -> None:
-        self._acknowledged(executor_job_key(message.app_id, message.executor_id))
+    def _kill_or_answer(self, address: str, message: KillDriver | KillExecutor) -> None:
+        job = self.jobs.get(key_of(message))
+        if job is None:
+            self._send(never_had(message, self.identity.id))
+        elif job.phase is JobPhase.ENDED:
+            self._report(job)
+        else:
+            self._kill(job)
+
+    def _acknowledged(self, address: str, message: DriverStateAck | ExecutorStateAck) -> None:
+        job = self.jobs.get(key_of(message))
+        if job is not None and job.phase is JobPhase.ENDED:
+            del self.jobs[job.key]
+            self._emit(ForgetJob(job.key))
 
     def _application_finished(self, address: str, message: ApplicationFinished) -> None:
         self._emit(ApplicationOver(message.app_id))
@@ -288,7 +273,7 @@ class WorkerCore:
         job = self.jobs.get(key)
         if job is not None and job.phase is JobPhase.PREPARING:
             move(JOB, job, JobEvent.PREPARED, self._recent)
-            self._emit(Spawn(job, self.master_url))
+            self._emit(SpawnJob(job, self.registration.master_url))
 
     def could_not_prepare(self, key: str, exit: Exit, now: Now) -> None:
         self._now = now
@@ -344,7 +329,9 @@ class WorkerCore:
         """Note the loss of the keeper, and with it of the exit codes. The next keeper first stops the remaining processes.
         Until then (``keeper_back``) nothing is reported, so no driver is started elsewhere while it still runs here."""
         self._now = now
-        unsaid = {effect.job.key for effect in self._effects if isinstance(effect, Spawn)}  # the next keeper gets them
+        unsaid = {
+            effect.job.key for effect in self._effects if isinstance(effect, SpawnJob)
+        }  # the next keeper gets them
         at_keeper = {job.key for job in self.jobs.values() if job.phase in (JobPhase.STARTING, JobPhase.RUNNING)}
         self._succession.keeper_lost(at_keeper - unsaid)
 
@@ -358,15 +345,6 @@ class WorkerCore:
             job = self.jobs.get(key)
             if job is not None and job.phase is not JobPhase.ENDED:
                 self._end(job, Exit(reason="the worker's process keeper died"), could_not_run=False)
-
-    def _kill_or_answer(self, key: str, never_had: Message) -> None:
-        job = self.jobs.get(key)
-        if job is None:
-            self._send(never_had)
-        elif job.phase is JobPhase.ENDED:
-            self._report(job)
-        else:
-            self._kill(job)
 
     def _kill(self, job: AnyJob) -> None:
         job.killed = True
@@ -389,12 +367,6 @@ class WorkerCore:
             return  # nothing to report yet
         self._send(job.state_changed(self.identity.id))
 
-    def _acknowledged(self, key: str) -> None:
-        job = self.jobs.get(key)
-        if job is not None and job.phase is JobPhase.ENDED:
-            del self.jobs[key]
-            self._emit(ForgetJob(key))
-
     # --- stopping ---
 
     def stop(self, *, keeping: bool, now: Now) -> None:
@@ -412,17 +384,17 @@ class WorkerCore:
         """Return whether no job runs and each end was acknowledged, or cannot be."""
         if any(job.phase is not JobPhase.ENDED for job in self.jobs.values()):
             return False
-        return self.leader is None or not self.jobs
+        return self.registration.leader is None or not self.jobs
 
 
 _HANDLERS: dict[type[Message], Callable[[WorkerCore, str, Any], None]] = {
     RegisteredWorker: WorkerCore._registered,
     SetDrain: WorkerCore._set_drain,
     LaunchDriver: WorkerCore._launch_driver,
-    KillDriver: WorkerCore._kill_driver,
-    DriverStateAck: WorkerCore._driver_ack,
+    KillDriver: WorkerCore._kill_or_answer,
+    DriverStateAck: WorkerCore._acknowledged,
     LaunchExecutor: WorkerCore._launch_executor,
-    KillExecutor: WorkerCore._kill_executor,
-    ExecutorStateAck: WorkerCore._executor_ack,
+    KillExecutor: WorkerCore._kill_or_answer,
+    ExecutorStateAck: WorkerCore._acknowledged,
     ApplicationFinished: WorkerCore._application_finished,
 }

@@ -20,9 +20,9 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
 )
 from stoker.core.model.resources import Addresses
-from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport, Unfit
+from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport, Rng, Unfit
 from stoker.core.peer.following import Following
-from stoker.core.peer.masters import Master, Rng, sane_interval
+from stoker.core.peer.masters import Master, sane_interval
 from stoker.core.worker.effects import Log, WorkerEffect
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 
 from stoker.core.model.values import Exit
-from stoker.worker.keeper.messages import Failed
+from stoker.worker.keeper.messages import NotStarted
 
 # Of a folder: full or read-only. Of the machine: no more open files, memory or processes. Of the worker's own folders, also:
 # removed, closed to it, broken.
@@ -41,7 +41,7 @@ def folder_failure(error: OSError) -> Exit:
     return Exit(reason=f"{where}: {error.strerror or error}", refused=is_own_fault(error))
 
 
-def keeper_refusal(message: Failed) -> Exit | None:
+def keeper_refusal(message: NotStarted) -> Exit | None:
     """Return the refusal for a process that the keeper could not start; None when the job's program is at fault."""
     number, stage = message["errno"], message.get("stage", "process")
     known = {*_MACHINE, errno.EBUSY} if stage == "process" else _FOLDER  # EBUSY: it is stopping

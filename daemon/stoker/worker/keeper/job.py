@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.worker.keeper.messages import Exit, Kept, Kind
+from stoker.worker.keeper.messages import Kept, Kind, ProcessExit
 
 
 class KeptJob:
@@ -16,7 +16,7 @@ class KeptJob:
         self.started = started  # seconds since the Unix epoch
         self.start_time = start_time  # clock ticks since boot
         self.known: dict[int, int] = {}  # descendants when it was stopped: pid -> start time
-        self.exit: Exit | None = None  # of the main process
+        self.exit: ProcessExit | None = None  # of the main process
         self.kill_at: float | None = None  # monotonic; TERM was sent
         self.limit_at = float("inf")  # monotonic; when it reaches its time limit
         self.is_expired = False  # it was stopped for that

@@ -24,7 +24,7 @@ import json
 import os
 from typing import Any, cast
 
-from stoker.worker.keeper.messages import CLASS_DATA_KEY, Exit
+from stoker.worker.keeper.messages import CLASS_DATA_KEY, ProcessExit
 
 SYNC_AFTER = 0.1  # seconds; a master that answers has acknowledged an end by then
 TRY_AGAIN = 1.0  # seconds after a failed write
@@ -38,7 +38,7 @@ class JobNote:
     def __init__(self, key: str, started: float, note: str) -> None:
         self.key, self.started, self.note = key, started, note
         self.pid = 0
-        self.exit: Exit | None = None
+        self.exit: ProcessExit | None = None
 
     def lines(self) -> str:
         intent = f"? {self.key} {self.started!r} {self.note}\n"
@@ -155,7 +155,7 @@ class Journal:
             exit: Any = json.loads(words[3])
             if not isinstance(exit, dict) or not any(isinstance(exit.get(name), int) for name in ("code", "signal")):
                 raise ValueError("an end without a status")
-            self.notes[key].pid, self.notes[key].exit = int(words[2]), cast("Exit", exit)
+            self.notes[key].pid, self.notes[key].exit = int(words[2]), cast("ProcessExit", exit)
         elif kind == ".":
             self.notes.pop(key, None)
         elif kind not in ("=", "-"):
@@ -198,7 +198,7 @@ class Journal:
         except OSError:
             self._failed_at = now
 
-    def ended(self, key: str, exit: Exit, now: float) -> None:
+    def ended(self, key: str, exit: ProcessExit, now: float) -> None:
         """On a full disk the end is written later."""
         self._running.pop(key, None)
         note = self.notes.get(key)
@@ -282,7 +282,7 @@ def boot_id() -> str:
         return ""
 
 
-def _end_line(key: str, pid: int, exit: Exit) -> str:
+def _end_line(key: str, pid: int, exit: ProcessExit) -> str:
     return f"= {key} {pid} {json.dumps(exit, separators=(',', ':'))}\n- {key}\n"
 
 

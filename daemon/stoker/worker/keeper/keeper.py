@@ -35,7 +35,7 @@ sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.
 from stoker.worker.keeper.connection import DaemonConnection
 from stoker.worker.keeper.job import KeptJob
 from stoker.worker.keeper.journal import Journal, JournalFile, boot_id
-from stoker.worker.keeper.messages import Exit, Spawn, ToKeeper
+from stoker.worker.keeper.messages import ProcessExit, Spawn, ToKeeper
 from stoker.worker.keeper.oom import OomCounter
 from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
@@ -244,9 +244,9 @@ class Keeper:
             return None
         return (pid, status) if pid else None
 
-    def _exit_of(self, status: int, *, by_us: bool) -> Exit:
+    def _exit_of(self, status: int, *, by_us: bool) -> ProcessExit:
         if os.WIFSIGNALED(status):
-            found: Exit = {"signal": os.WTERMSIG(status)}
+            found: ProcessExit = {"signal": os.WTERMSIG(status)}
             is_killed = found["signal"] == signal.SIGKILL
         else:
             found = {"code": os.WEXITSTATUS(status)}

@@ -51,7 +51,7 @@ class _Spawn(TypedDict):
 
 
 class Spawn(_Spawn, total=False):
-    """Start a process. Answered by ``Started`` or ``Failed``."""
+    """Start a process. Answered by ``Started`` or ``NotStarted``."""
 
     kind: Kind
     rolling: Rolling
@@ -89,7 +89,7 @@ class Shutdown(TypedDict):
 # --- keeper -> daemon ----------------------------------------------------------------------------------------------
 
 
-class Exit(TypedDict, total=False):
+class ProcessExit(TypedDict, total=False):
     """How a main process ended: ``code`` or ``signal``. ``oom``: the kernel killed it because memory ran out. ``expired``:
     the keeper stopped it at its limit."""
 
@@ -104,7 +104,7 @@ class _Kept(TypedDict):
     pid: int
     note: str
     started: float  # seconds since the Unix epoch
-    exit: Union[Exit, None]  # noqa: UP007 - read at run time, by Python 3.10 too; None until all of the job is gone
+    exit: Union[ProcessExit, None]  # noqa: UP007 - read at run time, by Python 3.10 too; None until all of the job is gone
 
 
 class Kept(_Kept, total=False):
@@ -136,14 +136,14 @@ class Started(_Started, total=False):
     kind: Kind
 
 
-class _Failed(TypedDict):
+class _NotStarted(TypedDict):
     op: Literal["failed"]
     key: str
     errno: int  # 0: none
     reason: str
 
 
-class Failed(_Failed, total=False):
+class NotStarted(_NotStarted, total=False):
     """The process could not be started. ``stage`` says where: its files and folder (``output``), or the process itself."""
 
     kind: Kind
@@ -155,7 +155,7 @@ class _Exited(TypedDict):
     key: str
 
 
-class Exited(_Exited, Exit, total=False):
+class Exited(_Exited, ProcessExit, total=False):
     """The main process has ended, and nothing of the job is left."""
 
     kind: Kind
@@ -166,7 +166,7 @@ class Bye(TypedDict):
 
 
 ToKeeper = Hello | Spawn | Stop | Forget | Ping | Shutdown
-FromKeeper = Jobs | Started | Failed | Exited | Bye
+FromKeeper = Jobs | Started | NotStarted | Exited | Bye
 
 
 # --- reading and writing -------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def read_by_daemon(line: bytes) -> FromKeeper | None:
     return found
 
 
-def kind_of(message: Kept | Started | Failed | Exited) -> Kind:
+def kind_of(message: Kept | Started | NotStarted | Exited) -> Kind:
     """Return what the process is."""
     return message.get("kind") or ("class-data" if message["key"].startswith(CLASS_DATA_KEY) else "job")
 
@@ -212,7 +212,7 @@ _TO_KEEPER: dict[str, type] = {
     "ping": Ping,
     "shutdown": Shutdown,
 }
-_FROM_KEEPER: dict[str, type] = {"jobs": Jobs, "started": Started, "failed": Failed, "exited": Exited, "bye": Bye}
+_FROM_KEEPER: dict[str, type] = {"jobs": Jobs, "started": Started, "failed": NotStarted, "exited": Exited, "bye": Bye}
 
 
 def _read(line: bytes, shapes: dict[str, type]) -> Any:

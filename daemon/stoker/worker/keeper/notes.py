@@ -73,7 +73,7 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
     )
 
 
-def exit_of(message: messages.Exit | messages.Exited) -> Exit:
+def exit_of(message: messages.ProcessExit | messages.Exited) -> Exit:
     """Return how a process ended, with a reason in words; the OOM killer is named."""
     if message.get("oom"):
         return Exit(code=message.get("code"), signal=message.get("signal"), reason=OUT_OF_MEMORY)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stoker.engines.spark_archive import Runtime, maker_argv, maker_environment
-from stoker.worker.keeper.messages import CLASS_DATA_KEY, Exited, Failed, Started, ToKeeper
+from stoker.worker.keeper.messages import CLASS_DATA_KEY, Exited, NotStarted, Started, ToKeeper
 from stoker.worker.spark.archives import Archive, Archives
 from stoker.worker.spark.background import BackgroundWorker
 
@@ -175,7 +175,7 @@ class ClassData:
             self._give_up_at = float("inf")
             self._say({"op": "stop", "key": CLASS_DATA_KEY + self._making.key, "grace": 0})
 
-    def on_keeper(self, message: Started | Failed | Exited) -> None:
+    def on_keeper(self, message: Started | NotStarted | Exited) -> None:
         """Handle the keeper's message about a process that makes an archive."""
         if message["op"] == "started":
             with contextlib.suppress(OSError):  # where memory runs out, this goes before any executor

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from stoker.core.master.books import Books
-from stoker.core.master.history import INTERVAL, KEPT, History, take_sample
+from stoker.core.master.history import INTERVAL, KEPT, Samples, take_sample
 from stoker.core.model.views import Sample
 
 
 def test_an_hour_is_kept_and_what_was_read_stays_as_it_was() -> None:
-    history = History()
+    history = Samples()
     nothing = take_sample(Books(), 0.0)
     assert nothing == Sample(
         at=0.0, workers=0, cores=0, cores_used=0, memory_mib=0, memory_used_mib=0,

@@ -83,7 +83,7 @@ class WorkerBench:
         self.collect()
         assert len(self.sent(RegisterWorker)) == 1
         self.say(RegisteredWorker(epoch=epoch, worker_id="w", master_url=f"spark://{address}"), address)
-        assert self.core.leader == address
+        assert self.core.registration.leader == address
 
     def launch(self, attempt: int = 1, epoch: int = 5, **more: Any) -> str:
         self.say(LaunchDriver(epoch=epoch, driver_id=D1, attempt=attempt, driver=driver(**more)))
@@ -94,7 +94,7 @@ class WorkerBench:
         assert [effect.job.key for effect in self.did(effects.Prepare)] == [key]
         self.core.prepared(key, self.now)
         self.collect()
-        assert [effect.job.key for effect in self.did(effects.Spawn)] == [key]
+        assert [effect.job.key for effect in self.did(effects.SpawnJob)] == [key]
         self.core.started(key, 42, self.now)
         self.collect()
         (report,) = self.sent(DriverStateChanged)

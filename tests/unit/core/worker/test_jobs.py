@@ -74,14 +74,14 @@ def test_kill_while_preparing_is_done_at_once(bench: WorkerBench) -> None:
     assert [report.state for report in bench.sent(DriverStateChanged)] == [DriverState.KILLED]
     bench.core.prepared(key, bench.now)
     bench.collect()
-    assert bench.did(effects.Spawn) == []
+    assert bench.did(effects.SpawnJob) == []
 
 
 def test_kill_while_starting_stops_it_once_it_runs(bench: WorkerBench) -> None:
     key = bench.launch()
     bench.core.prepared(key, bench.now)
     bench.say(KillDriver(epoch=5, driver_id=D1, attempt=1))
-    bench.did(effects.Prepare), bench.did(effects.Spawn)
+    bench.did(effects.Prepare), bench.did(effects.SpawnJob)
     assert bench.did(effects.StopJob) == []
     bench.core.started(key, 42, bench.now)
     bench.collect()
@@ -149,7 +149,7 @@ def test_job_that_had_not_gone_to_the_lost_keeper_goes_to_the_next(bench: Worker
     bench.core.keeper_lost(bench.now)
     bench.core.keeper_back(bench.now)
     bench.collect()
-    assert [effect.job.key for effect in bench.did(effects.Spawn)] == [key]
+    assert [effect.job.key for effect in bench.did(effects.SpawnJob)] == [key]
     assert bench.sent(DriverStateChanged) == []
 
 

@@ -104,14 +104,14 @@ def test_registration_after_reconnection_reports_running_and_ended(bench: Worker
 def test_commands_of_a_deposed_master_have_no_effect(bench: WorkerBench, command: Message) -> None:
     bench.run()
     bench.say(command, B)
-    assert bench.out == [] and list(bench.core.jobs) == [f"{D1}:1"] and bench.core.leader == A
+    assert bench.out == [] and list(bench.core.jobs) == [f"{D1}:1"] and bench.core.registration.leader == A
 
 
 def test_a_deposed_master_that_takes_us_for_its_own_learns_better() -> None:
     bench = WorkerBench((A, B))
     bench.register(A)
     bench.say(RegisteredWorker(epoch=4, worker_id="w", master_url="spark://old"), B)
-    assert bench.core.leader == A
+    assert bench.core.registration.leader == A
     (told,) = bench.sent(RegisterWorker)
     assert told.highest_epoch == 5 and bench.out == []
 
@@ -120,7 +120,7 @@ def test_higher_epoch_is_followed_and_the_old_leader_learns_of_it() -> None:
     bench = WorkerBench((A, B))
     bench.register(A)
     bench.say(RegisteredWorker(epoch=9, worker_id="w", master_url="spark://b"), B)
-    assert bench.core.leader == B
+    assert bench.core.registration.leader == B
     (told,) = bench.sent(RegisterWorker)
     assert told.highest_epoch == 9
     bench.launch(epoch=5)
@@ -172,7 +172,7 @@ def test_a_standby_that_comes_to_lead_is_registered_with_and_its_predecessor_obe
     bench.launch(epoch=5)
     assert bench.did(effects.Prepare) == []
     bench.say(RegisteredWorker(epoch=6, worker_id="w", master_url="spark://b"), B)
-    assert bench.core.leader == B
+    assert bench.core.registration.leader == B
 
 
 def test_masters_are_learned_from_the_leader_and_forgotten_when_they_are_gone() -> None:

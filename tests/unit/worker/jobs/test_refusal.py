@@ -8,14 +8,14 @@ import os
 import pytest
 
 from stoker.worker.jobs.refusal import folder_failure, is_full, keeper_refusal
-from stoker.worker.keeper.messages import Failed
+from stoker.worker.keeper.messages import NotStarted
 
 DISK = ["ENOSPC", "EDQUOT", "EROFS"]
 MACHINE = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]
 FOLDER = ["EACCES", "EPERM", "ENOENT", "ENOTDIR", "EIO", "ESTALE", "ENODEV"]
 
 
-def failed(name: str, stage: str) -> Failed:
+def failed(name: str, stage: str) -> NotStarted:
     number = getattr(errno, name)
     return {"op": "failed", "key": "k", "errno": number, "reason": os.strerror(number), "stage": stage}
 

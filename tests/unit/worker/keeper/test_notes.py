@@ -16,7 +16,7 @@ JOB = DriverJob(key="driver-20260101000000-0001/2", cores=3, memory_mib=4, drive
                 attempt=2, driver=DRIVER)  # fmt: skip
 
 
-def kept(exit: messages.Exit | None, note: str = "") -> messages.Kept:
+def kept(exit: messages.ProcessExit | None, note: str = "") -> messages.Kept:
     return {"key": JOB.key, "pid": 7, "note": note or notes.encode(JOB), "started": 1.5, "exit": exit}
 
 
@@ -28,7 +28,9 @@ def test_a_job_that_runs_is_found_again() -> None:
 
 
 @pytest.mark.parametrize(("exit", "status"), [({"code": 3}, (3, None)), ({"signal": 9}, (None, 9))])
-def test_a_job_that_ended_meanwhile_has_its_exit(exit: messages.Exit, status: tuple[int | None, int | None]) -> None:
+def test_a_job_that_ended_meanwhile_has_its_exit(
+    exit: messages.ProcessExit, status: tuple[int | None, int | None]
+) -> None:
     found = notes.decode(kept(exit))
     assert found is not None and found.phase is JobPhase.ENDED
     assert found.exit is not None and (found.exit.code, found.exit.signal) == status

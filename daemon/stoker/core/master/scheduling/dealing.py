@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stoker.core.master.scheduling.order import Turns
+from stoker.core.master.scheduling.order import TurnRules
 from stoker.core.master.scheduling.placement import AppNeed, Offer, in_order
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
@@ -86,7 +86,7 @@ class _Hand:
 
 
 def deal_executors(
-    players: Sequence[Player], offers: list[Offer], turns: Turns, *, spread_out: bool, selection: WorkerSelection
+    players: Sequence[Player], offers: list[Offer], turns: TurnRules, *, spread_out: bool, selection: WorkerSelection
 ) -> list[list[tuple[str, int]]]:
     """Return (worker id, cores) of each executor, for each of the ``players``. Takes from ``offers``."""
     hands = [_Hand(player, offers, spread_out=spread_out, selection=selection) for player in players]
@@ -114,7 +114,7 @@ def deal_executors(
     return [hand.executors() for hand in hands]
 
 
-def _deal(player: Player, hand: _Hand, turns: Turns, bites: int) -> int:
+def _deal(player: Player, hand: _Hand, turns: TurnRules, bites: int) -> int:
     """Deal so many bites, or fewer if there is no more room or a limit is reached; return how many."""
     for done in range(bites):
         wanted = hand.next()

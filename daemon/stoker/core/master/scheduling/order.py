@@ -1,4 +1,4 @@
-"""Which lane of waiting drivers, and which application, is next. ``Turns`` knows whose turn it is (core.master.sharing)."""
+"""Which lane of waiting drivers, and which application, is next. ``TurnRules`` know whose turn it is (sharing)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from stoker.core.master.scheduling.queue import DriverQueue, Lane
 
 
-class Turns(Protocol):
+class TurnRules(Protocol):
     """The order between pools and principals, and their limits, while a pass grants."""
 
     def pool_key(self, name: str, /) -> Any: ...
@@ -48,7 +48,7 @@ class LaneOrder:
     """The lanes of a pass, by (pool's key, principal's key, -priority, sequence). Heaps in three levels: serving a lane
     changes the key of its pool and of its principal, so each level has one entry to put back."""
 
-    def __init__(self, queue: DriverQueue, turns: Turns, lanes: Iterable[Lane]) -> None:
+    def __init__(self, queue: DriverQueue, turns: TurnRules, lanes: Iterable[Lane]) -> None:
         self._queue, self._turns = queue, turns
         self._lanes: dict[tuple[str, str], list[Any]] = {}  # (pool, principal) -> (-priority, sequence, driver, lane)
         self._people: dict[str, list[Any]] = {}  # pool -> (principal's key, first of its lanes, principal)

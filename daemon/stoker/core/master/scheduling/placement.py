@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stoker.core.master.scheduling.order import LaneOrder, PlainOrder, Turns
+from stoker.core.master.scheduling.order import LaneOrder, PlainOrder, TurnRules
 from stoker.core.master.scheduling.queue import Demand, DriverQueue
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
@@ -67,7 +67,7 @@ def place_drivers(
     spread_out: bool,
     slots: int,
     shuffle: Shuffle,
-    turns: Turns | None = None,
+    turns: TurnRules | None = None,
 ) -> list[tuple[str, str]]:
     """Take drivers from the queue; return (driver id, worker id) for each one placed. ``slots``: how many more may run.
     ``turns`` orders pools and principals, and knows their limits; without it priority and order of submission decide.

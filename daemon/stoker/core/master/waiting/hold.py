@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stoker.core.master import drivers
-from stoker.core.master.books import App, Driver
+from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.sharing import admission
@@ -28,7 +28,7 @@ def hold(ctx: Context, event: Received, message: HoldJob) -> None:
     ctx.send(event.peer, Accepted(request=message.request, text=f"{record.id} is {_now(job)}"))
 
 
-def changeable(ctx: Context, event: Received, request: int, job_id: str) -> Driver | App | None:
+def changeable(ctx: Context, event: Received, request: int, job_id: str) -> Driver | BookedApp | None:
     """Return the active job if the asker may change it; else answer why not, and return None."""
     job = ctx.books.drivers.get(job_id) or ctx.books.apps.get(job_id)
     if job is None:
@@ -54,7 +54,7 @@ def requeue(ctx: Context, driver: Driver) -> None:
     driver.queued_at = ctx.now.wall
 
 
-def save(ctx: Context, job: Driver | App) -> None:
+def save(ctx: Context, job: Driver | BookedApp) -> None:
     """Record a changed job, notify who watches it, and decide anew."""
     ctx.schedule_wanted = True
     if isinstance(job, Driver):
@@ -64,11 +64,11 @@ def save(ctx: Context, job: Driver | App) -> None:
         ctx.save_app(job.record)
 
 
-def _now(job: Driver | App) -> str:
+def _now(job: Driver | BookedApp) -> str:
     """Return what the hold means for the job as it is now."""
     if job.record.hold is None:
         return "released"
-    if isinstance(job, App):
+    if isinstance(job, BookedApp):
         return "held: it gets no further executors"
     waits = job.record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
     return "held" if waits else f"held: it is {job.record.state.value} and goes on, but is not started again"

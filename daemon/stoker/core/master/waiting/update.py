@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from stoker.core.master.books import App, Driver
+from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.sharing import admission
@@ -35,7 +35,7 @@ def update(ctx: Context, event: Received, message: UpdateJob) -> None:
     ctx.send(event.peer, Accepted(request=message.request, text=said))
 
 
-def _refusal(ctx: Context, job: Driver | App, change: JobChange, by: Asker) -> str:
+def _refusal(ctx: Context, job: Driver | BookedApp, change: JobChange, by: Asker) -> str:
     """Return why the change is refused; "" if it is not."""
     if change.is_nothing:
         return "nothing to change: give a pool, a priority or a time limit"
@@ -53,7 +53,7 @@ def _refusal(ctx: Context, job: Driver | App, change: JobChange, by: Asker) -> s
     return _not_admitted(ctx, job, change, by, principal)
 
 
-def _not_admitted(ctx: Context, job: Driver | App, change: JobChange, by: Asker, principal: str) -> str:
+def _not_admitted(ctx: Context, job: Driver | BookedApp, change: JobChange, by: Asker, principal: str) -> str:
     description = job.record.description
     pool = change.pool or description.pool
     priority = (description.priority or 0) if change.priority is None else change.priority
@@ -63,7 +63,7 @@ def _not_admitted(ctx: Context, job: Driver | App, change: JobChange, by: Asker,
     admitted = admission.admit(ctx.pools, Wish(pool=pool, priority=priority), owner)
     if isinstance(admitted, str):
         return admitted
-    if isinstance(job, App) or not ctx.pools.is_configured or pool == (description.pool or DEFAULT_POOL):
+    if isinstance(job, BookedApp) or not ctx.pools.is_configured or pool == (description.pool or DEFAULT_POOL):
         return ""
     queue, parked = ctx.books.queue, ctx.books.parked
     return admission.too_many_queued(
@@ -86,7 +86,7 @@ def _restarts(driver: Driver) -> bool:
     return waits or driver.record.description.supervise
 
 
-def _apply(ctx: Context, job: Driver | App, change: JobChange) -> None:
+def _apply(ctx: Context, job: Driver | BookedApp, change: JobChange) -> None:
     before, lane = job.account, job.lane if isinstance(job, Driver) else None
     values: dict[str, object] = {"pool": change.pool} if change.pool else {}
     if change.priority is not None:
@@ -100,10 +100,10 @@ def _apply(ctx: Context, job: Driver | App, change: JobChange) -> None:
     save(ctx, job)
 
 
-def _from_when(job: Driver | App, change: JobChange) -> str:
+def _from_when(job: Driver | BookedApp, change: JobChange) -> str:
     if change.time_limit is None:
         return ""
-    if isinstance(job, App):
+    if isinstance(job, BookedApp):
         return ": the limit holds for executors that start from now on" if job.executors else ""
     waits = job.record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
     return "" if waits else ": the limit holds from its next attempt on"
