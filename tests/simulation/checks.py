@@ -273,8 +273,7 @@ class Checks:
                         "record", f"{record.id} is told to be {message.driver.state.value}, on record is {record}"
                     )
         elif isinstance(message, Accepted):
-            asked = (connection.client.name, connection.incarnation, message.request)
-            question = self.asked_by.get(asked)
+            question = self.asked_by.get((connection.client.name, connection.incarnation, message.request))
             self._kill_recorded(question)
             if question is not None:
                 self.holds.accepted(question, self._record(f"{question.id.split('-')[0]}/{question.id}"))

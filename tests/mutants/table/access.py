@@ -69,7 +69,7 @@ MUTANTS = (
            "is_local = not parts.scheme and not parts.netloc and path.startswith(\"/\")", "is_local = bool(parts.path)",
            _ACCESS),
     Mutant("the audit log can be forged", "daemon/stoker/security/audit.py",
-           "return value if _IS_PLAIN(value) else quote(value, _PLAIN)", "return value", _ACCESS),
+           'return (value if _IS_PLAIN(value) else quote(value, _PLAIN)) or "-"', 'return value or "-"', _ACCESS),
     Mutant("any cookie is a CSRF token", "daemon/stoker/web/csrf.py",
            "if _is_foreign() or not same or not self._is_ours(token):", "if _is_foreign() or not same:",
            (*_ACCESS, "tests/unit/web/test_kill_buttons.py")),
