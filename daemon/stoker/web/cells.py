@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.limits import with_rest
+from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.resources import Addresses, Amounts, address_words, words
 from stoker.core.model.values import Exit, Order
 from stoker.core.model.views import AppView, DriverView, WorkerView
@@ -69,6 +71,29 @@ def name(text: str) -> Markup:
 def why(reason: str) -> Markup:
     """A reason on lines of its own; a long one is cut, and whole when one points at it."""
     return Markup('<small class="why" title="{0}"><bdi>{0}</bdi></small>').format(reason) if reason else Markup("")
+
+
+def waits(job: DriverView | AppView, waiting: Waiting) -> Markup:
+    """Why a job waits, and what would help; of one that does not wait, the reason of its state."""
+    reason = waiting.why(job)
+    return why(reason or job.reason) + help_line(job, waiting) if reason else why(job.reason)
+
+
+def help_line(job: DriverView | AppView, waiting: Waiting) -> Markup:
+    """What would let a waiting job start, each by itself; nothing if nothing is known."""
+    helps = " or ".join(waiting.helps(job))
+    return Markup('<small class="why help"><bdi>would help: {}</bdi></small>').format(helps) if helps else Markup("")
+
+
+def pool(job: DriverView | AppView) -> Markup:
+    """The job's pool, and its priority if that is not the usual one."""
+    shown = escape(job.pool or DEFAULT_POOL)
+    return shown + Markup(' <small class="why">priority {}</small>').format(job.priority) if job.priority else shown
+
+
+def part(share: float) -> Markup:
+    """A part of the cluster, as a bar and in per cent."""
+    return use(round(1000 * share), 1000) + Markup("{}&nbsp;%").format(round(100 * share))
 
 
 def error_line(exit: Exit) -> Markup:
@@ -140,6 +165,10 @@ CELLS = {
     "ended": ended,
     "name": name,
     "why": why,
+    "waits": waits,
+    "help_line": help_line,
+    "pool": pool,
+    "part": part,
     "error_line": error_line,
     "use": use,
     "amounts": amounts,

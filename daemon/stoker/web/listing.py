@@ -22,7 +22,7 @@ MAX_QUERY = 200  # characters
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
     """``name`` names the column in the URL and ``key`` sorts by it; None for a column without an order. ``minor`` columns are
-    hidden on a phone, ``wide`` ones on every narrow screen."""
+    hidden on a phone, ``wide`` ones on every narrow screen, and those ``of_pools`` where there are not several pools."""
 
     title: str
     name: str = ""
@@ -30,6 +30,7 @@ class Column(Generic[Row]):
     number: bool = False
     minor: bool = False
     wide: bool = False
+    of_pools: bool = False
 
     @property
     def classes(self) -> str:
@@ -39,28 +40,43 @@ class Column(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
-    """What all requests share. ``text`` returns what a search looks through; ``empty`` is shown instead of an empty table."""
+    """What all requests share. ``text`` returns what a search looks through; ``state`` and ``pool`` are what can be selected
+    (None: nothing); ``empty`` is shown instead of an empty table."""
 
     id: str
     heading: str
     columns: tuple[Column[Row], ...]
     text: Callable[[Row], str]
-    state: Callable[[Row], str]
+    state: Callable[[Row], str] | None
     empty: str = "None."
+    pool: Callable[[Row], str] | None = None
 
 
 class Listing(Generic[Row]):
     """The rows of one request: ``total`` counts all, ``matched`` those that pass the filters, ``rows`` are this page."""
 
-    def __init__(self, table: Table[Row], items: Sequence[Row], states: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        table: Table[Row],
+        items: Sequence[Row],
+        states: Counter[str] | None = None,
+        *,
+        pools: Sequence[str] = (),
+    ) -> None:
+        """``states`` counts the items by state, if that is known already. ``pools``: the names of the cluster's pools."""
         self.table = table
+        self.pools: list[str] = list(pools) if table.pool is not None and len(pools) > 1 else []
+        self.columns = [column for column in table.columns if self.pools or not column.of_pools]
         self.total: int = len(items)
         self.query: str = request.args.get(f"{table.id}.q", "")[:MAX_QUERY]
         self.state: str = request.args.get(f"{table.id}.state", "")
+        self.pool: str = request.args.get(f"{table.id}.pool", "")
         sort = request.args.get(f"{table.id}.sort", "")
         self.descending: bool = sort.startswith("-")
         self.sort: str = sort.removeprefix("-")
-        self.states: list[str] = sorted(states if states is not None else Counter(map(table.state, items)))
+        if states is None:
+            states = Counter(map(table.state, items)) if table.state is not None else Counter()
+        self.states: list[str] = sorted(states)
         found = self._sorted(self._found(items))
         self.matched: int = len(found)
         self.pages: int = max(1, -(-len(found) // ROWS))
@@ -70,14 +86,16 @@ class Listing(Generic[Row]):
 
     def _found(self, items: Sequence[Row]) -> Sequence[Row]:
         table, words = self.table, self.query.lower().split()
-        if self.state:
+        if self.state and table.state is not None:
             items = [item for item in items if table.state(item) == self.state]
+        if self.pool and table.pool is not None:
+            items = [item for item in items if table.pool(item) == self.pool]
         if words:
             items = [item for item in items if _has_all(table.text(item).lower(), words)]
         return items
 
     def _sorted(self, items: Sequence[Row]) -> Sequence[Row]:
-        for column in self.table.columns:
+        for column in self.columns:
             if column.key is not None and column.name == self.sort:
                 return sorted(items, key=column.key, reverse=self.descending)
         return items
@@ -85,7 +103,13 @@ class Listing(Generic[Row]):
     @property
     def is_asked(self) -> bool:
         """Whether a search or a filter is set."""
-        return bool(self.query or self.state)
+        return bool(self.query or self.state or self.pool)
+
+    @property
+    def selections(self) -> list[tuple[str, str, list[str]]]:
+        """Return for each filter with a list of choices: its name, what is chosen, and the choices."""
+        found = [("state", self.state, self.states)] if self.table.state is not None else []
+        return [*found, ("pool", self.pool, self.pools)] if self.pools else found
 
     def order(self, column: Column[Row]) -> str:
         """Return the value of aria-sort; nothing when the table is not sorted by that column."""
@@ -102,11 +126,11 @@ class Listing(Generic[Row]):
 
     @property
     def plain_link(self) -> str:
-        return self._link(q="", state="", page="")
+        return self._link(q="", state="", pool="", page="")
 
     def others(self) -> list[tuple[str, str]]:
         """Return the parameters that this table's form has to keep: those of other tables, and its own order."""
-        own = {f"{self.table.id}.{name}" for name in ("q", "state", "page")}
+        own = {f"{self.table.id}.{name}" for name in ("q", "state", "pool", "page")}
         return [(name, value) for name, value in request.args.items() if name not in own]
 
     def _link(self, **changes: object) -> str:

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from functools import cached_property
 
 from flask import Response, request
+from msgspec.structs import replace
 
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.states import WorkerState
-from stoker.core.model.views import ClusterView, WorkerView
+from stoker.core.model.views import ClusterView, PoolView, WorkerView
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each
 LOOKS = 40.0  # polls a second of all browsers together: the more browsers, the less often each polls
@@ -147,14 +148,25 @@ class LivePages:
 def _is_same(old: ClusterView, new: ClusterView) -> bool:
     """Whether pages look the same. Unchanged views are the same objects, so this mostly compares identities."""
     return all(getattr(old, name) == getattr(new, name) for name in _OF_CLUSTER) and (
-        len(old.workers) == len(new.workers)
+        _is_same_use(old, new)
+        and len(old.workers) == len(new.workers)
         and all(a is b or _is_same_worker(a, b) for a, b in zip(old.workers, new.workers, strict=True))
     )
+
+
+def _is_same_use(old: ClusterView, new: ClusterView) -> bool:
+    """Whether pools look the same. Past use changes all the time; pages show whole per cent."""
+    return old.pools == new.pools or list(map(_shown, old.pools)) == list(map(_shown, new.pools))
+
+
+def _shown(pool: PoolView) -> PoolView:
+    people = tuple(replace(one, part=round(one.part, 2)) for one in pool.principals)
+    return replace(pool, part_now=round(pool.part_now, 2), part_past=round(pool.part_past, 2), principals=people)
 
 
 def _is_same_worker(old: WorkerView, new: WorkerView) -> bool:
     return all(getattr(old, name) == getattr(new, name) for name in _OF_WORKER)
 
 
-_OF_CLUSTER = tuple(name for name in ClusterView.__struct_fields__ if name != "workers")
+_OF_CLUSTER = tuple(name for name in ClusterView.__struct_fields__ if name not in ("workers", "pools"))
 _OF_WORKER = tuple(name for name in WorkerView.__struct_fields__ if name != "last_heartbeat")

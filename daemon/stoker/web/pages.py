@@ -19,6 +19,7 @@ from stoker.web.access.policy import Access, who
 from stoker.web.csrf import Csrf
 from stoker.web.listing import Listing
 from stoker.web.live import Audience, LivePages, Scene
+from stoker.web.pool_page import pool_page
 from stoker.web.tables import ACTIVE_APPS, ACTIVE_DRIVERS, COMPLETED_APPS, COMPLETED_DRIVERS, WORKERS
 from stoker.web.timeline import app_timeline, driver_timeline
 
@@ -29,9 +30,7 @@ EXECUTORS = 200  # rows of one application's page
 
 class Reason(NamedTuple):
     path: str
-    id: str
-    name: str
-    why: str
+    job: AppView | DriverView
 
 
 class ExecutorOf(NamedTuple):
@@ -59,6 +58,11 @@ def add_pages(
     page = _page_maker(live, app.extensions["csrf"], access, title)
     _add_overview(app, live, page)
     _add_details(app, live, page)
+
+    @app.get("/pools/")
+    def pools() -> Response:
+        scene = live.scene()
+        return page("pools.html", scene, lambda: pool_page(scene.cluster))
 
 
 def _page_maker(live: LivePages, csrf: Csrf, access: Access, title: str) -> PageRenderer:
@@ -96,12 +100,15 @@ def _add_overview(app: Flask, live: LivePages, page: PageRenderer) -> None:
 
 def _overview(scene: Scene) -> dict[str, Any]:
     cluster = scene.cluster
+    pools = [pool.name for pool in cluster.pools]
     return {
         "workers": Listing(WORKERS, cluster.workers, scene.worker_states),
-        "apps": Listing(ACTIVE_APPS, cluster.active_apps, scene.app_states),
-        "drivers": Listing(ACTIVE_DRIVERS, cluster.active_drivers, scene.active_states),
-        "completed_apps": Listing(COMPLETED_APPS, cluster.completed_apps[::-1]),
-        "completed_drivers": Listing(COMPLETED_DRIVERS, cluster.completed_drivers[::-1], scene.completed_states),
+        "apps": Listing(ACTIVE_APPS, cluster.active_apps, scene.app_states, pools=pools),
+        "drivers": Listing(ACTIVE_DRIVERS, cluster.active_drivers, scene.active_states, pools=pools),
+        "completed_apps": Listing(COMPLETED_APPS, cluster.completed_apps[::-1], pools=pools),
+        "completed_drivers": Listing(
+            COMPLETED_DRIVERS, cluster.completed_drivers[::-1], scene.completed_states, pools=pools
+        ),
         "cores": sum(worker.cores for worker in scene.alive),
         "cores_used": sum(worker.cores_used for worker in scene.alive),
         "memory": sum(worker.memory_mib for worker in scene.alive),
@@ -122,13 +129,13 @@ def _named(workers: Iterable[WorkerView]) -> Iterator[tuple[str, int, int]]:
 
 
 def _reasons(scene: Scene) -> Iterator[Reason]:
-    """Return why each waiting job waits, in order of submission."""
+    """Return each waiting job, in order of submission."""
     for app in scene.cluster.active_apps:
         if app.state is ApplicationState.WAITING:
-            yield Reason(f"/app/?appId={app.id}", app.id, app.name, scene.waiting.app(app))
+            yield Reason(f"/app/?appId={app.id}", app)
     for driver in scene.cluster.active_drivers:
         if driver.state is DriverState.SUBMITTED:
-            yield Reason(f"/driver/?driverId={driver.id}", driver.id, driver.name, scene.waiting.driver(driver))
+            yield Reason(f"/driver/?driverId={driver.id}", driver)
 
 
 def _add_details(app: Flask, live: LivePages, page: PageRenderer) -> None:

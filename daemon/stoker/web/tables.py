@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stoker.core.model.filters import app_text, driver_text, worker_text
+from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.values import Exit
 from stoker.core.model.views import AppView, DriverView, WorkerView
 from stoker.web.listing import Column, Table
@@ -18,6 +19,15 @@ def _ran_for(driver: DriverView) -> float:
     """Return a number that sorts as the seconds of the latest attempt do; still running ones last as long as they are old."""
     last = driver.attempts[-1] if driver.attempts else None
     return 0.0 if last is None else (last.ended or RUNNING) - last.started
+
+
+def _pool(job: DriverView | AppView) -> str:
+    return job.pool or DEFAULT_POOL
+
+
+def _place(job: DriverView | AppView) -> tuple[str, int]:
+    """Return a key by which a pool's jobs of high priority come first."""
+    return _pool(job), -job.priority
 
 
 WORKERS: Table[WorkerView] = Table(
@@ -41,6 +51,7 @@ _APP_COLUMNS: tuple[Column[AppView], ...] = (
     Column("Memory per Executor", "memory", lambda app: app.memory_mib, number=True, minor=True, wide=True),
     Column("Submitted Time", "submitted", lambda app: app.submitted, minor=True),
     Column("User", "user", lambda app: app.who),
+    Column("Pool", "pool", _place, of_pools=True),
     Column("State", "state", lambda app: app.state.value),
     Column("Duration", "duration", lambda app: (app.ended or 0) - app.submitted, number=True),
 )
@@ -51,15 +62,17 @@ ACTIVE_APPS = Table(
     app_text,
     lambda app: app.state.value,
     "No application is registered. Run a command on every executor: stoker run --total-executor-cores 2 -- hostname",
+    _pool,
 )
 COMPLETED_APPS = Table(
-    "completed-apps", "Completed Applications", _APP_COLUMNS, app_text, lambda app: app.state.value, "None yet."
+    "completed-apps", "Completed Applications", _APP_COLUMNS, app_text, lambda app: app.state.value, "None yet.", _pool
 )
 
 _DRIVER_COLUMNS: tuple[Column[DriverView], ...] = (
     Column("Submission ID", "id", lambda driver: driver.id),
     Column("Name", "name", lambda driver: driver.name.lower()),
     Column("User", "user", lambda driver: driver.who),
+    Column("Pool", "pool", _place, of_pools=True),
     Column("State", "state", lambda driver: driver.state.value),
     Column("Exit", "exit", lambda driver: _exit(driver).status or 0),
     Column("Started", "started", lambda driver: driver.started, minor=True),
@@ -76,6 +89,7 @@ ACTIVE_DRIVERS = Table(
     driver_text,
     lambda driver: driver.state.value,
     "No driver runs or waits. Submit a program: stoker submit job.py",
+    _pool,
 )
 COMPLETED_DRIVERS = Table(
     "completed-drivers",
@@ -84,4 +98,5 @@ COMPLETED_DRIVERS = Table(
     driver_text,
     lambda driver: driver.state.value,
     "None yet.",
+    _pool,
 )

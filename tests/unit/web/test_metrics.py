@@ -12,11 +12,13 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from stoker.core.model.pools import Pool, Quota
 from stoker.core.model.states import ApplicationState, DriverState, MasterState
 from stoker.core.model.values import Exit
-from stoker.core.model.views import AttemptView, ClusterView
+from stoker.core.model.views import AttemptView, ClusterView, PoolView
 from stoker.errors import Unreachable
 from stoker.web.master import make_app as master_app
+from stoker.web.metrics.pools import MOST_POOLS, OTHERS
 from stoker.web.worker import make_app as worker_app
 from tests.support.web import Control, app_view, cluster_view, driver_view, worker_page, worker_view
 
@@ -61,6 +63,37 @@ def test_cluster() -> None:
     assert found["stoker_worker_up{host=host2,worker=worker-20140513164640-host2-7002}"] == 0
     assert found["stoker_build_info{version=0.1.0}"] == 1
     assert found["process_resident_memory_bytes"] > 0
+
+
+def pool_view(name: str, **changes: Any) -> PoolView:
+    return PoolView(name=name, settings=Pool(name=name, weight=2, min_share=Quota(cores=4)), **changes)
+
+
+def test_pools() -> None:
+    pools = (
+        pool_view("etl", cores=3, memory_mib=2, drivers=2, applications=1, waiting=7, oldest=1.0, part_now=0.25),
+        pool_view("default", cores=4, part_past=0.5),
+    )
+    found = samples(master(cluster_view(pools=pools)))
+    assert found["stoker_pool_drivers_running{pool=etl}"] == 2
+    assert found["stoker_pool_applications{pool=etl}"] == 1
+    assert found["stoker_pool_waiting{pool=etl}"] == 7
+    assert found["stoker_pool_waiting_longest_seconds{pool=etl}"] > 1e9
+    assert found["stoker_pool_waiting_longest_seconds{pool=default}"] == 0
+    assert found["stoker_pool_memory_used_bytes{pool=etl}"] == 2 * 2**20
+    assert found["stoker_pool_weight{pool=etl}"] == 2
+    assert (found["stoker_pool_part_now{pool=etl}"], found["stoker_pool_part_past{pool=default}"]) == (0.25, 0.5)
+    assert found["stoker_pool_below_min_share{pool=etl}"] == 1
+    assert found["stoker_pool_below_min_share{pool=default}"] == 0
+    assert not any(name.startswith("stoker_pool_") for name in samples(master()))
+
+
+def test_many_pools_do_not_make_many_series() -> None:
+    pools = tuple(pool_view(f"p{number}", waiting=1) for number in range(MOST_POOLS + 50))
+    found = samples(master(cluster_view(pools=pools)))
+    series = [name for name in found if name.startswith("stoker_pool_waiting{")]
+    assert len(series) == MOST_POOLS + 1
+    assert found[f"stoker_pool_waiting{{pool={OTHERS}}}"] == 50
 
 
 def test_counters_and_histograms() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AnyView = ClusterView | DriverView | AppView | WorkerView
 
-FILTERS = ("state", "user", "name", "worker", "text")
+FILTERS = ("state", "user", "pool", "name", "worker", "text")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("--state", metavar="STATE", help="only jobs in this state, such as RUNNING")
     option("--user", metavar="USER", help="only jobs of this user")
+    option("--pool", metavar="POOL", help="only jobs of this pool")
     option("--name", metavar="NAME", help="only jobs of this name; * stands for any text")
     option("--worker", metavar="WORKER", help="only this worker (id, HOST:PORT or HOST), and the jobs on it")
     option("--text", metavar="WORDS", help="only jobs that contain all these words")

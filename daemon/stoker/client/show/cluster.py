@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from stoker.client.show import table as text
+from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.resources import address_words
-from stoker.core.model.states import WorkerState
+from stoker.core.model.states import ApplicationState, DriverState, WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 def cluster(view: ClusterView, *, all_rows: bool = False, filters: Filters | None = None) -> str:
     """The whole cluster in numbers, and its tables: of what the filters find, at most 50 rows each unless ``all_rows``."""
-    parts = [_summary(view)]
+    parts, whole = [_summary(view)], view
     parts += [f"warning: {text.clean(warning, 200)}" for warning in view.warnings]
     if filters is not None:
         view = filters.cluster(view)
@@ -27,21 +28,53 @@ def cluster(view: ClusterView, *, all_rows: bool = False, filters: Filters | Non
             parts.append("No driver or application matches.")
     most = None if all_rows else text.MOST_ROWS
     workers = sorted(view.workers, key=lambda worker: (not worker.is_live, worker.host, worker.port))
-    waiting_last = sorted(view.active_drivers, key=lambda driver: (driver.state.value == "SUBMITTED", driver.id))
-    active_apps = sorted(view.active_apps, key=lambda app: app.id)
+    drivers = sorted((one for one in view.active_drivers if not _waits(one)), key=lambda driver: driver.id)
+    active_apps = sorted((one for one in view.active_apps if not _waits(one)), key=lambda app: app.id)
     done_drivers = sorted(view.completed_drivers, key=lambda driver: driver.ended, reverse=True)
     done_apps = sorted(view.completed_apps, key=lambda app: app.ended, reverse=True)
     parts += _table("Workers", _WORKER, [_worker(worker) for worker in workers[:most]], workers)
     parts += _table("Running applications", _APP, [_app(app) for app in active_apps[:most]], active_apps)
-    parts += _table("Drivers", _DRIVER, [_driver(driver) for driver in waiting_last[:most]], waiting_last)
+    parts += _table("Drivers", _DRIVER, [_driver(driver) for driver in drivers[:most]], drivers)
+    parts += _waiting(view, whole, most)
     parts += _table("Completed applications", _APP, [_app(app) for app in done_apps[:most]], done_apps)
     parts += _table("Completed drivers", _DRIVER, [_driver(driver) for driver in done_drivers[:most]], done_drivers)
     return "\n\n".join(parts)
 
 
+_WHY = 300  # characters of a reason
 _WORKER = ("Worker", "Address", "State", "Cores", "Memory", "Running", "Last heard")
 _APP = ("Application", "Name", "User", "State", "Cores", "Memory per executor", "Executors", "Submitted", "Duration")
 _DRIVER = ("Submission", "Name", "User", "State", "Cores", "Memory", "Worker", "Submitted", "Duration", "Exit")
+
+
+def _waits(job: DriverView | AppView) -> bool:
+    return job.state in (DriverState.SUBMITTED, ApplicationState.WAITING)
+
+
+def _waiting(view: ClusterView, whole: ClusterView, most: int | None) -> list[str]:
+    """A table of the jobs of ``view`` that wait, each with the reason, in the order in which they came. ``whole``: the
+    cluster without filters, which explains them."""
+    every: tuple[DriverView | AppView, ...] = (*view.active_apps, *view.active_drivers)
+    jobs = sorted((job for job in every if _waits(job)), key=lambda job: (job.submitted, job.id))
+    if not jobs:
+        return []
+    from stoker.core.master.scheduling.explain import Waiting  # noqa: PLC0415 - often nothing waits
+
+    waiting, has_pools = Waiting(whole), len(whole.pools) > 1
+    rows = []
+    for job in jobs[:most]:
+        helps = " or ".join(waiting.helps(job))
+        why = waiting.why(job) + (f"; would help: {helps}" if helps else "")
+        place = [_place(job)] if has_pools else []
+        name, who = text.clean(job.name, 30), text.clean(job.who, 20)
+        since = text.lasting(job.submitted, 0.0)
+        rows.append([job.id, name, who, *place, text.state(job.state.value), since, text.clean(why, _WHY)])
+    headers = ("Job", "Name", "User", *(["Pool"] if has_pools else []), "State", "Waits", "Why")
+    return _table("Waiting", headers, rows, jobs)
+
+
+def _place(job: DriverView | AppView) -> str:
+    return text.clean(job.pool or DEFAULT_POOL) + (f", priority {job.priority}" if job.priority else "")
 
 
 def _table(title: str, headers: Sequence[str], rows: list[list[str]], everything: Sequence[T]) -> list[str]:

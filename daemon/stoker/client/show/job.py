@@ -28,6 +28,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
     pairs = [
         ("Name", text.clean(view.name)),
         ("Program", text.clean(command, _WIDE)),
+        ("Pool", _pool(view)),
         (
             "Wants",
             f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{_named(view.resources)}{supervised}",
@@ -59,6 +60,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
     pairs = [
         ("Name", text.clean(view.name)),
         ("User", text.clean(view.who)),
+        ("Pool", _pool(view)),
         ("Cores", f"{view.cores_granted} granted, limit {limit}; {per} per executor"),
         ("Executor memory", text.memory(view.memory_mib)),
         ("Executor needs", text.clean(words(view.resources), _WIDE)),
@@ -79,6 +81,11 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
             rows = [_executor(executor)[: len(headers)] for executor in executors[:most]]
             parts.append(text.table(title, headers, rows, total=len(executors)))
     return "\n\n".join(parts)
+
+
+def _pool(view: DriverView | AppView) -> str:
+    priority = f"priority {view.priority}" if view.priority else ""
+    return ", ".join(filter(None, [text.clean(view.pool), priority]))
 
 
 def _named(amounts: Amounts) -> str:

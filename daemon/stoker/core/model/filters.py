@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stoker.core.model.addresses import names_address
+from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
 
 
@@ -18,9 +19,9 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorVi
 class Filters:
     """An entry must match every filter that is set; "" sets none.
 
-    ``user`` is a principal or a label (ADR 22). ``name`` is the whole name, in which ``*`` stands for any text. ``worker`` is
-    the id, the HOST:PORT or the host of the worker on which the job runs or ran last. ``text`` is words that the entry's
-    searchable text must all have, in any case.
+    ``user`` is a principal or a label (ADR 22); ``pool`` is the name of a pool. ``name`` is the whole name, in which ``*``
+    stands for any text. ``worker`` is the id, the HOST:PORT or the host of the worker on which the job runs or ran last.
+    ``text`` is words that the entry's searchable text must all have, in any case.
     ``application`` finds the workers that run an executor of it.
     """
 
@@ -30,6 +31,7 @@ class Filters:
     worker: str = ""
     text: str = ""
     application: str = ""
+    pool: str = ""
 
     @cached_property
     def _words(self) -> list[str]:
@@ -85,6 +87,8 @@ class Filters:
             found = [view for view in found if view.state.value == self.state]
         if self.user:
             found = [view for view in found if self.user in (view.principal, view.user)]
+        if self.pool:
+            found = [view for view in found if (view.pool or DEFAULT_POOL) == self.pool]
         if self.name:
             found = [view for view in found if self._name.fullmatch(view.name)]
         return found

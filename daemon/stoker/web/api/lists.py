@@ -43,6 +43,7 @@ _ACTIVE = Parameter(
 )
 _JOB = (
     _text("user", "only those of this user"),
+    _text("pool", "only those of this pool"),
     _text("name", "only those of this name, in which * stands for any text"),
     _WORKER,
     _WORDS,

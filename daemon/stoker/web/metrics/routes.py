@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from flask import Flask, Response
@@ -14,7 +15,7 @@ from stoker.core.model.counts import Counts
 from stoker.core.model.views import ClusterView
 from stoker.core.model.worker_views import WorkerPage
 from stoker.web.common import as_json
-from stoker.web.metrics import cluster, spark_names
+from stoker.web.metrics import cluster, pools, spark_names
 from stoker.web.metrics.counts import counters
 from stoker.web.metrics.worker import worker_metrics
 
@@ -44,9 +45,11 @@ def add_master_metrics(app: Flask, snapshot: Callable[[], ClusterView], counts: 
     def names_of_spark(view: ClusterView) -> Iterable[Metric]:
         return spark_names.as_metrics({**spark_names.master(view), **spark_names.applications(view)})
 
-    _add_prometheus(
-        app, "/metrics/prometheus", snapshot, [cluster.cluster_metrics, counted, names_of_spark], process=True
-    )
+    def of_pools(view: ClusterView) -> Iterator[Metric]:
+        return pools.pool_metrics(view.pools, time.time())
+
+    groups = [cluster.cluster_metrics, of_pools, counted, names_of_spark]
+    _add_prometheus(app, "/metrics/prometheus", snapshot, groups, process=True)
     for kind, gauges in (("master", spark_names.master), ("applications", spark_names.applications)):
         _add_spark(app, f"/metrics/{kind}", snapshot, gauges)
 

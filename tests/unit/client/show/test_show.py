@@ -12,9 +12,10 @@ from stoker.client.show import cluster as render
 from stoker.client.show import job as render_job
 from stoker.client.show import table
 from stoker.client.show.as_json import as_json
+from stoker.core.model.pools import Pool
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import Exit
-from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, WorkerView
+from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, PoolView, WorkerView
 
 
 def driver(number: int, state: DriverState = DriverState.SUBMITTED, **more: object) -> DriverView:
@@ -35,11 +36,42 @@ def test_long_tables_are_cut_and_say_so() -> None:
     view = cluster(active_drivers=tuple(driver(number) for number in range(80)))
     shown = render.cluster(view)
     assert shown.count("driver-2026") == 50
-    assert "Drivers (80)" in shown
+    assert "Waiting (80)" in shown
     assert "... and 30 more (--all)" in shown
     everything = render.cluster(view, all_rows=True)
     assert everything.count("driver-2026") == 80
     assert "more (--all)" not in everything
+
+
+def test_what_waits_is_listed_with_the_reason_and_what_would_help() -> None:
+    app = AppView(
+        id="app-20260101000000-0001",
+        name="etl",
+        user="u",
+        state=ApplicationState.WAITING,
+        submitted=1e9,
+        memory_mib=9999,
+    )
+    view = cluster(
+        workers=(worker(1, cores_used=2),),
+        active_drivers=(driver(1, cores=3), driver(2, DriverState.RUNNING)),
+        active_apps=(app,),
+    )
+    before, _, waiting = render.cluster(view).partition("Waiting (2)")
+    assert "Drivers (1)" in before
+    assert "Running applications" not in before, "the only one waits"
+    assert "needs 3 cores and 1024 MiB on one worker, the largest has 2 cores free; would help: 2 cores" in waiting
+    assert "no worker is that large" in waiting
+    assert "Pool" not in waiting
+
+
+def test_pools_are_a_column_where_there_are_several() -> None:
+    pools = tuple(PoolView(name=name, settings=Pool(name=name)) for name in ("etl", "default"))
+    view = cluster(active_drivers=(driver(1, pool="etl", priority=3), driver(2)), pools=pools)
+    waiting = render.cluster(view).partition("Waiting (2)")[2]
+    assert "etl, priority 3" in waiting
+    assert "default" in waiting
+    assert "etl, priority 3" in render_job.driver(driver(1, pool="etl", priority=3))
 
 
 def test_the_summary_counts_live_workers_only() -> None:

@@ -10,7 +10,7 @@ from tests.support.web import app_view, driver_view, executor_view, worker_view
 
 DRIVERS = [
     driver_view(1, name="etl-day", user="ada", worker_host="host1"),
-    driver_view(2, name="etl-night", user="bob", state=DriverState.SUBMITTED, worker_id=""),
+    driver_view(2, name="etl-night", user="bob", state=DriverState.SUBMITTED, worker_id="", pool="night"),
     driver_view(
         3, name="report [1]", user="ada", state=DriverState.FAILED, reason="Out of memory", worker_host="host1"
     ),
@@ -34,6 +34,9 @@ def drivers(**filters: str) -> list[int]:
         ({"name": "etl-*"}, [1, 2]),
         ({"name": "report [1]"}, [3]),
         ({"text": "MEMORY out"}, [3]),
+        ({"pool": "night"}, [2]),
+        ({"pool": "default"}, [1, 3]),
+        ({"pool": "nigh"}, []),
         ({"text": "etl bob"}, [2]),
         ({"worker": "host1"}, [1, 3]),
         ({"worker": "HOST1:7001"}, [1, 3]),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from stoker.core.master.scheduling.explanation import Explanation, explain, held, release
+from stoker.core.master.scheduling.explanation import Explanation, explain, held, helps, release
 from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+
+_SCANS = 25_000  # workers looked at for helps, in one state of the cluster; always enough for three kinds of jobs
 
 
 class Waiting:
@@ -19,6 +21,7 @@ class Waiting:
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
         self._usable = [worker for worker in self._alive if not worker.draining and not worker.trouble]
         self._avoided = [worker for worker in self._alive if worker.trouble and not worker.draining]
+        self._helps: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._shares = Shares(cluster, usable_cores=sum(worker.cores for worker in self._usable))
         self._queue = sorted(self._shares.rank(driver) for driver in cluster.active_drivers if driver.is_queued)
         self._most_cores = max((worker.cores for worker in self._usable), default=0)
@@ -50,6 +53,24 @@ class Waiting:
         lack = self._why(cores, app.memory_mib, app.resources)
         why = "; ".join(filter(None, [*self._shares.limits(app, cores=cores), lack]))
         return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"
+
+    def why(self, job: DriverView | AppView) -> str:
+        """Return why the job waits; "" if it does not."""
+        return self.driver(job) if isinstance(job, DriverView) else self.app(job)
+
+    def helps(self, job: DriverView | AppView) -> tuple[str, ...]:
+        """Return what would let a waiting job start, each by itself. Jobs that ask for the same share one answer. On a large
+        cluster only the first few kinds of jobs get one: a page shows many jobs, ``explain`` answers for each."""
+        if not self.why(job):
+            return ()
+        cores = job.cores if isinstance(job, DriverView) else job.cores_per_executor
+        who = job.id if job.hold is not None else ""  # the help for a held job names it
+        kind = (type(job), who, cores, job.memory_mib, job.resources, job.pool, job.principal)
+        if kind not in self._helps:
+            if len(self._helps) >= max(3, _SCANS // max(1, len(self._alive))):
+                return ()
+            self._helps[kind] = helps(self._cluster, job)
+        return self._helps[kind]
 
     def explain(self, job: DriverView | AppView) -> Explanation:
         """Explain it in full: every filter that refuses it, who is ahead, and what would help."""

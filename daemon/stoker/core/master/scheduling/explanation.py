@@ -47,6 +47,11 @@ def explain(cluster: ClusterView, job: DriverView | AppView) -> Explanation:
     return _Case(cluster, job).explanation()
 
 
+def helps(cluster: ClusterView, job: DriverView | AppView) -> tuple[str, ...]:
+    """Return what alone would let a waiting job start: the part of ``explain`` that pages show wherever something waits."""
+    return tuple(_Case(cluster, job).helps())
+
+
 class _Case:
     def __init__(self, cluster: ClusterView, job: DriverView | AppView) -> None:
         self._cluster, self._job = cluster, job
@@ -63,7 +68,7 @@ class _Case:
             needs=self._needs(),
             refusals=tuple(refusals),
             ahead=tuple(self._ahead()) if verdict != "now" else (),
-            helps=tuple(self._helps()) if verdict != "now" else (),
+            helps=tuple(self.helps()) if verdict != "now" else (),
         )
 
     def _needs(self) -> str:
@@ -141,7 +146,7 @@ class _Case:
 
     # --- what would help -------------------------------------------------------------------------------------------
 
-    def _helps(self) -> Iterator[str]:
+    def helps(self) -> Iterator[str]:
         if self._job.hold is not None:
             if not any(self._refusals_of_cluster()):
                 yield release(self._job)
