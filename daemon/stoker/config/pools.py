@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from stoker.config import types
 from stoker.config.spark_env import read_text
+from stoker.core.model.limits import span
 from stoker.core.model.pools import DAY, Pool, Pools, Quota
 from stoker.core.model.values import HIGHEST_PRIORITY, POOL_NAME
 from stoker.errors import ConfigError, UsageError, did_you_mean
@@ -26,6 +27,7 @@ _POOL_KEYS = (
     "max_driver_share",
     "policy",
     "priority",
+    "time_limit",
     "users",
     "operators",
 )
@@ -137,6 +139,11 @@ class _PoolsReader:
         highest = self.parsed(f"{name}: priority", priority, "max", _priority, max(0, default))
         if default > highest:
             self.fault(name, f"priority: default is {default}, more than max, which is {highest}")
+        limit = self.part(name, settings, "time_limit", ("default", "max"))
+        longest = self.parsed(f"{name}: time_limit", limit, "max", _time_limit, 0.0)
+        usual = self.parsed(f"{name}: time_limit", limit, "default", _time_limit, longest)
+        if longest and usual > longest:
+            self.fault(name, f"time_limit: default is {span(usual)}, longer than max, which is {span(longest)}")
         pool = Pool(
             name=name,
             weight=self.parsed(name, settings, "weight", _weight, 1),
@@ -149,6 +156,8 @@ class _PoolsReader:
             max_priority=highest,
             users=self.names(name, settings, "users"),
             operators=self.names(name, settings, "operators") or (),
+            default_time_limit=usual,
+            max_time_limit=longest,
         )
         for what, least, most in (
             ("cores", pool.min_share.cores, pool.most.cores),
@@ -222,6 +231,12 @@ def _share(value: Any) -> float:
 
 def _policy(value: Any) -> Any:
     return types.parse_choice(str(value), ("fair", "fifo"))
+
+
+def _time_limit(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise UsageError(f"{value!r} is not a time limit: write it like 8h or 2d")
+    return types.parse_time_limit(str(value))
 
 
 def _duration(value: Any) -> float:

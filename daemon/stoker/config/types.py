@@ -4,14 +4,14 @@ one line that shows the right form."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from stoker.core.model import limits
 from stoker.errors import UsageError
 
 DEFAULT_PORT = 7077
 _MEMORY = re.compile(r"(\d{1,15})\s*(b|k|kb|m|mb|g|gb|t|tb|p|pb|)", re.IGNORECASE)
 _MEMORY_BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(us|ms|s|m|min|h|d|)", re.IGNORECASE)
-_DURATION_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.%]{2,60}\]")
 
 
@@ -56,18 +56,19 @@ def parse_free_disk(text: str) -> tuple[float, int] | None:
 
 def parse_duration(text: str) -> float:
     """Seconds from ``60``, ``60s``, ``5min``, ``1h``, ``500ms``."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is not a duration: write it like 60s, 5min or 1h")
-    return float(match[1]) * _DURATION_SECONDS[match[2].lower()]
+    return _usage(limits.duration, text)
 
 
 def parse_time_limit(text: str) -> float:
     """Seconds that a job may run, from ``90s``, ``30min``, ``2h``, ``1d``."""
-    seconds = parse_duration(text)
-    if not 0 < seconds <= 2**31 - 1:
-        raise UsageError(f"{text!r} is not a time limit: write a duration above 0, like 30min, 2h or 1d")
-    return seconds
+    return _usage(limits.time_limit, text)
+
+
+def _usage(parse: Callable[[str], float], text: str) -> float:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def parse_bool(text: str) -> bool:

@@ -5,9 +5,11 @@ Raises ``JavaStreamError`` for a message that is not what it claims to be, ``Val
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from stoker.core.model.limits import TIME_LIMIT_PROPERTY, TIME_LIMIT_VARIABLE, time_limit
 from stoker.core.model.pools import POOL_PROPERTY, QUEUE_PROPERTY
 from stoker.core.model.resources import Amounts, amounts_of
 from stoker.core.model.values import (
@@ -44,12 +46,11 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
     limit = scala.option(described.fields.get("initialExecutorLimit"))
     most = scala.option(described.fields.get("maxCores"))
     arguments = _without_worker(scala.texts(command.fields.get("arguments")))
+    environment = scala.text_map(command.fields.get("environment"))
     return ApplicationDescription(
         name=_get(described, "name", str),
         user=_get(described, "user", str),
-        command=Command(
-            argv=(_get(command, "mainClass", str), *arguments), env=scala.text_map(command.fields.get("environment"))
-        ),
+        command=Command(argv=(_get(command, "mainClass", str), *arguments), env=environment),
         max_cores=most if isinstance(most, int) else None,
         cores_per_executor=resources.get("cores"),
         memory_mib=resources.get("memory", 1024),
@@ -57,6 +58,7 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
         ui_url=_get(described, "appUiUrl", str) if described.fields.get("appUiUrl") else "",
         spark=_program(command, release, host=driver_host, port=driver_port, auth=auth),
         resources=named,
+        time_limit=_limit(TIME_LIMIT_VARIABLE, environment),
     )
 
 
@@ -156,7 +158,16 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
         pool=properties.get(POOL_PROPERTY, ""),
         conf={QUEUE_PROPERTY: properties[QUEUE_PROPERTY]} if QUEUE_PROPERTY in properties else {},
         resources=_required(described),
+        time_limit=_limit(TIME_LIMIT_PROPERTY, properties),
     )
+
+
+def _limit(name: str, given: Mapping[str, str]) -> float:
+    """Return the seconds of a time limit that is given under this name; 0 without one. Raises ValueError."""
+    try:
+        return time_limit(given[name]) if given.get(name) else 0.0
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _properties(java_options: list[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from stoker.core.model.limits import span
 from stoker.core.model.pools import Pool, Quota
 from stoker.core.model.views import ClusterView, PoolView, PrincipalView
 from stoker.web.listing import Column, Listing, Table
@@ -32,7 +33,7 @@ POOLS: Table[PoolView] = Table(
         Column("Pool", "name", lambda pool: pool.name),
         Column("Weight", "weight", lambda pool: pool.settings.weight, number=True),
         Column("Part now", "now", lambda pool: pool.part_now),
-        Column("Part in the past", "past", lambda pool: pool.part_past),
+        Column("Past part", "past", lambda pool: pool.part_past),
         Column("Uses", "cores", lambda pool: (pool.cores, pool.memory_mib)),
         Column("Running", "running", lambda pool: (pool.drivers + pool.applications, pool.drivers), number=True),
         Column("Waiting", "waiting", lambda pool: pool.waiting, number=True),
@@ -89,6 +90,10 @@ def limits(pool: Pool) -> Iterator[str]:
         yield f"drivers at most {pool.max_driver_share:.0%} of its cores"
     if pool.default_priority or pool.max_priority:
         yield f"priority {pool.default_priority}, at most {pool.max_priority}"
+    if pool.default_time_limit:
+        yield f"time limit {span(pool.default_time_limit)} if none is given"
+    if pool.max_time_limit:
+        yield f"time limit at most {span(pool.max_time_limit)}"
     if pool.policy == "fifo":
         yield "fifo: by priority, then order of submission"
     if pool.users is not None:

@@ -21,6 +21,7 @@ pools:
     max_driver_share: 0.5
     policy: fifo
     priority: {default: 1, max: 10}
+    time_limit: {default: 8h, max: 2d}
     users: [ada, "team-*"]
     operators: [grace]
   default:
@@ -45,6 +46,8 @@ def test_a_whole_file() -> None:
         max_priority=10,
         users=("ada", "team-*"),
         operators=("grace",),
+        default_time_limit=8 * 3600.0,
+        max_time_limit=2 * 86400.0,
     )
 
 
@@ -57,6 +60,10 @@ def test_a_whole_file() -> None:
         ("{max: {cores: 4}, min_share: {cores: 8}}", "max: cores is less than min_share: cores: raise max"),
         ("{max: {memory: 1g}, min_share: {memory: 2g}}", "max: memory is less than min_share: memory"),
         ("{max: {core: 4}}", "p: max: unknown setting 'core': did you mean cores?"),
+        ("{time_limit: 8h}", "time_limit: '8h' is not a list of settings: write 'time_limit: {default: 4}'"),
+        ("{time_limit: {max: 0}}", "p: time_limit: max: '0' is not a time limit: write a duration above 0"),
+        ("{time_limit: {default: 3d, max: 2d}}", "p: time_limit: default is 3 d, longer than max, which is 2 d"),
+        ("{time_limit: {default: [1h]}}", "p: time_limit: default: ['1h'] is not a time limit"),
         ("{max: 4}", "max: 4 is not a list of settings: write 'max: {cores: 4}'"),
         ("{max: {cores: -1}}", "cores: -1 is not a whole number of at least 0"),
         ("{max: {memory: much}}", "memory: 'much' is not an amount of memory"),
@@ -110,3 +117,9 @@ def test_users_and_operators() -> None:
     ]
     assert pool.is_operator("grace") and not pool.is_operator("ada") and not Pool(name="q").is_operator("")
     assert Pool(name="q").admits("")
+
+
+def test_the_longest_time_limit_is_the_usual_one_too() -> None:
+    pools, faults = parse_pools("pools: {p: {time_limit: {max: 2h}}}", "pools.yml")
+    assert faults == [] and pools is not None
+    assert (pools.of("p").default_time_limit, pools.of("p").max_time_limit) == (7200.0, 7200.0)

@@ -315,3 +315,15 @@ def test_a_record_of_an_unknown_release_is_refused() -> None:
         Client().session.invite(Returning("app-1", old), "")
     assert [by_name(release.name) for release in RELEASES] == list(RELEASES)
     assert all(by_name(version) is release for release in RELEASES for version in release.versions)
+
+
+def test_an_application_gives_its_time_limit_by_its_executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"STOKER_TIME_LIMIT": "90min"}
+    monkeypatch.setattr("stoker.gateway.requests.scala.text_map", lambda _: dict(environment))
+    assert Client().register().app.time_limit == 5400.0
+    environment["STOKER_TIME_LIMIT"] = "soon"
+    client = Client()
+    for frame in recorded(client.version)[1:]:
+        client.session.received(frame)
+    assert "STOKER_TIME_LIMIT: 'soon' is not a duration" in str(client.told().fields["message"])
+    assert client.closed and not client.posted

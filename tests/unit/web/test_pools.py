@@ -53,7 +53,7 @@ def test_the_page_shows_what_each_pool_has_and_may_have() -> None:
     shown = page(shared())
     heads, etl, default = shown.tables["Pools"]
     row = dict(zip(heads, etl, strict=True))
-    assert (row["Pool"], row["Weight"], row["Part in the past"], row["Waiting"]) == ("etl", "3", "12 %", "1")
+    assert (row["Pool"], row["Weight"], row["Past part"], row["Waiting"]) == ("etl", "3", "12 %", "1")
     assert row["Part now"] == "25 % below its min_share: it is served first"
     assert row["Uses"] == "2 cores 512.0 MiB"
     assert row["Running"] == "1 driver 1 application"

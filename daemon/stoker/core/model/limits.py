@@ -1,8 +1,31 @@
-"""Time limits in words (ADR 27)."""
+"""Durations and time limits, as people write and read them (ADR 27)."""
 
 from __future__ import annotations
 
+import re
+
+TIME_LIMIT_VARIABLE = "STOKER_TIME_LIMIT"  # of an executor: how an unmodified Spark application gives its time limit
+TIME_LIMIT_PROPERTY = "spark.stoker.timeLimit"
+_LONGEST = 2**31 - 1  # seconds
+_WRITTEN = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(us|ms|s|m|min|h|d|)", re.IGNORECASE | re.ASCII)
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))  # seconds
+
+
+def duration(text: str) -> float:
+    """Return the seconds of ``60``, ``60s``, ``5min``, ``1h``, ``500ms``. Raises ValueError."""
+    match = _WRITTEN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text[:80]!r} is not a duration: write it like 60s, 5min or 1h")
+    return float(match[1]) * _SECONDS[match[2].lower()]
+
+
+def time_limit(text: str) -> float:
+    """Return the seconds that a job may run, of ``90s``, ``30min``, ``2h``, ``1d``. Raises ValueError."""
+    seconds = duration(text)
+    if not 0 < seconds <= _LONGEST:
+        raise ValueError(f"{text[:80]!r} is not a time limit: write a duration above 0, like 30min, 2h or 1d")
+    return seconds
 
 
 def span(seconds: float) -> str:

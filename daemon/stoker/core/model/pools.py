@@ -42,6 +42,8 @@ class Pool(Value, frozen=True):
     max_priority: int = 0
     users: tuple[str, ...] | None = None  # principals who may submit, with ``*`` for any text; None: everybody
     operators: tuple[str, ...] = ()  # principals who may change all its jobs
+    default_time_limit: float = 0.0  # seconds, of a job that gives none; 0: none
+    max_time_limit: float = 0.0  # seconds, the longest that a job may give; 0: any
 
     def admits(self, principal: str) -> bool:
         """Return whether the principal may submit to this pool. An operator may."""

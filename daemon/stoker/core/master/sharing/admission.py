@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from stoker.core.model.limits import span
 from stoker.core.model.pools import DEFAULT_POOL, Pools, Wish
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import ApplicationDescription, DriverDescription
@@ -35,13 +36,19 @@ def admit(pools: Pools, wish: Wish, by: Asker) -> Admitted | str:
 
 
 def assigned(pools: Pools, job: D, wish: Wish, by: Asker) -> D | str:
-    """Return the description with its pool and priority, or why it is refused. Without pools it stays as it is."""
+    """Return the description with its pool, priority and time limit, or why it is refused. Without pools nothing of it
+    changes."""
     admitted = admit(pools, wish, by)
     if isinstance(admitted, str):
         return admitted
     if not pools.is_configured:
         return msgspec.structs.replace(job, priority=admitted.priority) if admitted.priority else job
-    return msgspec.structs.replace(job, pool=admitted.pool, priority=admitted.priority)
+    pool = pools.of(admitted.pool)
+    limit = job.time_limit or pool.default_time_limit
+    if pool.max_time_limit and limit > pool.max_time_limit:
+        most = span(pool.max_time_limit)
+        return f"a time limit of {span(limit)} is longer than pool {pool.name} permits: the longest is {most}"
+    return msgspec.structs.replace(job, pool=admitted.pool, priority=admitted.priority, time_limit=limit)
 
 
 def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int) -> str:

@@ -155,6 +155,19 @@ def test_what_is_refused() -> None:
     assert refusal(b, conf={"spark.yarn.queue": "no"}) == "there is no pool no: use one of etl, lab"
 
 
+def test_a_pool_gives_a_time_limit_and_the_longest_one() -> None:
+    b = bench(Pool(name="p", default_time_limit=60.0, max_time_limit=7200.0), Pool(name="free"))
+    limits = [b.core.ctx.books.drivers[submit(b, pool)].record.description.time_limit for pool in ("p", "free")]
+    assert limits == [60.0, 0.0]
+    too_long = "a time limit of 3 h is longer than pool p permits: the longest is 2 h"
+    assert refusal(b, pool="p", time_limit=10800.0) == too_long
+    b.submit(pool="p", time_limit=7200.0)
+    app_id = b.application("c1", pool="p")
+    assert b.core.ctx.books.apps[app_id].record.description.time_limit == 60.0
+    b.send("c2", RegisterApplication(request=2, token="n", app=application(pool="p", time_limit=10800.0)))
+    assert b.take("c2", Failed).reason == too_long
+
+
 def test_without_pools_a_pool_is_unknown_and_a_queue_is_ignored() -> None:
     b = Bench()
     assert "this cluster has no pools" in refusal(b, pool="etl")
