@@ -61,11 +61,10 @@ class Waiting:
     def helps(self, job: DriverView | AppView) -> tuple[str, ...]:
         """Return what would let a waiting job start, each by itself. Jobs that ask for the same share one answer. On a large
         cluster only the first few kinds of jobs get one: a page shows many jobs, ``explain`` answers for each."""
-        if not self.why(job):
+        if job.hold is not None or not self.why(job):  # why a held job waits says what helps, too
             return ()
         cores = job.cores if isinstance(job, DriverView) else job.cores_per_executor
-        who = job.id if job.hold is not None else ""  # the help for a held job names it
-        kind = (type(job), who, cores, job.memory_mib, job.resources, job.pool, job.principal)
+        kind = (type(job), cores, job.memory_mib, job.resources, job.pool, job.principal)
         if kind not in self._helps:
             if len(self._helps) >= max(3, _SCANS // max(1, len(self._alive))):
                 return ()

@@ -43,12 +43,19 @@ def assigned(pools: Pools, job: D, wish: Wish, by: Asker) -> D | str:
         return admitted
     if not pools.is_configured:
         return msgspec.structs.replace(job, priority=admitted.priority) if admitted.priority else job
-    pool = pools.of(admitted.pool)
-    limit = job.time_limit or pool.default_time_limit
-    if pool.max_time_limit and limit > pool.max_time_limit:
-        most = span(pool.max_time_limit)
-        return f"a time limit of {span(limit)} is longer than pool {pool.name} permits: the longest is {most}"
+    limit = job.time_limit or pools.of(admitted.pool).default_time_limit
+    if why := too_long(pools, admitted.pool, limit):
+        return why
     return msgspec.structs.replace(job, pool=admitted.pool, priority=admitted.priority, time_limit=limit)
+
+
+def too_long(pools: Pools, name: str, limit: float) -> str:
+    """Return why a pool does not permit this time limit, in seconds (0: none); "" if it does."""
+    most = pools.of(name).max_time_limit
+    if not most or 0 < limit <= most:
+        return ""
+    what = f"a time limit of {span(limit)} is longer than" if limit else "no time limit is more than"
+    return f"{what} pool {name} permits: the longest is {span(most)}"
 
 
 def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int) -> str:

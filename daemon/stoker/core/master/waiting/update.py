@@ -57,6 +57,11 @@ def _not_admitted(ctx: Context, job: Driver | BookedApp, change: JobChange, by: 
     description = job.record.description
     pool = change.pool or description.pool
     priority = (description.priority or 0) if change.priority is None else change.priority
+    limit = description.time_limit if change.time_limit is None else change.time_limit
+    if (change.pool or change.time_limit is not None) and (
+        why := admission.too_long(ctx.pools, pool or DEFAULT_POOL, limit)
+    ):
+        return why
     if not change.pool and change.priority is None:
         return ""
     owner = Asker(principal, by.is_admin)

@@ -118,3 +118,14 @@ def test_held_drivers_count_as_queued() -> None:
     bench.submit(hold=True)
     bench.send("c1", SubmitDriver(request=2, token="t9", driver=described()))
     assert "1 drivers wait in pool default already" in bench.take("c1", Failed).reason
+
+
+def test_a_pools_longest_time_limit_holds_for_changes() -> None:
+    short = Pool(name="short", max_time_limit=60.0, default_time_limit=60.0, operators=("olga",))
+    bench = Bench(pools=Pools(pools={"short": short, "etl": POOLS.pools["etl"]}, is_configured=True))
+    job, free = bench.submit(pool="short"), bench.submit(pool="etl")
+    too_long = "a time limit of 2 min is longer than pool short permits: the longest is 1 min"
+    assert update(bench, job, key="olga", time_limit=120.0) == f"refused: {job}: {too_long}"
+    assert "no time limit is more than pool short permits" in update(bench, job, key="olga", time_limit=0.0)
+    assert "no time limit is more than pool short permits" in update(bench, free, pool="short")
+    assert update(bench, free, pool="short", time_limit=30.0).startswith(f"{free} has now pool short")
