@@ -22,9 +22,11 @@ import pytest
 from stoker.core.model.messages import GetStatus, Submitted
 from stoker.gateway.budget import BURST, MOST_BYTES, MOST_UNPROVEN, SHARE, Budget
 from stoker.gateway.connection import FOREIGN_USER
-from stoker.gateway.guard import Caller, Terms
+from stoker.gateway.guard import Caller
 from stoker.gateway.server import GatedServer
 from stoker.gateway.spark_rpc import MAX_FIRST_FRAME, Frame, FrameReader, Kind, frame, open_envelope
+from stoker.gateway.terms import Terms
+from stoker.io import transport
 from stoker.io.sockets import Incoming
 from stoker.security.throttle import FAILURES
 from tests.support.net import Net
@@ -33,6 +35,12 @@ from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 SECRET = Terms("s3cr3t")
+
+
+@pytest.fixture(autouse=True)
+def no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All peers come in by the door, where Spark clients do."""
+    monkeypatch.setattr(transport, "mark_connections", lambda sock: None)
 
 
 def net_of(folder: Path, terms: Terms) -> Net:

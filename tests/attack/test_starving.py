@@ -35,7 +35,8 @@ from stoker.core.model.policy import Policy
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import NotAuthorized, Refused
-from stoker.io.sockets import Incoming, PeerGone
+from stoker.gateway.server import GatedServer
+from stoker.io.sockets import Incoming, PeerGone, Server
 from stoker.master.blobs import BlobStore
 from stoker.master.door import SizeGuard
 from stoker.master.relay import LogRelay
@@ -118,8 +119,10 @@ def test_open_uploads_are_limited_and_others_still_upload(cluster: Cluster, atta
 # --- the port ---------------------------------------------------------------------------------------------------------
 
 
-def test_who_does_not_read_is_disconnected_before_it_costs_memory(tmp_path: Path) -> None:
-    net = Net(tmp_path, authenticate=False, queue_limit=8 * MIB)
+@pytest.mark.parametrize("make", [Server, GatedServer])
+def test_who_does_not_read_is_disconnected_before_it_costs_memory(tmp_path: Path, make: type[Server]) -> None:
+    """So is who comes in through the door, as a client without marks does."""
+    net = Net(tmp_path, make=make, authenticate=False, queue_limit=8 * MIB)
     try:
         honest = net.opened(Role.CLIENT, "honest")
         deaf = net.loop.context.socket(zmq.DEALER)
@@ -130,6 +133,7 @@ def test_who_does_not_read_is_disconnected_before_it_costs_memory(tmp_path: Path
         deaf.connect(f"tcp://{net.address}")
         deaf.send_multipart(codec.encode(GetStatus(request=1)))
         net.until(lambda: net.of(Incoming, b"client/deaf/1"))
+        assert net.server.address_of(b"client/deaf/1") == "127.0.0.1"
         answer = LogData(request=1, data=b"x" * MIB)
         sent = 0
         while net.server.send(b"client/deaf/1", answer):

@@ -185,7 +185,7 @@ def _replace_executor(cluster: Cluster, job: SparkJob) -> float:
 
 
 def gateway(settings: Settings) -> Iterator[Measure]:
-    """Measure the cost to Stoker's peers: the gateway passes their ZeroMQ connections on."""
+    """Measure what the gateway costs Stoker's own peers, which mark their connections."""
     for state, name in (("false", "round trip to the master, gateway off"), ("true", "the same, gateway on")):
         trip, blob = (
             Measure(name, "ms"),

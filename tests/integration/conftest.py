@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from stoker.gateway.server import GatedServer
+from stoker.io import transport
 from stoker.io.sockets import Server
 from tests.support.net import Net
 
 
 @pytest.fixture(params=["curve", "open", "gated"])
-def net(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Net]:
-    """With authentication, without, and with it behind the gateway's door."""
+def net(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Net]:
+    """With authentication, without, and with it behind the gateway's door, as peers whose network clears their marks."""
+    if request.param == "gated":
+        monkeypatch.setattr(transport, "mark_connections", lambda sock: None)
     make = GatedServer if request.param == "gated" else Server
     net = Net(tmp_path, authenticate=request.param != "open", make=make)
     yield net

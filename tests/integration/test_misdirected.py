@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stoker.gateway.connection import CLOSED
+from stoker.gateway.guard import Caller
+from stoker.gateway.java_stream import JavaObject, parse
+from stoker.gateway.server import GatedServer
+from stoker.gateway.spark_rpc import Frame, FrameReader, Kind, frame, open_envelope
+from stoker.gateway.terms import Terms
+from stoker.io import port as port_module
 from stoker.io.server import MISDIRECTED
 from tests.support.cluster import Cluster
+from tests.support.net import Net
+from tests.support.spark import VERSIONS, recorded
 from tests.support.wait import wait_until
 
 
@@ -27,11 +38,71 @@ def test_a_wrong_port_is_named(tmp_path: Path, authenticate: str) -> None:
 
         with socket.create_connection(("127.0.0.1", cluster.port), timeout=10):
             pass  # a probe of the port sends nothing, and is not logged
-        assert MISDIRECTED not in cluster.master.text()
+        assert "stoker.gateway" not in cluster.master.text()
+        assert b"Its dashboard has another port" in answer_to(cluster, b"GET / HTTP/1.1\r\n\r\n")
+        assert answer_to(cluster, b"\x16\x03\x01") == b""
+        assert answer_to(cluster, b"\0" * 21) == b""
+        wait_until(lambda: cluster.master.text().count("WARNING stoker.gateway:") == 3, within=10)
+        assert "from 127.0.0.1" in cluster.master.text()
+
+
+def answer_to(cluster: Cluster, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", cluster.port), timeout=20) as sock:
+        sock.sendall(data)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := sock.recv(4096):
+                answer += more
+        return answer
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Cluster]:
+    with Cluster(folder, workers=0) as cluster:
+        wait_until(lambda: "leading" in cluster.master.text())
+        yield cluster
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_spark_client_of_a_master_without_gateway_learns_it_at_once(tmp_path: Path, version: str) -> None:
+    """``ApplicationRemoved`` ends a SparkContext; ``tests/matrix/versions.py`` has real ones."""
+    first, register = recorded(version)
+    with serving(tmp_path) as cluster, socket.create_connection(("127.0.0.1", cluster.port), 20) as sock:
+        sock.sendall(frame(first.kind, first.body, first.request) + frame(register.kind, register.body))
+        reader = FrameReader()
+        frames: list[Frame] = []
+        while data := sock.recv(4096):  # until the master closes
+            frames += reader.feed(data)
+        assert [answer.kind for answer in frames] == [Kind.RPC_RESPONSE, Kind.ONE_WAY]
+        removed = parse(open_envelope(frames[1].body).payload)
+        assert isinstance(removed, JavaObject)
+        assert removed.fields["message"] == CLOSED
+        wait_until(lambda: f"rejected RegisterApplication: {CLOSED}" in cluster.master.text(), within=10)
+
+
+def test_so_does_one_with_a_secret(tmp_path: Path) -> None:
+    with serving(tmp_path) as cluster, socket.create_connection(("127.0.0.1", cluster.port), 20) as sock:
+        sock.sendall(frame(Kind.RPC_REQUEST, Caller("s3cr3t", "sasl", lambda: "n").first(), 1))
+        answer = next(FrameReader().feed(sock.recv(4096)))
+        assert (answer.kind, answer.request) == (Kind.RPC_FAILURE, 1)
+        assert CLOSED.encode() in answer.body
+        wait_until(lambda: CLOSED in cluster.master.text(), within=10)
+
+
+@pytest.mark.parametrize("authenticate", [True, False])
+def test_a_kernel_that_cannot_choose_names_it_too(
+    tmp_path: Path, authenticate: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There libzmq has the port alone, and does not report addresses."""
+    monkeypatch.setattr(port_module, "_SO_ATTACH_REUSEPORT_CBPF", 9999)
+    make = functools.partial(GatedServer, terms=Terms(closed=True))
+    net = Net(tmp_path, authenticate=authenticate, make=make)  # type: ignore[arg-type]
+    try:
+        net.opened()
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 21):
-            with socket.create_connection(("127.0.0.1", cluster.port), timeout=10) as sock:
+            before = caplog.text.count(MISDIRECTED)
+            with socket.create_connection(("127.0.0.1", net.server.port), timeout=10) as sock:
                 sock.sendall(data)
-                with contextlib.suppress(ConnectionResetError):
-                    while sock.recv(4096):
-                        pass
-        wait_until(lambda: cluster.master.text().count(MISDIRECTED) == 2, within=10)
+                net.until(lambda: caplog.text.count(MISDIRECTED) > before)  # noqa: B023 - it is called before the next round
+    finally:
+        net.close()

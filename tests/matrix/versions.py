@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stoker.core.model.states import DriverState, ExecutorState
+from stoker.gateway.connection import CLOSED
 from stoker.gateway.releases import RELEASES
 from stoker.gateway.replies import Replies, boolean
 from stoker.gateway.spark_rpc import Address
@@ -74,6 +75,16 @@ def test_all_at_once_on_one_master(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pair", PAIRS)
 def test_two_on_one_worker(tmp_path: Path, pair: str) -> None:
     run_at_once(tmp_path, pair.split("+"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_master_without_gateway_says_so_at_once(tmp_path: Path, version: str) -> None:
+    python = python_with(f"pyspark=={version}.*", name=version)
+    with Cluster(tmp_path, workers=0) as cluster:
+        wait_until(lambda: "leading" in cluster.master.text())
+        with SparkJob(cluster, {}, python=python, wait=False) as job:
+            job.wait_for(f"Master removed our application: {CLOSED}")
+            assert "Failed to connect" not in job.text(), "it was the first try"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

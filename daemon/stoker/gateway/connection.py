@@ -15,7 +15,7 @@ from stoker.core.model import messages as m
 from stoker.core.model.addresses import address_of
 from stoker.gateway.budget import MOST_BYTES, MOST_UNPROVEN, SLICE, Budget
 from stoker.gateway.crypto import Stream
-from stoker.gateway.guard import Caller, Guard, Terms
+from stoker.gateway.guard import AUTHENTICATION, Caller, Guard
 from stoker.gateway.primitives import method_of
 from stoker.gateway.sasl import AuthError, WrongSecret
 from stoker.gateway.session import PeerSession, Returning
@@ -30,17 +30,21 @@ from stoker.gateway.spark_rpc import (
     failure,
     frame,
 )
+from stoker.gateway.terms import PEER_PREFIX, Terms
 from stoker.io.peer_log import PeerLog
 from stoker.io.peer_user import is_own_or_root, peer_user
 from stoker.security.throttle import Throttle
 
 PEERS = PeerLog(logging.getLogger("stoker.gateway"))
-PEER_PREFIX = b"spark/"  # of the routing ids of all connections here; ZeroMQ peers' begin with their role
 _MOST_WAITING = 100  # messages of one client that wait for the master, above which it is not read
 _MOST_UNREAD = 8 << 20  # bytes a client may leave unread above which its connection is closed
 _UNPROVEN = 30.0  # seconds to authenticate
 _TIMER_ERROR = 0.001  # seconds by which a timer may be early
 _REFUSED = 10.0  # seconds for a rejected client to read why and hang up; Spark's driver tries again after 20
+CLOSED = (
+    "this master has no gateway for Spark applications: set spark.stoker.gateway.enabled true in its spark-defaults.conf and"
+    " restart it"
+)
 FOREIGN_USER = (
     "this master admits only its own user's Spark clients on this machine: set spark.authenticate.secret on it and in the"
     " application, or spark.stoker.gateway.open on it"
@@ -144,7 +148,11 @@ class SparkConnection(asyncio.Protocol):
         self._hub.budget.spend(self.caller, time.perf_counter() - started)
 
     def _dispatch(self, incoming: Frame) -> None:
-        if self.proven.done():
+        if self._terms.closed and incoming.body[:1] in AUTHENTICATION:
+            PEERS.warning(self._host, "secret", f"{self.where} was rejected: {CLOSED}")
+            self._refusal = CLOSED
+            self._refuse(incoming)
+        elif self.proven.done():
             self.session.received(incoming)
         elif self._guard is not None:
             self._be_convinced(self._guard, incoming)
@@ -254,7 +262,9 @@ class SparkConnection(asyncio.Protocol):
         about when it answers: until it accepts the connection, the kernel does not report whose it is."""
         user = peer_user(sock) if _is_local(self._host, sock.getsockname()[0]) else None
         self.caller = self._host if user is None else f"user {user}"
-        if self._terms.own_user_only and not is_own_or_root(user):
+        if self._terms.closed:
+            self.session.bar(CLOSED)
+        elif self._terms.own_user_only and not is_own_or_root(user):
             self.session.bar(FOREIGN_USER)
 
     def _count_unproven(self, by: int) -> None:

@@ -1,4 +1,4 @@
-"""The master's door in gateway mode: one listening socket for ZeroMQ peers and Spark clients alike.
+"""The master's door: a listening socket for all who do not mark their connections (io.port), ZeroMQ peers and others.
 
 The first byte of a connection decides: ZMTP opens with 0xFF, a frame of Spark's with 0x00 (its length is far below
 2^56). Anything else, or nothing within 15 s, is closed.
@@ -12,32 +12,18 @@ import socket
 from collections.abc import Callable, MutableSet
 
 from stoker.gateway.splice import Half
+from stoker.io.connection import name_for
 from stoker.io.peer_log import PeerLog
 
 LOG = logging.getLogger("stoker.gateway")
 PEERS = PeerLog(LOG)
 SILENCE = 15.0  # seconds until the first byte
-BACKLOG = 4096
 _HTTP = (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"DELE", b"PATC")
 _HTTP_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"This is a Stoker master's port for workers and clients. Its dashboard has another port, 8080 by default.\n"
 )
 _ZMTP, _SPARK, _TLS = 0xFF, 0x00, 0x16
-
-
-def listen(family: int, address: tuple[str, int]) -> socket.socket:
-    """Return a listening TCP socket. Raises OSError."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def watch_for_loss(transport: asyncio.Transport, silence: float) -> None:
@@ -106,12 +92,11 @@ class Doorkeeper(asyncio.Protocol):
             task.add_done_callback(_report)
 
     async def _join(self, outer: Half) -> None:
-        loop = asyncio.get_running_loop()
         assert outer.transport is not None
         outer.transport.pause_reading()
         try:
-            _, inner = await loop.create_unix_connection(Half, self._inner)
-        except OSError:  # the ROUTER is closed already: the master is stopping
+            inner = await self._connect(outer.transport)
+        except OSError:  # the peer has left, or the ROUTER is closed already: the master is stopping
             if outer.transport is not None:
                 outer.transport.abort()
             return
@@ -123,6 +108,19 @@ class Doorkeeper(asyncio.Protocol):
         self._transports.add(inner.transport)
         outer.join(inner)
         outer.transport.resume_reading()
+
+    async def _connect(self, outer: asyncio.Transport) -> Half:
+        """Connect to the ROUTER, by a socket whose name tells it which connection this is. Raises OSError."""
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.bind(name_for(outer.get_extra_info("socket")))
+            sock.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(sock, self._inner)
+            return (await loop.create_unix_connection(Half, sock=sock))[1]
+        except BaseException:
+            sock.close()
+            raise
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._timer is not None:

@@ -21,10 +21,10 @@ from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.budget import Budget
 from stoker.gateway.connection import SparkConnection
 from stoker.gateway.door import Doorkeeper, watch_for_loss
-from stoker.gateway.guard import Terms
 from stoker.gateway.releases import UnknownRelease
 from stoker.gateway.session import Returning
 from stoker.gateway.spark_rpc import Address
+from stoker.gateway.terms import Terms
 from stoker.security.throttle import Throttle
 
 LOG = logging.getLogger("stoker.gateway")

@@ -9,29 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from stoker.gateway import crypto
 from stoker.gateway.crypto import AuthEngine, AuthMessage, SessionKeys, Stream
 from stoker.gateway.gcm import GcmStream
 from stoker.gateway.primitives import Method
 from stoker.gateway.sasl import Account, AuthError, DigestClient, DigestServer
+from stoker.gateway.terms import Terms
 
 USER = "sparkSaslUser"  # all of a cluster's, in Spark
 _SASL_TAG = 0xEA
+AUTHENTICATION = (bytes([_SASL_TAG]), bytes([crypto.TAG]))  # the first bytes of a body that authenticates
 _GCM = "AES/GCM/NoPadding"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a Spark client must do to be let in. ``secret`` empty: nothing; with ``own_user_only`` its process must be this
-    user's or root's. Without ``sasl``, which does not encrypt, it must use Spark's own protocol; with ``only_gcm`` it must
-    encrypt by AES-GCM."""
-
-    secret: str = ""
-    own_user_only: bool = False
-    sasl: bool = True
-    only_gcm: bool = False
 
 
 class Guard:

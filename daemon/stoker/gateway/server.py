@@ -1,33 +1,30 @@
 """``GatedServer``: the master's ``Server`` with Spark clients among its peers, on the same port.
 
-ZeroMQ's ROUTER listens on an abstract unix socket. The gateway's thread owns the port and passes ZeroMQ connections on to
-it. ``drain`` returns the messages of Spark clients with all others.
+Marked connections (``io.port``) are the ROUTER's. The gateway's thread has all others; it passes ZeroMQ's on to an abstract
+unix socket of the ROUTER. ``drain`` returns the messages of Spark clients with all others.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import secrets
 import socket
 import threading
 from collections import Counter, deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stoker.core.model.addresses import bracketed
 from stoker.core.model.messages import Message
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
-from stoker.gateway.connection import PEER_PREFIX
-from stoker.gateway.door import listen
-from stoker.gateway.gateway import Gateway, MasterCalls
-from stoker.gateway.guard import Terms
-from stoker.gateway.spark_rpc import Address
-from stoker.io import listening
+from stoker.gateway.terms import PEER_PREFIX, Terms
 from stoker.io.loop import Loop
 from stoker.io.peer_user import user_name
+from stoker.io.port import open_port
 from stoker.io.server import Garbage, Incoming, PeerGone, Server
+
+if TYPE_CHECKING:
+    from stoker.gateway.gateway import Gateway
 
 ANYBODY = Terms()
 _NAME = "spark client"
@@ -35,25 +32,54 @@ GATEWAY = "gateway"  # the principal of those who know the secret (ADR 22)
 
 
 class GatedServer(Server):
-    """As ``Server``. ``terms``: what Spark clients must do to be let in. Raises ConfigError."""
+    """As ``Server``. ``terms``: what Spark clients must do to be let in. If they let nobody in, the gateway is loaded when
+    somebody comes without a mark. Raises ConfigError."""
 
     def __init__(
         self, loop: Loop, *, host: str, port: int, max_port_retries: int = 16, terms: Terms = ANYBODY, **others: Any
     ) -> None:
-        listener = _open(host, port, max_port_retries)
-        inner = f"stoker-{secrets.token_hex(16)}"
+        first, second = open_port(host, port, max_port_retries)
+        own_port: int = first.getsockname()[1]
+        marked = first if second is not None or terms.closed else None
+        unmarked = first if marked is None else second
+        inner = f"stoker-{secrets.token_hex(16)}" if unmarked is not None else ""
+        self._gateway: Gateway | None = None
+        self._opener: threading.Thread | None = None
+        self._door = unmarked
         try:
-            own_port: int = listener.getsockname()[1]
-            super().__init__(loop, host=host, port=own_port, endpoint=f"ipc://@{inner}", **others)
+            endpoint = f"ipc://@{inner}" if inner else ""
+            super().__init__(loop, host=host, port=own_port, listener=marked, endpoint=endpoint, **others)
         except BaseException:
-            listener.close()
+            for listener in (first, second):
+                if listener is not None:
+                    listener.close()
             raise
+        self._terms = terms
         self._principal = _principal(terms)
+        self._inner = f"\0{inner}"
+        self._silence: float = others.get("heartbeat_timeout", 60.0)
+        self._host = bracketed(host)
         self._events: deque[Incoming | PeerGone] = deque()  # appends are atomic
         self._woken = threading.Event()
-        silence = others.get("heartbeat_timeout", 60.0)
-        self._gateway = Gateway(listener, f"\0{inner}", silence=silence, terms=terms)
-        self._gateway.start(MasterCalls(self._posted, self._left), Address(bracketed(host), own_port))
+        if unmarked is not None and terms.closed:
+            loop.add_reader(unmarked.fileno(), self._knocked)
+        elif unmarked is not None:
+            self._open_door(unmarked)
+
+    def _knocked(self) -> None:
+        """Load the gateway, in a thread: that takes a fifth of a second."""
+        assert self._door is not None
+        self._loop.remove_reader(self._door.fileno())
+        self._opener = threading.Thread(target=self._open_door, args=(self._door,), name="door", daemon=True)
+        self._opener.start()
+
+    def _open_door(self, listener: socket.socket) -> None:
+        from stoker.gateway.gateway import Gateway, MasterCalls  # noqa: PLC0415 - see above
+        from stoker.gateway.spark_rpc import Address  # noqa: PLC0415
+
+        gateway = Gateway(listener, self._inner, silence=self._silence, terms=self._terms)
+        gateway.start(MasterCalls(self._posted, self._left), Address(self._host, self.port))
+        self._gateway = gateway
 
     def drain(self, limit: int = 1000) -> list[Incoming | PeerGone | Garbage]:
         self._woken.clear()
@@ -65,22 +91,31 @@ class GatedServer(Server):
             taken[event.peer] += 1
         if self._events:
             self._wake()
-        if taken:
+        if taken and self._gateway is not None:
             self._gateway.taken(taken)
         return out
 
     def send(self, peer: bytes, message: Message) -> bool:
         if not peer.startswith(PEER_PREFIX):
             return super().send(peer, message)
-        self._gateway.send(peer, message)
+        if self._gateway is not None:
+            self._gateway.send(peer, message)
         return True
 
     def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
-        self._gateway.call_back_application(app_id, app, webui_url, within)
+        if self._terms.closed or self._gateway is None:
+            super().call_back_application(app_id, app, webui_url, within)
+        else:
+            self._gateway.call_back_application(app_id, app, webui_url, within)
 
     def close(self) -> None:
-        with contextlib.suppress(AttributeError):  # closed before __init__ was done
+        if self._opener is not None:
+            self._opener.join()
+        if self._gateway is not None:
             self._gateway.close()
+        elif self._door is not None:
+            self._loop.remove_reader(self._door.fileno())
+            self._door.close()
         super().close()
 
     # --- called by the gateway's thread ---
@@ -107,18 +142,3 @@ def _principal(terms: Terms) -> str:
     if terms.secret:
         return GATEWAY
     return user_name(os.geteuid()) if terms.own_user_only else ""
-
-
-def _open(host: str, port: int, max_retries: int) -> socket.socket:
-    numeric = listening.numeric_host(host)
-    family = socket.AF_INET6 if ":" in numeric else socket.AF_INET
-    for candidate in listening.candidate_ports(port, max_retries):
-        try:
-            listener = listen(family, (numeric, candidate))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise listening.explain_bind(host, candidate, error) from None
-        else:
-            listening.warn_of_other_port(host, port, candidate)
-            return listener
-    raise listening.no_free_port(host, port, max_retries)

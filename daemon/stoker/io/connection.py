@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 log: logging.Logger = logging.getLogger(__name__)
+_PASSED_ON = b"\0stoker-passed-on/"  # begins the name of a unix socket by which this process passes a connection on
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h, Linux 4.1), eight bytes
 
 
@@ -28,13 +30,17 @@ class Connection:
 
     @classmethod
     def of(cls, fd: int, serial: int) -> Connection:
+        """The connection at ``fd``; of one that the door passed on, that which the door accepted."""
         try:
-            return cls(fd, serial, os.fstat(fd).st_ino)
+            found = cls(fd, serial, os.fstat(fd).st_ino)
+            with found._opened() as accepted:
+                outer = _passed_on(accepted) if accepted.family == socket.AF_UNIX else None
+            return found if outer is None else cls(outer[0], serial, outer[1])
         except OSError:  # closed meanwhile
             return cls(fd, serial, -1)
 
     def address(self) -> str:
-        """Return the host at the other end; "" when the connection is closed, or came through the gateway."""
+        """Return the host at the other end; "" when the connection is closed."""
         if self._address is None:
             self._address = self._peer_address()
         return self._address
@@ -48,8 +54,7 @@ class Connection:
 
     def is_over(self, limit: int, size: int) -> bool:
         """Count ``size`` more bytes sent; return whether over ``limit`` bytes are on their way now. ZeroMQ counts
-        messages only; the kernel knows what the peer has acknowledged. False where it does not tell (connections that came
-        through the gateway)."""
+        messages only; the kernel knows what the peer has acknowledged. False where it does not tell."""
         self._sent += size
         if self._sent - self._received <= limit:
             return False
@@ -81,3 +86,21 @@ class Connection:
             if os.fstat(connection.fileno()).st_ino != self.inode:
                 raise ConnectionError("closed")
             yield connection
+
+
+def name_for(outer: socket.socket) -> bytes:
+    """Return a name for the unix socket by which ``outer``, an accepted connection, is passed on: ``Connection`` finds that
+    by it. Raises OSError when it is closed."""
+    fd = outer.fileno()
+    nonce = os.urandom(8).hex().encode()  # so that no other process has the name already
+    return b"%s%d/%d/%s" % (_PASSED_ON, fd, os.fstat(fd).st_ino, nonce)
+
+
+def _passed_on(inner: socket.socket) -> tuple[int, int] | None:
+    """Return the descriptor and the inode of the connection that comes by ``inner``; None if another process made it."""
+    name = inner.getpeername()
+    pid = _CREDENTIALS.unpack(inner.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+    if pid != os.getpid() or not isinstance(name, bytes) or not name.startswith(_PASSED_ON):
+        return None
+    fd, inode, _ = name.removeprefix(_PASSED_ON).split(b"/")
+    return int(fd), int(inode)

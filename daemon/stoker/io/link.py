@@ -76,6 +76,7 @@ class Link(Generic[T]):
         self._monitor: zmq.Socket[bytes] | None = None
         try:
             transport.set_common_options(self._dealer, host, heartbeat_timeout)
+            transport.mark_connections(self._dealer)
             self._dealer.set(zmq.ROUTING_ID, transport.make_routing_id(role, name))
             # Not IMMEDIATE, with which libzmq drops what it has received when the connection ends. That nothing is queued
             # before the link is open is send()'s part.

@@ -14,6 +14,7 @@ from stoker.errors import ConfigError
 from stoker.io.transport import LAST_PORT
 
 LOG = logging.getLogger("stoker.io")
+BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
 
 
 def candidate_ports(port: int, max_retries: int) -> Iterator[int]:
@@ -36,6 +37,13 @@ def bind(sock: zmq.Socket[bytes], host: str, port: int, max_retries: int) -> int
         warn_of_other_port(host, port, candidate)
         return int(endpoint.rstrip("\0").rpartition(":")[2])
     raise no_free_port(host, port, max_retries)
+
+
+def hand_over(listener: socket.socket, sock: zmq.Socket[bytes]) -> None:
+    """Have ``sock`` accept the connections of a listening TCP socket, and close it at the end."""
+    sock.set(zmq.IPV6, int(listener.family == socket.AF_INET6))
+    sock.set(zmq.USE_FD, listener.detach())
+    sock.bind("tcp://127.0.0.1:*")  # of which nothing is used but the kind of socket
 
 
 def warn_of_other_port(host: str, port: int, used: int) -> None:

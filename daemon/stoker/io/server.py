@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,7 +27,6 @@ from stoker.wire import codec
 
 MAX_CONNECTIONS = 65536
 MOST_WAITING = 1000  # messages of one peer that wait to be read; then its connection is not read until they are
-BACKLOG = 4096  # connections waiting to be accepted: a whole cluster may come back at once
 
 log: logging.Logger = logging.getLogger(__name__)
 PEERS = PeerLog(log)
@@ -90,7 +90,8 @@ class Server:
     ``message_limit``: most bytes of a client's message. ``queue_limit``: most bytes sent to a client that it has not
     received; beyond them it is disconnected. What is sent to workers is not limited.
 
-    ``endpoint``: listen there instead, because the gateway has the port and passes connections on.
+    ``listener`` listens at ``port`` already, and is closed with the server. ``endpoint``: listen there, too; with it alone
+    ``port`` is another's, who passes connections on.
 
     Raises ConfigError when no port is free or the host is not an address of this machine.
     """
@@ -105,6 +106,7 @@ class Server:
         keys: Keys | None,
         authorizer: Authorizer | None,
         heartbeat_timeout: float = 60.0,
+        listener: socket.socket | None = None,
         endpoint: str = "",
         message_limit: int = 4 * 2**20,
         queue_limit: int = 64 * 2**20,
@@ -133,17 +135,19 @@ class Server:
             self._router.set(zmq.MAXMSGSIZE, codec.MAX_TO_MASTER + transport.OVERHEAD)
             self._router.set(zmq.ROUTER_MANDATORY, 1)
             self._router.set(zmq.ROUTER_HANDOVER, 1)
-            self._router.set(zmq.BACKLOG, BACKLOG)
+            self._router.set(zmq.BACKLOG, listening.BACKLOG)
             if keys is not None:
                 self._router.set(zmq.CURVE_SERVER, 1)
                 self._router.set(zmq.CURVE_SECRETKEY, keys.pair(Role.MASTER)[1].encode())
             self._open_zap()
             events = sum(_HANDSHAKES, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
             self._monitor = transport.open_monitor(self._router, events)
+            self.port = port
             if endpoint:
                 self._router.bind(endpoint)
-                self.port = port
-            else:
+            if listener is not None:
+                listening.hand_over(listener, self._router)
+            elif not endpoint:
                 self.port = listening.bind(self._router, host, port, max_port_retries)
         except BaseException:
             self.close()
@@ -240,7 +244,7 @@ class Server:
         self._loop.add_reader(self._zap, self._answer_zap)
 
     def _answer_zap(self) -> None:
-        for request in transport.receive_all(self._zap, BACKLOG):
+        for request in transport.receive_all(self._zap, listening.BACKLOG):
             self._zap.send_multipart(self._admission.reply([frame.bytes for frame in request]), zmq.NOBLOCK)
 
     def _read_monitor(self) -> None:

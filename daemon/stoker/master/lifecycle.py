@@ -17,6 +17,8 @@ from collections.abc import Callable
 from stoker.config.master import MasterConfig
 from stoker.core.model.addresses import address_of
 from stoker.core.model.counts import Tally
+from stoker.gateway.server import GatedServer
+from stoker.gateway.terms import Terms
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
@@ -99,10 +101,7 @@ class MasterRunner:
     def _server_type(self) -> Callable[..., Server]:
         gateway = self._config.gateway
         if gateway is None:
-            return Server
-        from stoker.gateway.guard import Terms  # noqa: PLC0415 - costs nothing where it is off
-        from stoker.gateway.server import GatedServer  # noqa: PLC0415
-
+            return functools.partial(GatedServer, terms=Terms(closed=True))
         terms = Terms(
             secret=gateway.secret,
             own_user_only=not gateway.secret and not gateway.open,

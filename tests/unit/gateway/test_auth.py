@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from stoker.core.model.values import SparkProgram
 from stoker.gateway import sasl
 from stoker.gateway.crypto import AuthEngine, AuthMessage, Stream
-from stoker.gateway.guard import USER, Caller, Guard, Terms
+from stoker.gateway.guard import USER, Caller, Guard
 from stoker.gateway.primitives import Method, method_of, recorded
 from stoker.gateway.sasl import Account, AuthError
 from stoker.gateway.spark_rpc import Kind, frame
+from stoker.gateway.terms import Terms
 
 METHODS: tuple[Method, ...] = ("sasl", "crypto1", "crypto2", "gcm1", "gcm2")
 

@@ -11,7 +11,6 @@ import pytest
 
 from stoker.core.model import messages as m
 from stoker.gateway import java_stream as js
-from stoker.gateway.guard import Terms
 from stoker.gateway.java_writer import ClassSpec, New, write
 from stoker.gateway.releases import recognise
 from stoker.gateway.server import GatedServer
@@ -25,6 +24,7 @@ from stoker.gateway.spark_rpc import (
     open_envelope,
     seal_envelope,
 )
+from stoker.gateway.terms import Terms
 from stoker.io.loop import Loop
 from stoker.io.server import Incoming
 from tests.support.net import has_ipv6

@@ -13,9 +13,9 @@ import pytest
 from stoker.core.model.messages import RegisterApplication
 from stoker.gateway import connection as connection_module
 from stoker.gateway.connection import _MOST_WAITING
-from stoker.gateway.guard import Terms
 from stoker.gateway.server import GatedServer
 from stoker.gateway.spark_rpc import frame
+from stoker.gateway.terms import Terms
 from stoker.io.loop import Loop
 from stoker.io.server import Incoming
 from tests.support.spark import recorded
@@ -52,7 +52,8 @@ def test_who_does_not_authenticate_in_time_is_disconnected(monkeypatch: pytest.M
 def test_who_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "_MOST_UNREAD", 64 << 10)
     with serving() as server:
-        server._gateway._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of its connections, too
+        assert server._door is not None
+        server._door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of its connections, too
         with socket.socket() as client:
             for size in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 client.setsockopt(socket.SOL_SOCKET, size, 4096)
