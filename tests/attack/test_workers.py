@@ -117,6 +117,19 @@ def test_the_address_of_a_worker_that_does_not_come_back_is_free(bench: Bench) -
     assert isinstance(register(bench, "w2", host="h1", port=4001), RegisteredWorker)
 
 
+def test_the_id_of_a_dead_worker_stays_its_own(bench: Bench) -> None:
+    """Its name in the books, in the history and in links would lead to another machine."""
+    own = register(bench, "w2")
+    bench.gone("w1")
+    bench.gone("w2")
+    bench.wait(bench.policy.reconnect_timeout + 5)
+    for changes in ({}, {"host": "h1", "port": 4001}, {"seal": own.seal}):
+        answer = register(bench, "w2", worker_id=V, **changes)
+        assert isinstance(answer, RegisterWorkerFailed) and "another key" in answer.reason
+    assert bench.core.ctx.books.workers[V].record.key == "honest"
+    assert isinstance(register(bench, "w1"), RegisteredWorker)
+
+
 def test_it_does_not_keep_an_absent_worker_alive(bench: Bench) -> None:
     launch = running(bench)
     bench.gone("w1")
@@ -341,8 +354,11 @@ def test_a_report_with_a_seal_counts_against_an_earlier_claim(bench: Bench, atte
 
 
 def test_it_does_not_lock_a_worker_out_once_it_is_gone(bench: Bench) -> None:
+    seal = register(bench, "w1").seal
     bench.restart(keep=False)
-    assert isinstance(register(bench, "w2", worker_id=V), RegisteredWorker)
+    theirs = register(bench, "w2", worker_id=V).seal
     bench.gone("w2")
     bench.live(bench.policy.reconnect_timeout + 1)
-    assert isinstance(register(bench, "w1"), RegisteredWorker)
+    for stolen in ("", theirs, "0" * 64):
+        assert isinstance(register(bench, "w1", seal=stolen), RegisterWorkerFailed), "no proof that it had this id"
+    assert isinstance(register(bench, "w1", seal=seal), RegisteredWorker)

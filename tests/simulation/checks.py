@@ -198,7 +198,8 @@ class Checks:
             self._unfit[master.name, master.incarnation, message.worker_id] = message.unfit
         told = []
         known = master.core.ctx.books.workers.get(getattr(message, "worker_id", ""))
-        is_believed = known is not None and known.has_registered and known.peer is not None
+        is_known = known is not None and known.has_registered and known.peer is not None
+        is_believed = known is not None and is_known and known.record.key == sender  # else a hostile one has its id
         if isinstance(message, RegisterWorker) and is_believed and message.highest_epoch <= master.core.ctx.epoch:
             for report in message.drivers:
                 self._end_known(master, report)

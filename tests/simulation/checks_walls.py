@@ -23,14 +23,20 @@ class Walls:
         self._placed: set[tuple[str, int]] = set()  # attempts that a master sent to the hostile worker
         self._before: State = {}
         self._known: set[str] = set()  # ids of all jobs before the message, the hostile worker's too
+        self._keys: dict[str, str] = {}  # of all workers before the message, also of those that are not expected back
 
     def hears(self, books: Books) -> None:
         """Note everything that is not the hostile worker's, before the master handles a message from it."""
         self._before = _others(books)
         self._known = {*books.drivers, *books.completed_drivers}
+        self._keys = {worker.record.id: worker.record.key for worker in books.workers.values()}
 
     def heard(self, books: Books, message: Any) -> None:
         """Compare, after the master has handled it."""
+        for worker in books.workers.values():
+            was, key = self._keys.get(worker.record.id, ""), worker.record.key
+            if was and was != key:
+                self._fail("walls", f"{worker.record.id} changes from the key of {was} to that of {key} by {message}")
         after = _others(books)
         kept = {*books.drivers, *books.completed_drivers}
         for name, was in self._before.items():

@@ -59,6 +59,7 @@ class HostileWorker(Node):
         self._links = Links(self, "worker", self._refused)
         self._drivers: dict[str, Any] = {}  # what it has learned, also about jobs of masters that are gone
         self._executors: dict[tuple[str, int], Any] = {}
+        self._workers: set[str] = set()  # ids that have been registered: new ones have a time that nobody knows
         self._said: list[Message] = []
         self._own: list[LaunchDriver] = []  # jobs that a master placed here
         self._next_lie = 0.0
@@ -96,6 +97,7 @@ class HostileWorker(Node):
             if master.core is None:
                 continue
             books = master.core.ctx.books
+            self._workers.update(worker.record.id for worker in books.workers.values())
             for driver in (*books.drivers.values(), *books.completed_drivers.values()):
                 self._drivers[driver.record.id] = (driver.record.attempt, driver.record.description)
             for app in books.apps.values():
@@ -119,8 +121,8 @@ class HostileWorker(Node):
         return f"worker-20270101000000-{HOSTILE}-{PORT}"
 
     def _any_worker(self) -> str:
-        """Its own id half of the time, else that of another worker."""
-        ids = [worker.core.identity.id for worker in self._cluster.workers if worker.core is not None]
+        """Its own id half of the time, else one that another worker has registered."""
+        ids = sorted(self._workers)
         return self._own_id() if not ids or self._rng.random() < 0.5 else self._rng.choice(ids)
 
     def _register(self) -> Message:

@@ -8,9 +8,9 @@ from tests.simulation.network import Process
 
 # Message -> fields that the release before did not have. Only fields with a default may be here (docs/protocol.md).
 ADDED_LAST = {
-    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources", "unfit"},
+    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources", "unfit", "seal"},
     "WorkerHeartbeat": {"keeper_release", "unfit"},
-    "RegisteredWorker": {"webui_url", "masters"},
+    "RegisteredWorker": {"webui_url", "masters", "seal"},
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},
     "KillJob": {"door"},

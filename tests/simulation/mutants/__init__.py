@@ -41,6 +41,7 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     books.no_replacement: (),
     drivers.counted_refusal: ("full_worker",),
     drivers.believed_report: ("hostile",),
+    drivers.freed_id: ("hostile", "freeze_worker"),
     drivers.requeued_invention: ("hostile",),
     peers.ignored_illness: ("ill_worker",),
     drivers.second_run: ("power_cut_at_start",),

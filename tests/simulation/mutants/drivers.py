@@ -154,6 +154,13 @@ def believed_report() -> Iterator[None]:
 
 
 @contextmanager
+def freed_id() -> Iterator[None]:
+    """The id of a worker that is dead and not expected back may be registered with any key."""
+    with patch.object(vouching, "has_worker_seal", lambda ctx, event, message: True):
+        yield
+
+
+@contextmanager
 def requeued_invention() -> Iterator[None]:
     """A driver that a worker reported without a seal, and then did not report again, is started elsewhere."""
     never_started, refused = drivers.never_started, drivers.refused

@@ -14,7 +14,8 @@ import msgspec
 
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
-from stoker.core.model.messages import LaunchDriver, LaunchExecutor
+from stoker.core.master.effects import Received
+from stoker.core.model.messages import LaunchDriver, LaunchExecutor, RegisterWorker
 from stoker.core.model.records import Attempt, ExecutorRecord
 from stoker.core.model.values import DriverReport, ExecutorReport
 
@@ -29,6 +30,11 @@ def executor_seal(secret: bytes, of: LaunchExecutor | ExecutorReport) -> str:
     return _seal(secret, ["executor", of.app_id, of.executor_id, of.cores, of.memory_mib, of.app, of.principal])
 
 
+def worker_seal(secret: bytes, worker_id: str, key: str) -> str:
+    """Return the seal of a worker's id, for the key that registered it."""
+    return _seal(secret, ["worker", worker_id, key])
+
+
 def _seal(secret: bytes, fields: list[object]) -> str:
     return hmac.new(secret, msgspec.json.encode(fields), "sha256").hexdigest() if secret else ""
 
@@ -41,6 +47,12 @@ def has_driver_seal(ctx: Context, report: DriverReport) -> bool:
 def has_executor_seal(ctx: Context, report: ExecutorReport) -> bool:
     wanted = executor_seal(ctx.secret, report)
     return not wanted or hmac.compare_digest(wanted.encode(), report.seal.encode())
+
+
+def has_worker_seal(ctx: Context, event: Received, message: RegisterWorker) -> bool:
+    """Return whether the sender's key has registered this id before."""
+    wanted = worker_seal(ctx.secret, message.worker_id, event.key)
+    return not wanted or hmac.compare_digest(wanted.encode(), message.seal.encode())
 
 
 def is_placed(worker: Worker, placed: Attempt | ExecutorRecord) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from stoker.core.master import driver_reports, drivers, executor_reports, executors
+from stoker.core.master import driver_reports, drivers, executor_reports, executors, vouching
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -78,6 +78,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
         webui_url=ctx.webui_url,
         heartbeat_interval=ctx.policy.worker_timeout / 4,
         masters=ctx.masters,
+        seal=vouching.worker_seal(ctx.secret, record.id, event.key),
     )
     ctx.send(peer, answer)
     draining.tell(ctx, worker, message.drain)
@@ -133,7 +134,9 @@ def _not_its_own(ctx: Context, event: Received, message: RegisterWorker) -> str:
     """Return why the id, the address or the connection is another worker's, or an empty text."""
     books, peer = ctx.books, event.peer
     known = books.workers.get(message.worker_id)
-    if known is not None and not _is_owner(event, known) and _may_return(known):
+    is_anothers = known is not None and not _is_owner(event, known)
+    # Each start of a worker makes a new id, so only a worker that has had this one may want it again.
+    if known is not None and is_anothers and (_may_return(known) or not vouching.has_worker_seal(ctx, event, message)):
         return "another key has registered this worker"
     if books.worker_of_peer.get(peer, message.worker_id) != message.worker_id:
         return "this connection belongs to another worker"

@@ -66,6 +66,7 @@ class RegisterWorker(Message, frozen=True):
     lost: tuple[tuple[str, int], ...] = ()
     resources: Addresses = ()  # named ones that it offers, as GPUs
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host: nothing new is to be placed there
+    seal: str = ""  # of its id, from an earlier ``RegisteredWorker``
 
 
 class WorkerHeartbeat(Message, frozen=True):
@@ -119,6 +120,7 @@ class RegisteredWorker(Message, frozen=True):
     webui_url: str = ""
     heartbeat_interval: float = 15.0  # seconds
     masters: tuple[str, ...] = ()  # all known masters, HOST:PORT, the leader first
+    seal: str = ""  # proves that this id was registered with this worker's key (ADR 23)
 
 
 class RegisterWorkerFailed(Message, frozen=True):

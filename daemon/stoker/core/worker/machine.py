@@ -112,6 +112,7 @@ class WorkerCore:
             heir_of=self._succession.heir_of,
             lost=self._succession.lost_drivers,
             unfit=self.fitness.unfit,
+            seal=self.registration.seal,
         )
 
     def _heartbeat(self) -> WorkerHeartbeat:

@@ -48,6 +48,7 @@ class WorkerIdentity:
         heir_of: tuple[str, ...],
         lost: tuple[tuple[str, int], ...],
         unfit: tuple[Unfit, ...],
+        seal: str,
     ) -> RegisterWorker:
         """The message that registers this worker, with what runs on it."""
         return RegisterWorker(
@@ -67,6 +68,7 @@ class WorkerIdentity:
             lost=lost,
             resources=self.resources,
             unfit=unfit,
+            seal=seal,
         )
 
 
@@ -84,6 +86,7 @@ class Registration:
         heartbeat: Callable[[], WorkerHeartbeat],
     ) -> None:
         self.epoch = 0  # the highest seen
+        self.seal = ""  # of the worker's id, from the master that registered it last
         self.master_url = ""
         self.master_webui_url = ""
         self.keeper_release = ""  # if it is another than this worker's
@@ -174,6 +177,7 @@ class Registration:
             self._log(f"the leader is now {message.master_url}")
             self.introduce(before, now)  # in case it believes that it still leads
         following.masters.update(message.masters, now)
+        self.seal = message.seal or self.seal
         self.master_url, self.master_webui_url = message.master_url, message.webui_url
         self._log(f"registered with {message.master_url}")
         if self.keeper_release:
