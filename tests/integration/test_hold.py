@@ -66,3 +66,35 @@ def test_held_application_gets_no_further_executors(tmp_path: Path) -> None:
         assert not cluster.status(app_id).get("executors")
         assert cluster.cli("release", app_id).returncode == 0
         assert running.communicate(timeout=30)[0] == "executor\n"
+
+
+def test_chain_of_drivers_over_a_killed_master(tmp_path: Path) -> None:
+    durable = {"spark.deploy.recoveryMode": "FILESYSTEM", "spark.deploy.recoveryDirectory": str(tmp_path / "records")}
+    with Cluster(tmp_path, properties=durable) as cluster:
+        gate = tmp_path / "gate"
+        first = cluster.submit(
+            cluster.script("first.sh", f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.05; done\nexit 3\n")
+        )
+        job = cluster.script("job.sh", "#!/bin/sh\necho done\n")
+        never = cluster.submit("--after", first, job)
+        clean_up, last = cluster.submit("--after", f"{first}:failed", job), ""
+        last = cluster.submit("--after", f"{first},{clean_up}:any", job)
+        assert f"refused: it starts after {first} (RUNNING)" in cluster.cli("explain", never).stdout
+        cluster.master.kill()
+        cluster.master.start()
+        cluster.wait_for(first, "RUNNING")
+        gate.touch()
+        assert cluster.wait_for(never, "KILLED")["reason"] == (
+            f"{first} is FAILED, and it was to start only if that finishes"
+        )
+        for job_id in (clean_up, last):
+            assert cluster.wait_for(job_id, "FINISHED")["after"][0] == first
+        wrong = {
+            "driver-20260101000000-0000": "there is no driver driver-20260101000000-0000 to wait for",
+            "driver-1": "'driver-1' is not the id of a driver",
+            f"{first}:maybe": "'maybe' is not ok, any or failed",
+            ":any": "name the drivers to wait for",
+        }
+        for text, why in wrong.items():
+            refused = cluster.cli("submit", "--after", text, job)
+            assert refused.returncode and refused.stderr.count("\n") == 1 and why in refused.stderr, refused

@@ -16,6 +16,7 @@
 ``fit``          nothing new is placed on a worker that has reported that its host is not well
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
 ``hold``         a job whose hold was acknowledged is not started, and gets no executor, before somebody releases it
+``after``        no driver starts before its parents have ended as it wants, or waits when they have
 ``share``        nothing is granted beyond a limit of a pool or of a user in it
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``walls``        a hostile worker changes nothing but what was placed on it (checks_walls.py)
@@ -50,8 +51,8 @@ from stoker.core.model.states import DriverState, JobPhase
 from stoker.core.model.values import DriverReport, Unfit
 from stoker.core.worker.machine import WorkerCore
 from stoker.recovery.records import decode_record
-from tests.simulation.checks_holds import Holds
 from tests.simulation.checks_order import check_order
+from tests.simulation.checks_waiting import Holds, check_parents
 from tests.simulation.checks_walls import Walls
 from tests.simulation.hostile import HOSTILE
 from tests.simulation.world import Violation, World
@@ -105,9 +106,7 @@ class Checks:
     def leads(self, master: Master, epoch: int) -> None:
         if epoch in self.epochs:
             self.fail("fence", f"{master.name} leads with epoch {epoch}, as another did before")
-        self.epochs.add(
-            epoch
-        )  # a slow master may begin when another has been elected already; the fence is there for that
+        self.epochs.add(epoch)  # a slow master may begin when another has been elected: the fence is there for that
         self.highest_epoch = max(epoch, self.highest_epoch)
 
     def batch(self, master: Master, effects: list[Effect]) -> None:
@@ -123,8 +122,8 @@ class Checks:
             if not master.knows(peer):
                 self.fail("presence", f"{master.name} believes that {peer!r} is there")
         check_order(master.core.ctx, effects, self.fail)
-        if master.core.ctx.epoch == self.highest_epoch:
-            self.holds.decided(effects)
+        self.holds.decided(effects, is_leader=master.core.ctx.epoch == self.highest_epoch)
+        check_parents(books, effects, self.fail)
         for effect in effects:
             if isinstance(effect, Send) and isinstance(effect.message, LaunchDriver | LaunchExecutor):
                 worker_id = books.worker_of_peer.get(effect.peer, "")

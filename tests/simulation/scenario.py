@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from functools import partial
+from typing import get_args
+
+import msgspec
 
 from stoker.core.model.changes import JobChange
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pool, Pools, Quota
 from stoker.core.model.resources import Addresses, Amounts
-from stoker.core.model.values import ApplicationDescription, Artifact, Command, DriverDescription
+from stoker.core.model.values import AfterEnd, ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
 from tests.simulation.checks import SETTLE, Checks
 from tests.simulation.client import Client
@@ -42,6 +45,7 @@ class Cluster:
     devices: random.Random | None  # draws named resources; None: there are none
     pools: Pools
     sharing: random.Random = field(default_factory=lambda: random.Random(0))  # draws the pools of jobs
+    parents: random.Random = field(default_factory=lambda: random.Random(0))  # draws which drivers start after which
     masters: list[Master] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)
@@ -81,6 +85,7 @@ def build(world: World) -> Cluster:
         pools=_pools(random.Random(world.seed + 0.25)),
     )  # fmt: skip
     cluster.sharing.seed(world.seed)
+    cluster.parents.seed(world.seed + 0.375)
     _add_masters(cluster)
     _add_workers(cluster)
     _add_applications(cluster)
@@ -264,7 +269,7 @@ def _start(cluster: Cluster) -> None:
         world.after(rng.random() * cluster.chaos, application.start)
     for _ in range(rng.randint(2, 14)):
         client, description = rng.choice(cluster.clients), driver(cluster)
-        world.after(rng.random() * cluster.chaos, partial(_submit, client, description))
+        world.after(rng.random() * cluster.chaos, partial(_submit, cluster, client, description))
     for _ in range(rng.randint(0, 4)):
         world.after(rng.random() * cluster.chaos, lambda: _kill_something(cluster))
     for _ in range(rng.randint(0, 3)):
@@ -274,9 +279,16 @@ def _start(cluster: Cluster) -> None:
         world.after(holding.random() * cluster.chaos, partial(_hold_something, cluster, holding))
 
 
-def _submit(client: Client, description: DriverDescription) -> None:
-    if client.is_alive:
-        client.submit(description)
+def _submit(cluster: Cluster, client: Client, description: DriverDescription) -> None:
+    """Submit it; some start after drivers that were submitted before."""
+    if not client.is_alive:
+        return
+    draw, ids = cluster.parents, [driver_id for known in cluster.clients for driver_id in known.submitted]
+    if ids and draw.random() < 0.3:
+        parents = tuple(dict.fromkeys(draw.choice(ids) for _ in range(draw.randint(1, 3))))
+        after_end = draw.choice(get_args(AfterEnd))
+        description = msgspec.structs.replace(description, after=parents, after_end=after_end)
+    client.submit(description)
 
 
 def _kill_something(cluster: Cluster) -> None:

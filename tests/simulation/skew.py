@@ -20,7 +20,7 @@ ADDED_LAST = {
     "LaunchExecutor": {"principal", "seal", "resources"},
 }
 # Values inside messages, likewise.
-ADDED_TO_VALUES = {"driver": {"time_limit", "hold"}, "app": {"time_limit"}, "exit": {"expired"}}
+ADDED_TO_VALUES = {"driver": {"time_limit", "hold", "after", "after_end"}, "app": {"time_limit"}, "exit": {"expired"}}
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 
 

@@ -37,6 +37,7 @@ KNOWN: dict[str, Any] = {
     "sha256": "ab" * 32,
     "release": "4.3",
     "main": "name",
+    "after": ("driver-20260101000000-0001",),
     "py_files": ("name",),
     "jars": ("name",),
     "url": "",

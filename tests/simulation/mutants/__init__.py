@@ -58,5 +58,9 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     peers.single_try: (),
     peers.unlimited: (),
     waiting.ignored_hold: (),
+    waiting.early_child: (),
+    waiting.forgotten_child: (),
+    waiting.child_of_a_failure: (),
+    waiting.dropped_parents: ("kill_master",),
     waiting.forgotten_hold: ("kill_master",),
 }

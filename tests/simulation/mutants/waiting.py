@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from stoker.core.master import drivers, recovery
 from stoker.core.master.context import Context
+from stoker.core.master.waiting import after
 
 
 @contextmanager
@@ -34,6 +35,46 @@ def forgotten_hold() -> Iterator[None]:
         for record in records.values():
             if hasattr(record, "hold"):
                 record.hold = None
+        load(ctx, records)
+
+    with patch.object(recovery, "load", without):
+        yield
+
+
+@contextmanager
+def early_child() -> Iterator[None]:
+    """A driver is queued at once, whatever it is to start after."""
+
+    def begin(*_: Any) -> str:
+        return ""
+
+    with patch.object(after, "begin", begin):
+        yield
+
+
+@contextmanager
+def forgotten_child() -> Iterator[None]:
+    """The end of a driver does not reach those that wait for it."""
+    with patch.object(after, "parent_ended", lambda *_: iter(())):
+        yield
+
+
+@contextmanager
+def child_of_a_failure() -> Iterator[None]:
+    """A driver is started after any end of its parents."""
+    with patch.object(after, "_broken", lambda *_: ""):
+        yield
+
+
+@contextmanager
+def dropped_parents() -> Iterator[None]:
+    """A new master starts drivers that waited for others."""
+    load = recovery.load
+
+    def without(ctx: Context, records: Mapping[str, Any]) -> None:
+        for record in records.values():
+            if hasattr(record, "awaits"):
+                record.awaits = ()
         load(ctx, records)
 
     with patch.object(recovery, "load", without):

@@ -256,6 +256,16 @@ def test_unlimited_application() -> None:
     assert page.definition("Executor Limit").startswith("Unlimited (1 granted)")
 
 
+def test_driver_page_names_the_drivers_after_which_it_starts() -> None:
+    parents = (driver_view(1).id, driver_view(3).id)
+    child = driver_view(
+        2, state=DriverState.SUBMITTED, worker_id="", attempts=(), after=parents, after_end="any", awaits=parents[:1]
+    )
+    page = look(browser(cluster_view(active_drivers=(driver_view(1), child))), f"/driver/?driverId={child.id}")
+    assert page.definition("Starts after").startswith(f"{parents[0]} has not ended , {parents[1]} (any)")
+    assert f"It waits: it starts after {parents[0]} (RUNNING)" in page.text
+
+
 def test_driver_page_lists_attempts_newest_first() -> None:
     first = AttemptView(
         number=1, worker_id="worker-gone", state=DriverState.FAILED, started=SUBMITTED, exit=Exit(code=3)

@@ -63,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_resource_arguments(parser, "the program", "spark.driver")
     option("--supervise", action="store_true", help="restart the program when it fails or loses its worker")
     option("--time-limit", metavar="TIME", help="stop an attempt that runs longer, such as 2h (spark.stoker.timeLimit)")
+    option(
+        "--after",
+        metavar="ID,..[:END]",
+        default="",
+        help="start it when these drivers have ended; :ok (default), :any or :failed says how each must end",
+    )
     option("--hold", action="store_true", help="do not start it before 'stoker release ID'")
     option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
@@ -151,4 +157,5 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, e
         supervise=args.supervise,
         time_limit=time_limit(args.time_limit),
         hold=args.hold,
+        after=args.after,
     )

@@ -39,6 +39,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
         ("Ended", text.when(view.ended)),
         ("Kill", text.ordered(view.kill, "requested")),
         ("Hold", text.ordered(view.hold, "held")),
+        ("After", f"{', '.join(view.after)} ({view.after_end})" if view.after else ""),
         ("Worker", text.clean(view.worker_id)),
         ("Last error line", text.clean(_last_error_line(view), _WIDE)),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import msgspec
 
@@ -24,7 +24,7 @@ from stoker.config.registry import PROPERTIES
 from stoker.config.types import parse_memory, parse_time_limit
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
 from stoker.core.model.resources import GPU, amounts_in, parse_amount
-from stoker.core.model.values import DriverDescription, DriverKind
+from stoker.core.model.values import DRIVER_ID, AfterEnd, DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
 # Settings of daemons, not of submissions.
@@ -50,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     supervise: bool = False
     time_limit: float | None = None  # seconds
     hold: bool = False
+    after: str = ""  # ID[,ID][:ok|any|failed]
 
 
 class DriverOptions(TypedDict, total=False):
@@ -64,6 +65,7 @@ class DriverOptions(TypedDict, total=False):
     resources: Mapping[str, int] | None  # named resources of the driver itself; ``spark.driver.resource.NAME.amount``
     supervise: bool  # restart the program when it fails or loses its worker
     hold: bool  # do not start it before ``Client.release(ID)``
+    after: str  # ids of drivers, with commas: start it when all have ended; with ":any" or ":failed" at the end, not ok
     time_limit: str | float | None  # of one attempt: "2h", or seconds; ``spark.stoker.timeLimit``, default none
     env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
@@ -107,6 +109,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
     main_class = _main_class(kind, options)
     if kind == "program":
         check_program(options.app)
+    parents, after_end = parse_after(options.after)
     main = book.source(options.app, executable=kind == "program")
     check_suffixes("--py-files", options.py_files, PY_FILES)
     check_suffixes("--jars", options.jars, (".jar",))
@@ -139,6 +142,8 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts"),
             time_limit=_typed(conf, "spark.stoker.timeLimit") if options.time_limit is None else options.time_limit,
             hold=options.hold,
+            after=parents,
+            after_end=after_end,
             user=user_name(),
             pool=conf.get(POOL_PROPERTY, ""),
             priority=_typed(conf, PRIORITY_PROPERTY),
@@ -146,6 +151,21 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
         )
     except ValueError as error:  # the values check themselves
         raise UsageError(str(error)) from None
+
+
+def parse_after(text: str) -> tuple[tuple[str, ...], AfterEnd]:
+    """Read ``ID[,ID][:ok|any|failed]``. Raises UsageError, which names the option."""
+    ids, _, end = text.partition(":")
+    wanted = next((known for known in get_args(AfterEnd) if known == (end or "ok")), None)
+    if wanted is None:
+        raise UsageError(f"--after: {end!r} is not ok, any or failed: write it like --after ID,ID:any")
+    parents = tuple(dict.fromkeys(part.strip() for part in ids.split(",") if part.strip()))
+    for parent in parents:
+        if not DRIVER_ID.fullmatch(parent):
+            raise UsageError(f"--after: {parent!r} is not the id of a driver: write it like driver-20260131120000-0000")
+    if text and not parents:
+        raise UsageError("--after: name the drivers to wait for: --after ID[,ID][:ok|any|failed]")
+    return parents, wanted
 
 
 def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: DriverKind) -> dict[str, str]:

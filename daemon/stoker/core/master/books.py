@@ -157,6 +157,8 @@ class Books:
         self.completed_drivers: dict[str, Driver] = {}  # oldest first
         self.queue: DriverQueue = DriverQueue()
         self.relaunching: set[str] = set()
+        self.waited_for: dict[str, dict[str, None]] = {}  # driver -> those that start after it and wait for its end
+        self.ended: deque[DriverRecord] = deque()  # drivers whose end their children do not know yet
         self.parked: Parked = Parked()  # SUBMITTED drivers that are not in the queue
         self.watching: dict[bytes, set[str]] = {}  # connection -> active drivers it watches
         self.apps: dict[str, BookedApp] = {}  # active, in order of registration

@@ -12,6 +12,7 @@ from stoker.core.master import drivers, vouching
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.fitness import refusals
+from stoker.core.master.waiting import after
 from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DRIVER_END, LATE_END, DriverEvent
 from stoker.core.model.messages import DriverStateAck, DriverStateChanged, KillDriver
@@ -165,6 +166,7 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
     ctx.books.queue.remove(report.driver_id)  # the books took it for never started
     ctx.books.relaunching.discard(report.driver_id)
     ctx.books.parked.discard(report.driver_id)
+    after.forget(ctx.books, driver)
     driver.relaunch_at = None
     record = driver.record
     if report.attempt > record.attempt:

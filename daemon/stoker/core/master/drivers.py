@@ -16,6 +16,7 @@ from stoker.core.master.fitness import refusals
 from stoker.core.master.history import trim_drivers
 from stoker.core.master.sharing import admission
 from stoker.core.master.show import driver_view
+from stoker.core.master.waiting import after
 from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DriverEvent
 from stoker.core.model.messages import (
@@ -43,7 +44,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
     driver = books.find_driver(known) if known is not None else None
     is_repeated = driver is not None
     if driver is None:
-        described = _in_pool(ctx, message.driver, event.asker)
+        described = after.unknown(books, message.driver) or _in_pool(ctx, message.driver, event.asker)
         if isinstance(described, str):
             ctx.send(peer, Failed(request=message.request, reason=described))
             return
@@ -61,8 +62,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
         books.drivers[record.id] = driver
         ctx.tally.drivers_submitted += 1
         ctx.save_counters()
-        enqueue(ctx, driver)
-        ctx.save_driver(record)
+        begin(ctx, driver, described.after)
     if message.watch:
         watching.add(ctx, driver, peer, message.request)
     driver_id = driver.record.id
@@ -70,7 +70,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
         peer,
         Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"),
     )
-    if message.watch and is_repeated:  # the driver may have ended already, so that no change will follow
+    if message.watch and (is_repeated or driver.record.state.is_final):  # perhaps no change will follow
         ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
 
 
@@ -90,13 +90,23 @@ def _in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescri
     return too_many or assigned
 
 
+def begin(ctx: Context, driver: Driver, parents: tuple[str, ...]) -> None:
+    """Queue a driver that is to start after these ``parents``, or end it if it can never start."""
+    why = after.begin(ctx.books, driver, parents)
+    if why:
+        finish(ctx, driver, DriverEvent.KILLED, why)
+    else:
+        enqueue(ctx, driver)
+        ctx.save_driver(driver.record)
+
+
 def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
-    """Put a SUBMITTED driver into the queue, unless it is held; ``first``: at its head."""
+    """Put a SUBMITTED driver into the queue, unless it is held or awaits others; ``first``: at its head."""
     record = driver.record
     driver.relaunch_at = None
     driver.queued_at = ctx.now.wall if record.attempts else record.submitted
     ctx.books.relaunching.discard(record.id)
-    if record.hold is not None:
+    if record.hold is not None or record.awaits:
         ctx.books.parked.add(record.id, driver.account)
         return
     ctx.books.queue.push(record.id, driver.lane, first=first)
@@ -340,6 +350,7 @@ def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> Non
     books.parked.discard(record.id)
     books.completed_drivers[record.id] = driver
     driver.relaunch_at = None
+    after.forget(books, driver)
     ctx.schedule_wanted = True  # one of spark.deploy.maxDrivers may be free now
     changed(ctx, driver)
     for peer, _ in driver.watchers:
@@ -347,7 +358,25 @@ def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> Non
     driver.watchers = []
     if event is not DriverEvent.FINISHED:
         ctx.log(f"{record.id} is {record.state.value}: {reason}")
+    books.ended.append(record)
+    if len(books.ended) == 1:  # else the loop that ended this one goes on with it: a chain may be long
+        while books.ended:
+            for child, why in after.parent_ended(books, books.ended[0]):
+                _parent_ended(ctx, child, why)
+            books.ended.popleft()
     trim_drivers(ctx, ctx.policy.retained_drivers)
+
+
+def _parent_ended(ctx: Context, child: Driver, why: str) -> None:
+    """Queue a driver when the last of its parents has ended, or end it if it can never start."""
+    if why:
+        finish(ctx, child, DriverEvent.KILLED, why)
+        return
+    if not child.record.awaits and child.record.hold is None:
+        ctx.books.parked.discard(child.record.id)
+        enqueue(ctx, child)
+        child.queued_at = ctx.now.wall
+    changed(ctx, child)
 
 
 def changed(ctx: Context, driver: Driver) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from stoker.core.master.books import Books
 from stoker.core.master.context import Context
 from stoker.core.model.records import app_key, driver_key, executor_key
@@ -46,10 +48,13 @@ def take_sample(books: Books, wall: float) -> Sample:
 
 
 def trim_drivers(ctx: Context, keep: int) -> None:
-    """Remove the oldest ended drivers beyond ``keep``."""
+    """Remove the oldest ended drivers beyond ``keep``, except those for which others wait."""
     books = ctx.books
-    while len(books.completed_drivers) > keep:
-        oldest = next(iter(books.completed_drivers))
+    excess = len(books.completed_drivers) - keep
+    if excess <= 0:
+        return
+    oldest_first = islice(books.completed_drivers, excess + len(books.waited_for))
+    for oldest in [each for each in oldest_first if each not in books.waited_for][:excess]:
         books.forget(oldest, books.completed_drivers.pop(oldest).record.token)
         ctx.forget(driver_key(oldest))
 

@@ -96,7 +96,9 @@ def _drivers(books: Books) -> Iterator[str]:
         is_parked = driver_id in books.parked
         if (driver_id in books.queue or is_parked) != (state is DriverState.SUBMITTED):
             yield f"{driver_id} is {state.value} and {'' if driver_id in books.queue else 'not '}in the queue"
-        if state is DriverState.SUBMITTED and is_parked != (driver.record.hold is not None):
+        if state is DriverState.SUBMITTED and is_parked != (
+            driver.record.hold is not None or bool(driver.record.awaits)
+        ):
             yield f"{driver_id} is {'' if is_parked else 'not '}parked, contrary to its record"
         if is_parked and driver_id in books.queue:
             yield f"{driver_id} is parked and in the queue"
@@ -106,9 +108,23 @@ def _drivers(books: Books) -> Iterator[str]:
             yield f"{driver_id} is RUNNING on {holders[driver_id]} workers"
         if state is not DriverState.RUNNING and holders[driver_id] > (state is DriverState.UNKNOWN):
             yield f"{driver_id} is {state.value} and holds resources of {holders[driver_id]} workers"
+    yield from _parents(books)
     for driver_id in (*books.queue, *books.relaunching, *books.parked):
         if driver_id not in books.drivers:
             yield f"{driver_id} waits and is not active"
+
+
+def _parents(books: Books) -> Iterator[str]:
+    """Nobody waits for a driver that has ended, and it is known who waits for whom."""
+    children: dict[str, set[str]] = {}
+    for driver_id, driver in books.drivers.items():
+        for parent_id in driver.record.awaits:
+            if parent_id not in books.drivers:
+                yield f"{driver_id} waits for the end of {parent_id}, which is not active"
+        for parent_id in driver.record.description.after if driver.record.awaits else ():
+            children.setdefault(parent_id, set()).add(driver_id)
+    if children != {parent_id: set(waiting) for parent_id, waiting in books.waited_for.items()}:
+        yield f"the books say that drivers wait for {books.waited_for}, a recount says {children}"
 
 
 def _applications(books: Books) -> Iterator[str]:

@@ -64,6 +64,7 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
     accounts.is_loading = False
     accounts.all_changed()
     _sort_history(ctx.books)
+    _load_parents(ctx)
     ctx.move(MASTER, ctx, MasterEvent.RECORDS_FOUND)
     # A worker that was unreachable when the last master wrote may have become so only a moment before.
     ctx.keepers_end = ctx.now.mono + ctx.policy.reconnect_timeout
@@ -131,6 +132,14 @@ def _load_driver(ctx: Context, record: DriverRecord) -> None:
     worker = ctx.books.workers.get(record.attempts[-1].worker_id)
     if worker is not None:
         ctx.books.place_driver(driver, worker)
+
+
+def _load_parents(ctx: Context) -> None:
+    """Find out for whom drivers still wait. Another release may have run meanwhile, and records may be damaged."""
+    for driver in list(ctx.books.drivers.values()):
+        if driver.record.awaits:
+            ctx.books.parked.discard(driver.record.id)
+            drivers.begin(ctx, driver, driver.record.awaits)
 
 
 def _sort_history(books: Books) -> None:

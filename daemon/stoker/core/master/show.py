@@ -97,6 +97,9 @@ def driver_view(driver: Driver) -> DriverView:
         priority=description.priority or 0,
         time_limit=description.time_limit,
         hold=record.hold,
+        after=description.after,
+        after_end=description.after_end,
+        awaits=record.awaits,
     )
     return driver.view
 

@@ -54,6 +54,7 @@ class DriverRecord(Record):
     kill: Order | None = None  # the first order to kill it
     unsealed: bool = False  # a worker reported it to a master without records, and nothing proves that it was submitted
     hold: Order | None = None  # the order to hold it; None: it is not held
+    awaits: tuple[str, ...] = ()  # those of its parents that have not ended
 
     @property
     def attempt(self) -> int:

@@ -35,6 +35,8 @@ OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
 SparkAuth = Literal["", "sasl", "crypto1", "crypto2"]  # closed: release 0.1.0 rejects a record with another value
 SparkCipher = Literal["", "gcm"]
+AfterEnd = Literal["ok", "any", "failed"]  # FINISHED, in any state, or in any other than FINISHED
+MOST_PARENTS = 1000  # of one driver
 DriverKind = Literal["python", "archive", "jar", "program"]
 Door = Literal["", "cli", "python", "playbook", "dashboard", "api", "rest", "spark"]
 _THROUGH: dict[Door, str] = {
@@ -162,6 +164,8 @@ class DriverDescription(Value, frozen=True):
     priority: int | None = None  # within its pool, higher goes first; None: the pool's default
     time_limit: float = 0.0  # seconds that one attempt may run; 0: no limit (ADR 27)
     hold: bool = False  # it waits until it is released
+    after: tuple[str, ...] = ()  # ids of drivers, its parents: it waits until all of them have ended
+    after_end: AfterEnd = "ok"  # how each of them must end
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -178,6 +182,7 @@ class DriverDescription(Value, frozen=True):
         _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
         _check_texts("a property", (*self.conf, *self.conf.values()))
         check_time_limit(self.time_limit)
+        _check_parents(self.after)
         _check_environment(self.env)
 
 
@@ -394,6 +399,15 @@ def check_sharing(pool: str, priority: int | None) -> None:
         raise ValueError(f"{pool[:80]!r} is not the name of a pool: use letters, digits, '.', '-' and '_'")
     if priority is not None:
         _check_range("priority", priority, -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
+
+
+def _check_parents(parents: tuple[str, ...]) -> None:
+    for parent_id in parents:
+        _check_id(parent_id, DRIVER_ID, "a driver")
+    if len(set(parents)) != len(parents):
+        raise ValueError("a driver cannot wait for the same driver twice")
+    if len(parents) > MOST_PARENTS:
+        raise ValueError(f"a driver can wait for at most {MOST_PARENTS} others, not for {len(parents)}")
 
 
 def _check_id(identifier: str, pattern: re.Pattern[str], kind: str) -> None:

@@ -11,7 +11,7 @@ from stoker.core.model.pools import Pool
 from stoker.core.model.principal import shown
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
-from stoker.core.model.values import Exit, Order, Unfit, Value
+from stoker.core.model.values import AfterEnd, Exit, Order, Unfit, Value
 
 
 def shown_version(version: str, keeper_release: str) -> str:
@@ -113,11 +113,14 @@ class DriverView(Value, frozen=True):
     priority: int = 0  # within its pool; higher goes first
     time_limit: float = 0.0  # seconds that one attempt may run; 0: no limit
     hold: Order | None = None  # the order to hold it; None: it is not held
+    after: tuple[str, ...] = ()  # ids of the drivers after which it starts
+    after_end: AfterEnd = "ok"  # how each of them must end
+    awaits: tuple[str, ...] = ()  # those of them that have not ended
 
     @property
     def is_queued(self) -> bool:
         """Whether it waits for a worker, and for nothing else."""
-        return self.state is DriverState.SUBMITTED and self.hold is None
+        return self.state is DriverState.SUBMITTED and self.hold is None and not self.awaits
 
     @property
     def running_since(self) -> float:

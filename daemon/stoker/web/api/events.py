@@ -221,6 +221,7 @@ def _driver(view: DriverView) -> dict[str, Any]:
         "name": view.name,
         "user": view.user,
         "state": view.state.value,
+        "awaits": list(view.awaits),
         "attempts": len(view.attempts),
         "worker_id": view.worker_id,
         "principal": view.principal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from stoker.core.master.scheduling.explanation import Explanation, explain, held, helps, release
+from stoker.core.master.scheduling.explanation import Explanation, awaited, explain, held, helps, release
 from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
@@ -33,8 +33,9 @@ class Waiting:
         """Return why the driver waits; "" if it does not wait for a worker."""
         if driver.state is not DriverState.SUBMITTED:
             return ""
-        if driver.hold is not None:
-            return f"{held(driver)}: {release(driver)} lets it go on"
+        if driver.hold is not None or driver.awaits:
+            let_go = f": {release(driver)} lets it go on" if driver.hold is not None else ""
+            return "; ".join(filter(None, [held(driver) + let_go, awaited(driver, self._cluster)]))
         ahead = bisect_left(self._queue, self._shares.rank(driver))
         queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
         # A worker with room may have refused it, or was lost with it.
@@ -61,7 +62,9 @@ class Waiting:
     def helps(self, job: DriverView | AppView) -> tuple[str, ...]:
         """Return what would let a waiting job start, each by itself. Jobs that ask for the same share one answer. On a large
         cluster only the first few kinds of jobs get one: a page shows many jobs, ``explain`` answers for each."""
-        if job.hold is not None or not self.why(job):  # why a held job waits says what helps, too
+        if job.hold is not None or (isinstance(job, DriverView) and job.awaits):  # ``why`` says what it waits for
+            return ()
+        if not self.why(job):
             return ()
         cores = job.cores if isinstance(job, DriverView) else job.cores_per_executor
         kind = (type(job), cores, job.memory_mib, job.resources, job.pool, job.principal)

@@ -80,6 +80,8 @@ class _Case:
     def _refusals(self) -> Iterator[str]:
         if self._job.hold is not None:
             yield held(self._job)
+        if isinstance(self._job, DriverView) and self._job.awaits:
+            yield awaited(self._job, self._cluster)
         yield from self._refusals_of_cluster()
 
     def _refusals_of_cluster(self) -> Iterator[str]:
@@ -148,8 +150,11 @@ class _Case:
 
     def helps(self) -> Iterator[str]:
         if self._job.hold is not None:
-            if not any(self._refusals_of_cluster()):
+            others = getattr(self._job, "awaits", ()) or any(self._refusals_of_cluster())
+            if not others:
                 yield release(self._job)
+            return
+        if isinstance(self._job, DriverView) and self._job.awaits:
             return
         if self._cluster.state is not MasterState.ALIVE or self._has_no_slot():
             return
@@ -191,6 +196,16 @@ class _Case:
 def held(job: DriverView | AppView) -> str:
     """Return who holds the job; "" if nobody does."""
     return "" if job.hold is None else job.hold.words("held")
+
+
+def awaited(driver: DriverView, cluster: ClusterView) -> str:
+    """Return which parents of the driver have not ended; "" if all have."""
+    if not driver.awaits:
+        return ""
+    first = driver.awaits[0]
+    state = next((f" ({each.state.value})" for each in cluster.active_drivers if each.id == first), "")
+    more = f", and {len(driver.awaits) - 1} more of its parents" if len(driver.awaits) > 1 else ""
+    return f"it starts after {first}{state}{more}"
 
 
 def release(job: DriverView | AppView) -> str:

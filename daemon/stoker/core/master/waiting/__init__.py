@@ -1,4 +1,5 @@
-"""What a job waits for besides room, and for how long it may run: time limits, hold and release, changes.
+"""What a job waits for besides room, and for how long it may run: time limits, hold and release, changes, the
+ends of other drivers.
 
 Rules over the books, used by the drivers' and the executors'.
 """

@@ -1,12 +1,15 @@
-"""Holds are kept: what was acknowledged as held is on record, and is not started before somebody releases it."""
+"""What jobs wait for besides room: what was acknowledged as held is on record, and is not started before somebody releases
+it; no driver starts before its parents have ended, or waits for one that has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from stoker.core.master.books import Books
 from stoker.core.master.effects import Effect, Send
 from stoker.core.model.messages import HoldJob, LaunchDriver, LaunchExecutor
+from stoker.core.model.states import DriverState
 
 Fail = Callable[[str, str], None]
 
@@ -29,11 +32,28 @@ class Holds:
             self._fail("record", f"the hold of {question.id} is acknowledged, on record is {record}")
         self._held.add(question.id)
 
-    def decided(self, effects: Iterable[Effect]) -> None:
+    def decided(self, effects: Iterable[Effect], *, is_leader: bool) -> None:
         """Check what a master starts that nobody has deposed."""
-        for effect in effects:
+        for effect in effects if is_leader else ():
             launch = effect.message if isinstance(effect, Send) else None
             if isinstance(launch, LaunchDriver) and launch.driver_id in self._held - self._released:
                 self._fail("hold", f"{launch.driver_id} is held, and attempt {launch.attempt} is started")
             if isinstance(launch, LaunchExecutor) and launch.app_id in self._held - self._released:
                 self._fail("hold", f"{launch.app_id} is held, and gets executor {launch.executor_id}")
+
+
+def check_parents(books: Books, effects: Iterable[Effect], fail: Fail) -> None:
+    for driver_id, driver in books.drivers.items():
+        if driver.record.state is DriverState.SUBMITTED and driver_id in books.parked and driver.record.hold is None:
+            waits_for = [parent_id for parent_id in driver.record.description.after if parent_id in books.drivers]
+            if not waits_for:
+                fail("after", f"{driver_id} waits, and all drivers that it is to start after have ended")
+    for effect in effects:
+        launch = effect.message if isinstance(effect, Send) else None
+        if isinstance(launch, LaunchDriver):
+            for parent_id in launch.driver.after:
+                if parent_id in books.drivers:
+                    fail("after", f"{launch.driver_id} is started before the end of {parent_id}")
+                parent = books.completed_drivers.get(parent_id)
+                if launch.driver.after_end == "ok" and parent and parent.record.state is not DriverState.FINISHED:
+                    fail("after", f"{launch.driver_id} is started, and {parent_id} is {parent.record.state.value}")
