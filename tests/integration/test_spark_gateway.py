@@ -190,15 +190,38 @@ def test_a_killed_application_learns_of_it(cluster: Cluster) -> None:
     assert cluster.status(job.app_id)["state"] == "KILLED"
 
 
+DYNAMIC = {**LET_IN, "spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.maxExecutors": "1"}
+
+
+def test_a_stage_gets_executors_of_its_own_profile(cluster: Cluster) -> None:
+    """Stage-level scheduling: more memory, a GPU, and a second profile after the master was killed and is back."""
+    with SparkJob(cluster, {**DYNAMIC, "spark.executor.cores": "1"}) as job:
+        job.say("profile 600m 1")
+        assert job.answer() == "(45, [('-Xmx600M', '1', '7')])"
+        view = cluster.status(job.app_id)
+        assert [(profile["id"], profile["memory_mib"]) for profile in view["profiles"]] == [(1, 600)]
+        assert 1 in {executor["profile"] for executor in view["executors"] + view["removed_executors"]}
+        cluster.master.kill()
+        cluster.master.start()
+        cluster.wait_for(job.app_id, "RUNNING", within=30)
+        job.say("profile 550m")
+        assert job.answer() == "(45, [('-Xmx550M', '2', '')])"
+        job.say("stop")
+        assert job.wait() == 0, job.text()
+    cluster.wait_for(job.app_id, "FINISHED", within=5)
+
+
+def test_a_profile_that_no_worker_can_serve_waits_with_the_reason(cluster: Cluster) -> None:
+    with SparkJob(cluster, {**DYNAMIC, "spark.executor.cores": "1"}) as job:
+        job.say("profile 100g")
+        words = "resource profile 1 needs 1 core and 102400 MiB on one worker"
+        wait_until(lambda: words in cluster.cli("status", job.app_id).stdout, within=60, what="the reason it waits")
+
+
 def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: Cluster) -> None:
-    """Spark would ask for each indefinitely: executors of a second profile, an external shuffle service."""
-    dynamic = {**LET_IN, "spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.maxExecutors": "1"}
+    """Spark would ask for it indefinitely: an external shuffle service."""
     said = len(cluster.master.text())
-    with SparkJob(cluster, {**dynamic, "spark.executor.cores": "1"}) as job:
-        job.say("profile")
-        job.wait_for("remove withResources")
-        cluster.wait_for(job.app_id, "FAILED", within=20)
-    with SparkJob(cluster, {**dynamic, "spark.shuffle.service.enabled": "true"}) as job:
+    with SparkJob(cluster, {**DYNAMIC, "spark.shuffle.service.enabled": "true"}) as job:
         job.say("numbers")
         job.wait_for("set spark.shuffle.service.enabled false")
         cluster.wait_for(job.app_id, "FAILED", within=20)

@@ -8,6 +8,7 @@ from typing import Any
 from stoker.core.application.events import ApplicationEffect, Registered, Removed, Stopped
 from stoker.core.application.machine import ApplicationCore
 from stoker.core.model.messages import KillExecutors, RequestExecutors
+from stoker.core.model.profiles import Profile
 from stoker.core.model.states import ApplicationState
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.peer.events import (
@@ -68,10 +69,10 @@ class Application(Node):
         self.core.stop(ApplicationState.FINISHED, "", self.host.mono())
         self.wake()
 
-    def want(self, executors: int) -> None:
-        """Dynamic allocation."""
+    def want(self, executors: int, profiles: tuple[Profile, ...]) -> None:
+        """Dynamic allocation, of executors of several sizes."""
         if self.core is not None and self.core.app_id:
-            message = RequestExecutors(request=0, app_id=self.core.app_id, executor_limit=executors)
+            message = RequestExecutors(request=0, app_id=self.core.app_id, executor_limit=executors, profiles=profiles)
             self.core.call(message, self.host.mono())
             self.wake()
 

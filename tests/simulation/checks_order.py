@@ -13,9 +13,10 @@ from stoker.core.master.executors import cores_left
 from stoker.core.master.schedule import turns_of
 from stoker.core.master.scheduling.queue import Demand
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor
+from stoker.core.model.profiles import with_profile
 from stoker.core.model.resources import Amounts, counted
 from stoker.core.model.states import MasterState
-from stoker.core.model.values import DriverDescription
+from stoker.core.model.values import ApplicationDescription, DriverDescription
 
 Fail = Callable[[str, str], None]
 
@@ -92,31 +93,30 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
         app = ctx.books.apps[app_id]
         behind = free.with_all(room for other, room in held if other in order[index + 1 :])
         if ctx.pools.is_configured:  # applications take turns: only what is left over counts, if no limit forbids it
-            behind = Room(0, 0, Counter()) if _is_limited(ctx, app) else free
-        if _wants(ctx, app, worker) and _fits(app, behind):
-            fail("fifo", f"{app_id} wants executors and would get one on {worker.record.id}")
+            behind = free
+        for profile in (None, *app.record.profiles):
+            sizes = with_profile(app.record.description, profile)
+            if ctx.pools.is_configured and _is_limited(ctx, app, sizes):
+                continue
+            if _wants(ctx, app, sizes, worker) and _fits(sizes, behind):
+                fail("fifo", f"{app_id} wants executors of profile {sizes.profile}: one fits on {worker.record.id}")
 
 
-def _wants(ctx: Context, app: BookedApp, worker: Worker) -> bool:
+def _wants(ctx: Context, app: BookedApp, sizes: ApplicationDescription, worker: Worker) -> bool:
     record = app.record
-    if (
-        record.hold is not None
-        or app.peer is None
-        or app.not_before > ctx.now.mono
-        or len(app.executors) >= record.executor_limit
-    ):
+    has = [executor for executor in app.executors.values() if executor.profile == sizes.profile]
+    profile = app.profile(sizes.profile)
+    limit = record.executor_limit if profile is None else profile.executor_limit
+    if record.hold is not None or app.peer is None or app.not_before > ctx.now.mono or len(has) >= limit:
         return False
-    if cores_left(app) < (record.description.cores_per_executor or 1):
+    if cores_left(app) < (sizes.cores_per_executor or 1):
         return False
     # Without cores_per_executor a worker gets one executor in each pass: more may follow in the next.
-    return record.description.cores_per_executor is not None or not any(
-        executor.worker_id == worker.record.id for executor in app.executors.values()
-    )
+    return sizes.cores_per_executor is not None or not any(executor.worker_id == worker.record.id for executor in has)
 
 
-def _fits(app: BookedApp, room: Room) -> bool:
-    description = app.record.description
-    return room.fits(description.cores_per_executor or 1, description.memory_mib, description.resources)
+def _fits(sizes: ApplicationDescription, room: Room) -> bool:
+    return room.fits(sizes.cores_per_executor or 1, sizes.memory_mib, sizes.resources)
 
 
 def _allowed_demands(ctx: Context) -> set[Demand]:
@@ -130,11 +130,10 @@ def _allowed_demands(ctx: Context) -> set[Demand]:
     }
 
 
-def _is_limited(ctx: Context, app: BookedApp) -> bool:
-    description = app.record.description
-    cores = description.cores_per_executor or 1
+def _is_limited(ctx: Context, app: BookedApp, sizes: ApplicationDescription) -> bool:
+    cores = sizes.cores_per_executor or 1
     principal = app.record.principal or ""
-    return bool(turns_of(ctx).refusal(app.pool, principal, cores, description.memory_mib, is_driver=False))
+    return bool(turns_of(ctx).refusal(app.pool, principal, cores, sizes.memory_mib, is_driver=False))
 
 
 def _limits_hold(ctx: Context, sent: list[object], fail: Fail) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from stoker.core.model.changes import JobChange
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pool, Pools, Quota
+from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.values import AfterEnd, ApplicationDescription, Artifact, Command, DriverDescription
 from tests.simulation.application import Application
@@ -320,11 +321,25 @@ def _known_ids(cluster: Cluster) -> list[str]:
     return ids + [app.core.app_id for app in cluster.applications if app.core is not None and app.core.app_id]
 
 
+def _profiles(cluster: Cluster) -> tuple[Profile, ...]:
+    lots = cluster.lots
+    return tuple(
+        Profile(
+            id=number,
+            executor_limit=lots.randint(0, 2),
+            memory_mib=lots.choice((128, 700)),
+            cores_per_executor=lots.choice((None, 1, 2)),
+            resources=_wanted(cluster),
+        )
+        for number in lots.choice(((), (), (1,), (1, 4)))
+    )
+
+
 def _use_an_application(cluster: Cluster) -> None:
     rng = cluster.world.rng
     if cluster.applications:
         application = rng.choice(cluster.applications)
         if rng.random() < 0.5:
-            application.want(rng.randint(0, 5))
+            application.want(rng.randint(0, 5), _profiles(cluster) if not application.description.finite else ())
         else:
             application.kill_one()

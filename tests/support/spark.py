@@ -54,10 +54,26 @@ for line in sys.stdin:
             from pyspark import TaskContext
             return TaskContext.get().resources()["gpu"].addresses, os.environ["CUDA_VISIBLE_DEVICES"]
         print("> " + str(spark.sparkContext.parallelize([1], 1).map(told).first()), flush=True)
-    elif line.strip() == "profile":  # of executors other than the application's
-        from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder
-        wanted = ResourceProfileBuilder().require(ExecutorResourceRequests().cores(1).memory("600m")).build
-        print("> " + str(spark.sparkContext.parallelize(range(10), 2).withResources(wanted).map(int).sum()), flush=True)
+    elif line.startswith("profile"):  # executors other than the application's: "profile MEMORY [GPUS]"
+        from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder, TaskResourceRequests
+        def told(number):
+            import os
+            from pathlib import Path
+            pid = os.getpid()
+            while "CoarseGrainedExecutorBackend" not in (words := Path(f"/proc/{pid}/cmdline").read_text().split("\\0")):
+                if not any("CoarseGrainedExecutorBackend" in word for word in words):
+                    pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+                    continue
+                break
+            heap = next(word for word in words if word.startswith("-Xmx"))
+            return number, heap, words[words.index("--resourceProfileId") + 1], os.environ["CUDA_VISIBLE_DEVICES"]
+        _, memory, *gpus = line.split()
+        needs, each = ExecutorResourceRequests().cores(1).memory(memory), TaskResourceRequests().cpus(1)
+        if gpus:
+            needs, each = needs.resource("gpu", int(gpus[0])), each.resource("gpu", 1)
+        wanted = ResourceProfileBuilder().require(needs).require(each).build
+        seen = spark.sparkContext.parallelize(range(10), 2).withResources(wanted).map(told).collect()
+        print("> " + str((sum(row[0] for row in seen), sorted({row[1:] for row in seen}))), flush=True)
     else:
         break
 spark.stop()

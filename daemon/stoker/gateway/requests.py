@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from stoker.core.model.limits import TIME_LIMIT_PROPERTY, TIME_LIMIT_VARIABLE, time_limit
 from stoker.core.model.pools import POOL_PROPERTY, QUEUE_PROPERTY
+from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.resources import Amounts, amounts_of
 from stoker.core.model.values import (
     UNLIMITED,
@@ -42,7 +43,6 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
     command = _get(described, "command", JavaObject)
     driver_host, driver_port = _address(_get(message, "driver", JavaObject))
     resources = _resources(_get(described, "defaultProfile", JavaObject))
-    named = amounts_of({name: amount for name, amount in resources.items() if name not in _BUILT_IN})
     limit = scala.option(described.fields.get("initialExecutorLimit"))
     most = scala.option(described.fields.get("maxCores"))
     arguments = _without_worker(scala.texts(command.fields.get("arguments")))
@@ -57,8 +57,8 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
         executor_limit=limit if isinstance(limit, int) else UNLIMITED,
         ui_url=_get(described, "appUiUrl", str) if described.fields.get("appUiUrl") else "",
         spark=_program(command, release, host=driver_host, port=driver_port, auth=auth),
-        resources=named,
         time_limit=_limit(TIME_LIMIT_VARIABLE, environment),
+        resources=_named(resources),
     )
 
 
@@ -111,22 +111,38 @@ def driver_id(message: JavaObject) -> str:
     return _get(message, "driverId", str)
 
 
-def executors_wanted(message: JavaObject) -> int:
-    """Return the target of a ``RequestExecutors``. Raises CannotRun for executors of another resource profile than the
-    application's: Spark would ask for them ten times a second, and wait."""
-    wanted = 0
+def executors_wanted(message: JavaObject, app: ApplicationDescription) -> tuple[int, tuple[Profile, ...]]:
+    """Return the target of a ``RequestExecutors`` for the default profile, and the other profiles with theirs."""
+    wanted, profiles = 0, list[Profile]()
     for profile, count in scala.mapping(message.fields.get("resourceProfileToTotalExecs")):
         number = scala.unboxed(count)
         if not isinstance(profile, JavaObject) or not isinstance(number, int):
             raise JavaStreamError("a request for executors is malformed")
-        if profile.fields.get("_id") == 0:
+        number = min(max(number, 0), UNLIMITED)
+        if profile.fields.get("_id") == DEFAULT_PROFILE:
             wanted = number
-        elif number:
-            raise CannotRun(
-                "the application asks for executors of a second resource profile, and this master grants only those of"
-                " the default profile: remove withResources"
-            )
-    return min(max(wanted, 0), UNLIMITED)
+        else:
+            profiles.append(_profile(profile, number, app))
+    return wanted, tuple(profiles)
+
+
+def _profile(profile: JavaObject, limit: int, app: ApplicationDescription) -> Profile:
+    """Return a profile. Cores and memory that it does not name are the application's; other resources are not inherited."""
+    sizes = _resources(profile)
+    try:
+        return Profile(
+            id=_get(profile, "_id", int),
+            executor_limit=limit,
+            memory_mib=sizes.get("memory", app.memory_mib),
+            cores_per_executor=sizes.get("cores", app.cores_per_executor),
+            resources=_named(sizes),
+        )
+    except ValueError as error:
+        raise CannotRun(str(error)) from None
+
+
+def _named(resources: dict[str, int]) -> Amounts:
+    return amounts_of({name: amount for name, amount in resources.items() if name not in _BUILT_IN})
 
 
 def executor_ids(message: JavaObject) -> tuple[int, ...]:

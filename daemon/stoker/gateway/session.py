@@ -177,14 +177,22 @@ class PeerSession:
 
     def _request_executors(self, incoming: Frame, message: JavaObject) -> None:
         app_id = requests.app_id(message)
+        app = self._application()
+        if app is None:
+            raise ValueError(f"{app_id[:80]!r} is not registered on this connection")
         try:
-            wanted = requests.executors_wanted(message)
+            wanted, profiles = requests.executors_wanted(message, app)
         except requests.CannotRun as error:
             self._answer(incoming.request, replies.boolean(False))
             self._give_up(app_id, str(error))
             return
         number = self._ask(incoming, "executors")
-        self._post(m.RequestExecutors(request=number, app_id=app_id, executor_limit=wanted))
+        self._post(m.RequestExecutors(request=number, app_id=app_id, executor_limit=wanted, profiles=profiles))
+
+    def _application(self) -> ApplicationDescription | None:
+        if self._registration is not None:
+            return self._registration.app
+        return self._returning.app if self._returning is not None else None
 
     def _give_up(self, app_id: str, reason: str) -> None:
         """End an application that cannot go on; its driver receives the reason, and stops."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from stoker.client.show import table as text
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.limits import with_rest
+from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Amounts, address_words, words
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.values import Exit
@@ -54,8 +55,8 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
 def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = False) -> str:
     """At most 50 executors of each kind unless ``all_rows``; ``cluster`` is needed to say why it waits."""
     head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(view.reason, _WIDE)}" if view.reason else "")
-    if view.state is ApplicationState.WAITING and cluster is not None:
-        head += f"  no executor yet: {Waiting(cluster).app(view)}"
+    if cluster is not None and (why := Waiting(cluster).app(view)):
+        head += f"  {'no executor yet' if view.state is ApplicationState.WAITING else 'waits'}: {why}"
     limit = "unlimited" if view.cores_max is None else str(view.cores_max)
     per = "all that is given on a worker" if view.cores_per_executor is None else str(view.cores_per_executor)
     pairs = [
@@ -66,6 +67,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
         ("Executor memory", text.memory(view.memory_mib)),
         ("Executor needs", text.clean(words(view.resources), _WIDE)),
         ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
+        *((f"Profile {profile.id}", _profile(profile)) for profile in view.profiles),
         ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),
         ("Submitted", text.when(view.submitted)),
         ("Ended", text.when(view.ended)),
@@ -87,6 +89,14 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
 def _pool(view: DriverView | AppView) -> str:
     priority = f"priority {view.priority}" if view.priority else ""
     return ", ".join(filter(None, [text.clean(view.pool), priority]))
+
+
+def _profile(profile: Profile) -> str:
+    """Return what executors of another resource profile need."""
+    each = profile.cores_per_executor
+    cores = "all cores given on a worker" if each is None else f"{each} core{'s' * (each != 1)}"
+    sizes = f"{cores}, {text.memory(profile.memory_mib)}{_named(profile.resources)}"
+    return f"{sizes} per executor; limit {profile.executor_limit}"
 
 
 def _named(amounts: Amounts) -> str:
@@ -121,7 +131,7 @@ def _executor(executor: ExecutorView) -> list[str]:
         str(executor.id),
         text.clean(executor.worker_id),
         str(executor.cores),
-        text.memory(executor.memory_mib),
+        text.memory(executor.memory_mib) + (f" (profile {executor.profile})" if executor.profile else ""),
         text.state(executor.state.value),
         str(executor.pid or ""),
         text.when(executor.started),

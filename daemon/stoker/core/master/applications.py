@@ -27,6 +27,7 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.pools import wish_of_application
 from stoker.core.model.principal import Asker, belongs_to
+from stoker.core.model.profiles import MOST_PROFILES
 from stoker.core.model.records import AppRecord, executor_key
 from stoker.core.model.states import ApplicationState, ExecutorState
 from stoker.core.model.values import APP_ID, UNLIMITED, ApplicationDescription
@@ -282,7 +283,14 @@ def request_executors(ctx: Context, peer: bytes, message: RequestExecutors) -> N
         reason = f"the number of executors must be between 0 and {UNLIMITED}"
         ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
         return
+    if len(message.profiles) > MOST_PROFILES or len({profile.id for profile in message.profiles}) < len(
+        message.profiles
+    ):
+        reason = f"an application may have {MOST_PROFILES} resource profiles, each with its own id"
+        ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
+        return
     app.record.executor_limit = message.executor_limit
+    app.record.profiles = tuple(sorted(message.profiles, key=lambda profile: profile.id))
     app.view = None
     ctx.save_app(app.record)
     ctx.schedule_wanted = True

@@ -15,6 +15,7 @@ from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.sharing.accounts import Account, Accounts
 from stoker.core.master.waiting.parked import Parked
 from stoker.core.model.pools import DEFAULT_POOL
+from stoker.core.model.profiles import Profile
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
 from stoker.core.model.states import WorkerState
@@ -137,6 +138,16 @@ class BookedApp:
     @property
     def pool(self) -> str:
         return self.record.description.pool or DEFAULT_POOL
+
+    def executors_of(self, profile: int) -> int:
+        """Return how many live executors of a profile it has."""
+        if not self.record.profiles:
+            return len(self.executors)
+        return sum(executor.profile == profile for executor in self.executors.values())
+
+    def profile(self, number: int) -> Profile | None:
+        """Return one of its profiles; None for the default one."""
+        return next((profile for profile in self.record.profiles if profile.id == number), None)
 
     @property
     def account(self) -> Account:

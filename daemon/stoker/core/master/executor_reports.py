@@ -209,7 +209,9 @@ def _has_room(app: BookedApp, report: ExecutorReport) -> bool:
     over = {old.state for old in app.removed if old.id == report.executor_id}
     if ExecutorState.KILLED in over or (over and app.record.description.spark is not None):
         return False
-    return report.cores <= executors.cores_left(app) and len(app.executors) < app.record.executor_limit
+    profile = app.profile(report.app.profile)
+    limit = app.record.executor_limit if profile is None else profile.executor_limit
+    return report.cores <= executors.cores_left(app) and app.executors_of(report.app.profile) < limit
 
 
 def _bind(
@@ -231,6 +233,7 @@ def _bind(
         pid=report.pid,
         worker_key=worker.record.key,
         resources=report.resources,
+        profile=report.app.profile,
     )
     if report.state is not ExecutorState.LAUNCHING:
         ctx.move(EXECUTOR, record, ExecutorEvent.STARTED)

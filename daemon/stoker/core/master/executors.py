@@ -12,6 +12,7 @@ from stoker.core.master.context import Context
 from stoker.core.master.waiting.limits import unenforced
 from stoker.core.model.lifecycles import APPLICATION, EXECUTOR, ApplicationEvent, ExecutorEvent
 from stoker.core.model.messages import ExecutorAdded, ExecutorUpdated, KillExecutor, LaunchExecutor
+from stoker.core.model.profiles import DEFAULT_PROFILE, with_profile
 from stoker.core.model.records import ExecutorRecord, executor_key
 from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import UNLIMITED, Exit
@@ -24,19 +25,21 @@ def cores_left(app: BookedApp) -> int:
     return app.record.cores_max - app.record.cores_done - app.cores_granted
 
 
-def launch(ctx: Context, app: BookedApp, worker: Worker, cores: int) -> None:
+def launch(ctx: Context, app: BookedApp, worker: Worker, cores: int, profile: int = DEFAULT_PROFILE) -> None:
     assert worker.peer is not None
     record = app.record
+    described = with_profile(record.description, app.profile(profile))
     executor = ExecutorRecord(
         app_id=record.id,
         id=record.next_executor_id,
         worker_id=worker.record.id,
         worker_host=worker.record.host,
         cores=cores,
-        memory_mib=record.description.memory_mib,
+        memory_mib=described.memory_mib,
         started=ctx.now.wall,
         worker_key=worker.record.key,
-        resources=worker.lowest_free(record.description.resources),
+        resources=worker.lowest_free(described.resources),
+        profile=profile,
     )
     ctx.tally.executors_launched += 1
     if record.next_executor_id == 0:
@@ -53,7 +56,7 @@ def launch(ctx: Context, app: BookedApp, worker: Worker, cores: int) -> None:
         executor_id=executor.id,
         cores=cores,
         memory_mib=executor.memory_mib,
-        app=record.description,
+        app=described,
         principal=record.principal,
         resources=executor.resources,
     )

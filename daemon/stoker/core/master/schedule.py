@@ -3,12 +3,15 @@ order of core.master.sharing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from stoker.core.master import drivers, executors
 from stoker.core.master.books import BookedApp
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.dealing import Player, deal_executors
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
 from stoker.core.master.sharing.turns import Turns
+from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.states import MasterState
 
 
@@ -18,7 +21,7 @@ def schedule(ctx: Context) -> None:
     if ctx.state is not MasterState.ALIVE:
         return
     books = ctx.books
-    hungry = [app for app in books.apps.values() if _wants_executors(ctx, app)]
+    hungry = [_Wish(app, needs) for app in books.apps.values() if (needs := needs_of(ctx, app))]
     if not books.queue and not hungry:
         return
     # An executor needs a core, and so does every driver except the rare one that asks for none.
@@ -45,11 +48,15 @@ def schedule(ctx: Context) -> None:
     if turns is not None:
         _deal(ctx, hungry, offers, turns)
         return
-    for app in sorted(hungry, key=lambda app: -(app.record.description.priority or 0)):
-        granted = place_executors(
-            _need(app), offers, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
-        )
-        _grant(ctx, app, granted)
+    for wish in sorted(hungry, key=lambda wish: -(wish.app.record.description.priority or 0)):
+        for profile in wish.needs:
+            granted = place_executors(
+                need_of(wish.app, profile),
+                offers,
+                spread_out=ctx.policy.spread_out_apps,
+                selection=ctx.policy.worker_selection,
+            )
+            _grant(ctx, wish.app, granted, profile)
 
 
 def turns_of(ctx: Context) -> Turns:
@@ -59,46 +66,60 @@ def turns_of(ctx: Context) -> Turns:
     return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory)
 
 
-def _wants_executors(ctx: Context, app: BookedApp) -> bool:
-    record = app.record
-    if app.peer is None or app.not_before > ctx.now.mono or record.hold is not None:
-        return False
-    need = record.description.cores_per_executor or 1
-    return executors.cores_left(app) >= need and len(app.executors) < record.executor_limit
+def needs_of(ctx: Context, app: BookedApp) -> list[Profile | None]:
+    """Return the profiles of which the application wants executors, in the order of their ids; None is the default one."""
+    if app.peer is None or app.not_before > ctx.now.mono or app.record.hold is not None:
+        return []
+    profiles: list[Profile | None] = [None, *app.record.profiles]
+    return [profile for profile in profiles if need_of(app, profile).is_open]
 
 
-def _need(app: BookedApp) -> AppNeed:
+def need_of(app: BookedApp, profile: Profile | None = None) -> AppNeed:
     record = app.record
+    sizes = record.description if profile is None else profile
     return AppNeed(
         cores_left=executors.cores_left(app),
-        cores_per_executor=record.description.cores_per_executor,
-        memory_mib=record.description.memory_mib,
-        executors=len(app.executors),
-        executor_limit=record.executor_limit,
-        resources=record.description.resources,
+        cores_per_executor=sizes.cores_per_executor,
+        memory_mib=sizes.memory_mib,
+        executors=app.executors_of(DEFAULT_PROFILE if profile is None else profile.id),
+        executor_limit=record.executor_limit if profile is None else profile.executor_limit,
+        resources=sizes.resources,
     )
 
 
-def _deal(ctx: Context, hungry: list[BookedApp], offers: list[Offer], turns: Turns) -> None:
-    players = [
-        Player(
-            _need(app),
-            app.pool,
-            app.record.principal or "",
-            app.record.description.priority or 0,
-            in_turns=ctx.pools.of(app.pool).policy == "fair",
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    app: BookedApp
+    needs: list[Profile | None]
+
+
+def _deal(ctx: Context, hungry: list[_Wish], offers: list[Offer], turns: Turns) -> None:
+    """Deal executors of the applications' first profiles, then of their second ones: two profiles of one application share
+    its limit of cores."""
+    while hungry:
+        players = [_player(ctx, wish) for wish in hungry]
+        dealt = deal_executors(
+            players, offers, turns, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
         )
-        for app in hungry
-    ]
-    dealt = deal_executors(
-        players, offers, turns, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
+        for wish, granted in zip(hungry, dealt, strict=True):
+            _grant(ctx, wish.app, granted, wish.needs[0])
+        hungry = [_Wish(wish.app, wish.needs[1:]) for wish in hungry if wish.needs[1:]]
+
+
+def _player(ctx: Context, wish: _Wish) -> Player:
+    app = wish.app
+    return Player(
+        need_of(app, wish.needs[0]),
+        app.pool,
+        app.record.principal or "",
+        app.record.description.priority or 0,
+        in_turns=ctx.pools.of(app.pool).policy == "fair",
     )
-    for app, granted in zip(hungry, dealt, strict=True):
-        _grant(ctx, app, granted)
 
 
-def _grant(ctx: Context, app: BookedApp, granted: list[tuple[str, int]]) -> None:
+def _grant(ctx: Context, app: BookedApp, granted: list[tuple[str, int]], profile: Profile | None) -> None:
     for worker_id, cores in granted:
-        executors.launch(ctx, app, ctx.books.workers[worker_id], cores)
+        worker = ctx.books.workers[worker_id]
+        executors.launch(ctx, app, worker, cores, DEFAULT_PROFILE if profile is None else profile.id)
     if granted:
         executors.fix_share(ctx, app)

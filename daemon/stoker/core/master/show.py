@@ -130,6 +130,7 @@ def executor_view(executor: ExecutorRecord) -> ExecutorView:
         pid=executor.pid,
         exit=executor.exit,
         resources=executor.resources,
+        profile=executor.profile,
     )
 
 
@@ -160,5 +161,6 @@ def app_view(app: BookedApp) -> AppView:
         priority=description.priority or 0,
         time_limit=description.time_limit,
         hold=record.hold,
+        profiles=record.profiles,
     )
     return app.view

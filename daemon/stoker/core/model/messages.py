@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from stoker.core.model.changes import JobChange
+from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
 from stoker.core.model.values import (
@@ -259,7 +260,8 @@ class RequestExecutors(Message, frozen=True):
 
     request: int
     app_id: str
-    executor_limit: int
+    executor_limit: int  # of the default profile
+    profiles: tuple[Profile, ...] = ()  # all others; one that is left out wants no more executors
 
 
 class KillExecutors(Message, frozen=True):

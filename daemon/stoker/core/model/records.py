@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
 from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit, Order
@@ -79,6 +80,7 @@ class AppRecord(Record):
     principal: str | None = None  # as in ``DriverRecord``
     kill: Order | None = None
     hold: Order | None = None  # as in ``DriverRecord``
+    profiles: tuple[Profile, ...] = ()  # besides its description, in the order of their ids
 
 
 class ExecutorRecord(Record):
@@ -95,6 +97,7 @@ class ExecutorRecord(Record):
     exit: Exit = Exit()
     worker_key: str = ""  # as in ``Attempt``
     resources: Addresses = ()  # that it holds, or held
+    profile: int = 0  # of its application (core.model.profiles)
 
 
 class WorkerRecord(Record):

@@ -224,6 +224,7 @@ class ApplicationDescription(Value, frozen=True):
     pool: str = ""  # which it is charged to; "": ``STOKER_POOL`` in the command's environment, else the default pool
     priority: int | None = None  # as in ``DriverDescription``
     time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit (ADR 27)
+    profile: int = 0  # of the executors that it launches (core.model.profiles)
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:

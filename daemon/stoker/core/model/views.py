@@ -9,6 +9,7 @@ seconds since the Unix epoch (0: not yet).
 from stoker.core.model.addresses import address_of
 from stoker.core.model.pools import Pool
 from stoker.core.model.principal import shown
+from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import AfterEnd, Exit, Order, Unfit, Value
@@ -148,6 +149,7 @@ class ExecutorView(Value, frozen=True):
     pid: int = 0  # 0: not started
     exit: Exit = Exit()
     resources: Addresses = ()  # named ones that it holds, or held
+    profile: int = 0  # as in ``ExecutorRecord``
 
 
 class AppView(Value, frozen=True):
@@ -175,6 +177,7 @@ class AppView(Value, frozen=True):
     priority: int = 0
     time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit
     hold: Order | None = None  # the order to hold it; None: it is not held
+    profiles: tuple[Profile, ...] = ()  # besides the default one
 
     @property
     def running_since(self) -> float:

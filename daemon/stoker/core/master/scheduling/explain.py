@@ -46,6 +46,8 @@ class Waiting:
 
     def app(self, app: AppView) -> str:
         """Return why the application waits; "" if it has executors or has ended."""
+        if not app.state.is_final and app.hold is None and (lack := self._of_profiles(app)):
+            return lack
         if app.state is not ApplicationState.WAITING:
             return ""
         if app.hold is not None:
@@ -73,6 +75,16 @@ class Waiting:
                 return ()
             self._helps[kind] = helps(self._cluster, job)
         return self._helps[kind]
+
+    def _of_profiles(self, app: AppView) -> str:
+        """Return why the application has no executor of one of its resource profiles, besides the default one."""
+        for profile in app.profiles:
+            is_served = any(executor.profile == profile.id for executor in app.executors)
+            if profile.executor_limit and not is_served:
+                lack = self._why(profile.cores_per_executor or 1, profile.memory_mib, profile.resources)
+                if lack:
+                    return f"resource profile {profile.id} {lack}"
+        return ""
 
     def explain(self, job: DriverView | AppView) -> Explanation:
         """Explain it in full: every filter that refuses it, who is ahead, and what would help."""

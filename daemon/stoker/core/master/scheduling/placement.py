@@ -56,6 +56,10 @@ class AppNeed:
     executor_limit: int
     resources: Amounts = ()  # of each executor
 
+    @property
+    def is_open(self) -> bool:
+        return self.cores_left >= (self.cores_per_executor or 1) and self.executors < self.executor_limit
+
 
 # --- drivers (10.1) --------------------------------------------------------------------------------------------------
 
@@ -185,7 +189,7 @@ def place_executors(
 ) -> list[tuple[str, int]]:
     """Return (worker id, cores) for each executor to launch, grouped by worker in the order of ``selection``."""
     least = need.cores_per_executor or 1
-    if need.cores_left < least or need.executors >= need.executor_limit:
+    if not need.is_open:
         return []
     fitting = [offer for offer in offers if offer.fits(least, need.memory_mib, need.resources)]
     usable = in_order(fitting, selection)
