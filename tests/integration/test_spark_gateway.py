@@ -194,7 +194,8 @@ DYNAMIC = {**LET_IN, "spark.dynamicAllocation.enabled": "true", "spark.dynamicAl
 
 
 def test_a_stage_gets_executors_of_its_own_profile(cluster: Cluster) -> None:
-    """Stage-level scheduling: more memory, a GPU, and a second profile after the master was killed and is back."""
+    """Stage-level scheduling: other memory and a GPU, a second profile after the master was killed and is back, and one that
+    no worker can serve, which waits with the reason."""
     with SparkJob(cluster, {**DYNAMIC, "spark.executor.cores": "1"}) as job:
         job.say("profile 600m 1")
         assert job.answer() == "(45, [('-Xmx600M', '1', '7')])"
@@ -206,15 +207,8 @@ def test_a_stage_gets_executors_of_its_own_profile(cluster: Cluster) -> None:
         cluster.wait_for(job.app_id, "RUNNING", within=30)
         job.say("profile 550m")
         assert job.answer() == "(45, [('-Xmx550M', '2', '')])"
-        job.say("stop")
-        assert job.wait() == 0, job.text()
-    cluster.wait_for(job.app_id, "FINISHED", within=5)
-
-
-def test_a_profile_that_no_worker_can_serve_waits_with_the_reason(cluster: Cluster) -> None:
-    with SparkJob(cluster, {**DYNAMIC, "spark.executor.cores": "1"}) as job:
         job.say("profile 100g")
-        words = "resource profile 1 needs 1 core and 102400 MiB on one worker"
+        words = "resource profile 3 needs 1 core and 102400 MiB on one worker"
         wait_until(lambda: words in cluster.cli("status", job.app_id).stdout, within=60, what="the reason it waits")
 
 
