@@ -11,7 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("stoker.client.commands.submit", "run a program in the cluster"),
     "launch": ("stoker.client.commands.launch", "run a program, with the options of Spark's first client"),
     "kill": ("stoker.client.commands.kill", "stop drivers and applications"),
-    "hold": ("stoker.client.commands.hold", "do not start drivers, or grant applications executors, for now"),
+    "hold": ("stoker.client.commands.hold", "keep drivers from starting, and applications from getting executors"),
     "release": ("stoker.client.commands.release", "let held drivers and applications go on"),
     "update": ("stoker.client.commands.update", "change the pool, priority or time limit of jobs"),
     "run": ("stoker.client.commands.run", "run a command on executors of the cluster"),

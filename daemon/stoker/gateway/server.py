@@ -19,7 +19,7 @@ from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.terms import PEER_PREFIX, Terms
 from stoker.io.loop import Loop
-from stoker.io.peer_user import user_name
+from stoker.io.peer_user import name_of_user
 from stoker.io.port import open_port
 from stoker.io.server import Garbage, Incoming, PeerGone, Server
 
@@ -141,4 +141,4 @@ def _principal(terms: Terms) -> str:
     """Return what Spark clients prove: that they know the secret, or are this user (or root); else nothing (ADR 22)."""
     if terms.secret:
         return GATEWAY
-    return user_name(os.geteuid()) if terms.own_user_only else ""
+    return name_of_user(os.geteuid()) if terms.own_user_only else ""

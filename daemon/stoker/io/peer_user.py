@@ -37,7 +37,7 @@ def peer_user(connection: socket.socket) -> int | None:
         return None
 
 
-def user_name(user: int) -> str:
+def name_of_user(user: int) -> str:
     """Return the name of a unix user; its number, if it has no name here."""
     try:
         return pwd.getpwuid(user).pw_name

@@ -38,7 +38,7 @@ from stoker.core.model.principal import Asker
 from stoker.core.model.states import Role
 from stoker.core.model.values import DriverDescription, Now
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
-from stoker.errors import InvariantBroken, NotFound, Refused, Unreachable
+from stoker.errors import NotFound, ProtocolError, Refused, Unreachable
 from stoker.io.ask import ask_in_loop
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
@@ -130,21 +130,21 @@ class LeaderDashboard:
         """Kill a driver or application. Raises NotFound, NotAuthorized, Refused."""
         answer = self._ask(KillJob(request=0, id=job_id), by)
         if not isinstance(answer, Accepted):
-            raise InvariantBroken(f"a kill was answered with {type(answer).__name__}")
+            raise ProtocolError(f"a kill was answered with {type(answer).__name__}")
         return answer.text
 
     def hold(self, job_id: str, by: Asker, *, hold: bool) -> str:
         """Hold a driver or application, or release it. Raises NotFound, NotAuthorized, Refused."""
         answer = self._ask(HoldJob(request=0, id=job_id, hold=hold), by)
         if not isinstance(answer, Accepted):
-            raise InvariantBroken(f"a hold was answered with {type(answer).__name__}")
+            raise ProtocolError(f"a hold was answered with {type(answer).__name__}")
         return answer.text
 
     def update(self, job_id: str, change: JobChange, by: Asker) -> str:
         """Change a driver or application. Raises NotFound, NotAuthorized, Refused."""
         answer = self._ask(UpdateJob(request=0, id=job_id, change=change), by)
         if not isinstance(answer, Accepted):
-            raise InvariantBroken(f"a change was answered with {type(answer).__name__}")
+            raise ProtocolError(f"a change was answered with {type(answer).__name__}")
         return answer.text
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
@@ -158,7 +158,7 @@ class LeaderDashboard:
             raise Refused(reason)
         answer = self._ask(SubmitDriver(request=0, token=secrets.token_hex(16), driver=driver), by)
         if not isinstance(answer, Submitted):
-            raise InvariantBroken(f"a submission was answered with {type(answer).__name__}")
+            raise ProtocolError(f"a submission was answered with {type(answer).__name__}")
         return answer.driver_id
 
     def status(self, job_id: str) -> DriverView | AppView:

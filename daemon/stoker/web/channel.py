@@ -16,7 +16,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from stoker.errors import StokerError
 from stoker.io.peer_log import PeerLog
-from stoker.io.peer_user import is_own_or_root, peer_user, user_name
+from stoker.io.peer_user import is_own_or_root, name_of_user, peer_user
 from stoker.web.access.policy import LOCAL_USER
 
 LOG = logging.getLogger("stoker.web")
@@ -85,7 +85,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         holds for the whole connection."""
         if self._local_user is None:
             user = peer_user(self.socket)
-            self._local_user = user_name(user) if user is not None and is_own_or_root(user) else ""
+            self._local_user = name_of_user(user) if user is not None and is_own_or_root(user) else ""
         return self._local_user
 
     def received(self, data: bytes) -> Any:

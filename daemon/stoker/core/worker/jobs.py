@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -234,6 +235,12 @@ def key_of(message: DriverMessage | ExecutorMessage) -> str:
     if isinstance(message, DriverMessage):
         return driver_job_key(message.driver_id, message.attempt)
     return executor_job_key(message.app_id, message.executor_id)
+
+
+def other_attempts(jobs: Iterable[AnyJob], driver_id: str) -> list[DriverJob]:
+    """Return the attempts of the driver that have not ended."""
+    drivers = (job for job in jobs if isinstance(job, DriverJob))
+    return [job for job in drivers if job.driver_id == driver_id and job.phase is not JobPhase.ENDED]
 
 
 def never_had(message: KillDriver | KillExecutor, worker_id: str) -> DriverStateChanged | ExecutorStateChanged:

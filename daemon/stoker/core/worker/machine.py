@@ -47,6 +47,7 @@ from stoker.core.worker.jobs import (
     ExecutorJob,
     key_of,
     never_had,
+    other_attempts,
 )
 from stoker.core.worker.registration import Registration, WorkerIdentity
 from stoker.core.worker.room import Used, lack_for, used_by
@@ -205,13 +206,7 @@ class WorkerCore:
         if self._has(message):
             return
         job = DriverJob.ordered(message, self._now.wall)
-        others = [
-            other
-            for other in self.jobs.values()
-            if isinstance(other, DriverJob)
-            and other.driver_id == message.driver_id
-            and other.phase is not JobPhase.ENDED
-        ]
+        others = other_attempts(self.jobs.values(), message.driver_id)
         newest = max((other.attempt for other in others), default=0)
         if newest > message.attempt:
             self.jobs[job.key] = job  # an outdated order
