@@ -19,7 +19,7 @@ $(error this checkout was moved or renamed since .venv was made: run 'make clean
 endif
 endif
 
-.PHONY: help start stop test molecule lint bench simulate mutants spark-matrix diagrams reference vendor lock release clean
+.PHONY: help start stop test fuzz molecule lint bench simulate mutants spark-matrix diagrams reference vendor lock release clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -52,6 +52,10 @@ test: $(VENV)/.$(TESTS) lint ## lint, then all tests; ENGINES=no: without large 
 
 spark-matrix: $(VENV)/.engines ## every release of Spark and every pair of them, Airflow (downloads 2.5 GB, once)
 	@pytest tests/matrix/versions.py tests/matrix/airflow_provider.py
+
+fuzz: MINUTES ?= 30
+fuzz: $(VENV)/.tests ## random bytes for every parser, for MINUTES=30; see docs/testing.md
+	@python -m tests.attack.fuzz --minutes $(MINUTES)
 
 molecule: $(VENV)/.tests ## roles and a cluster on hosts in containers; needs root and podman
 	@scripts/test-needs engines

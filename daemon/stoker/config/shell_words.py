@@ -22,6 +22,8 @@ _SPECIAL = "@*#?!$-0123456789"  # parameters of a running shell
 _SPLIT_NAME = re.compile(r"(\\\n)+[A-Za-z0-9_]")
 _LOGIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
+_DEEPEST = 50  # levels of ${NAME:-word}; far more than anybody writes, far fewer than Python's stack has room for
+
 Lookup = Callable[[str], "str | None"]
 
 
@@ -55,6 +57,7 @@ class _Reader:
     def __init__(self, text: str, lookup: Lookup, assign: Callable[[str, str], None]) -> None:
         self._text, self._at = text, 0
         self._lookup, self._assign = lookup, assign
+        self._depth = 0  # of ${...} within ${...}
         self._name = ""  # of the variable whose value is being read
         self._names: set[str] = set()  # the variables that this value has used
 
@@ -302,6 +305,9 @@ class _Reader:
         assign = self._assign
         if not used:
             self._assign = _ignore
+        if self._depth >= _DEEPEST:
+            raise self._wrong(f"more than {_DEEPEST} levels of ${{...}} within each other")
+        self._depth += 1
         out = [] if quoted else [self._tilde("}")]
         try:
             while self._at < len(self._text):
@@ -315,6 +321,7 @@ class _Reader:
                     out.append(self._quoted_piece("}") if quoted else self._piece())
         finally:
             self._assign = assign
+            self._depth -= 1
         self._at = start
         raise self._wrong("'${' is not closed", is_bash=False)
 

@@ -111,6 +111,17 @@ def test_what_needs_a_shell_is_rejected_with_its_line_and_the_way_to_import_it(t
         parse_spark_env(path, ENVIRON)
 
 
+@pytest.mark.parametrize("around", ["%s", '"%s"'])
+def test_variables_within_each_other(tmp_path: Path, around: str) -> None:
+    path = tmp_path / "spark-env"
+    path.write_text("A=" + around % ("${NOT:-" * 40 + "x" + "}" * 40) + "\n")
+    assert parse_spark_env(path, {}).values == {"A": "x"}
+    for depth in (51, 300, 100_000):
+        path.write_text("A=" + around % ("${NOT:-" * depth + "x" + "}" * depth) + "\n")
+        with pytest.raises(ConfigError, match=r"spark-env:1: A: more than 50 levels of \$\{...\} within each other"):
+            parse_spark_env(path, {})
+
+
 def test_a_word_that_goes_on_in_the_next_line_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "spark-env"
     path.write_text("A=a\\\nb\n")
