@@ -16,9 +16,9 @@ LOOK_AGAIN = 1.0  # seconds between two questions, each of which starts a progra
 class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        result = self._ask(task_vars)
-        changed = result.get("changed", False)
         args = self._task.args
+        result = self._ask(args, task_vars)
+        changed = result.get("changed", False)
         waits = (
             str(args.get("wait", False)).lower() in ("true", "yes", "1") and args.get("state", "draining") == "draining"
         )
@@ -38,11 +38,11 @@ class ActionModule(ActionBase):
                 message = f"still running after {args.get('timeout', 3600)} s: {left}. They are draining: wait longer"
                 return {**result, "failed": True, "changed": changed, "msg": f"{message}, or kill what is left"}
             time.sleep(LOOK_AGAIN)
-            result = self._ask(task_vars)
+            result = self._ask({**args, "reason": "", "deadline": ""}, task_vars)  # which are set
         return {**result, "changed": changed}
 
-    def _ask(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _ask(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
-            module_name=self._task.action, module_args=self._task.args, task_vars=task_vars
+            module_name=self._task.action, module_args=args, task_vars=task_vars
         )
         return answer

@@ -23,6 +23,16 @@ options:
     type: str
     choices: [draining, working, forgotten]
     default: draining
+  reason:
+    description: With O(state=draining), why, for others who look at the workers.
+    type: str
+    default: ""
+  deadline:
+    description:
+      - With O(state=draining), when to stop what still runs there, such as V(2h) from now. Without it, nothing is stopped.
+      - Each run with a deadline sets it anew, counted from then.
+    type: str
+    default: ""
   wait:
     description: With O(state=draining), wait until no job runs there, and show how many are left.
     type: bool
@@ -50,6 +60,8 @@ EXAMPLES = r"""
 - name: Empty a host for maintenance
   stoker.spark.stoker_worker:
     names: [host1]
+    reason: new disk
+    deadline: 2h
     wait: true
 
 - name: Use it again
@@ -122,10 +134,18 @@ def _listed(workers: list[dict[str, Any]]) -> str:
 def _drain(cluster: StokerProgram, draining: bool) -> None:
     module = cluster.module
     workers = cluster.chosen(all_known=True)
-    changed = any(worker["draining"] is not draining for worker in workers)
+    reason, deadline = module.params["reason"].strip(), module.params["deadline"].strip()
+    changed = any(
+        worker["draining"] is not draining or (draining and reason and worker.get("drain_reason") != reason)
+        for worker in workers
+    )
+    changed = changed or bool(draining and deadline)
     if changed and not module.check_mode:
         ids = [worker["id"] for worker in workers]
-        workers = cluster.ask("drain" if draining else "undrain", *ids)[0]["workers"]
+        terms = [f"--reason={reason}"] * bool(reason) + [f"--deadline={deadline}"] * bool(deadline)
+        workers = (
+            cluster.ask("drain", *terms, *ids)[0]["workers"] if draining else cluster.ask("undrain", *ids)[0]["workers"]
+        )
     module.exit_json(changed=changed, workers=workers)
 
 
@@ -150,6 +170,8 @@ def main() -> None:
         argument_spec={
             "names": {"type": "list", "elements": "str", "required": True},
             "state": {"type": "str", "choices": ["draining", "working", "forgotten"], "default": "draining"},
+            "reason": {"type": "str", "default": ""},
+            "deadline": {"type": "str", "default": ""},
             "wait": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 3600},
             "command": {"type": "path", "default": "stoker"},

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def test_drain_waits_and_shows_what_is_left_and_undrain_ends_it(site: Site) -> N
     site.stoker("kill", job)
     assert changed(site.play("drain", "-e", "worker=localhost")) == 0
     assert [worker["draining"] for worker in workers(site)] == [True]
+    assert "'soon' is not a duration" in fails(site, "drain", "-e", "worker=localhost", "-e", "deadline=soon")
+    terms = ("-e", "worker=localhost", "-e", "reason='new disk'")
+    assert changed(site.play("drain", *terms, "-e", "deadline=2h")) == 1
+    assert workers(site)[0]["drain_reason"] == "new disk"
+    assert 7000 < workers(site)[0]["drain_until"] - time.time() <= 7200
+    assert changed(site.play("drain", *terms)) == 0, "the same reason is no change"
     assert changed(site.play("undrain", "-e", "worker=localhost")) == 1
     assert changed(site.play("undrain", "-e", "worker=localhost")) == 0
     assert "there is no worker nowhere; those known are on localhost" in fails(site, "drain", "-e", "worker=nowhere")

@@ -30,6 +30,7 @@ class Control:
         self.held: list[tuple[str, bool]] = []
         self.updated: list[tuple[str, JobChange]] = []
         self.drained: list[tuple[str, bool]] = []
+        self.terms: list[tuple[str, float]] = []  # reason and deadline of each
         self.submitted: list[tuple[DriverDescription, Asker]] = []
         self.error = error
         self.samples = samples
@@ -55,10 +56,11 @@ class Control:
         self.updated.append((job_id, change))
         return f"{job_id} has now {change.words}"
 
-    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
+    def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
         if self.error:
             raise self.error
         self.drained.append((worker_id, drain))
+        self.terms.append((reason, deadline))
         return f"{worker_id} is draining"
 
     def submit(self, driver: DriverDescription, by: Asker) -> str:

@@ -47,8 +47,8 @@ class Control:
     def submit(self, driver: DriverDescription, by: Asker) -> str:
         return self._dashboard().submit(driver, by)
 
-    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
-        return self._dashboard().drain(worker_id, by, drain=drain)
+    def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
+        return self._dashboard().drain(worker_id, by, drain=drain, reason=reason, deadline=deadline)
 
     def status(self, job_id: str) -> DriverView | AppView:
         return self._dashboard().status(job_id)

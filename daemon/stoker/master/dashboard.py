@@ -147,9 +147,10 @@ class LeaderDashboard:
             raise ProtocolError(f"a change was answered with {type(answer).__name__}")
         return answer.text
 
-    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
-        """Drain a worker, or end that; return a text for users. Raises NotFound, Refused."""
-        self._ask(DrainWorkers(request=0, workers=(worker_id,), drain=drain), by)
+    def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
+        """Drain a worker, or end that; return a text for users. ``deadline`` in seconds from now, 0: none. Raises NotFound,
+        Refused, and ValueError for an invalid reason or deadline."""
+        self._ask(DrainWorkers(request=0, workers=(worker_id,), drain=drain, reason=reason, deadline=deadline), by)
         return f"{worker_id} is draining" if drain else f"{worker_id} gets jobs again"
 
     def submit(self, driver: DriverDescription, by: Asker) -> str:

@@ -149,7 +149,7 @@ class StandbyDashboard:
         """Raises Refused, in the words by which Spark's clients know that they should ask the next master."""
         raise Refused("Current state is not alive: STANDBY. Can only accept driver submissions in ALIVE state.")
 
-    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
+    def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
         """Raises NotFound, as ``kill``."""
         raise NotFound(f"this master is a standby: ask the leader to {'drain' if drain else 'undrain'} {worker_id}")
 

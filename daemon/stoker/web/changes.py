@@ -11,9 +11,11 @@ from werkzeug import exceptions
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
+from stoker.config.types import parse_time_limit
 from stoker.core.model.changes import JobChange
+from stoker.core.model.messages import check_drain
 from stoker.core.model.principal import Asker
-from stoker.errors import StokerError
+from stoker.errors import StokerError, UsageError
 from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.guard import needs
@@ -37,8 +39,9 @@ class Changes(Protocol):
         """Change the pool, the priority or the time limit of a driver or application."""
         ...
 
-    def drain(self, worker_id: str, by: Asker, *, drain: bool) -> str:
-        """Place no new work on a worker, or use it again."""
+    def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
+        """Place no new work on a worker, or use it again. ``reason`` is shown. After ``deadline`` seconds (0: never) what
+        still runs there is stopped."""
         ...
 
 
@@ -89,7 +92,24 @@ def add_changes(app: Flask, control: Changes, access: Access) -> None:
         then = f"/worker/?{urlencode({'workerId': worker})}"
         is_on = wanted == "true"
         by = who().asker("dashboard")
-        return _do("drain" if is_on else "undrain", worker, lambda: control.drain(worker, by, drain=is_on), then)
+        reason, deadline = _terms() if is_on else ("", 0.0)
+        return _do(
+            "drain" if is_on else "undrain",
+            worker,
+            lambda: control.drain(worker, by, drain=is_on, reason=reason, deadline=deadline),
+            then,
+        )
+
+
+def _terms() -> tuple[str, float]:
+    """Return a drain's reason, and its deadline in seconds from now (0: none). Raises BadRequest."""
+    reason, after = request.form.get("reason", "").strip(), request.form.get("deadline", "").strip()
+    try:
+        deadline = parse_time_limit(after) if after else 0.0
+        check_drain(reason, deadline)
+    except (UsageError, ValueError) as error:
+        raise BadRequest(f"The worker was not drained: {error}.") from None
+    return reason, deadline
 
 
 def _do(action: str, target: str, change: Callable[[], str], then: str) -> BaseResponse:

@@ -27,6 +27,32 @@ def test_changes() -> None:
     assert control.submitted[0][0].main == "job.py"
 
 
+def test_a_drain_may_have_a_reason_and_a_deadline() -> None:
+    control = Control()
+    browser, path = client(control), f"/api/v1/workers/{WORKER}/drain"
+    assert browser.post(path, json={"reason": "new disk", "deadline": 7200}).status_code == 200
+    assert browser.post(path, json={"reason": "new disk"}).status_code == 200
+    assert browser.post(path, json={}).status_code == 200
+    assert control.terms == [("new disk", 7200.0), ("new disk", 0.0), ("", 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ({"reasons": "x"}, "did you mean reason?"),
+        ({"deadline": -1}, "a drain's deadline must be between"),
+        ({"deadline": "2h"}, "Expected `float`"),
+        ({"reason": "two\nlines"}, "must be one line"),
+        ({"reason": "x" * 201}, "at most 200 characters"),
+    ],
+)
+def test_a_drain_with_invalid_terms_changes_nothing(body: dict[str, Any], hint: str) -> None:
+    control = Control()
+    response = client(control).post(f"/api/v1/workers/{WORKER}/drain", json=body)
+    assert (response.status_code, control.drained) == (400, []) and hint in response.get_json()["error"]
+    assert client(control).post(f"/api/v1/workers/{WORKER}/undrain", json={"reason": "x"}).status_code == 400
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"kind": "python"}', b'{"kind": "python", "main": "x"}', b'{"kind": 1, "main": "x"}']
 )

@@ -352,6 +352,14 @@ class GetStatus(Message, frozen=True):
     id: str = ""
 
 
+def check_drain(reason: str, deadline: float) -> None:
+    """Raise ValueError for an invalid reason of a drain, or an invalid deadline (seconds from now)."""
+    if len(reason) > MOST_REASON or not reason.isprintable():
+        raise ValueError(f"a drain's reason must be one line of at most {MOST_REASON} characters")
+    if not 0 <= deadline <= MOST_DEADLINE:
+        raise ValueError(f"a drain's deadline must be between 0 and {MOST_DEADLINE:.0f} s")
+
+
 class DrainWorkers(Message, frozen=True):
     """Drain workers: place no new jobs on them (``drain``), or end that. ``workers`` are ids, HOST (all known workers
     there) or HOST:PORT. Answered by ``Workers``, or by ``Failed`` if one is unknown; then nothing has changed."""
@@ -364,10 +372,7 @@ class DrainWorkers(Message, frozen=True):
     deadline: float = 0.0  # seconds from now, after which what runs there is stopped; 0: never
 
     def __post_init__(self) -> None:
-        if len(self.reason) > MOST_REASON or not self.reason.isprintable():
-            raise ValueError(f"a drain's reason must be one line of at most {MOST_REASON} characters")
-        if not 0 <= self.deadline <= MOST_DEADLINE:
-            raise ValueError(f"a drain's deadline must be between 0 and {MOST_DEADLINE:.0f} s")
+        check_drain(self.reason, self.deadline)
 
 
 class ForgetWorkers(Message, frozen=True):

@@ -34,6 +34,7 @@ class Operation:
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
     body: type[Value] | None = None
+    needs_body: bool = True  # otherwise no body means one without fields
     errors: tuple[int, ...] = ()
     names: tuple[tuple[str, str], ...] = ()  # path parameter, and the pattern it has to match
     base: str = BASE
@@ -63,7 +64,7 @@ class Api:
                     raise NotFound(f"{path[name][:80]!r} names nothing here.")
             query = read_query(operation.parameters)
             if operation.body is not None:
-                query["body"] = read_body(operation.body)
+                query["body"] = read_body(operation.body, is_needed=operation.needs_body)
             elif operation.method != "GET":
                 read_no_body()
             answer = view(**path, **query)

@@ -59,7 +59,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         said["requestBody"] = {
-            "required": True,
+            "required": operation.needs_body,
             "content": {"application/json": {"schema": _reference(operation.body)}},
         }
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from stoker.core.model.messages import check_drain
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Value
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, PoolView, WorkerView
@@ -111,6 +112,16 @@ class Health(Value, frozen=True):
 
 class Submitted(Value, frozen=True):
     id: str
+
+
+class Drain(Value, frozen=True):
+    """``reason`` is one line, and shown. What still runs there ``deadline`` seconds from now is stopped; 0: never."""
+
+    reason: str = ""
+    deadline: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_drain(self.reason, self.deadline)
 
 
 class Done(Value, frozen=True):

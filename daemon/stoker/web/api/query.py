@@ -84,8 +84,11 @@ def read_query(parameters: Iterable[Parameter]) -> dict[str, Any]:
     return {name: parameter.read() for name, parameter in known.items()}
 
 
-def read_body(kind: type[Value]) -> Value:
-    """Return the request's body. Raises UnsupportedMediaType, and BadRequest for a body that is not a ``kind``."""
+def read_body(kind: type[Value], *, is_needed: bool = True) -> Value:
+    """Return the request's body. Raises UnsupportedMediaType, and BadRequest for a body that is not a ``kind``. Unless it
+    ``is_needed``, no body, of any type, is one without fields."""
+    if not is_needed and _is_empty():
+        return kind()
     if request.mimetype != JSON:
         raise UnsupportedMediaType(
             f"The body must be JSON, sent with the header Content-Type: {JSON}, not {request.mimetype[:80] or 'none'}."
@@ -101,8 +104,12 @@ def read_body(kind: type[Value]) -> Value:
 
 def read_no_body() -> None:
     """Raises BadRequest for a body, since the operation takes none; an empty object does not count."""
-    if request.get_data().strip() not in {b"", b"{}"}:
+    if not _is_empty():
         raise BadRequest(f"{request.method} {request.path[:80]} takes no body.")
+
+
+def _is_empty() -> bool:
+    return request.get_data().strip() in {b"", b"{}"}
 
 
 def _reject_unknown(value: object, kind: inspect.Type, where: str) -> None:

@@ -210,6 +210,8 @@ class _Changing:
             self.drain,
             answer=model.Done,
             names=WORKER,
+            body=model.Drain,
+            needs_body=False,
         )
         post(
             "/workers/{id}/undrain", "Let a worker work again", OPERATOR, self.undrain, answer=model.Done, names=WORKER
@@ -242,11 +244,14 @@ class _Changing:
         by = who().asker("api")
         return model.Done(message=_changed("update", id, lambda: self._control.update(id, body, by)))
 
-    def drain(self, id: str) -> model.Done:
+    def drain(self, id: str, body: model.Drain) -> model.Done:
         self._check()
-        return model.Done(
-            message=_changed("drain", id, lambda: self._control.drain(id, who().asker("api"), drain=True))
-        )
+        by, reason, deadline = who().asker("api"), body.reason.strip(), body.deadline
+
+        def change() -> str:
+            return self._control.drain(id, by, drain=True, reason=reason, deadline=deadline)
+
+        return model.Done(message=_changed("drain", id, change))
 
     def undrain(self, id: str) -> model.Done:
         self._check()

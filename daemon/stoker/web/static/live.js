@@ -203,9 +203,12 @@
       ask(form, false);
     } else if (form.matches("form[data-change]")) {
       event.preventDefault();
-      sure(event.submitter).then((yes) => yes && send(form, event.submitter));
+      const terms = document.getElementById(event.submitter?.dataset.asks);
+      if (terms) terms.showModal(); // its own button sends the form
+      else sure(event.submitter).then((yes) => yes && send(form, event.submitter));
     }
   });
+  document.addEventListener("click", (event) => event.target.closest("form dialog button[value=no]")?.closest("dialog").close());
 
   function sure(button) {
     if (!button?.classList.contains("kill")) return Promise.resolve(true);
@@ -237,6 +240,8 @@
       const body = new URLSearchParams(new FormData(form, button));
       const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/plain" } });
       const text = await response.text();
+      form.querySelector("dialog")?.close();
+      if (response.ok) form.reset();
       toast(response.ok ? text : said(text) || `It was refused: ${response.status}`, !response.ok);
     } catch {
       toast("It does not answer: nothing is known of what you asked for. Look, and try again.", true);
