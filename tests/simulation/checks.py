@@ -14,6 +14,7 @@
 ``addresses``    an address of a named resource is held by at most one process, until nothing of that process is left
 ``fifo``         jobs are served in the order they came, and no job waits that fits
 ``fit``          nothing new is placed on a worker that has reported that its host is not well
+``drain``        nothing new is placed on a draining worker, and nothing runs there after the drain's deadline
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
 ``hold``         a job whose hold was acknowledged is not started, and gets no executor, before somebody releases it
 ``after``        no driver starts before its parents have ended as it wants, or waits when they have
@@ -290,9 +291,7 @@ class Checks:
     def _record(self, key: str) -> Any:
         assert self.store is not None
         data = self.store.records.get(key)
-        if data is None or key in self.store.damaged:
-            return None
-        return decode_record(key, data)
+        return None if data is None or key in self.store.damaged else decode_record(key, data)
 
     def _recorded(self, key: str, why: Message) -> Any:
         assert self.store is not None

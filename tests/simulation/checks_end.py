@@ -31,6 +31,8 @@ def unsettled(cluster: Cluster) -> list[str]:
     if len(leaders) != 1:
         return [f"{len(leaders)} masters serve: {', '.join(master.name for master in leaders)}"]
     leader = leaders[0]
+    if cluster.operator.left:
+        return [f"{cluster.operator.left[0].name} has to be emptied"]
     found = [*_workers(cluster, leader), *_jobs(cluster, leader), *_clients(cluster)]
     return found or [*_agree(cluster, leader), *_records(cluster, leader)]
 
@@ -52,6 +54,8 @@ def _workers(cluster: Cluster, leader: Master) -> Iterator[str]:
             yield f"{worker.name} is not registered"
         elif entry.dying:
             yield f"{worker.name} still holds {', '.join(str(key) for key in entry.dying)} for processes being ended"
+        if entry is not None and entry.record.drain.draining:
+            yield f"{worker.name} is draining"
         if core.registration.leader != leader.address:
             yield f"{worker.name} follows {core.registration.leader}"
         for job in core.jobs.values():

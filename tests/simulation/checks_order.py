@@ -19,6 +19,7 @@ from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 
 Fail = Callable[[str, str], None]
+LAUNCHES = (LaunchDriver, LaunchExecutor)
 
 
 def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
@@ -29,6 +30,8 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
     granted: dict[str, list[LaunchExecutor]] = {}  # worker -> executors granted there now
     for send in sent:
         worker_id = ctx.books.worker_of_peer.get(send.peer)
+        if worker_id and ctx.books.workers[worker_id].record.drain.draining and isinstance(send.message, LAUNCHES):
+            fail("drain", f"{send.message} goes to {worker_id}, which is draining")
         if isinstance(send.message, LaunchExecutor) and worker_id is not None:
             granted.setdefault(worker_id, []).append(send.message)
     if ctx.pools.is_configured:

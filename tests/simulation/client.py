@@ -31,19 +31,21 @@ TIMEOUT = 20.0  # seconds; after that the user asks again
 
 
 class Client(Node):
-    def __init__(self, world: World, network: Network, host: Host, *, masters: tuple[str, ...], checks: Checks) -> None:
+    def __init__(self, world: World, network: Network, host: Host, *, masters: tuple[str, ...], checks: Checks,
+                 role: str = "client") -> None:  # fmt: skip
         super().__init__(world, network, host, host.name)
         self.asked: dict[int, Message] = {}  # unanswered, by request number
         self.submitted: list[str] = []  # acknowledged, in order
         self.core: Asking | None = None
         self._masters, self._checks = masters, checks
-        self._links = Links(self, "client", self._refused)
+        self._role = role
+        self._links = Links(self, role, self._refused)
         self._tokens = 0
 
     def started(self) -> None:
         """A new process does not know the requests of the process before."""
         self.asked.clear()
-        self._links = Links(self, "client", self._refused)
+        self._links = Links(self, self._role, self._refused)
         self.core = Asking(self._masters, random.Random(self.world.rng.getrandbits(32)), timeout=TIMEOUT)
 
     def died(self) -> None:

@@ -27,7 +27,7 @@ from tests.simulation.process import Node
 from tests.simulation.storage import Engine, Ensemble, FencedEngine, Session, Store
 from tests.simulation.world import EPOCH, Host, World
 
-ROLES = {"worker": Role.WORKER, "app": Role.CLIENT, "client": Role.CLIENT}
+ROLES = {"worker": Role.WORKER, "app": Role.CLIENT, "client": Role.CLIENT, "admin": Role.ADMIN}
 
 
 class Deposed(Exception):

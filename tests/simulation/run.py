@@ -46,7 +46,7 @@ def _run(world: World, kinds: tuple[str, ...]) -> None:
     faults = Faults(cluster)
     faults.plan(kinds)
     world.run(cluster.chaos + 1.0)
-    deadline = cluster.chaos + bound(cluster)
+    deadline = cluster.chaos + bound(cluster) + cluster.operator.needs
     if world.run(deadline, lambda: not unsettled(cluster)):
         return
     left = unsettled(cluster)

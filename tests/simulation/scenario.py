@@ -21,6 +21,7 @@ from tests.simulation.client import Client
 from tests.simulation.hostile import HOSTILE, HostileWorker
 from tests.simulation.master import Disk, Master
 from tests.simulation.network import Network
+from tests.simulation.operator import Operator
 from tests.simulation.skew import Skew
 from tests.simulation.storage import Ensemble, Store
 from tests.simulation.worker import Worker
@@ -52,6 +53,7 @@ class Cluster:
     applications: list[Application] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
     hostile: HostileWorker | None = None
+    operator: Operator = field(init=False)
 
     @property
     def hosts(self) -> list[Host]:
@@ -94,7 +96,9 @@ def build(world: World) -> Cluster:
         host = _host(cluster, f"client{number}")
         cluster.clients.append(Client(world, network, host, masters=_addresses(cluster), checks=checks))
     _skew(cluster)
+    cluster.operator = Operator(cluster)
     _start(cluster)
+    cluster.operator.plan()
     return cluster
 
 

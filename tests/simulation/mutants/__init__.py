@@ -43,6 +43,8 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     drivers.believed_report: ("hostile",),
     drivers.freed_id: ("hostile", "freeze_worker"),
     drivers.requeued_invention: ("hostile",),
+    peers.ignored_drain: (),
+    peers.ignored_deadline: (),
     peers.ignored_illness: ("ill_worker",),
     drivers.second_run: ("power_cut_at_start",),
     journal.unwritten_intent: ("kill_daemon_and_keeper_at_start",),

@@ -10,10 +10,11 @@ from unittest.mock import patch
 from stoker.core.master import (
     workers,
 )
+from stoker.core.master.books import Worker
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
-from stoker.core.master.fitness import unfit
+from stoker.core.master.fitness import deadlines, unfit
 from stoker.core.model.messages import DriverStateAck, ExecutorStateAck, Reconnect
 from stoker.core.peer.following import Following
 from stoker.core.peer.masters import NEVER, Masters
@@ -101,6 +102,25 @@ def immortal() -> Iterator[None]:
 def ignored_illness() -> Iterator[None]:
     """A master places jobs on a worker that has reported that its host is not well."""
     with patch.object(unfit, "reported", left_out):
+        yield
+
+
+@contextmanager
+def ignored_drain() -> Iterator[None]:
+    """A master places jobs on draining workers."""
+    real: Any = Worker.objections
+
+    def others(self: Worker) -> tuple[str, ...]:
+        return tuple(reason for reason in real.fget(self) if reason != "operator")
+
+    with patch.object(Worker, "objections", property(others)):
+        yield
+
+
+@contextmanager
+def ignored_deadline() -> Iterator[None]:
+    """A master does not stop what runs on a worker whose drain's deadline has come."""
+    with patch.object(deadlines, "due", left_out):
         yield
 
 

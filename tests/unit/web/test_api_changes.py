@@ -36,6 +36,13 @@ def test_a_drain_may_have_a_reason_and_a_deadline() -> None:
     assert control.terms == [("new disk", 7200.0), ("new disk", 0.0), ("", 0.0)]
 
 
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    control = Control()
+    assert client(control).post("/api/v1/drivers", json={**PROGRAM, "cores": 2.0, "priority": 1.0}).status_code == 201
+    assert client(control).post("/api/v1/drivers", json={**PROGRAM, "cores": 2.5}).status_code == 400
+    assert [(driver.cores, driver.priority) for driver, _ in control.submitted] == [(2, 1)]
+
+
 @pytest.mark.parametrize(
     ("body", "hint"),
     [

@@ -96,9 +96,10 @@ def read_body(kind: type[Value], *, is_needed: bool = True) -> Value:
     data = request.get_data()
     try:
         # First, so that a misspelt field is named, and not what is missing because of it.
-        _reject_unknown(msgspec.json.decode(data), inspect.type_info(kind), "")
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        given = _with_whole_numbers(msgspec.json.decode(data))
+        _reject_unknown(given, inspect.type_info(kind), "")
+        return msgspec.convert(given, kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not what is asked for: {error}.") from None
 
 
@@ -106,6 +107,17 @@ def read_no_body() -> None:
     """Raises BadRequest for a body, since the operation takes none; an empty object does not count."""
     if not _is_empty():
         raise BadRequest(f"{request.method} {request.path[:80]} takes no body.")
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Return the JSON value with 2.0 as 2: JSON has one kind of numbers."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_with_whole_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(item) for name, item in value.items()}
+    return value
 
 
 def _is_empty() -> bool:
