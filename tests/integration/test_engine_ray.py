@@ -167,7 +167,11 @@ except KeyboardInterrupt: print("interrupted")
 @pytest.mark.parametrize(
     ("before", "conf", "words"),
     [
-        ("import sys; sys.modules['ray'] = None", {}, "Refused: Ray cannot be imported here .*: pip install ray"),
+        (
+            "import sys; sys.modules['ray'] = None",
+            {},
+            "Refused: Ray cannot be imported here .*: .*python.* -m pip install ray",
+        ),
         (
             "",
             {"spark.dynamicAllocation.enabled": True},

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(
         os.environ.get("CI") != "true"
         and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
-        reason="needs the package pyspark and a Java: pip install 'stoker[spark]', apt-get install default-jre-headless",
+        reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
     ),
 ]
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -224,7 +225,9 @@ def _security() -> Security:
     try:
         return Security.temporary()
     except ImportError:
-        raise Refused("Dask's encryption needs the package cryptography: pip install cryptography") from None
+        raise Refused(
+            f"Dask's encryption needs the package cryptography: {sys.executable} -m pip install cryptography"
+        ) from None
 
 
 def _upload(path: Path) -> UploadFile:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def connected(target: str) -> Iterator[Connection]:
         from fabric import Connection  # noqa: PLC0415 - an extra
         from paramiko import SSHException  # noqa: PLC0415
     except ImportError:
-        raise ConfigError("--via and tunnel need Fabric: pip install fabric") from None
+        raise ConfigError(f"--via and tunnel need Fabric: {sys.executable} -m pip install fabric") from None
     if not target or target.startswith("-") or any(character.isspace() for character in target):
         raise UsageError(f"{target!r} is not [USER@]HOST[:PORT]")
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it would print errors that Stoker reports itself

@@ -114,7 +114,7 @@ class App:
         try:
             from stoker.engines.ray import RayEngine  # noqa: PLC0415 - large, and an extra
         except ImportError as error:
-            raise Refused(f"Ray cannot be imported here ({error.name}): pip install ray") from None
+            raise Refused(f"Ray cannot be imported here ({error.name}): {sys.executable} -m pip install ray") from None
         with self._starting:
             if self._engine is None and not self._is_closed:
                 self._start(lambda watch: RayEngine(self._resources, on_worker=watch.on_worker), timeout)
@@ -125,7 +125,7 @@ class App:
             from stoker.engines.dask import DaskEngine  # noqa: PLC0415 - large, and an extra
         except ImportError as error:
             raise Refused(
-                f"Dask cannot be imported here ({error.name}): pip install distributed cryptography"
+                f"Dask cannot be imported here ({error.name}): {sys.executable} -m pip install distributed cryptography"
             ) from None
         with self._starting:
             if self._engine is None and not self._is_closed:

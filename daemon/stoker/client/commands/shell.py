@@ -80,7 +80,9 @@ def _spark(url: str, name: str, conf: Mapping[str, str]) -> Iterator[tuple[dict[
     try:
         from pyspark.sql import SparkSession  # noqa: PLC0415 - large, and an extra
     except ImportError as error:
-        raise Refused(f"Spark cannot be imported here ({error.name}): pip install pyspark") from None
+        raise Refused(
+            f"Spark cannot be imported here ({error.name}): {sys.executable} -m pip install pyspark"
+        ) from None
     builder = SparkSession.builder.master(url).appName(name)
     for key, value in conf.items():
         if key not in ("spark.master", "spark.app.name"):
@@ -131,7 +133,7 @@ def _interact(names: dict[str, Any], banner: str) -> None:
         from IPython import start_ipython  # noqa: PLC0415 - large, and an extra
         from traitlets.config import Config  # noqa: PLC0415
     except ImportError:
-        say("pip install ipython for a better prompt")
+        say(f"{sys.executable} -m pip install ipython for a better prompt")
         with contextlib.suppress(SystemExit):
             code.interact(banner, local=names, exitmsg="")
         return
