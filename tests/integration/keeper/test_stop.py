@@ -193,3 +193,27 @@ def test_what_ignores_term_is_killed_after_the_grace(daemon: PlayedDaemon, slot:
     daemon.link.say({"op": "stop", "key": "a", "grace": 0.8})
     assert daemon.expect("exited", "a")["signal"] == signal.SIGTERM
     assert time.monotonic() - began >= 0.8
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    ["setsid {0}", "setsid -w {0}", "timeout 600 {0}; exit 1", "sh -mc '{0}; exit 1'", "setsid -f {0}; sleep 600"],
+)
+def test_a_program_behind_a_wrapper_with_its_own_group_may_clean_up(
+    daemon: PlayedDaemon, tmp_path: Path, wrapper: str
+) -> None:
+    """The wrapper's shell has the grace to itself, and TERM reaches the program, whose group is another."""
+    program = tmp_path / "program"
+    program.write_text(
+        "#!/bin/sh\n"
+        f"trap 'sleep 0.5; echo done > {tmp_path}/cleaned; exit 0' TERM\n"
+        f"echo up > {tmp_path}/up\n"
+        "while true; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    daemon.spawn("a", "/bin/sh", "-c", f"{wrapper.format(program)}")
+    daemon.expect("started", "a")
+    wait_until((tmp_path / "up").exists, what="it runs")
+    daemon.link.say({"op": "stop", "key": "a", "grace": 20})
+    daemon.expect("exited", "a")
+    assert (tmp_path / "cleaned").exists()

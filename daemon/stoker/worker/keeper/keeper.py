@@ -263,8 +263,14 @@ class Keeper:
             job.kill_at = min(job.kill_at, kill_at)
             return
         job.kill_at = kill_at
-        job.known.update(tree([job.pid, *self._orphans().of(job)]))
+        job.known.update(self._processes(job))
         self._signal(job, signal.SIGTERM)
+
+    def _processes(self, job: KeptJob) -> dict[int, int]:
+        """Return the living processes of a job with their start times, also those in groups of their own (``setsid``,
+        ``timeout``)."""
+        main = [job.pid] if job.exit is None else []
+        return tree([*main, *self._orphans().of(job)])
 
     def _stop_expired(self) -> None:
         """Stop the jobs that have reached their time limit."""
@@ -275,7 +281,7 @@ class Keeper:
                 self._stop(job, self._grace)
 
     def _signal(self, job: KeptJob, number: int) -> None:
-        groups = {job.pid, *(group_of(pid) for pid in self._orphans().of(job))}
+        groups = {job.pid, *(group_of(pid) for pid in self._processes(job))}
         for group in groups - {0, os.getsid(0)}:
             try:
                 os.killpg(group, number)
