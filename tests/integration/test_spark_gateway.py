@@ -209,7 +209,7 @@ def test_a_stage_gets_executors_of_its_own_profile(cluster: Cluster) -> None:
         assert job.answer() == "(45, [('-Xmx550M', '2', '')])"
         job.say("profile 100g")
         words = "resource profile 3 needs 1 core and 102400 MiB on one worker"
-        wait_until(lambda: words in cluster.cli("status", job.app_id).stdout, within=60, what="the reason it waits")
+        wait_until(lambda: words in cluster.cli("status", job.app_id).stdout, within=300, what="the reason it waits")
 
 
 def test_what_workers_do_not_have_ends_the_application_with_the_reason(cluster: Cluster) -> None:
