@@ -26,6 +26,12 @@ def test_what_messagepack_cannot_carry_is_an_error_of_ours(message: Message) -> 
         codec.encode(message)
 
 
+def test_an_argument_that_is_not_text_is_named() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        codec.encode(GetStatus(request=1, id="driver\udcff"))
+    assert str(caught.value) == "GetStatus cannot be sent: 'driver\\udcff' is not UTF-8 text"
+
+
 def test_a_refusal_quotes_little_of_the_peer_and_nothing_unprintable() -> None:
     body = b"\x82\xa4type\xa9GetStatus\xa7request\xda\xff\xff" + b"\n\x1b[2J" * 13107
     for broken in (body, b"\x81\xa4type\xda\xff\xff" + b"\n\x1b[2J" * 13107):

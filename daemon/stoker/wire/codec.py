@@ -29,7 +29,11 @@ def encode(message: Message, limit: int = MAX_BODY) -> list[bytes]:
     MessagePack does not allow: integers over 64 bits, text that is not UTF-8."""
     try:
         body = _encoder.encode(message)
-    except (OverflowError, UnicodeEncodeError) as error:
+    except UnicodeEncodeError as error:
+        raise ProtocolError(
+            f"{type(message).__name__} cannot be sent: {error.object[:100]!r} is not UTF-8 text"
+        ) from None
+    except OverflowError as error:
         raise ProtocolError(f"{type(message).__name__} cannot be sent: {_one_line(error)}") from None
     if len(body) > limit:
         raise ProtocolError(f"{type(message).__name__} of {len(body)} bytes is over the limit of {limit}")
