@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import json
 import os
+import resource
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,8 +143,9 @@ class _Os:
             return getattr(os, name)
         raise AttributeError(f"the simulated keeper must not call os.{name}")
 
-    def waitpid(self, pid: int, flags: int) -> tuple[int, int]:
-        return self.keeper.ended.pop(0) if self.keeper.ended else (0, 0)
+    def wait4(self, pid: int, flags: int) -> tuple[int, int, resource.struct_rusage]:
+        pid, status = self.keeper.ended.pop(0) if self.keeper.ended else (0, 0)
+        return pid, status, resource.struct_rusage((0.25, 0.0, 65536, *([0] * 13)))
 
     def killpg(self, group: int, number: int) -> None:
         self.keeper.machine.signal(group, number)
@@ -191,7 +193,7 @@ def _load() -> ModuleType:
 
 
 KEEPER = _load()
-ADDED = {"served", "lost", "release"}  # added after 0.1.0
+ADDED = {"served", "lost", "release", "peak_mib", "cpu_seconds"}  # added after 0.1.0
 
 
 class DaemonConnection:
@@ -249,6 +251,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._journal.begin(machine.host.mono())
         self._restore()
         self._oom = _NeverOutOfMemory()
+        self._rhythm = KEEPER.Rhythm()
         self._ready_at = 0.0  # true time: it serves nobody before
         self._timer: Timer | None = None
         self._is_alive = True

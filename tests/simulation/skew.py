@@ -8,7 +8,7 @@ from tests.simulation.network import Process
 
 # Message -> fields that the release before did not have. Only fields with a default may be here (docs/protocol.md).
 ADDED_LAST = {
-    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources", "unfit", "seal"},
+    "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources", "unfit", "seal", "limits"},
     "WorkerHeartbeat": {"keeper_release", "unfit"},
     "RegisteredWorker": {"webui_url", "masters", "seal"},
     "RegisteredApplication": {"masters"},
@@ -20,7 +20,11 @@ ADDED_LAST = {
     "LaunchExecutor": {"principal", "seal", "resources"},
 }
 # Values inside messages, likewise.
-ADDED_TO_VALUES = {"driver": {"time_limit", "hold", "after", "after_end"}, "app": {"time_limit"}, "exit": {"expired"}}
+ADDED_TO_VALUES = {
+    "driver": {"time_limit", "hold", "after", "after_end"},
+    "app": {"time_limit"},
+    "exit": {"expired", "oom", "peak_mib", "cpu_seconds"},
+}
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 
 

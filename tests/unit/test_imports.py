@@ -80,9 +80,10 @@ LAYERS: dict[str, dict[str, set[str]]] = {
     "worker": {
         "script": set(),
         "devices": {"script"},
-        "keeper": set(),
+        "groups": set(),
+        "keeper": {"groups"},
         "spark": {"keeper"},
-        "jobs": {"devices", "keeper", "spark"},
+        "jobs": {"devices", "groups", "keeper", "spark"},
     },
     "web": {
         "access": {"csrf"},

@@ -71,6 +71,16 @@ class HealthConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """``mode`` is off, account or enforce; with ``hard_cpu`` cores are a limit, not only a share; ``processes`` and threads
+    that one job may have."""
+
+    mode: str = "account"
+    hard_cpu: bool = False
+    processes: int = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
     """Times in seconds, memory in MiB."""
 
@@ -104,6 +114,7 @@ class WorkerConfig:
     memory_limit_mib: int | None
     log_mode: int  # of log files; what it allows to others decides the umask
     resources: ResourceSettings
+    limits: LimitsConfig
     instances: int  # workers the playbooks start on this machine; each is its own ``stoker worker``
     job_environ: Mapping[str, str]  # what every program that the worker starts inherits
     ignored: tuple[str, ...] = ()
@@ -159,6 +170,11 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         memory_limit_mib=memory_limit(settings),
         log_mode=int(settings.get("spark.stoker.log.mode"), 8),
         resources=resource_settings(settings),
+        limits=LimitsConfig(
+            mode=settings.get("spark.stoker.worker.limits"),
+            hard_cpu=settings.get("spark.stoker.worker.cpu") == "hard",
+            processes=settings.get("spark.stoker.worker.maxProcesses"),
+        ),
         instances=settings.parsed(_parse_count, "SPARK_WORKER_INSTANCES") or 1,
         job_environ=_job_environ(settings),
         ignored=tuple(settings.ignored),

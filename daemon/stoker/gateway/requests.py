@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from stoker.core.model.limits import TIME_LIMIT_PROPERTY, TIME_LIMIT_VARIABLE, time_limit
 from stoker.core.model.pools import POOL_PROPERTY, QUEUE_PROPERTY
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
@@ -56,7 +58,9 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
         memory_mib=resources.get("memory", 1024),
         executor_limit=limit if isinstance(limit, int) else UNLIMITED,
         ui_url=_get(described, "appUiUrl", str) if described.fields.get("appUiUrl") else "",
-        spark=_program(command, release, host=driver_host, port=driver_port, auth=auth),
+        spark=msgspec.structs.replace(
+            _program(command, release, host=driver_host, port=driver_port, auth=auth), overhead_mib=_overhead(resources)
+        ),
         time_limit=_limit(TIME_LIMIT_VARIABLE, environment),
         resources=_named(resources),
     )
@@ -77,6 +81,14 @@ def _program(
         class_path=tuple(scala.texts(command.fields.get("classPathEntries"))),
         library_path=tuple(scala.texts(command.fields.get("libraryPathEntries"))),
     )
+
+
+def _overhead(resources: dict[str, int]) -> int | None:
+    """Return what an executor may use beyond its heap, if the application has chosen it (spark.executor.memoryOverhead)."""
+    chosen = resources.get("memoryOverhead")
+    if chosen is None:
+        return None
+    return chosen + resources.get("offHeap", 0) + resources.get("pyspark.memory", 0)
 
 
 def _without_worker(arguments: list[str]) -> list[str]:

@@ -63,6 +63,11 @@ def ended(exit: Exit) -> Markup:
     return escape(show_exit(exit)) + why(exit.reason) + error_line(exit)
 
 
+def consumed(exit: Exit) -> Markup:
+    """What an ended process used, on a line of its own."""
+    return Markup(' <small class="why" title="used at most">{}</small>').format(exit.used) if exit.used else Markup("")
+
+
 def name(text: str) -> Markup:
     """A name that people chose, in its own direction; a long one is cut, and whole when one points at it."""
     return Markup('<bdi class="name" title="{0}">{0}</bdi>').format(text)
@@ -163,6 +168,7 @@ CELLS = {
     "lasting": lasting,
     "limit": limit,
     "ended": ended,
+    "consumed": consumed,
     "name": name,
     "why": why,
     "waits": waits,

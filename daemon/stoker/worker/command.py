@@ -27,6 +27,7 @@ from stoker.version import RELEASE
 from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
 from stoker.worker.devices.discovery import discover
+from stoker.worker.jobs.limits import LimitsInForce
 from stoker.worker.slot import Slot
 
 LOG = logging.getLogger("stoker.worker")
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     log_settings(LOG, config.warnings, config.ignored)
     limit_memory(config.memory_limit_mib)
     resources = discover(config.resources, config.job_environ)
+    limits = LimitsInForce.found(config.limits)
     slot = Slot.take(config.work_dir)
     listener = _listen(config, slot.last_port)
     port = listener.getsockname()[1]
@@ -61,10 +63,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         webui_url=f"{config.web.scheme}://{address_of(config.public_dns or config.web.host, web.port)}",
         version=RELEASE,
         resources=resources,
+        limits=limits.words,
     )
     # Programs that connect to the cluster use this worker's keys.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
-    daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ)
+    daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ, limits=limits)
     loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
     signal.signal(signal.SIGTERM, lambda *_: daemon.stop(keeping=True))
     signal.signal(signal.SIGINT, lambda *_: daemon.stop(keeping=False))
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         log=lambda text: loop.call_soon_threadsafe(lambda: LOG.info(text)),
     )
     offer = f"{config.cores} cores, {config.memory_mib} MiB" + (f", {address_words(resources)}" if resources else "")
-    LOG.info("%s: %s, dashboard at %s", identity.id, offer, identity.webui_url)
+    LOG.info("%s: %s, limits %s, dashboard at %s", identity.id, offer, limits.words, identity.webui_url)
     try:
         web.start()
         gc.freeze()  # these objects live as long as the daemon: exclude them from every collection

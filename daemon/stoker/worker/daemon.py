@@ -25,6 +25,7 @@ from stoker.security.keys import Keys
 from stoker.wire import codec
 from stoker.worker.health import HostWatch
 from stoker.worker.jobs.files import JobFiles
+from stoker.worker.jobs.limits import LimitsInForce
 from stoker.worker.jobs.logs import LogReader, has_ended
 from stoker.worker.processes import Processes
 from stoker.worker.slot import Slot
@@ -45,6 +46,7 @@ class WorkerDaemon:
         slot: Slot,
         keys: Keys | None,
         environ: Mapping[str, str],
+        limits: LimitsInForce,
     ) -> None:
         self._loop, self._slot = loop, slot
         self._core = WorkerCore(
@@ -65,7 +67,14 @@ class WorkerDaemon:
             linger=0.5,
         )
         self._processes = Processes(
-            config, self._core, loop, slot, environ=environ, on_change=self._job_changed, on_lost=self._all_lost
+            config,
+            self._core,
+            loop,
+            slot,
+            environ=environ,
+            limits=limits,
+            on_change=self._job_changed,
+            on_lost=self._all_lost,
         )
         self._files = JobFiles(
             config,

@@ -23,6 +23,7 @@ from stoker.version import RELEASE
 from stoker.worker.jobs.attempts import note_attempt
 from stoker.worker.jobs.last_line import last_error_line
 from stoker.worker.jobs.launch import Launcher
+from stoker.worker.jobs.limits import LimitsInForce
 from stoker.worker.jobs.output import Outputs
 from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.jobs.refusal import is_full, keeper_refusal
@@ -51,12 +52,13 @@ class Processes:
         slot: Slot,
         *,
         environ: Mapping[str, str],
+        limits: LimitsInForce,
         on_change: Callable[[AnyJob | None], None],
         on_lost: Callable[[], None],
     ) -> None:
         self.are_known = False  # the keeper has reported what it keeps
         self.keeper_release = ""  # that of the keeper's code; "" until it has said it
-        self._config = config
+        self._config, self._limits = config, limits
         self._core = core
         self._on_change = on_change
         self._on_lost = on_lost
@@ -148,6 +150,7 @@ class Processes:
             local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
             launch = self._launcher.launch(job, folder, master_url, local_dirs)
             launch.write_files(folder)
+            limits = self._limits.of(job)
         except StokerError as error:
             self._could_not_start(job.key, Exit(reason=str(error)))
             return
@@ -177,6 +180,8 @@ class Processes:
             request["rolling"] = _rolling(self._config.log_rolling)
         if job.time_limit:
             request["limit"] = job.time_limit
+        if limits is not None:
+            request["limits"] = limits
         self.say(request)
 
     def stop(self, key: str, grace: float) -> None:
@@ -213,7 +218,7 @@ class Processes:
         job = self._core.jobs.get(message["key"])
         is_news = job is not None and job.phase is not JobPhase.ENDED
         exit = self._with_hint(message["key"], notes.exit_of(message))
-        if isinstance(job, ExecutorJob) and job.app.spark is not None and exit.code:
+        if isinstance(job, ExecutorJob) and job.app.spark is not None and exit.code and not exit.oom:
             reason = reason_in(self._preparer.folder(job) / "stderr")
             exit = msgspec.structs.replace(exit, reason=reason or exit.reason)
         if is_news and job is not None:

@@ -52,6 +52,7 @@ class PageMaker:
             version=identity.version,
             keeper_release=core.registration.keeper_release,
             unfit=core.fitness.unfit,
+            limits=identity.limits,
         )
 
 

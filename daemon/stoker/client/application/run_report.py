@@ -53,6 +53,8 @@ def how_it_ended(executor: Executor) -> str:
     exit = executor.exit
     if exit.expired:
         return f"stopped: {exit.reason}"
+    if exit.oom:
+        return exit.reason
     if exit.signal is not None:
         return f"killed by signal {exit.signal}{_signal_name(exit.signal)}"
     if exit.code is None:

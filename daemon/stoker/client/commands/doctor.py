@@ -140,4 +140,5 @@ def _of_cluster(view: ClusterView, host: str | None) -> dict[str, Check]:
     }
     if not is_master_only:
         checks["workers"] = lambda: cluster.workers(view, host)
+        checks["limits"] = lambda: cluster.limits(view, host)
     return checks

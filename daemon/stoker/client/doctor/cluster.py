@@ -43,6 +43,13 @@ def workers(view: ClusterView, host: str | None) -> list[Finding]:
     return found + [trouble for worker in chosen for trouble in _trouble(worker)]
 
 
+def limits(view: ClusterView, host: str | None) -> list[Finding]:
+    """Whether the workers (of ``host``, if given) limit and measure their jobs, and how."""
+    chosen = [worker for worker in view.live_workers if host in (None, worker.host)]
+    counts = Counter(worker.limits or "unknown, from an earlier release" for worker in chosen)
+    return [Finding("limits", "ok", f"{count} of {len(chosen)}: {words}") for words, count in sorted(counts.items())]
+
+
 def _trouble(worker: WorkerView) -> list[Finding]:
     name = worker.address
     if worker.state is not WorkerState.ALIVE:

@@ -132,6 +132,7 @@ def worker(view: WorkerView) -> str:
         ("Resources", _resources(view)),
         ("Runs", f"{running} drivers and executors"),
         ("Last heard", heard),
+        ("Limits", text.clean(view.limits, 400)),
         ("Version", text.clean(view.shown_version)),
         ("Dashboard", text.clean(view.webui_url)),
     ]

@@ -46,7 +46,9 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
     ]
     parts = [head + "\n" + text.fields(pairs)]
     if view.attempts:
-        headers = _with_resources(("No", "Worker", "State", "Pid", "Started", "Duration", "Exit"), view.attempts)
+        headers = _with_resources(
+            ("No", "Worker", "State", "Pid", "Started", "Duration", "Used", "Exit"), view.attempts
+        )
         rows = [_attempt(attempt)[: len(headers)] for attempt in view.attempts]
         parts.append(text.table("Attempts", headers, rows))
     return "\n\n".join(parts)
@@ -77,7 +79,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
     ]
     parts = [head + "\n" + text.fields(pairs)]
     most = None if all_rows else text.MOST_ROWS
-    columns = ("No", "Worker", "Cores", "Memory", "State", "Pid", "Started", "Exit")
+    columns = ("No", "Worker", "Cores", "Memory", "State", "Pid", "Started", "Used", "Exit")
     for title, executors in (("Executors", view.executors), ("Removed executors", view.removed_executors)):
         if executors:
             headers = _with_resources(columns, executors)
@@ -121,6 +123,7 @@ def _attempt(attempt: AttemptView) -> list[str]:
         str(attempt.pid or ""),
         text.when(attempt.started),
         text.lasting(attempt.started, attempt.ended),
+        attempt.exit.used,
         _exit(attempt.exit),
         text.clean(address_words(attempt.resources)),
     ]
@@ -135,6 +138,7 @@ def _executor(executor: ExecutorView) -> list[str]:
         text.state(executor.state.value),
         str(executor.pid or ""),
         text.when(executor.started),
+        executor.exit.used,
         _exit(executor.exit),
         text.clean(address_words(executor.resources)),
     ]

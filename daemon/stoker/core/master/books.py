@@ -54,6 +54,7 @@ class Worker:
     view: WorkerView | None = None
     kin: frozenset[str] = frozenset()  # other keys of the same name: its host's before they were changed
     keeper_release: str = ""  # that of its keeper, if it is another than the worker's
+    limits: str = ""  # as it reports
 
     def owns(self, key: str) -> bool:
         """Return whether ``key`` is of this worker's machine. An unknown key is anybody's."""

@@ -60,6 +60,7 @@ def worker_view(worker: Worker) -> WorkerView:
         unfit=worker.unfit,
         drain_reason=record.drain.reason,
         drain_until=record.drain.until,
+        limits=worker.limits,
     )
     if view != worker.view:
         worker.view = view

@@ -30,6 +30,8 @@ from stoker.core.model.resources import address_words, check_addresses
 from stoker.core.model.states import WorkerState
 from stoker.core.model.values import UNLIMITED, WORKER_ID, number_of
 
+MOST_LIMITS = 400  # characters
+
 
 def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     peer = event.peer
@@ -68,6 +70,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     worker.record, worker.view, worker.kin = record, None, event.kin
     worker.last_seen, worker.reconnect_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
+    worker.limits = message.limits[:MOST_LIMITS]
     unfit.reported(ctx, worker, message.unfit)
     books.add_worker(worker)
     books.bind_worker(worker, peer)

@@ -68,6 +68,7 @@ class RegisterWorker(Message, frozen=True):
     resources: Addresses = ()  # named ones that it offers, as GPUs
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host: nothing new is to be placed there
     seal: str = ""  # of its id, from an earlier ``RegisteredWorker``
+    limits: str = ""  # for people: whether it limits and measures its jobs, and how
 
 
 class WorkerHeartbeat(Message, frozen=True):

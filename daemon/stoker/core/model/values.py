@@ -123,11 +123,14 @@ class SparkProgram(Value, frozen=True):
     class_path: tuple[str, ...] = ()
     library_path: tuple[str, ...] = ()
     cipher: SparkCipher = ""
+    overhead_mib: int | None = None  # of an executor, beyond its memory; None: the worker chooses
 
     def __post_init__(self) -> None:
         if not SPARK_RELEASE.fullmatch(self.release):
             raise ValueError(f"{self.release[:80]!r} is not a release of Spark")
         _check_range("driver_port", self.driver_port, 0, 65535)
+        if self.overhead_mib is not None:
+            _check_range("overhead_mib", self.overhead_mib, 0)
         texts = (self.driver_host, *self.java_options, *self.class_path, *self.library_path)
         _check_texts("a Spark application's setting", texts)
 
@@ -257,8 +260,15 @@ class Exit(Value, frozen=True):
     refused: bool = False  # its worker could not start it (full disk, too many processes); the job is placed again
     last_error_line: str = ""  # of its stderr, if it failed: one line, at most 200 characters, nothing unprintable
     expired: bool = False  # it was stopped because it reached its time limit
+    oom: bool = False  # the kernel killed it, because memory ran out
+    peak_mib: int = 0  # the most memory that all its processes used at once; 0: not measured
+    cpu_seconds: float = 0.0  # of all its processes; 0: not measured
 
     def __post_init__(self) -> None:
+        if self.peak_mib:
+            _check_range("peak_mib", self.peak_mib, 0)
+        if not (math.isfinite(self.cpu_seconds) and self.cpu_seconds >= 0):
+            raise ValueError(f"cpu_seconds must not be {self.cpu_seconds}")
         if self.code is not None and self.signal is not None:
             raise ValueError(f"a process cannot end by code {self.code} and by signal {self.signal}")
         if self.code is not None:
@@ -273,6 +283,13 @@ class Exit(Value, frozen=True):
         if self.expired:
             return TIMED_OUT
         return self.code if self.signal is None else 128 + self.signal
+
+    @property
+    def used(self) -> str:
+        """What it used, for people: ``312 MiB, 4.2 s CPU``; "" if that was not measured."""
+        memory = f"{self.peak_mib} MiB" if self.peak_mib else ""
+        cpu = f"{self.cpu_seconds:.1f} s CPU" if self.peak_mib or self.cpu_seconds else ""
+        return ", ".join(filter(None, [memory, cpu]))
 
     @property
     def is_success(self) -> bool:

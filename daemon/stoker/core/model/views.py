@@ -45,6 +45,7 @@ class WorkerView(Value, frozen=True):
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host; nothing is placed on it meanwhile
     drain_reason: str = ""  # the operator's words
     drain_until: float = 0.0  # then what still runs on it is stopped; 0: never
+    limits: str = ""  # for people: whether it limits and measures its jobs, and how; "": unknown
 
     @property
     def shown_version(self) -> str:

@@ -63,6 +63,7 @@ class WorkerPage(Value, frozen=True):
     version: str = ""  # the release of Stoker on it
     keeper_release: str = ""  # that of its keeper, if it is not ``version``
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host
+    limits: str = ""  # for people: whether it limits and measures its jobs, and how
 
     @property
     def address(self) -> str:

@@ -37,6 +37,7 @@ class WorkerIdentity:
     webui_url: str
     version: str
     resources: Addresses = ()  # named ones that it offers, as GPUs
+    limits: str = ""  # as in ``RegisterWorker``
 
     def registration(
         self,
@@ -69,6 +70,7 @@ class WorkerIdentity:
             resources=self.resources,
             unfit=unfit,
             seal=seal,
+            limits=self.limits,
         )
 
 

@@ -45,4 +45,6 @@ def keeper_refusal(message: NotStarted) -> Exit | None:
     """Return the refusal for a process that the keeper could not start; None when the job's program is at fault."""
     number, stage = message["errno"], message.get("stage", "process")
     known = {*_MACHINE, errno.EBUSY} if stage == "process" else _FOLDER  # EBUSY: it is stopping
+    if stage == "limits":
+        return Exit(reason=f"cannot limit its processes: {message['reason']}", refused=True)
     return Exit(reason=f"cannot start processes: {message['reason']}", refused=True) if number in known else None

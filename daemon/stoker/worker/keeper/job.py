@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stoker.worker.groups.account import Account
+from stoker.worker.groups.group import JobGroup
 from stoker.worker.keeper.messages import Kept, Kind, ProcessExit
 
 
@@ -22,6 +24,12 @@ class KeptJob:
         self.is_expired = False  # it was stopped for that
         self.is_clean = False  # the main process has ended, and nothing of the job is left
         self.forgotten = False
+        self.account: Account | None = None  # None: it is not measured
+
+    @property
+    def group(self) -> JobGroup | None:
+        """Its control group, which has all of its processes; None without one."""
+        return self.account.group if self.account is not None else None
 
     @property
     def stop_at(self) -> float:

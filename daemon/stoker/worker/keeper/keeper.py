@@ -20,9 +20,12 @@ it that no daemon has booked (``journal``).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import errno
+import functools
 import os
+import resource
 import select
 import signal
 import socket
@@ -32,6 +35,9 @@ import time
 sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)))  # noqa: PTH100, PTH118, PTH120
 
 # Standard library only, as this file.
+from stoker.worker.groups.account import Account, GroupFailed, clear_groups
+from stoker.worker.groups.tree import own_tree
+from stoker.worker.groups.usage import Rhythm
 from stoker.worker.keeper.connection import DaemonConnection
 from stoker.worker.keeper.job import KeptJob
 from stoker.worker.keeper.journal import Journal, JournalFile, boot_id
@@ -72,6 +78,7 @@ class Keeper:
         self._seen: Orphans | None = None
         self._logs = RollingLogs()
         self._oom = OomCounter()
+        self._rhythm = Rhythm()
         self._closing = False
         self._restore()
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -102,6 +109,7 @@ class Keeper:
             self._stop_expired()
             self._finish_stops()
             self._stop_all_without_daemon()
+            self._measure()
             self._journal.look(time.monotonic())
             if self._is_done():
                 self._journal.close()
@@ -193,6 +201,7 @@ class Keeper:
             where = error.filename if isinstance(error.filename, str) else ""
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
             stage = "output" if isinstance(error, OutputFailed) or where == message["cwd"] else "process"
+            stage = "limits" if isinstance(error, GroupFailed) else stage
             self._daemon.say(
                 {"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason, "stage": stage, "kind": kind}
             )
@@ -208,26 +217,40 @@ class Keeper:
         except OSError as error:
             raise OutputFailed(error.errno, error.strerror, "the keeper's journal") from error
         try:
-            pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
+            account = Account.open(key, message["limits"]) if "limits" in message else None
+            with account.entered() if account is not None else contextlib.nullcontext():
+                pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
         except OSError:
             self._journal.forgotten(key)
             raise
         job = KeptJob(key, pid, message["note"], kind=kind, started=now, start_time=start_time(pid))
+        job.account = account
         if "limit" in message:
             job.limit_at = time.monotonic() + message["limit"]
         self._journal.started(key, pid, job.start_time, time.monotonic())
         self._logs.add(logs)
         return job
 
+    def _measure(self) -> None:
+        now = time.monotonic()
+        if now < self._rhythm.due:
+            return
+        for job in self._jobs.values():
+            if job.account is not None and not job.is_clean:
+                job.account.sample(functools.partial(tree, [job.pid]))
+        self._rhythm.took(now, time.monotonic())
+
     def _reap(self) -> None:
         ended = []
         self._seen = None
         while (found := self._next_ended()) is not None:
-            pid, status = found
+            pid, status, used = found
             job = self._by_pid.pop(pid, None)
             if job is None:
                 continue  # an adopted descendant of some job
-            job.exit = self._exit_of(status, by_us=job.kill_at is not None)
+            if job.account is not None:
+                job.account.reaped(used)
+            job.exit = self._exit_of(status, job)
             if job.is_expired:
                 job.exit["expired"] = True
             ended.append(job)
@@ -237,23 +260,26 @@ class Keeper:
             elif job.kill_at is None:
                 self._stop(job, self._grace)
 
-    def _next_ended(self) -> tuple[int, int] | None:
+    def _next_ended(self) -> tuple[int, int, resource.struct_rusage] | None:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            ended = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return None
-        return (pid, status) if pid else None
+        return ended if ended[0] else None
 
-    def _exit_of(self, status: int, *, by_us: bool) -> ProcessExit:
+    def _exit_of(self, status: int, job: KeptJob) -> ProcessExit:
         if os.WIFSIGNALED(status):
             found: ProcessExit = {"signal": os.WTERMSIG(status)}
             is_killed = found["signal"] == signal.SIGKILL
         else:
             found = {"code": os.WEXITSTATUS(status)}
             is_killed = found["code"] == KILLED_STATUS
-        if is_killed and not by_us and self._oom.has_grown():
+        if is_killed and job.kill_at is None and self._is_out_of_memory(job):
             found["oom"] = True
         return found
+
+    def _is_out_of_memory(self, job: KeptJob) -> bool:
+        return self._oom.has_grown() if job.group is None else job.group.is_out_of_memory
 
     def _stop(self, job: KeptJob, grace: float) -> None:
         """TERM now, KILL after ``grace`` seconds, to everything that belongs to the job. A second request only shortens
@@ -263,7 +289,8 @@ class Keeper:
             job.kill_at = min(job.kill_at, kill_at)
             return
         job.kill_at = kill_at
-        job.known.update(self._processes(job))
+        if job.group is None:
+            job.known.update(self._processes(job))
         self._signal(job, signal.SIGTERM)
 
     def _processes(self, job: KeptJob) -> dict[int, int]:
@@ -281,6 +308,9 @@ class Keeper:
                 self._stop(job, self._grace)
 
     def _signal(self, job: KeptJob, number: int) -> None:
+        if job.group is not None:
+            job.group.signal(number)
+            return
         groups = {job.pid, *(group_of(pid) for pid in self._processes(job))}
         for group in groups - {0, os.getsid(0)}:
             try:
@@ -301,6 +331,8 @@ class Keeper:
                 self._signal(job, signal.SIGKILL)
 
     def _is_all_gone(self, job: KeptJob) -> bool:
+        if job.group is not None:
+            return job.group.is_empty
         if group_exists(job.pid):
             return False
         orphans = self._orphans()
@@ -309,6 +341,11 @@ class Keeper:
     def _book_end(self, job: KeptJob) -> None:
         assert job.exit is not None
         job.is_clean, job.kill_at = True, None
+        if job.account is not None:
+            used = job.account.close()
+            job.exit |= {"peak_mib": used.peak_mib, "cpu_seconds": used.cpu_seconds}
+            if used.limit_mib:
+                job.exit["limit_mib"] = used.limit_mib
         self._journal.ended(job.key, job.exit, time.monotonic())
         self._logs.drain(job.key)
         self._daemon.say({"op": "exited", "key": job.key, "kind": job.kind, **job.exit})
@@ -338,6 +375,8 @@ def main() -> None:
     journal = Journal(JournalFile(args.journal), boot_id())
     if not journal.is_of_another_boot:
         end_survivors(args.journal, min(1.0, args.grace))
+        if groups := own_tree():
+            clear_groups(groups, journal.notes)
     journal.begin(time.monotonic())
     marks = {KEEPER: os.path.realpath(args.journal)}
     listener = socket.socket(fileno=args.listen)

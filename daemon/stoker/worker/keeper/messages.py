@@ -10,6 +10,8 @@ import functools
 import json
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from stoker.worker.groups.account import Limits
+
 Kind = Literal["job", "class-data"]  # a driver or an executor; the making of a class-data archive
 FIRST_RELEASE = "0.1.0"  # a keeper that does not give its release is of this one, or hardly later
 CLASS_DATA_KEY = "class-data/"  # how their keys begin: 0.1.0 knows the kind by it
@@ -56,6 +58,7 @@ class Spawn(_Spawn, total=False):
     kind: Kind
     rolling: Rolling
     limit: float  # seconds after which the keeper stops the job
+    limits: Limits  # without it the job is neither limited nor measured
 
 
 class Stop(TypedDict):
@@ -91,12 +94,15 @@ class Shutdown(TypedDict):
 
 class ProcessExit(TypedDict, total=False):
     """How a main process ended: ``code`` or ``signal``. ``oom``: the kernel killed it because memory ran out. ``expired``:
-    the keeper stopped it at its limit."""
+    the keeper stopped it at its limit. What the job used follows when all of it has gone."""
 
     code: int
     signal: int
     oom: bool
     expired: bool
+    peak_mib: int
+    cpu_seconds: float
+    limit_mib: int  # the memory that it was held to
 
 
 class _Kept(TypedDict):
@@ -144,7 +150,8 @@ class _NotStarted(TypedDict):
 
 
 class NotStarted(_NotStarted, total=False):
-    """The process could not be started. ``stage`` says where: its files and folder (``output``), or the process itself."""
+    """The process could not be started. ``stage`` says where: its files and folder (``output``), its control
+    group (``limits``), or the process itself."""
 
     kind: Kind
     stage: str

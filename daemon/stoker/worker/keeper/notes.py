@@ -16,8 +16,8 @@ from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, driver_job_k
 from stoker.worker.keeper import messages
 
 OUT_OF_MEMORY = (
-    "the kernel killed it because memory ran out on its worker (OOM killer): let it use less, or ask for more with"
-    " --driver-memory or --executor-memory, so that less runs beside it"
+    "out of memory: the kernel killed it because memory ran out on its worker (OOM killer): let it use less, or ask for"
+    " more with --driver-memory or --executor-memory, so that less runs beside it"
 )
 
 
@@ -75,8 +75,22 @@ def _executor(report: ExecutorReport) -> ExecutorJob:
 
 def exit_of(message: messages.ProcessExit | messages.Exited) -> Exit:
     """Return how a process ended, with a reason in words; the OOM killer is named."""
+    peak, cpu = message.get("peak_mib", 0), message.get("cpu_seconds", 0.0)
     if message.get("oom"):
-        return Exit(code=message.get("code"), signal=message.get("signal"), reason=OUT_OF_MEMORY)
+        limit = message.get("limit_mib", 0)
+        reason = f"out of memory: used {min(peak, limit) or limit} of {limit} MiB" if limit else OUT_OF_MEMORY
+        return Exit(
+            code=message.get("code"),
+            signal=message.get("signal"),
+            reason=reason,
+            oom=True,
+            peak_mib=peak,
+            cpu_seconds=cpu,
+        )
+    return msgspec.structs.replace(_plain_exit(message), peak_mib=peak, cpu_seconds=cpu)
+
+
+def _plain_exit(message: messages.ProcessExit | messages.Exited) -> Exit:
     expired = message.get("expired", False)
     if "signal" in message:
         number = message["signal"]

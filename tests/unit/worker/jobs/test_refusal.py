@@ -44,6 +44,12 @@ def test_a_machine_that_starts_no_process_refuses(name: str) -> None:
     assert refusal is not None and refusal.refused
 
 
+@pytest.mark.parametrize("name", ["ENOENT", "EINVAL", "EBUSY", "EACCES"])
+def test_a_job_that_cannot_be_limited_is_refused(name: str) -> None:
+    refusal = keeper_refusal(failed(name, "limits"))
+    assert refusal is not None and refusal.refused and "limit" in refusal.reason
+
+
 @pytest.mark.parametrize("name", ["ENOENT", "EACCES", "ENOEXEC", "E2BIG"])
 def test_a_program_that_cannot_be_started_is_the_job_s_fault(name: str) -> None:
     assert keeper_refusal(failed(name, "process")) is None

@@ -52,3 +52,16 @@ def test_the_reason_names_the_signal_and_the_oom_killer() -> None:
     assert notes.exit_of({"signal": 15}) == Exit(signal=15, reason="Command was ended by signal SIGTERM")
     assert notes.exit_of({"signal": 99}).reason.endswith("signal 99")
     assert notes.exit_of({"signal": 9, "oom": True}).reason == notes.OUT_OF_MEMORY
+
+
+def test_an_end_for_lack_of_memory_says_how_much_it_used_of_how_much() -> None:
+    end = notes.exit_of({"signal": 9, "oom": True, "peak_mib": 1025, "cpu_seconds": 0.5, "limit_mib": 1024})
+    assert end == Exit(
+        signal=9, oom=True, reason="out of memory: used 1024 of 1024 MiB", peak_mib=1025, cpu_seconds=0.5
+    )
+
+
+def test_what_a_job_used_is_part_of_every_end() -> None:
+    end = notes.exit_of({"code": 0, "peak_mib": 12, "cpu_seconds": 1.5})
+    assert (end.is_success, end.used) == (True, "12 MiB, 1.5 s CPU")
+    assert notes.exit_of({"code": 0}).used == ""
