@@ -100,10 +100,19 @@ def _summary(view: ClusterView) -> str:
             ),
         ),
         ("Resources", text.named([w.resources for w in alive], [w.resources_used for w in alive])),
+        ("Limits", _limits(alive)),
         ("Applications", f"{len(view.active_apps)} running, {len(view.completed_apps)} completed"),
         ("Drivers", drivers),
     ]
     return text.fields(pairs)
+
+
+def _limits(alive: Sequence[WorkerView]) -> str:
+    """What the workers do, with their number where they differ."""
+    counts = Counter(worker.limits for worker in alive if worker.limits)
+    if len(counts) == 1:
+        return text.clean(next(iter(counts)), 100)
+    return text.clean("; ".join(f"{count} {words}" for words, count in counts.most_common()), 200)
 
 
 def _count(view: ClusterView) -> str:

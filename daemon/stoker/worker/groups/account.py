@@ -13,7 +13,7 @@ from stoker.worker.groups.usage import ProcessUsage
 MIB = 1 << 20
 
 
-class Limits(TypedDict, total=False):
+class JobLimits(TypedDict, total=False):
     """How a job is measured, and what it may use. Without a ``tree`` there are no limits."""
 
     tree: str  # the worker's control groups
@@ -24,7 +24,7 @@ class Limits(TypedDict, total=False):
     processes: int  # and threads; 0: no limit
 
 
-class Used(NamedTuple):
+class JobUse(NamedTuple):
     """What an ended job used."""
 
     peak_mib: int
@@ -36,16 +36,16 @@ class GroupFailed(OSError):
     """A job's group cannot be made, or its limits cannot be set: the worker's fault."""
 
 
-class Account:
+class JobAccount:
     """``group`` is None for a job that is measured by its processes."""
 
-    def __init__(self, group: JobGroup | None, limits: Limits) -> None:
+    def __init__(self, group: JobGroup | None, limits: JobLimits) -> None:
         self.group = group
         self._limits = limits
         self._processes = ProcessUsage()
 
     @classmethod
-    def open(cls, key: str, limits: Limits) -> Account:
+    def open(cls, key: str, limits: JobLimits) -> JobAccount:
         """Make the job's group, if it has one. Raises GroupFailed if it must have one and cannot: a job that is only measured
         then goes without."""
         tree = limits.get("tree", "")
@@ -108,7 +108,7 @@ class Account:
         """Note what the kernel counted for the main process, which has ended."""
         self._processes.reaped(used)
 
-    def close(self) -> Used:
+    def close(self) -> JobUse:
         """Return what the job used, of which nothing is left, and remove its group."""
         if self.group is None:
             peak, cpu = self._processes.peak, self._processes.cpu
@@ -117,7 +117,7 @@ class Account:
             with contextlib.suppress(OSError):  # the next keeper of this worker tries again
                 self.group.remove()
         limit = self.group.limit if self.group is not None else 0
-        return Used(peak_mib=-(-peak // MIB), cpu_seconds=round(cpu, 3), limit_mib=-(-limit // MIB))
+        return JobUse(peak_mib=-(-peak // MIB), cpu_seconds=round(cpu, 3), limit_mib=-(-limit // MIB))
 
 
 def clear_groups(tree: str, keys: Iterable[str]) -> None:

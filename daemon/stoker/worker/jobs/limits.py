@@ -6,7 +6,7 @@ from stoker.config.types import parse_memory
 from stoker.config.worker import LimitsConfig
 from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.errors import ConfigError, StokerError, UsageError
-from stoker.worker.groups.account import Limits
+from stoker.worker.groups.account import JobLimits
 from stoker.worker.groups.tree import NoTree, take
 
 _MIB = 1 << 20
@@ -37,7 +37,7 @@ class LimitsInForce:
                 ) from None
             return cls(config, "", "account, by processes (no control groups: 'enforce' is not possible here)")
 
-    def of(self, job: AnyJob) -> Limits | None:
+    def of(self, job: AnyJob) -> JobLimits | None:
         """Return what the keeper must know of a job; None if it is not measured. Raises StokerError for an invalid
         property."""
         if self._config.mode == "off":

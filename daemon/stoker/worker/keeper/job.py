@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.worker.groups.account import Account
+from stoker.worker.groups.account import JobAccount
 from stoker.worker.groups.group import JobGroup
 from stoker.worker.keeper.messages import Kept, Kind, ProcessExit
 
@@ -24,7 +24,7 @@ class KeptJob:
         self.is_expired = False  # it was stopped for that
         self.is_clean = False  # the main process has ended, and nothing of the job is left
         self.forgotten = False
-        self.account: Account | None = None  # None: it is not measured
+        self.account: JobAccount | None = None  # None: it is not measured
 
     @property
     def group(self) -> JobGroup | None:

@@ -35,7 +35,7 @@ import time
 sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)))  # noqa: PTH100, PTH118, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.groups.account import Account, GroupFailed, clear_groups
+from stoker.worker.groups.account import GroupFailed, JobAccount, clear_groups
 from stoker.worker.groups.tree import own_tree
 from stoker.worker.groups.usage import Rhythm
 from stoker.worker.keeper.connection import DaemonConnection
@@ -217,7 +217,7 @@ class Keeper:
         except OSError as error:
             raise OutputFailed(error.errno, error.strerror, "the keeper's journal") from error
         try:
-            account = Account.open(key, message["limits"]) if "limits" in message else None
+            account = JobAccount.open(key, message["limits"]) if "limits" in message else None
             with account.entered() if account is not None else contextlib.nullcontext():
                 pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
         except OSError:

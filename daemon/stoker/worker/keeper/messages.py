@@ -10,7 +10,7 @@ import functools
 import json
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from stoker.worker.groups.account import Limits
+from stoker.worker.groups.account import JobLimits
 
 Kind = Literal["job", "class-data"]  # a driver or an executor; the making of a class-data archive
 FIRST_RELEASE = "0.1.0"  # a keeper that does not give its release is of this one, or hardly later
@@ -58,7 +58,7 @@ class Spawn(_Spawn, total=False):
     kind: Kind
     rolling: Rolling
     limit: float  # seconds after which the keeper stops the job
-    limits: Limits  # without it the job is neither limited nor measured
+    limits: JobLimits  # without it the job is neither limited nor measured
 
 
 class Stop(TypedDict):
