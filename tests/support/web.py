@@ -9,7 +9,7 @@ import msgspec
 
 from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts, Tally
-from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.messages import DryRunResult, LogData, ReadLog
 from stoker.core.model.principal import Asker
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import DriverDescription, Exit
@@ -68,6 +68,11 @@ class Control:
             raise self.error
         self.submitted.append((driver, by))
         return driver_view(9).id
+
+    def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult:
+        if self.error:
+            raise self.error
+        return DryRunResult(request=0, verdict="wait", needs="1 core", refusals=("1 worker: draining",))
 
     def status(self, job_id: str) -> DriverView | AppView:
         cluster = cluster_view()

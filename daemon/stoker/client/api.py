@@ -32,6 +32,8 @@ from stoker.core.model.changes import JobChange
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
+    DryRun,
+    DryRunResult,
     ForgetWorkers,
     GetStatus,
     HoldJob,
@@ -44,7 +46,7 @@ from stoker.core.model.messages import (
     Workers,
 )
 from stoker.core.model.states import Role
-from stoker.core.model.values import Door, DriverDescription
+from stoker.core.model.values import ApplicationDescription, Door, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 from stoker.errors import ProtocolError, UsageError
 from stoker.security.keys import Keys
@@ -147,6 +149,15 @@ class Client:
         """Submit all, many at a time; return the ids in the same order. Raises Refused at the first that the master does not
         accept; those before it are submitted."""
         return BulkSubmission(self.session, list(drivers), Uploads(self.session, self.book)).run()
+
+    def dry_run(self, job: DriverDescription | ApplicationDescription) -> DryRunResult:
+        """Ask what submitting this driver, or registering this application, would do now. Nothing is submitted, uploaded or
+        recorded. Raises Refused with the reason for which the submission would be refused."""
+        message = DryRun(request=0, driver=job) if isinstance(job, DriverDescription) else DryRun(request=0, app=job)
+        answer = self.session.call(message)
+        if not isinstance(answer, DryRunResult):
+            raise ProtocolError(f"the master answered a dry run with {type(answer).__name__}")
+        return answer
 
     # --- status -----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts
-from stoker.core.model.messages import LogData, ReadLog
+from stoker.core.model.messages import DryRunResult, LogData, ReadLog
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
@@ -46,6 +46,9 @@ class Control:
 
     def submit(self, driver: DriverDescription, by: Asker) -> str:
         return self._dashboard().submit(driver, by)
+
+    def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult:
+        return self._dashboard().dry_run(driver, by)
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
         return self._dashboard().drain(worker_id, by, drain=drain, reason=reason, deadline=deadline)

@@ -21,6 +21,8 @@ from stoker.core.model.counts import Counts
 from stoker.core.model.messages import (
     Accepted,
     DrainWorkers,
+    DryRun,
+    DryRunResult,
     Failed,
     GetStatus,
     HoldJob,
@@ -161,6 +163,15 @@ class LeaderDashboard:
         if not isinstance(answer, Submitted):
             raise ProtocolError(f"a submission was answered with {type(answer).__name__}")
         return answer.driver_id
+
+    def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult:
+        """Return what submitting the driver would do now. Raises Refused where that would be refused."""
+        if reason := self._too_large(driver):
+            raise Refused(reason)
+        answer = self._ask(DryRun(request=0, driver=driver), by)
+        if not isinstance(answer, DryRunResult):
+            raise ProtocolError(f"a dry run was answered with {type(answer).__name__}")
+        return answer
 
     def status(self, job_id: str) -> DriverView | AppView:
         """Return the present view of a driver or application. Raises NotFound, Refused."""

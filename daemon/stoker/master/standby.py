@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from stoker.core.model.changes import JobChange
 from stoker.core.model.counts import Counts, Tally
-from stoker.core.model.messages import Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
+from stoker.core.model.messages import DryRunResult, Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
 from stoker.core.model.principal import Asker
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import DriverDescription
@@ -148,6 +148,10 @@ class StandbyDashboard:
     def submit(self, driver: DriverDescription, by: Asker) -> str:
         """Raises Refused, in the words by which Spark's clients know that they should ask the next master."""
         raise Refused("Current state is not alive: STANDBY. Can only accept driver submissions in ALIVE state.")
+
+    def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult:
+        """Raises Refused, as ``submit``."""
+        raise Refused("Current state is not alive: STANDBY. Can only place jobs in ALIVE state.")
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
         """Raises NotFound, as ``kill``."""

@@ -14,8 +14,9 @@ from tests.mutants.table import (
     network,
     plugins,
     records,
+    sharing,
     web,
 )
 
-_AREAS = (records, access, jobs, keeper, client, network, web, gateway, configuration, plugins, install)
+_AREAS = (records, sharing, access, jobs, keeper, client, network, web, gateway, configuration, plugins, install)
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for area in _AREAS for mutant in area.MUTANTS)

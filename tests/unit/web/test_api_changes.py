@@ -60,6 +60,16 @@ def test_a_drain_with_invalid_terms_changes_nothing(body: dict[str, Any], hint: 
     assert client(control).post(f"/api/v1/workers/{WORKER}/undrain", json={"reason": "x"}).status_code == 400
 
 
+def test_a_dry_run_submits_nothing() -> None:
+    control = Control()
+    response = client(control).post("/api/v1/drivers/dry-run", json=PROGRAM)
+    assert (response.status_code, response.get_json()["verdict"]) == (200, "wait")
+    assert response.get_json()["refusals"] == ["1 worker: draining"]
+    assert not control.submitted
+    refused = client(Control(Refused("there is no pool x"))).post("/api/v1/drivers/dry-run", json=PROGRAM)
+    assert (refused.status_code, refused.get_json()["error"]) == (409, "there is no pool x")
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"kind": "python"}', b'{"kind": "python", "main": "x"}', b'{"kind": 1, "main": "x"}']
 )
@@ -138,6 +148,7 @@ CHANGES = [
     (f"/drivers/{DRIVER}/kill", AccessRole.VIEWER),
     (f"/applications/{APP}/kill", AccessRole.VIEWER),
     ("/drivers", AccessRole.VIEWER),
+    ("/drivers/dry-run", AccessRole.VIEWER),
     (f"/workers/{WORKER}/drain", AccessRole.SUBMITTER),
     (f"/workers/{WORKER}/undrain", AccessRole.SUBMITTER),
 ]

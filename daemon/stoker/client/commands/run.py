@@ -18,7 +18,10 @@ from stoker.client.commands.common import (
     sharing_conf,
     time_limit,
 )
+from stoker.client.commands.dry_run import HELP as DRY_RUN
+from stoker.client.commands.dry_run import dry_run
 from stoker.client.logs.output import Output
+from stoker.client.notices import say
 from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
 from stoker.config.types import parse_memory, parse_time_limit
@@ -56,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_environment_arguments(parser, "COMMAND")
     option("--conf", metavar="K=V", action="append", default=[], help="a spark.* property; may be repeated")
     option("--properties-file", metavar="FILE", help="read instead of spark-defaults.conf")
+    option("--dry-run", action="store_true", help=DRY_RUN)
     option("--label", action="store_true", help="begin every line of output with `EXECUTOR_ID: `")
     option(
         "--timeout",
@@ -72,6 +76,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     description = describe(args, config, environ)
     if not args.timeout > 0:
         raise UsageError("--timeout must be a positive number of seconds, e.g. --timeout 60")
+    if args.dry_run:
+        from stoker.client.api import Client  # noqa: PLC0415 - the rarer way
+
+        with Client(config=config, timeout=args.timeout, notice=say) as client:
+            return dry_run(client, description)
     keys = Keys.open(config.keys_dir, create=None) if config.authenticate else None
     output = Output(sys.stdout.buffer, sys.stderr.buffer, label=args.label)
     for warning in config.warnings:

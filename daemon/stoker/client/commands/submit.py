@@ -20,6 +20,8 @@ from stoker.client.commands.common import (
     time_limit,
     whole,
 )
+from stoker.client.commands.dry_run import HELP as DRY_RUN
+from stoker.client.commands.dry_run import dry_run
 from stoker.client.notices import deliver, say
 from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.client.submit.submission import Options, describe
@@ -80,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory)")
     add_sharing_arguments(parser)
+    option("--dry-run", action="store_true", help=DRY_RUN)
     option("--wait", action="store_true", help="print its output, and exit with its exit code")
     option("--kill-on-interrupt", action="store_true", help="with --wait: Ctrl-C kills the program")
     option("--status", metavar="ID", help="show one submission, like 'stoker status ID'")
@@ -97,6 +100,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise UsageError("nothing to submit: stoker submit [OPTIONS] APP [ARGUMENT...]")
     if args.kill_on_interrupt and not args.wait:
         raise UsageError("--kill-on-interrupt needs --wait")
+    if args.dry_run and args.deploy_mode == "client":
+        raise UsageError("--dry-run asks the cluster, and --deploy-mode client does not: leave one of them out")
     config = configured(args, environ)
     options = _options(args, words, config, environ)
     if args.deploy_mode == "client":
@@ -107,6 +112,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return run_here(options, config, environ)
     with connected(args, config) as client:
         driver = describe(options, config, client.book)
+        if args.dry_run:
+            return dry_run(client, driver)
         if args.wait or config.waits:
             from stoker.client.commands.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
 

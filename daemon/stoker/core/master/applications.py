@@ -58,7 +58,7 @@ def register(ctx: Context, event: Received, message: RegisterApplication) -> Non
         _registered_again(ctx, same)
         return
     if app is None:
-        described = _in_pool(ctx, message.app, event.asker)
+        described = in_pool(ctx, message.app, event.asker)
         if isinstance(described, str) and not app_id:
             ctx.send(peer, Failed(request=message.request, reason=described))
             return
@@ -93,7 +93,7 @@ def _may_register(by: Asker, app: BookedApp) -> bool:
     return principal is None or by.may_change(principal) or (by.door == "spark" and by.principal == principal)
 
 
-def _in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
+def in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
     return admission.assigned(ctx.pools, app, wish_of_application(app.pool, app.priority, app.command.env), by)
 
 
@@ -121,7 +121,7 @@ def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplicatio
         owner=event.key,
         principal=event.principal,
         executor_limit=message.app.executor_limit,
-        cores_max=_cores_max(ctx, message.app),
+        cores_max=cores_max(ctx, message.app),
         next_executor_id=books.next_executor_ids.pop(app_id, 0),
     )
     app = BookedApp(record, taken_over=returning)
@@ -156,11 +156,11 @@ def _learn(ctx: Context, app: BookedApp, event: Received, message: RegisterAppli
         # Its executors may be running on workers that have not come back yet: do not replace them too early.
         app.not_before = ctx.now.mono + ctx.policy.takeover_grace
         ctx.wake_at(app.not_before, "schedule")
-    account, described = app.account, _in_pool(ctx, message.app, event.asker)
+    account, described = app.account, in_pool(ctx, message.app, event.asker)
     record.description = message.app if isinstance(described, str) else described
     ctx.books.account_changed(app, account)
     record.executor_limit = message.app.executor_limit
-    record.cores_max = _cores_max(ctx, message.app)
+    record.cores_max = cores_max(ctx, message.app)
     known = {executor.id for executor in (*app.removed, *app.executors.values())}
     for view in message.ended if message.app.finite else ():
         if view.id in known or view.cores < 1:
@@ -185,7 +185,7 @@ def _tell_ended(ctx: Context, app: BookedApp, message: RegisterApplication) -> N
             executors.tell(ctx, app, executor)
 
 
-def _cores_max(ctx: Context, description: ApplicationDescription) -> int:
+def cores_max(ctx: Context, description: ApplicationDescription) -> int:
     return ctx.policy.default_cores if description.max_cores is None else description.max_cores
 
 
@@ -207,7 +207,7 @@ def adopt(ctx: Context, app_id: str, description: ApplicationDescription, princi
         description=description,
         submitted=ctx.now.wall,
         executor_limit=description.executor_limit,
-        cores_max=_cores_max(ctx, description),
+        cores_max=cores_max(ctx, description),
         principal=principal,
         next_executor_id=ctx.books.next_executor_ids.pop(app_id, 0),
     )

@@ -44,7 +44,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
     driver = books.find_driver(known) if known is not None else None
     is_repeated = driver is not None
     if driver is None:
-        described = after.unknown(books, message.driver) or _in_pool(ctx, message.driver, event.asker)
+        described = after.unknown(books, message.driver) or in_pool(ctx, message.driver, event.asker)
         if isinstance(described, str):
             ctx.send(peer, Failed(request=message.request, reason=described))
             return
@@ -74,7 +74,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
         ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
 
 
-def _in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescription | str:
+def in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescription | str:
     """Return the driver with its pool and priority, or why it is refused."""
     assigned = admission.assigned(ctx.pools, driver, wish_of_driver(driver.pool, driver.priority, driver.conf), by)
     if isinstance(assigned, str) or not ctx.pools.is_configured:

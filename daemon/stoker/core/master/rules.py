@@ -15,12 +15,14 @@ from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.fitness import draining
 from stoker.core.master.show import app_view, cluster_view, driver_view, worker_view
+from stoker.core.master.waiting.dry_run import dry_run
 from stoker.core.master.waiting.hold import hold
 from stoker.core.master.waiting.update import update
 from stoker.core.model.messages import (
     ApplicationHeartbeat,
     DrainWorkers,
     DriverStateChanged,
+    DryRun,
     ExecutorStateChanged,
     Failed,
     ForgetWorkers,
@@ -92,6 +94,11 @@ def _update(ctx: Context, event: Received, message: UpdateJob) -> None:
         update(ctx, event, message)
 
 
+def _dry_run(ctx: Context, event: Received, message: DryRun) -> None:
+    if not _not_alive(ctx, event, message.request, "place jobs"):
+        dry_run(ctx, event, message)
+
+
 def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
     request, wanted, books = message.request, message.id, ctx.books
     if not wanted:
@@ -122,6 +129,7 @@ RULES: dict[type[Message], Rule] = {
     KillJob: _kill,
     HoldJob: _hold,
     UpdateJob: _update,
+    DryRun: _dry_run,
     GetStatus: _get_status,
     WatchDriver: lambda ctx, event, message: watching.watch(ctx, event.peer, message),
     DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message, by=event.asker),

@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stoker.core.master import drivers, executors
-from stoker.core.master.books import BookedApp
+from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.dealing import Player, deal_executors
-from stoker.core.master.scheduling.placement import AppNeed, Offer, place_drivers, place_executors
+from stoker.core.master.scheduling.placement import AppNeed, Offer, Shuffle, place_drivers, place_executors
+from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.master.sharing.turns import Turns
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.states import MasterState
@@ -24,26 +25,10 @@ def schedule(ctx: Context) -> None:
     hungry = [_Wish(app, needs) for app in books.apps.values() if (needs := needs_of(ctx, app))]
     if not books.queue and not hungry:
         return
-    # An executor needs a core, and so does every driver except the rare one that asks for none.
-    is_coreless = any(demand.cores < 1 for demand in books.queue.demands())
-    candidates = books.workers if is_coreless else books.with_free_cores
-    offers = [
-        Offer(worker_id, worker.cores_free, worker.memory_free, worker.resources_free())
-        for worker_id, worker in candidates.items()
-        if worker.is_usable
-    ]
+    offers = _offers(ctx, books.queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
     if books.queue:
-        running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
-        placed = place_drivers(
-            books.queue,
-            offers,
-            spread_out=ctx.policy.spread_out_drivers,
-            slots=max(0, ctx.policy.max_drivers - running),
-            shuffle=ctx.rng.shuffle,
-            turns=turns,
-        )
-        for driver_id, worker_id in placed:
+        for driver_id, worker_id in _place_drivers(ctx, books.queue, offers, turns, ctx.rng.shuffle):
             drivers.launch(ctx, books.drivers[driver_id], books.workers[worker_id])
     if turns is not None:
         _deal(ctx, hungry, offers, turns)
@@ -57,6 +42,58 @@ def schedule(ctx: Context) -> None:
                 selection=ctx.policy.worker_selection,
             )
             _grant(ctx, wish.app, granted, profile)
+
+
+def would_place_driver(ctx: Context, driver: Driver) -> bool:
+    """Return whether the next pass would place a driver that is not in the books; nothing changes. Drivers that wait were
+    placed by no pass so far, so they leave it what is free."""
+    record = driver.record
+    if ctx.state is not MasterState.ALIVE or record.hold is not None or record.awaits:
+        return False
+    queue = DriverQueue()
+    queue.push(driver.record.id, driver.lane)
+    turns = turns_of(ctx) if ctx.pools.is_configured else None
+    return bool(_place_drivers(ctx, queue, _offers(ctx, queue), turns, lambda _: None))
+
+
+def would_place_app(ctx: Context, app: BookedApp) -> bool:
+    """Return whether the next pass would give an executor to an application that is not in the books; nothing changes."""
+    need = need_of(app)
+    if ctx.state is not MasterState.ALIVE or not need.is_open:
+        return False
+    offers = _offers(ctx, DriverQueue())
+    spread_out, selection = ctx.policy.spread_out_apps, ctx.policy.worker_selection
+    if ctx.pools.is_configured:
+        player = _player(ctx, _Wish(app, [None]))
+        return bool(deal_executors([player], offers, turns_of(ctx), spread_out=spread_out, selection=selection)[0])
+    return bool(place_executors(need, offers, spread_out=spread_out, selection=selection))
+
+
+def _offers(ctx: Context, queue: DriverQueue) -> list[Offer]:
+    """Return copies of what is free on usable workers."""
+    # An executor needs a core, and so does every driver except the rare one that asks for none.
+    is_coreless = any(demand.cores < 1 for demand in queue.demands())
+    candidates = ctx.books.workers if is_coreless else ctx.books.with_free_cores
+    return [
+        Offer(worker_id, worker.cores_free, worker.memory_free, worker.resources_free())
+        for worker_id, worker in candidates.items()
+        if worker.is_usable
+    ]
+
+
+def _place_drivers(
+    ctx: Context, queue: DriverQueue, offers: list[Offer], turns: Turns | None, shuffle: Shuffle
+) -> list[tuple[str, str]]:
+    books = ctx.books
+    running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
+    return place_drivers(
+        queue,
+        offers,
+        spread_out=ctx.policy.spread_out_drivers,
+        slots=max(0, ctx.policy.max_drivers - running),
+        shuffle=shuffle,
+        turns=turns,
+    )
 
 
 def turns_of(ctx: Context) -> Turns:

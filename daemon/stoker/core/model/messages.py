@@ -318,6 +318,15 @@ class SubmitDriver(Message, frozen=True):
     watch: bool = False  # also send DriverUpdate on every change, as WatchDriver does
 
 
+class DryRun(Message, frozen=True):
+    """Ask what submitting a driver, or registering an application, would do now; exactly one is set. Nothing is recorded.
+    Answered by ``DryRunResult``, or by ``Failed`` where the submission would be refused."""
+
+    request: int
+    driver: DriverDescription | None = None
+    app: ApplicationDescription | None = None
+
+
 class KillJob(Message, frozen=True):
     """Kill a driver or an application by its id. Answered by ``Accepted`` (or ``Failed``)."""
 
@@ -442,6 +451,18 @@ class Submitted(Message, frozen=True):
     text: str = ""
 
 
+class DryRunResult(Message, frozen=True):
+    """``verdict``: it would start now, it would wait, or it can never run on this cluster as it is. The others say why, as
+    ``stoker explain`` does."""
+
+    request: int
+    verdict: Literal["now", "wait", "never"]
+    needs: str = ""
+    refusals: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+
+
 class Accepted(Message, frozen=True):
     """The request is done, or under way (a kill is done when the worker reports the end: watch the id)."""
 
@@ -540,6 +561,7 @@ ToMaster = (
     | KillJob
     | HoldJob
     | UpdateJob
+    | DryRun
     | GetStatus
     | DrainWorkers
     | ForgetWorkers
@@ -573,6 +595,7 @@ ToClient = (
     | ExecutorUpdated
     | ApplicationRemoved
     | Submitted
+    | DryRunResult
     | Accepted
     | Failed
     | MissingBlobs

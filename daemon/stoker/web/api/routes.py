@@ -11,6 +11,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.changes import JobChange
+from stoker.core.model.messages import DryRunResult
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample, WorkerView
@@ -47,6 +48,8 @@ class ApiControl(Changes, Protocol):
     """What the API needs from the master besides snapshots. All methods raise StokerError, whose text is shown."""
 
     def submit(self, driver: DriverDescription, by: Asker) -> str: ...
+
+    def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult: ...
 
     def status(self, job_id: str) -> DriverView | AppView: ...
 
@@ -190,6 +193,8 @@ class _Changing:
 
         post("/drivers", "Submit a driver; its files must be URLs that workers reach", SUBMITTER, self.submit,
              answer=model.Submitted, status=201, body=DriverDescription, creates="/drivers")  # fmt: skip
+        post("/drivers/dry-run", "What submitting this driver would do now; nothing is recorded", SUBMITTER, self.dry_run,
+             answer=model.Explained, body=DriverDescription)  # fmt: skip
         post("/drivers/{id}/kill", "Kill a driver", SUBMITTER, self.kill, answer=model.Done, names=DRIVER)
         post("/drivers/{id}/hold", "Hold a driver: it is not started", SUBMITTER, self.hold,
              answer=model.Done, names=DRIVER)  # fmt: skip
@@ -223,6 +228,13 @@ class _Changing:
             raise Forbidden(f"{uploads[0]} is an upload: only 'stoker submit' can upload files; name a URL.")
         by = who().asker("api")
         return model.Submitted(id=_changed("submit", body.main, lambda: self._control.submit(body, by)))
+
+    def dry_run(self, body: DriverDescription) -> model.Explained:
+        try:
+            found = self._control.dry_run(body, who().asker("api"))
+        except StokerError as error:
+            raise refusal(error) from None
+        return model.Explained(**{name: getattr(found, name) for name in model.Explained.__struct_fields__})
 
     def kill(self, id: str) -> model.Done:
         self._check()

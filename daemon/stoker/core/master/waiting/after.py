@@ -29,19 +29,24 @@ def unknown(books: Books, description: DriverDescription) -> str:
 def begin(books: Books, driver: Driver, parents: tuple[str, ...]) -> str:
     """Find out which of these parents a driver still awaits. Return why it can never start; "" if it may."""
     record = driver.record
+    awaited, why = outlook(books, record.description, parents)
+    record.awaits = () if why else awaited
+    if record.awaits:
+        for parent_id in record.description.after:
+            books.waited_for.setdefault(parent_id, {})[record.id] = None
+    return why
+
+
+def outlook(books: Books, description: DriverDescription, parents: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return which of these parents a driver would still await, and why it can never start ("" if it may)."""
     awaited = []
     for parent_id in parents:
         parent = books.find_driver(parent_id)
         if parent is not None and not parent.record.state.is_final:
             awaited.append(parent_id)
-        elif why := _broken(parent_id, parent.record if parent is not None else None, record.description):
-            record.awaits = ()
-            return why
-    record.awaits = tuple(awaited)
-    if awaited:
-        for parent_id in record.description.after:
-            books.waited_for.setdefault(parent_id, {})[record.id] = None
-    return ""
+        elif why := _broken(parent_id, parent.record if parent is not None else None, description):
+            return tuple(awaited), why
+    return tuple(awaited), ""
 
 
 def parent_ended(books: Books, parent: DriverRecord) -> Iterator[tuple[Driver, str]]:
