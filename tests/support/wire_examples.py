@@ -17,8 +17,8 @@ import msgspec
 
 from stoker.core.model import records
 from stoker.core.model.messages import ToClient, ToMaster, ToWorker
-from stoker.core.model.plain import complete
 from stoker.core.model.values import Artifact, Exit
+from stoker.core.model.views import complete
 from stoker.wire import codec
 
 DIRECTIONS = {"master": get_args(ToMaster), "worker": get_args(ToWorker), "client": get_args(ToClient)}

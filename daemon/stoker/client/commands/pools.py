@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if args.json:
         import msgspec  # noqa: PLC0415 - one of two ways
 
-        from stoker.core.model.plain import complete  # noqa: PLC0415
+        from stoker.core.model.views import complete  # noqa: PLC0415
 
         print(
             msgspec.json.format(msgspec.json.encode({"pools": [complete(pool) for pool in pools]}), indent=2).decode()

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from stoker.core.model.plain import complete
 from stoker.core.model.values import Value
-from stoker.core.model.views import ClusterView, WorkerView
+from stoker.core.model.views import ClusterView, WorkerView, complete
 
 
 def as_json(view: Value) -> str:

@@ -6,6 +6,10 @@ seconds since the Unix epoch (0: not yet).
 
 # Annotations stay values, as in messages.py.
 
+from typing import Any
+
+import msgspec
+
 from stoker.core.model.addresses import address_of
 from stoker.core.model.pools import Pool
 from stoker.core.model.principal import shown
@@ -264,3 +268,13 @@ class Sample(Value, frozen=True):
     drivers_waiting: int
     apps: int  # active, without those that have no executor
     apps_waiting: int
+
+
+def complete(value: Any) -> Any:
+    """Return a view, or a tuple of views, as plain data with all fields. The wire leaves out fields with default values;
+    programs should find them all."""
+    if isinstance(value, msgspec.Struct):
+        return {name: complete(field) for name, field in msgspec.structs.asdict(value).items()}
+    if isinstance(value, tuple):
+        return [complete(item) for item in value]
+    return value

@@ -10,8 +10,8 @@ from typing import Any
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 
-from stoker.core.model.plain import complete
 from stoker.core.model.values import Value
+from stoker.core.model.views import complete
 from stoker.security.roles import AccessRole
 from stoker.web.access.guard import needs
 from stoker.web.api.query import Parameter, read_body, read_no_body, read_query
