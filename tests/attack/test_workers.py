@@ -24,7 +24,7 @@ from stoker.core.model.messages import (
     WorkerHeartbeat,
 )
 from stoker.core.model.states import DriverState, ExecutorState, WorkerState
-from stoker.core.model.values import DriverReport, ExecutorReport, Exit
+from stoker.core.model.values import DrainMark, DriverReport, ExecutorReport, Exit
 from tests.support.core import Bench, application, driver
 
 V = "worker-20270101000000-h1-4001"
@@ -128,6 +128,17 @@ def test_the_id_of_a_dead_worker_stays_its_own(bench: Bench) -> None:
         assert isinstance(answer, RegisterWorkerFailed) and "another key" in answer.reason
     assert bench.core.ctx.books.workers[V].record.key == "honest"
     assert isinstance(register(bench, "w1"), RegisteredWorker)
+
+
+def test_who_had_the_address_of_a_dead_worker_does_not_leave_a_drain_mark(bench: Bench) -> None:
+    bench.gone("w1")
+    bench.wait(bench.policy.reconnect_timeout + 120)
+    mark = DrainMark(draining=True, revision=2**30)
+    assert isinstance(register(bench, "w2", host="h1", port=4001, drain=mark), RegisteredWorker)
+    bench.gone("w2")
+    bench.live(bench.policy.reconnect_timeout + 1)
+    register(bench, "w1")
+    assert not bench.core.ctx.books.workers[V].record.drain.draining
 
 
 def test_it_does_not_keep_an_absent_worker_alive(bench: Bench) -> None:

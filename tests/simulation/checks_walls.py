@@ -76,7 +76,8 @@ def _others(books: Books) -> State:
     for driver in (*books.drivers.values(), *books.completed_drivers.values()):
         attempts = driver.record.attempts
         if not attempts or attempts[-1].worker_key != HOSTILE:
-            found[driver.record.id] = _text(driver.record)
+            # Which jobs it still waits for follows from their ends, and those may be the hostile worker's.
+            found[driver.record.id] = _text(msgspec.structs.replace(driver.record, awaits=()))
     for app in (*books.apps.values(), *books.completed_apps.values()):
         record = app.record
         found[record.id] = (record.state, record.principal, record.next_executor_id, app.retries)

@@ -63,7 +63,8 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
         worker = Worker(record)
     before = books.worker_at.get((record.host, record.port))
     predecessor = books.workers.get(before) if before is not None and before != record.id else None
-    record.drain = draining.carried_over(worker, predecessor, message)
+    is_same_machine = predecessor is not None and _is_owner(event, predecessor)
+    record.drain = draining.carried_over(worker, predecessor if is_same_machine else None, message)
     record.state = worker.record.state
     ctx.move(WORKER, record, WorkerEvent.REGISTERED)
     books.leave_address(worker)
