@@ -108,9 +108,9 @@ def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
     ctx.books.relaunching.discard(record.id)
     if record.hold is not None or record.awaits:
         ctx.books.parked.add(record.id, driver.account)
-        return
-    ctx.books.queue.push(record.id, driver.lane, first=first)
-    ctx.schedule_wanted = True
+    else:
+        ctx.books.queue.push(record.id, driver.lane, first=first)
+    ctx.schedule_wanted = True  # also when it is parked: it may have counted for spark.deploy.maxDrivers
 
 
 def launch(ctx: Context, driver: Driver, worker: Worker) -> None:

@@ -55,6 +55,19 @@ def test_running_driver_goes_on_and_is_not_started_again(bench: Bench) -> None:
     assert bench.take_all("w1", LaunchDriver)[0].attempt == 2
 
 
+def test_who_waits_for_the_place_of_a_held_driver_gets_it_when_its_worker_is_lost() -> None:
+    bench = Bench(policy=Policy(max_drivers=1, reconnect_timeout=10.0))
+    bench.worker("w1")
+    driver_id = bench.submit(supervise=True)
+    bench.driver_is("w1", bench.take_all("w1", LaunchDriver)[0], DriverState.RUNNING)
+    hold(bench, driver_id)
+    bench.worker("w2")
+    other = bench.submit()
+    bench.gone("w1")
+    bench.wait(11)
+    assert [launch.driver_id for launch in bench.take_all("w2", LaunchDriver)] == [other]
+
+
 def test_held_application_gets_no_further_executors(bench: Bench) -> None:
     app_id = bench.application()
     hold(bench, app_id)
