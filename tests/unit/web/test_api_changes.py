@@ -62,11 +62,11 @@ def test_a_drain_with_invalid_terms_changes_nothing(body: dict[str, Any], hint: 
 
 def test_a_dry_run_submits_nothing() -> None:
     control = Control()
-    response = client(control).post("/api/v1/drivers/dry-run", json=PROGRAM)
+    response = client(control).post("/api/v1/dry-run/drivers", json=PROGRAM)
     assert (response.status_code, response.get_json()["verdict"]) == (200, "wait")
     assert response.get_json()["refusals"] == ["1 worker: draining"]
     assert not control.submitted
-    refused = client(Control(Refused("there is no pool x"))).post("/api/v1/drivers/dry-run", json=PROGRAM)
+    refused = client(Control(Refused("there is no pool x"))).post("/api/v1/dry-run/drivers", json=PROGRAM)
     assert (refused.status_code, refused.get_json()["error"]) == (409, "there is no pool x")
 
 
@@ -148,7 +148,7 @@ CHANGES = [
     (f"/drivers/{DRIVER}/kill", AccessRole.VIEWER),
     (f"/applications/{APP}/kill", AccessRole.VIEWER),
     ("/drivers", AccessRole.VIEWER),
-    ("/drivers/dry-run", AccessRole.VIEWER),
+    ("/dry-run/drivers", AccessRole.VIEWER),
     (f"/workers/{WORKER}/drain", AccessRole.SUBMITTER),
     (f"/workers/{WORKER}/undrain", AccessRole.SUBMITTER),
 ]

@@ -193,7 +193,7 @@ class _Changing:
 
         post("/drivers", "Submit a driver; its files must be URLs that workers reach", SUBMITTER, self.submit,
              answer=model.Submitted, status=201, body=DriverDescription, creates="/drivers")  # fmt: skip
-        post("/drivers/dry-run", "What submitting this driver would do now; nothing is recorded", SUBMITTER, self.dry_run,
+        post("/dry-run/drivers", "What submitting this driver would do now; nothing is recorded", SUBMITTER, self.dry_run,
              answer=model.Explained, body=DriverDescription)  # fmt: skip
         post("/drivers/{id}/kill", "Kill a driver", SUBMITTER, self.kill, answer=model.Done, names=DRIVER)
         post("/drivers/{id}/hold", "Hold a driver: it is not started", SUBMITTER, self.hold,
