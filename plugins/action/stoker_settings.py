@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
 from ansible_collections.stoker.spark.plugins.filter.stoker_text import stoker_spark_defaults, stoker_spark_env
 from ansible_collections.stoker.spark.plugins.plugin_utils.controller import unfit
 
@@ -17,7 +18,12 @@ with contextlib.suppress(ImportError):  # ``unfit`` says what is missing
     from stoker.config.check import find_problems
     from stoker.config.pools import parse_pools
 
-ARGUMENTS = ("masters", "env", "properties")
+# Arguments, and the variables that have the same value.
+ARGUMENTS = {
+    "masters": "stoker_common_master_hosts",
+    "env": "stoker_common_env",
+    "properties": "stoker_common_properties",
+}
 
 
 class ActionModule(ActionBase):
@@ -37,7 +43,18 @@ class ActionModule(ActionBase):
             problems += parse_pools(pools, "stoker_pools")[1]
         if problems:
             raise AnsibleActionFail("; ".join(problems))
-        return {**result, **{name: args[name] for name in ARGUMENTS}, "changed": False}
+        taken = {name: args[name] for name in ARGUMENTS}
+        values = self._evaluated(args.get("evaluate", []), taken, task_vars or {})
+        return {**result, **taken, "values": values, "changed": False}
+
+    def _evaluated(self, names: list[str], taken: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Evaluate variables, each from the values of those before it. Ansible alone would evaluate a variable again at each
+        use, with all that it is made of, and compile its text again."""
+        known = {**task_vars, **{ARGUMENTS[name]: value for name, value in taken.items()}}
+        for name in names:
+            templar = self._templar.copy_with_new_env(available_variables=known)
+            known[name] = templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+        return {name: known[name] for name in names}
 
 
 def _problems(variable: str, name: str, text: str, environ: dict[str, str] | None) -> list[str]:

@@ -28,6 +28,14 @@ options:
     description: The text of C(pools.yml). Empty for none.
     type: str
     default: ""
+  evaluate:
+    description:
+      - Names of variables to evaluate, each once. Put a variable after those that it is made of. O(masters), O(env) and
+        O(properties) come before all of them, as C(stoker_common_master_hosts), C(stoker_common_env) and
+        C(stoker_common_properties).
+    type: list
+    elements: str
+    default: []
 author:
   - Stoker contributors
 """
@@ -49,7 +57,7 @@ changed:
   type: bool
   returned: always
 masters:
-  description: As given. Later tasks take the three from here, because a variable is evaluated at each use.
+  description: As given. Later tasks take all of these from here, because Ansible evaluates a variable at each use.
   type: list
   elements: str
   returned: success
@@ -59,6 +67,10 @@ env:
   returned: success
 properties:
   description: As given.
+  type: dict
+  returned: success
+values:
+  description: The values of O(evaluate), by name.
   type: dict
   returned: success
 """
@@ -73,6 +85,7 @@ def main() -> None:
             "env": {"type": "dict", "required": True},
             "properties": {"type": "dict", "required": True},
             "pools": {"type": "str", "default": ""},
+            "evaluate": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
