@@ -101,15 +101,27 @@ class PeerSession:
         except (JavaStreamError, ValueError) as error:
             name = message_name(message) or message.name[:80]
             self._log(f"rejected {name}", f"rejected {name}: {error}")
-            if incoming.kind is Kind.RPC_REQUEST:
-                self._send(failure(incoming.request, str(error)))
-            elif message_name(message) == "RegisterApplication":
-                self._remove(str(error))
+            self._reject(incoming, message, str(error))
         except UnknownRelease as error:
             self._refusal = str(error)  # sent again when it verifies this endpoint: that reaches its log
             self._log("release", self._refusal)
             if incoming.kind is Kind.RPC_REQUEST:
                 self._send(failure(incoming.request, self._refusal))
+
+    def _reject(self, incoming: Frame, message: JavaObject, reason: str) -> None:
+        """Answer a request that is not granted. Spark's old client only logs a failure, and waits; a negative response ends
+        it."""
+        name = message_name(message)
+        if incoming.kind is not Kind.RPC_REQUEST:
+            if name == "RegisterApplication":
+                self._remove(reason)
+        elif self._release is not None and name == "RequestSubmitDriver":
+            self._answer(incoming.request, self._replies.submit_driver_response("", reason))
+        elif self._release is not None and name == "RequestKillDriver":
+            driver_id = str(message.fields.get("driverId"))[:80]
+            self._answer(incoming.request, self._replies.kill_driver_response(driver_id, False, reason))
+        else:
+            self._send(failure(incoming.request, reason))
 
     def _handle(self, incoming: Frame, endpoint: str, message: JavaObject) -> None:
         if endpoint == "endpoint-verifier":

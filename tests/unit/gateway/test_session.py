@@ -276,9 +276,7 @@ def test_what_is_malformed_costs_the_connection_only() -> None:
     assert not client.posted
 
 
-@pytest.mark.parametrize(
-    "name", ["RequestExecutors", "KillExecutors", "RegisterApplication", "RequestSubmitDriver", "Nonsense"]
-)
+@pytest.mark.parametrize("name", ["RequestExecutors", "KillExecutors", "RegisterApplication", "Nonsense"])
 def test_messages_without_what_they_need_are_refused(name: str) -> None:
     client = Client()
     client.say(name, (("Ljava/lang/String;", "appId"),), {"appId": "app-1"}, request=5)
@@ -327,3 +325,29 @@ def test_an_application_gives_its_time_limit_by_its_executors(monkeypatch: pytes
         client.session.received(frame)
     assert "STOKER_TIME_LIMIT: 'soon' is not a duration" in str(client.told().fields["message"])
     assert client.closed and not client.posted
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("what", ["Submit", "Kill"])
+def test_sparks_old_client_receives_an_answer_that_ends_it(version: str, what: str) -> None:
+    """It waits indefinitely after a failure, which it only logs."""
+    client = Client(version)
+    client.session.bar("none is let in")
+    fields = (("Ljava/lang/String;", "driverId"),)
+    client.say(f"Request{what}Driver", fields, {"driverId": "driver-1"}, request=5)
+    frame = client.frame()
+    assert (frame.kind, frame.request) == (Kind.RPC_RESPONSE, 5)
+    told = js.parse(frame.body)
+    assert isinstance(told, js.JavaObject)
+    assert told.name == f"{PACKAGE}{what}DriverResponse"
+    assert (told.fields["success"], told.fields["message"]) == (False, "none is let in")
+
+
+def test_a_submission_that_cannot_be_read_is_answered_as_well() -> None:
+    client = Client()
+    client.say("RequestSubmitDriver", (), {}, request=5)
+    frame = client.frame()
+    assert frame.kind is Kind.RPC_RESPONSE
+    told = js.parse(frame.body)
+    assert isinstance(told, js.JavaObject)
+    assert told.fields["success"] in (False, 0) and told.fields["message"]
