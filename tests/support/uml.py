@@ -24,6 +24,7 @@ for folder in /tmp /run; do mount -t tmpfs tmpfs $folder; done
 mount -t cgroup2 cgroup /sys/fs/cgroup
 ip link set lo up
 mkdir /run/out && mount -t hostfs hostfs /run/out -o {out}
+[ -d {checkout} ] || {{ mkdir -p {checkout} && mount -t hostfs hostfs {checkout} -o {checkout}; }}  # it may be in /tmp
 cd {checkout}
 export PATH={path} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={checkout}:{checkout}/daemon
 {command} >/run/out/stdout 2>/run/out/stderr

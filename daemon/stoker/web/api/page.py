@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 from flask import Response, make_response, redirect, render_template, request
 
+from stoker.core.model.changes import JobChange
+from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import ClusterView
 from stoker.errors import StokerError
 from stoker.security.roles import AccessRole, Identity
 from stoker.web.access.policy import Access, who
+from stoker.web.api import model
 from stoker.web.api.declare import IN_PATH, Api, Operation
 from stoker.web.api.query import JSON, Parameter
 
@@ -22,6 +25,11 @@ PROGRAM = {
     "artifacts": [{"name": "job.py", "url": "file:/srv/job.py"}],
     "args": ["10"],
     "name": "etl",
+}
+BODIES: dict[type, object] = {  # of the examples
+    DriverDescription: PROGRAM,
+    JobChange: {"priority": -1},
+    model.Drain: {"reason": "new disks", "deadline": 7200},
 }
 QUERIES = {  # of the examples: path -> query
     "/api/v1/drivers": "state=RUNNING&name=etl-*",
@@ -101,7 +109,7 @@ def _command(operation: Operation, names: dict[str, str], *, has_token: bool) ->
     if has_token:
         words.append(f'-H "Authorization: Bearer {SECRET}"')
     if operation.body is not None:
-        words.append(f"-H 'Content-Type: {JSON}' -d {shlex.quote(json.dumps(PROGRAM))}")
+        words.append(f"-H 'Content-Type: {JSON}' -d {shlex.quote(json.dumps(BODIES[operation.body]))}")
     elif operation.method != "GET":
         words.append(f"-X {operation.method}")
     return " ".join([*words, shlex.quote(url)])
