@@ -14,10 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.alone import alone
 from tests.support.cluster import ME, Cluster
 from tests.support.processes import lines_of, read_line
 from tests.support.programs import run_program, start_program
 from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def only_user_of_ray() -> Iterator[None]:
+    """These tests look for all of Ray's processes on the machine."""
+    with alone("ray"):
+        yield
 
 
 @pytest.fixture(scope="module")

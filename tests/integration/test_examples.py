@@ -9,6 +9,7 @@ import signal
 import urllib.request
 from pathlib import Path
 
+from tests.support.alone import alone
 from tests.support.cluster import Cluster
 from tests.support.wait import wait_until
 
@@ -27,7 +28,8 @@ def test_a_dask_dataframe(cluster: Cluster) -> None:
 
 def test_ray_tasks(cluster: Cluster) -> None:
     words = ["--driver-cores", "0", "--executor-memory", "700m", str(EXAMPLES / "ray-tasks" / "maze.py"), "40"]
-    done = cluster.cli("submit", "--wait", *words, timeout=90)
+    with alone("ray"):
+        done = cluster.cli("submit", "--wait", *words, timeout=90)
     assert done.returncode == 0, done.stderr
     found = re.search(
         r"^(\d+) of 40 mazes have a way; the longest, of maze (\d+), is (\d+) steps$", done.stdout, re.MULTILINE
