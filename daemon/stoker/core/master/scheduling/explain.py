@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from stoker.core.master.scheduling.explanation import Explanation, awaited, explain, held, helps, release
+from stoker.core.master.scheduling.explanation import (
+    Explanation,
+    awaited,
+    explain,
+    held,
+    helps,
+    release,
+    sized_for_next,
+    unserved,
+)
 from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
@@ -45,16 +54,20 @@ class Waiting:
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
 
     def app(self, app: AppView) -> str:
-        """Return why the application waits; "" if it has executors or has ended."""
-        if not app.state.is_final and app.hold is None and (lack := self._of_profiles(app)):
-            return lack
-        if app.state is not ApplicationState.WAITING:
+        """Return why the application waits, for an executor or for one of a further resource profile; "" if it does not."""
+        profile = unserved(app)
+        if app.state.is_final or (app.state is not ApplicationState.WAITING and profile is None):
             return ""
         if app.hold is not None:
             return f"{held(app)}: {release(app)} lets it go on"
-        cores = app.cores_per_executor or 1
-        lack = self._why(cores, app.memory_mib, app.resources)
+        sizes = app if profile is None else profile
+        cores = sizes.cores_per_executor or 1
+        lack = self._why(cores, sizes.memory_mib, sizes.resources)
+        if lack and profile is not None:
+            lack = f"resource profile {profile.id} {lack}"
         why = "; ".join(filter(None, [*self._shares.limits(app, cores=cores), lack]))
+        if app.state is not ApplicationState.WAITING:
+            return why
         return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"
 
     def why(self, job: DriverView | AppView) -> str:
@@ -68,6 +81,7 @@ class Waiting:
             return ()
         if not self.why(job):
             return ()
+        job = sized_for_next(job)
         cores = job.cores if isinstance(job, DriverView) else job.cores_per_executor
         kind = (type(job), cores, job.memory_mib, job.resources, job.pool, job.principal)
         if kind not in self._helps:
@@ -75,16 +89,6 @@ class Waiting:
                 return ()
             self._helps[kind] = helps(self._cluster, job)
         return self._helps[kind]
-
-    def _of_profiles(self, app: AppView) -> str:
-        """Return why the application has no executor of one of its resource profiles, besides the default one."""
-        for profile in app.profiles:
-            is_served = any(executor.profile == profile.id for executor in app.executors)
-            if profile.executor_limit and not is_served:
-                lack = self._why(profile.cores_per_executor or 1, profile.memory_mib, profile.resources)
-                if lack:
-                    return f"resource profile {profile.id} {lack}"
-        return ""
 
     def explain(self, job: DriverView | AppView) -> Explanation:
         """Explain it in full: every filter that refuses it, who is ahead, and what would help."""

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from stoker.core.master.scheduling.shares import Shares, ahead_by
+from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.resources import counted, words
 from stoker.core.model.states import DriverState, MasterState, WorkerState
 from stoker.core.model.values import Value
@@ -52,8 +53,31 @@ def helps(cluster: ClusterView, job: DriverView | AppView) -> tuple[str, ...]:
     return tuple(_Case(cluster, job).helps())
 
 
+def unserved(app: AppView) -> Profile | None:
+    """Return the first resource profile of which the application wants executors and has none; None if that is the default
+    one, or none at all."""
+    served = {executor.profile for executor in app.executors}
+    if app.executor_limit != 0 and DEFAULT_PROFILE not in served:
+        return None
+    return next((each for each in app.profiles if each.executor_limit and each.id not in served), None)
+
+
+def sized_for_next(job: DriverView | AppView) -> DriverView | AppView:
+    """Return the job with the sizes of what is to be placed next."""
+    profile = unserved(job) if isinstance(job, AppView) else None
+    if profile is None:
+        return job
+    return msgspec.structs.replace(
+        job,
+        cores_per_executor=profile.cores_per_executor,
+        memory_mib=profile.memory_mib,
+        resources=profile.resources,
+    )
+
+
 class _Case:
     def __init__(self, cluster: ClusterView, job: DriverView | AppView) -> None:
+        job = sized_for_next(job)
         self._cluster, self._job = cluster, job
         self._cores = job.cores if isinstance(job, DriverView) else (job.cores_per_executor or 1)
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]

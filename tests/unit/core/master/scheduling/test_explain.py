@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stoker.core.master.scheduling.explain import Waiting
+from stoker.core.model.profiles import Profile
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.views import WorkerView
 from tests.support.web import app_view, cluster_view, driver_view, worker_view
@@ -101,3 +102,15 @@ def test_what_does_not_wait_has_no_reason() -> None:
     waiting = Waiting(cluster_view())
     assert waiting.driver(driver_view()) == ""
     assert waiting.app(app_view()) == ""
+
+
+def test_an_application_says_which_resource_profile_it_waits_for() -> None:
+    """``explain`` and what would help are about the same executors, not about the application's usual ones."""
+    large = Profile(id=3, executor_limit=1, memory_mib=999_999, cores_per_executor=2)
+    app = app_view(state=ApplicationState.RUNNING, executor_limit=0, executors=(), profiles=(large,))
+    waiting = Waiting(cluster_view(workers=workers({}), active_apps=(app,)))
+    assert waiting.why(app).startswith("resource profile 3 needs 2 cores and 999999 MiB on one worker")
+    found = waiting.explain(app)
+    assert found.verdict == "never" and found.needs.startswith("2 cores, 999999 MiB")
+    small = app_view(state=ApplicationState.RUNNING, executor_limit=0, executors=(), profiles=())
+    assert waiting.why(small) == ""
