@@ -8,6 +8,8 @@ import os
 import signal
 import time
 
+from stoker.worker.groups.files import read, write
+
 LEAF = "stoker-daemon"  # the group of the daemon and its keeper, beside those of the jobs
 PREFIX = "job-"
 CLEAR_WITHIN = 5.0  # seconds; a killed process may hang in a disk for longer
@@ -36,46 +38,46 @@ class JobGroup:
     def enter(self) -> None:
         """Move this process to the group, so that a process that it starts is in it from its first instruction. That is
         faster than a fork whose child moves itself. Limits must wait until ``leave``: they would hold for this process."""
-        _write(f"{self.path}/cgroup.procs", "0")
+        write(f"{self.path}/cgroup.procs", "0")
 
     def leave(self) -> None:
         """Move this process back to the leaf for daemons."""
-        _write(f"{self._tree}/{LEAF}/cgroup.procs", "0")
+        write(f"{self._tree}/{LEAF}/cgroup.procs", "0")
 
     def restrict(self, *, memory: int, weight: int, cpus: float, processes: int) -> None:
         """Set the limits: bytes, share of a busy machine (100 for a core), cores, processes and threads. 0: no limit."""
         if memory:
             self.limit = memory
-            _write(f"{self.path}/memory.oom.group", "1")
+            write(f"{self.path}/memory.oom.group", "1")
             with contextlib.suppress(FileNotFoundError):  # a kernel without swap
-                _write(f"{self.path}/memory.swap.max", "0")
-            _write(f"{self.path}/memory.max", str(memory))
+                write(f"{self.path}/memory.swap.max", "0")
+            write(f"{self.path}/memory.max", str(memory))
         if weight:
-            _write(f"{self.path}/cpu.weight", str(min(max(weight, 1), 10000)))
+            write(f"{self.path}/cpu.weight", str(min(max(weight, 1), 10000)))
         if cpus:
-            _write(f"{self.path}/cpu.max", f"{int(cpus * PERIOD)} {PERIOD}")
+            write(f"{self.path}/cpu.max", f"{int(cpus * PERIOD)} {PERIOD}")
         if processes:
-            _write(f"{self.path}/pids.max", str(processes))
+            write(f"{self.path}/pids.max", str(processes))
 
     # --- its processes ---
 
     @property
     def is_empty(self) -> bool:
         """Whether no process is left in it or in groups that the job made in it. Never raises."""
-        return _counter(_read(f"{self.path}/cgroup.events"), "populated") == 0
+        return _counter(read(f"{self.path}/cgroup.events"), "populated") == 0
 
     def signal(self, number: int) -> None:
         """Send a signal to each of its processes; KILL reaches even those that are just being started, and those of other
         users. Never raises."""
         if number == signal.SIGKILL:
             try:
-                _write(f"{self.path}/cgroup.kill", "1")
+                write(f"{self.path}/cgroup.kill", "1")
             except OSError:  # Linux before 5.14
                 pass
             else:
                 return
         for folder, _, _ in os.walk(self.path):
-            for pid in _read(f"{folder}/cgroup.procs").split():
+            for pid in read(f"{folder}/cgroup.procs").split():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(int(pid), number)
 
@@ -101,35 +103,17 @@ class JobGroup:
     def sample(self) -> None:
         """Note the present memory, where the kernel does not keep the peak itself. Never raises."""
         if not self._has_peak:
-            self.peak = max(self.peak, int(_read(f"{self.path}/memory.current") or 0))
+            self.peak = max(self.peak, int(read(f"{self.path}/memory.current") or 0))
 
     def used(self) -> tuple[int, float]:
         """Return the peak of its memory in bytes and its CPU seconds. Never raises."""
-        peak = max(self.peak, int(_read(f"{self.path}/memory.peak") or 0))
-        return peak, _counter(_read(f"{self.path}/cpu.stat"), "usage_usec") / 1e6
+        peak = max(self.peak, int(read(f"{self.path}/memory.peak") or 0))
+        return peak, _counter(read(f"{self.path}/cpu.stat"), "usage_usec") / 1e6
 
     @property
     def is_out_of_memory(self) -> bool:
         """Whether the kernel has killed a process of it because memory ran out."""
-        return _counter(_read(f"{self.path}/memory.events"), "oom_kill") > 0
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123
-            return file.read()
-    except OSError:
-        return ""
+        return _counter(read(f"{self.path}/memory.events"), "oom_kill") > 0
 
 
 def _counter(text: str, name: str) -> int:

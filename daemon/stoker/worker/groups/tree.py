@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from stoker.worker.groups.files import read, write
 from stoker.worker.groups.group import LEAF
 
 CONTROLLERS = ("cpu", "memory", "pids")
@@ -29,7 +30,7 @@ def take(*, move_others: bool, root: str = "/") -> str:
     mount, group = _place(root)
     own = mount + group.rstrip("/")
     tree = os.path.dirname(own) if os.path.basename(own) == LEAF else own  # noqa: PTH119, PTH120
-    lacking = [name for name in CONTROLLERS if name not in _words(f"{tree}/cgroup.controllers")]
+    lacking = [name for name in CONTROLLERS if name not in read(f"{tree}/cgroup.controllers").split()]
     if lacking:
         raise NoTree(
             f"control groups version 2 lack {', '.join(lacking)} at {tree}: boot with systemd.unified_cgroup_hierarchy=1,"
@@ -58,17 +59,17 @@ def _take(tree: str, *, move_others: bool) -> None:
     leaf = f"{tree}/{LEAF}"
     with contextlib.suppress(FileExistsError):
         os.mkdir(leaf)  # noqa: PTH102
-    _write(f"{leaf}/cgroup.procs", str(os.getpid()))
+    write(f"{leaf}/cgroup.procs", str(os.getpid()))
     wanted = " ".join(f"+{name}" for name in CONTROLLERS)
     try:
-        _write(f"{tree}/cgroup.subtree_control", wanted)
+        write(f"{tree}/cgroup.subtree_control", wanted)
     except OSError:  # a group whose subgroups have limits must not have processes itself
         if not move_others:
             raise
-        for pid in _words(f"{tree}/cgroup.procs"):
+        for pid in read(f"{tree}/cgroup.procs").split():
             with contextlib.suppress(OSError):  # it has exited, or is the kernel's
-                _write(f"{leaf}/cgroup.procs", pid)
-        _write(f"{tree}/cgroup.subtree_control", wanted)
+                write(f"{leaf}/cgroup.procs", pid)
+        write(f"{tree}/cgroup.subtree_control", wanted)
 
 
 def _is_delegated(tree: str) -> bool:
@@ -86,31 +87,11 @@ def _is_delegated(tree: str) -> bool:
 def _place(root: str) -> tuple[str, str]:
     """Return where version 2 is mounted, and this process's group in it. Raises NoTree."""
     missing = NoTree("this machine has no control groups version 2: boot with systemd.unified_cgroup_hierarchy=1")
-    mount = next((line for line in _lines(f"{root}proc/self/mountinfo") if " - cgroup2 " in line), None)
-    group = next((line[3:] for line in _lines(f"{root}proc/self/cgroup") if line.startswith("0::")), None)
+    mount = next((line for line in read(f"{root}proc/self/mountinfo").splitlines() if " - cgroup2 " in line), None)
+    group = next((line[3:] for line in read(f"{root}proc/self/cgroup").splitlines() if line.startswith("0::")), None)
     if mount is None or group is None:
         raise missing
     shown, folder = mount.split()[3:5]  # what of the hierarchy is mounted, and where
     if shown != "/" and group.startswith(shown):
         group = group[len(shown) :] or "/"
     return root.rstrip("/") + folder, group
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            return file.read().splitlines()
-    except OSError:
-        return []
-
-
-def _words(path: str) -> list[str]:
-    return " ".join(_lines(path)).split()
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
-            file.write(text)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None

@@ -19,6 +19,8 @@ def machine(root: Path, group: str, controllers: str = "cpu memory pids", mounte
     folder.mkdir(parents=True)
     for place in {folder, folder.parent}:
         (place / "cgroup.controllers").write_text(controllers)
+        for name in ("cgroup.procs", "cgroup.subtree_control"):
+            (place / name).touch()
     return folder
 
 
@@ -30,6 +32,8 @@ def test_the_unit_s_subgroup_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_the_first_group_of_a_container_is_used(tmp_path: Path) -> None:
     folder = machine(tmp_path, "/")
+    (folder / LEAF).mkdir()
+    (folder / LEAF / "cgroup.procs").touch()  # as the kernel does in each new group
     assert take(move_others=False, root=f"{tmp_path}/") == str(folder)
     assert (folder / LEAF / "cgroup.procs").read_text().isdigit()
 
