@@ -279,14 +279,13 @@ def request_executors(ctx: Context, peer: bytes, message: RequestExecutors) -> N
     app = _owned(ctx, peer, message.request, message.app_id)
     if app is None:
         return
+    ids = {profile.id for profile in message.profiles}
+    reason = ""
     if not 0 <= message.executor_limit <= UNLIMITED:
         reason = f"the number of executors must be between 0 and {UNLIMITED}"
-        ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
-        return
-    if len(message.profiles) > MOST_PROFILES or len({profile.id for profile in message.profiles}) < len(
-        message.profiles
-    ):
+    elif not len(message.profiles) == len(ids) <= MOST_PROFILES:
         reason = f"an application may have {MOST_PROFILES} resource profiles, each with its own id"
+    if reason:
         ctx.send(peer, Failed(request=message.request, reason=reason, code="bad-request"))
         return
     app.record.executor_limit = message.executor_limit

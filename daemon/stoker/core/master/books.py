@@ -227,6 +227,10 @@ class Books:
     def find_driver(self, driver_id: str) -> Driver | None:
         return self.drivers.get(driver_id) or self.completed_drivers.get(driver_id)
 
+    def waiting_drivers(self, pool: str, principal: str | None = None) -> int:
+        """Return how many SUBMITTED drivers of a pool there are, of one principal or of all."""
+        return self.queue.waiting(pool, principal) + self.parked.waiting(pool, principal)
+
     def find_app(self, app_id: str) -> BookedApp | None:
         return self.apps.get(app_id) or self.completed_apps.get(app_id)
 

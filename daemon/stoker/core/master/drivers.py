@@ -79,13 +79,12 @@ def in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescrip
     assigned = admission.assigned(ctx.pools, driver, wish_of_driver(driver.pool, driver.priority, driver.conf), by)
     if isinstance(assigned, str) or not ctx.pools.is_configured:
         return assigned
-    queue, parked = ctx.books.queue, ctx.books.parked
     too_many = admission.too_many_queued(
         ctx.pools,
         assigned.pool,
         by.principal,
-        in_pool=queue.waiting(assigned.pool) + parked.waiting(assigned.pool),
-        of_principal=queue.waiting(assigned.pool, by.principal) + parked.waiting(assigned.pool, by.principal),
+        in_pool=ctx.books.waiting_drivers(assigned.pool),
+        of_principal=ctx.books.waiting_drivers(assigned.pool, by.principal),
     )
     return too_many or assigned
 

@@ -105,7 +105,12 @@ def turns_of(ctx: Context) -> Turns:
 
 def needs_of(ctx: Context, app: BookedApp) -> list[Profile | None]:
     """Return the profiles of which the application wants executors, in the order of their ids; None is the default one."""
-    if app.peer is None or app.not_before > ctx.now.mono or app.record.hold is not None:
+    if (
+        app.peer is None
+        or app.not_before > ctx.now.mono
+        or app.record.hold is not None
+        or executors.cores_left(app) < 1
+    ):
         return []
     profiles: list[Profile | None] = [None, *app.record.profiles]
     return [profile for profile in profiles if need_of(app, profile).is_open]

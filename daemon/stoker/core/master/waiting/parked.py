@@ -1,4 +1,4 @@
-"""Submitted drivers that are not in the queue: somebody holds them."""
+"""Submitted drivers that are not in the queue: somebody holds them, or they await the ends of others."""
 
 from __future__ import annotations
 

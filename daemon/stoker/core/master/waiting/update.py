@@ -70,13 +70,12 @@ def _not_admitted(ctx: Context, job: Driver | BookedApp, change: JobChange, by: 
         return admitted
     if isinstance(job, BookedApp) or not ctx.pools.is_configured or pool == (description.pool or DEFAULT_POOL):
         return ""
-    queue, parked = ctx.books.queue, ctx.books.parked
     return admission.too_many_queued(
         ctx.pools,
         pool,
         principal,
-        in_pool=queue.waiting(pool) + parked.waiting(pool),
-        of_principal=queue.waiting(pool, principal) + parked.waiting(pool, principal),
+        in_pool=ctx.books.waiting_drivers(pool),
+        of_principal=ctx.books.waiting_drivers(pool, principal),
     )
 
 
