@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 SHARE = 0.2  # of the time of the gateway's thread that one caller may use for long
 BURST = 0.25  # seconds that it may use at once
@@ -18,6 +19,10 @@ MOST_UNPROVEN = 64  # connections that have not authenticated
 _KNOWN = 10_000  # callers that are remembered
 
 
+class Abortable(Protocol):
+    def abort(self) -> None: ...
+
+
 class Budget:
     """``clock`` returns monotonic seconds. Time is that of a clock, not of the CPU: on a busy machine a message holds the
     thread up for longer."""
@@ -25,7 +30,7 @@ class Budget:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._free_at: OrderedDict[str, float] = OrderedDict()  # caller -> when all the time it has used is paid for
-        self.unproven: Counter[str] = Counter()  # connections
+        self._unproven: dict[str, dict[Abortable, None]] = {}  # caller -> its connections, the oldest first
         self.unfinished: Counter[str] = Counter()  # bytes
 
     def wait(self, caller: str) -> float:
@@ -45,3 +50,20 @@ class Budget:
         if not count[caller]:
             del count[caller]
         return count[caller]
+
+    def enter(self, caller: str, connection: Abortable) -> Abortable | None:
+        """Note a connection that has not authenticated. Return the caller's oldest one if there are too many now."""
+        held = self._unproven.setdefault(caller, {})
+        held[connection] = None
+        if len(held) <= MOST_UNPROVEN:
+            return None
+        oldest = next(iter(held))
+        self.leave(caller, oldest)
+        return oldest
+
+    def leave(self, caller: str, connection: Abortable) -> None:
+        """Forget a connection that has authenticated or ended."""
+        held = self._unproven.get(caller, {})
+        held.pop(connection, None)
+        if not held:
+            self._unproven.pop(caller, None)

@@ -117,7 +117,7 @@ class SparkConnection(asyncio.Protocol):
             self._restart_timer(_UNPROVEN, self.abort)
         if self._guard is not None:
             self._reader.limit = MAX_FIRST_FRAME
-            self._count_unproven(1)
+            self._enter()
         if self._caller is not None:
             self._send(frame(Kind.RPC_REQUEST, self._caller.first(), request=1))
         if self._guard is None and self._caller is None:
@@ -180,8 +180,7 @@ class SparkConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if not self.proven.done():
-            if self._guard is not None:
-                self._count_unproven(-1)
+            self._hub.budget.leave(self.caller, self)
             self.proven.cancel()
         self._hub.closed(self)
 
@@ -192,12 +191,12 @@ class SparkConnection(asyncio.Protocol):
             self._refuse(incoming)
             return
         try:
-            wait = self._hub.throttle.wait(self.caller)
+            wait = self._hub.throttle.wait(self.caller) if self._terms.is_guessable else 0.0
             if wait > 0:
                 raise AuthError(f"too many wrong secrets from this caller: wait {wait:.0f} s")
             answer = guard.received(incoming.body)
         except AuthError as error:
-            if isinstance(error, WrongSecret):
+            if isinstance(error, WrongSecret) and self._terms.is_guessable:
                 self._hub.throttle.failed(self.caller)
             if incoming.kind is not Kind.RPC_REQUEST:
                 raise
@@ -210,7 +209,7 @@ class SparkConnection(asyncio.Protocol):
         if guard.is_done:
             self.session.auth = guard.method
             self._hub.throttle.succeeded(self.caller)
-            self._count_unproven(-1)
+            self._hub.budget.leave(self.caller, self)
             self._reader.limit = MAX_FRAME
             self._prove()
 
@@ -267,13 +266,15 @@ class SparkConnection(asyncio.Protocol):
         elif self._terms.own_user_only and not is_own_or_root(user):
             self.session.bar(FOREIGN_USER)
 
-    def _count_unproven(self, by: int) -> None:
-        unproven = self._hub.budget.change(self._hub.budget.unproven, self.caller, by)
-        if by > 0 and unproven > MOST_UNPROVEN:
+    def _enter(self) -> None:
+        """Count among the caller's connections that have not authenticated. Of too many the oldest is closed: who knows the
+        secret authenticates at once, so strangers at the same address do not keep it out."""
+        oldest = self._hub.budget.enter(self.caller, self)
+        if oldest is not None:
             PEERS.warning(
-                self._host, "unproven", f"{self.where}: {MOST_UNPROVEN} others have not authenticated: closed"
+                self._host, "unproven", f"{self.where}: more than {MOST_UNPROVEN} have not authenticated: closed the oldest"
             )
-            self.abort()
+            oldest.abort()
 
     def _count_unfinished(self) -> None:
         """Note the bytes that wait to be handled. Raises RpcError when they are too many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONG_SECRET = 16  # characters, from which on no number of guesses finds a random one
 PEER_PREFIX = b"spark/"  # of the routing ids of all Spark clients; ZeroMQ peers' begin with their role
 
 
@@ -18,3 +19,8 @@ class Terms:
     sasl: bool = True
     only_gcm: bool = False
     closed: bool = False
+
+    @property
+    def is_guessable(self) -> bool:
+        """Whether guesses must be limited by address, though that rejects everybody at the address for a while."""
+        return 0 < len(self.secret) < LONG_SECRET

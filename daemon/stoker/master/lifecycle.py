@@ -18,7 +18,7 @@ from stoker.config.master import MasterConfig
 from stoker.core.model.addresses import address_of
 from stoker.core.model.counts import Tally
 from stoker.gateway.server import GatedServer
-from stoker.gateway.terms import Terms
+from stoker.gateway.terms import LONG_SECRET, Terms
 from stoker.io.loop import Loop
 from stoker.io.notify import notify
 from stoker.io.sockets import Server
@@ -108,6 +108,12 @@ class MasterRunner:
             sasl=gateway.sasl,
             only_gcm=gateway.only_gcm,
         )
+        if terms.is_guessable:
+            LOG.warning(
+                "spark.authenticate.secret has under %d characters: ten wrong ones lock out everybody at an address for a"
+                " minute. Use a longer one, as 'openssl rand -hex 16' makes",
+                LONG_SECRET,
+            )
         return functools.partial(GatedServer, terms=terms)
 
     @property
