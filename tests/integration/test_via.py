@@ -19,6 +19,10 @@ from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.cluster
 BIN = Path(sys.executable).parent
+NOBODY = 65534
+ASK = (
+    "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' >&3; head -n 1 <&3"
+)
 
 
 class Laptop:
@@ -183,6 +187,23 @@ def test_tunnel_leads_to_dashboard_and_master(site: Site) -> None:
     assert process.wait(20) == 0
     process.communicate()
     assert not Path(exports["STOKER_KEYS_DIR"]).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else for a moment")
+def test_other_users_of_this_machine_do_not_get_through(site: Site) -> None:
+    _, laptop, _ = site
+    process = laptop.start("tunnel", "cluster")
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        port = process.stdout.readline().rstrip().rpartition(":")[2]
+        words = ["bash", "-c", ASK, port]
+        other = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, user=NOBODY)
+        mine = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        assert other.stdout == "" and "200" in mine.stdout
+        assert f"rejected a connection of user nobody to port {port}" in process.stderr.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
 
 
 def test_a_tunnel_whose_ssh_is_cut_says_so(site: Site, tmp_path: Path) -> None:

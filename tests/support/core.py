@@ -225,9 +225,8 @@ class Bench:
 
 
 def driver(**more: Any) -> DriverDescription:
-    return DriverDescription(
-        kind="program", main="job", artifacts=(Artifact(name="job", url="file:/bin/true"),), **more
-    )
+    artifacts = more.pop("artifacts", (Artifact(name="job", url="file:/bin/true"),))
+    return DriverDescription(kind="program", main="job", artifacts=artifacts, **more)
 
 
 def application(**more: Any) -> ApplicationDescription:

@@ -272,7 +272,9 @@ class SparkConnection(asyncio.Protocol):
         oldest = self._hub.budget.enter(self.caller, self)
         if oldest is not None:
             PEERS.warning(
-                self._host, "unproven", f"{self.where}: more than {MOST_UNPROVEN} have not authenticated: closed the oldest"
+                self._host,
+                "unproven",
+                f"{self.where}: more than {MOST_UNPROVEN} have not authenticated: closed the oldest",
             )
             oldest.abort()
 

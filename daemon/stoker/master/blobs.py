@@ -197,13 +197,13 @@ class BlobStore:
             file = self._opened(message.sha256)
             if file is None:
                 error = "the master does not have this upload; it may have been removed: submit again"
-                self._reply(peer, _nothing(message, error))
+                self._reply(peer, nothing(message, error))
                 return
             size = os.fstat(file.fileno()).st_size
             offset = max(0, min(message.offset, size))
             data = os.pread(file.fileno(), max(0, min(message.limit, MAX_CHUNK)), offset)
         except OSError as error:
-            self._reply(peer, _nothing(message, f"the master cannot read the upload: {error.strerror or error}"))
+            self._reply(peer, nothing(message, f"the master cannot read the upload: {error.strerror or error}"))
             return
         answer = BlobData(request=message.request, sha256=message.sha256, offset=message.offset, size=size, data=data)
         self._reply(peer, answer)
@@ -250,5 +250,6 @@ def _status(message: UploadChunk, received: int, *, complete: bool = False) -> U
     return UploadStatus(request=message.request, sha256=message.sha256, received=received, complete=complete)
 
 
-def _nothing(message: FetchBlob, error: str) -> BlobData:
+def nothing(message: FetchBlob, error: str) -> BlobData:
+    """Return the answer to a worker that receives no data; ``error`` says why."""
     return BlobData(request=message.request, sha256=message.sha256, offset=message.offset, error=error)

@@ -22,6 +22,7 @@ from stoker.config.master import MasterConfig
 from stoker.core.master import effects as core_effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
+from stoker.core.master.vouching import may_fetch
 from stoker.core.model.addresses import address_of
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import (
@@ -49,7 +50,7 @@ from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.sockets import Garbage, Incoming, PeerGone, Server
 from stoker.leader.base import Frozen, LeadershipEvent, Revoked, Roster, Thawed
 from stoker.master.audit import MasterAudit
-from stoker.master.blobs import BlobStore
+from stoker.master.blobs import BlobStore, nothing
 from stoker.master.dashboard import LeaderDashboard
 from stoker.master.door import SizeGuard
 from stoker.master.internal import InternalRequests
@@ -145,7 +146,7 @@ class MasterDaemon:
         return {
             ReadLog: self._relay.ask_for,
             LogData: self._relay.answer,
-            FetchBlob: self._blobs.fetch,
+            FetchBlob: self._fetch,
             UploadChunk: self._blobs.receive,
             FindMissingBlobs: self._blobs.ask,
         }
@@ -328,6 +329,14 @@ class MasterDaemon:
             self._server.send(peer, message)
         except ProtocolError as error:
             PEERS.warning(name_of(peer), "answer", f"cannot answer {peer!r}: {error}")
+
+    def _fetch(self, peer: bytes, message: FetchBlob) -> None:
+        """Send a worker a part of an upload, if one of its drivers needs that (ADR 23)."""
+        if may_fetch(self._core.ctx.books, peer, message.sha256):
+            self._blobs.fetch(peer, message)
+            return
+        PEERS.warning(name_of(peer), "fetch", f"refused {peer!r} an upload: no driver placed there needs it")
+        self._reply(peer, nothing(message, "no driver that is placed on this worker needs this upload"))
 
     def _needed_blobs(self) -> set[str]:
         drivers = self._core.ctx.books.drivers.values()

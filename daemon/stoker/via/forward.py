@@ -1,24 +1,32 @@
-"""A loopback port of this machine, forwarded through an ssh connection."""
+"""A loopback port of this machine, forwarded through an ssh connection.
+
+Whoever connects to it has the rights of the unix user who logged in. So only processes of this user and of root may: the
+kernel reports whose a connection is. It does so on Linux only.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from stoker.errors import Refused
+from stoker.io.peer_user import is_own_or_root, name_of_user, peer_user
 
 if TYPE_CHECKING:
     from paramiko import Channel, Transport
 
 CHUNK = 65536  # bytes
+KNOWS_USERS = sys.platform == "linux"
 
 
 class Forward:
     """Connections to ``port`` of 127.0.0.1 reach ``host:port_there`` as the ssh server sees it. A refused one is closed
-    here, and the next is tried again. A context manager; raises Refused if the server forwards nothing."""
+    here, and the next is tried again. Connections of other unix users are closed at once. A context manager; raises Refused
+    if the server forwards nothing."""
 
     def __init__(self, transport: Transport, host: str, port_there: int, *, port: int = 0) -> None:
         self._transport = transport
@@ -26,6 +34,7 @@ class Forward:
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._closed = False
+        self._rejected: set[int] = set()  # users that were reported
 
     def __enter__(self) -> Forward:
         try:
@@ -55,6 +64,8 @@ class Forward:
 
     def _serve(self, connection: socket.socket, address: tuple[str, int]) -> None:
         with connection:
+            if KNOWS_USERS and not self._is_ours(connection):
+                return
             try:
                 channel = self._channel(address)
             except Refused:
@@ -64,6 +75,16 @@ class Forward:
                 back.start()
                 _pump(connection, channel)
                 back.join()
+
+    def _is_ours(self, connection: socket.socket) -> bool:
+        user = peer_user(connection)
+        if is_own_or_root(user):
+            return True
+        if user is not None and user not in self._rejected:
+            self._rejected.add(user)
+            who = f"user {name_of_user(user)}"
+            print(f"stoker: rejected a connection of {who} to port {self.port}", file=sys.stderr, flush=True)
+        return False
 
     def _channel(self, origin: tuple[str, int]) -> Channel:
         from paramiko import ChannelException, SSHException  # noqa: PLC0415 - an extra

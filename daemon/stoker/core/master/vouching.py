@@ -12,7 +12,7 @@ import hmac
 
 import msgspec
 
-from stoker.core.master.books import Worker
+from stoker.core.master.books import Books, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor, RegisterWorker
@@ -67,3 +67,10 @@ def may_adopt(ctx: Context) -> bool:
     """Return whether unknown jobs of workers are taken over: a while after the master's start, in which all workers of an
     earlier master come back."""
     return ctx.now.mono <= ctx.adopts_until
+
+
+def may_fetch(books: Books, peer: bytes, sha256: str) -> bool:
+    """Return whether an upload belongs to a driver that is placed on this worker."""
+    worker = books.workers.get(books.worker_of_peer.get(peer, ""))
+    drivers = (books.drivers[driver_id] for driver_id in worker.drivers) if worker is not None else ()
+    return any(artifact.sha256 == sha256 for driver in drivers for artifact in driver.record.description.artifacts)
