@@ -13,6 +13,7 @@ import pytest
 from stoker.gateway.connection import CLOSED
 from stoker.gateway.guard import Caller
 from stoker.gateway.java_stream import JavaObject, parse
+from stoker.gateway.releases import RELEASES
 from stoker.gateway.server import GatedServer
 from stoker.gateway.spark_rpc import Frame, FrameReader, Kind, frame, open_envelope
 from stoker.gateway.terms import Terms
@@ -81,11 +82,22 @@ def test_a_spark_client_of_a_master_without_gateway_learns_it_at_once(tmp_path: 
 
 
 def test_so_does_one_with_a_secret(tmp_path: Path) -> None:
+    """Its release is unknown: it receives ``ApplicationRemoved`` as each release writes it."""
     with serving(tmp_path) as cluster, socket.create_connection(("127.0.0.1", cluster.port), 20) as sock:
         sock.sendall(frame(Kind.RPC_REQUEST, Caller("s3cr3t", "sasl", lambda: "n").first(), 1))
-        answer = next(FrameReader().feed(sock.recv(4096)))
-        assert (answer.kind, answer.request) == (Kind.RPC_FAILURE, 1)
-        assert CLOSED.encode() in answer.body
+        reader, frames = FrameReader(), list[Frame]()
+        while not frames or frames[-1].kind is not Kind.RPC_FAILURE:
+            frames += reader.feed(sock.recv(4096))
+        *removals, answer = frames
+        assert answer.request == 1 and CLOSED.encode() in answer.body
+        envelopes = [open_envelope(removal.body) for removal in removals]
+        messages = [parse(envelope.payload) for envelope in envelopes]
+        assert {envelope.endpoint for envelope in envelopes} == {"AppClient"}
+        assert all(isinstance(message, JavaObject) and message.fields["message"] == CLOSED for message in messages)
+        uids = {release.message("ApplicationRemoved") for release in RELEASES}
+        assert {(m.name, m.cls.uid) for m in messages if isinstance(m, JavaObject)} == uids and len(messages) == len(
+            uids
+        )
         wait_until(lambda: CLOSED in cluster.master.text(), within=10)
 
 

@@ -77,14 +77,16 @@ def test_two_on_one_worker(tmp_path: Path, pair: str) -> None:
     run_at_once(tmp_path, pair.split("+"))
 
 
+@pytest.mark.parametrize("conf", [{}, {"spark.authenticate": "true", "spark.authenticate.secret": "s3cr3t"}])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_master_without_gateway_says_so_at_once(tmp_path: Path, version: str) -> None:
+def test_a_master_without_gateway_says_so_at_once(tmp_path: Path, version: str, conf: dict[str, str]) -> None:
     python = python_with(f"pyspark=={version}.*", name=version)
     with Cluster(tmp_path, workers=0) as cluster:
         wait_until(lambda: "leading" in cluster.master.text())
-        with SparkJob(cluster, {}, python=python, wait=False) as job:
+        with SparkJob(cluster, conf, python=python, wait=False) as job:
             job.wait_for(f"Master removed our application: {CLOSED}")
-            assert "Failed to connect" not in job.text(), "it was the first try"
+            assert "Failed to connect" not in job.text().partition("Master removed")[0], "it was the first try"
+            assert job.wait() != 0
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -17,18 +17,21 @@ from stoker.gateway.budget import MOST_BYTES, MOST_UNPROVEN, SLICE, Budget
 from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import AUTHENTICATION, Caller, Guard
 from stoker.gateway.primitives import method_of
+from stoker.gateway.replies import removals
 from stoker.gateway.sasl import AuthError, WrongSecret
 from stoker.gateway.session import PeerSession, Returning
 from stoker.gateway.spark_rpc import (
     MAX_FIRST_FRAME,
     MAX_FRAME,
     Address,
+    Envelope,
     Frame,
     FrameReader,
     Kind,
     RpcError,
     failure,
     frame,
+    seal_envelope,
 )
 from stoker.gateway.terms import PEER_PREFIX, Terms
 from stoker.io.peer_log import PeerLog
@@ -75,7 +78,7 @@ class SparkConnection(asyncio.Protocol):
         self.where = ""
         self.caller = ""  # whom the budget and the brake on wrong secrets count; empty until it is known
         self._host = ""
-        self._terms = terms
+        self._terms, self._master = terms, master
         self.proven: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hub = hub
         self._transport: asyncio.Transport | None = None
@@ -151,6 +154,7 @@ class SparkConnection(asyncio.Protocol):
         if self._terms.closed and incoming.body[:1] in AUTHENTICATION:
             PEERS.warning(self._host, "secret", f"{self.where} was rejected: {CLOSED}")
             self._refusal = CLOSED
+            self._stop_driver(CLOSED)
             self._refuse(incoming)
         elif self.proven.done():
             self.session.received(incoming)
@@ -212,6 +216,12 @@ class SparkConnection(asyncio.Protocol):
             self._hub.budget.leave(self.caller, self)
             self._reader.limit = MAX_FRAME
             self._prove()
+
+    def _stop_driver(self, reason: str) -> None:
+        """Stop a driver that has not authenticated. It obeys messages on a connection that it opened before that, too; a
+        failed authentication alone it would try again for a minute (ADR 9)."""
+        for payload in removals(reason):
+            self._send(frame(Kind.ONE_WAY, seal_envelope(Envelope(self._master, None, "AppClient", payload))))
 
     def _refuse(self, incoming: Frame) -> None:
         """Leave closing to the client. If this side closed, Spark would interrupt its thread that reads the answer, and log

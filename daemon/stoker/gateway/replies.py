@@ -5,7 +5,7 @@ from __future__ import annotations
 from stoker.core.model.addresses import address_of
 from stoker.core.model.states import DriverState, ExecutorState
 from stoker.gateway.java_writer import ClassOf, ClassSpec, Constant, New, Writable, write
-from stoker.gateway.releases import Release
+from stoker.gateway.releases import RELEASES, Release
 from stoker.gateway.spark_rpc import Address
 
 _STRING, _OPTION = "Ljava/lang/String;", "Lscala/Option;"
@@ -33,6 +33,13 @@ _DRIVER_STATES = ("SUBMITTED", "RUNNING", "FINISHED", "RELAUNCHING", "UNKNOWN", 
 def boolean(value: bool) -> bytes:
     """Return the answer True or False, which is the same in all releases."""
     return write(New(_BOOLEAN, {"value": value}))
+
+
+def removals(reason: str) -> list[bytes]:
+    """Return ``ApplicationRemoved`` for a driver of unknown release, as each release writes it, the newest first. A driver
+    logs an error for one that is another release's."""
+    nowhere = Address("", 0)  # the message names no master
+    return list(dict.fromkeys(Replies(each, nowhere).application_removed(reason) for each in reversed(RELEASES)))
 
 
 class Replies:
