@@ -65,6 +65,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "application": {"model", "peer"},
         "worker": {"model", "peer"},
         "master": {"model"},
+        "forecast": {"master", "model"},
     },
     "client": {
         "notices": set(),

@@ -18,6 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "shell": ("stoker.client.commands.shell", "start an interactive Python with executors of the cluster"),
     "status": ("stoker.client.commands.status", "show the cluster, a driver, an application or a worker"),
     "explain": ("stoker.client.commands.explain", "explain why a driver or an application waits, and what would help"),
+    "what-if": (
+        "stoker.client.commands.what_if",
+        "when what waits would start, also with other workers, jobs or pools",
+    ),
     "pools": ("stoker.client.commands.pools", "show the pools: their parts, their limits, and what waits in them"),
     "logs": ("stoker.client.commands.logs", "show what a driver or an executor wrote"),
     "drain": ("stoker.client.commands.drain", "place no new work on workers, and on request wait until they are idle"),

@@ -38,10 +38,12 @@ from stoker.core.model.messages import (
     GetStatus,
     HoldJob,
     KillJob,
+    Snapshot,
     Status,
     Stream,
     SubmitDriver,
     Submitted,
+    TakeSnapshot,
     UpdateJob,
     Workers,
 )
@@ -157,6 +159,13 @@ class Client:
         answer = self.session.call(message)
         if not isinstance(answer, DryRunResult):
             raise ProtocolError(f"the master answered a dry run with {type(answer).__name__}")
+        return answer
+
+    def snapshot(self) -> Snapshot:
+        """Return all that decides what starts when, for a forecast. Raises Refused by a master of an earlier release."""
+        answer = self.session.call(TakeSnapshot(request=0))
+        if not isinstance(answer, Snapshot):
+            raise ProtocolError(f"the master answered a question for a snapshot with {type(answer).__name__}")
         return answer
 
     # --- status -----------------------------------------------------------------------------------------------

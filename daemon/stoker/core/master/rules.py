@@ -14,7 +14,7 @@ from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.fitness import draining
-from stoker.core.master.show import app_view, cluster_view, driver_view, worker_view
+from stoker.core.master.show import app_view, cluster_view, driver_view, snapshot, worker_view
 from stoker.core.master.waiting.dry_run import dry_run
 from stoker.core.master.waiting.hold import hold
 from stoker.core.master.waiting.update import update
@@ -36,6 +36,7 @@ from stoker.core.model.messages import (
     RequestExecutors,
     Status,
     SubmitDriver,
+    TakeSnapshot,
     UnregisterApplication,
     UpdateJob,
     WatchDriver,
@@ -99,6 +100,11 @@ def _dry_run(ctx: Context, event: Received, message: DryRun) -> None:
         dry_run(ctx, event, message)
 
 
+def _take_snapshot(ctx: Context, event: Received, message: TakeSnapshot) -> None:
+    if not _not_alive(ctx, event, message.request, "look ahead"):
+        ctx.send(event.peer, snapshot(ctx, message.request, event.principal))
+
+
 def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
     request, wanted, books = message.request, message.id, ctx.books
     if not wanted:
@@ -130,6 +136,7 @@ RULES: dict[type[Message], Rule] = {
     HoldJob: _hold,
     UpdateJob: _update,
     DryRun: _dry_run,
+    TakeSnapshot: _take_snapshot,
     GetStatus: _get_status,
     WatchDriver: lambda ctx, event, message: watching.watch(ctx, event.peer, message),
     DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message, by=event.asker),

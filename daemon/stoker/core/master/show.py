@@ -6,6 +6,7 @@ from __future__ import annotations
 from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.sharing.show import pool_views
+from stoker.core.model.messages import Snapshot
 from stoker.core.model.records import Attempt, ExecutorRecord
 from stoker.core.model.redaction import redacted
 from stoker.core.model.resources import grouped
@@ -31,6 +32,19 @@ def cluster_view(ctx: Context) -> ClusterView:
         warnings=tuple(warning for warning in (ctx.pools_fault, ctx.rival) if warning),
         pools=pool_views(ctx),
         max_drivers=None if ctx.policy.max_drivers >= UNLIMITED else ctx.policy.max_drivers,
+    )
+
+
+def snapshot(ctx: Context, request: int, principal: str) -> Snapshot:
+    """Return what a forecast for this principal needs (core.forecast)."""
+    return Snapshot(
+        request=request,
+        at=ctx.now.wall,
+        cluster=cluster_view(ctx),
+        policy=ctx.policy,
+        pools=ctx.pools,
+        usage=tuple(ctx.books.accounts.past_uses()),
+        principal=principal,
     )
 
 
@@ -163,5 +177,7 @@ def app_view(app: BookedApp) -> AppView:
         time_limit=description.time_limit,
         hold=record.hold,
         profiles=record.profiles,
+        finite=description.finite,
+        cores_done=record.cores_done,
     )
     return app.view

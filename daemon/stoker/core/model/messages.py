@@ -17,6 +17,8 @@ from typing import Literal
 import msgspec
 
 from stoker.core.model.changes import JobChange
+from stoker.core.model.policy import Policy
+from stoker.core.model.pools import PastUse, Pools
 from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, Role
@@ -327,6 +329,12 @@ class DryRun(Message, frozen=True):
     app: ApplicationDescription | None = None
 
 
+class TakeSnapshot(Message, frozen=True):
+    """Ask for what a forecast needs. Answered by ``Snapshot``."""
+
+    request: int
+
+
 class KillJob(Message, frozen=True):
     """Kill a driver or an application by its id. Answered by ``Accepted`` (or ``Failed``)."""
 
@@ -463,6 +471,18 @@ class DryRunResult(Message, frozen=True):
     helps: tuple[str, ...] = ()
 
 
+class Snapshot(Message, frozen=True):
+    """All that decides what starts when (core.forecast). It tells nothing about jobs that a view does not tell."""
+
+    request: int
+    at: float  # by the master's clock, seconds since the Unix epoch
+    cluster: ClusterView
+    policy: Policy
+    pools: Pools
+    usage: tuple[PastUse, ...] = ()  # decayed to ``at``
+    principal: str = ""  # of the asker: what he submits would be charged to it
+
+
 class Accepted(Message, frozen=True):
     """The request is done, or under way (a kill is done when the worker reports the end: watch the id)."""
 
@@ -562,6 +582,7 @@ ToMaster = (
     | HoldJob
     | UpdateJob
     | DryRun
+    | TakeSnapshot
     | GetStatus
     | DrainWorkers
     | ForgetWorkers
@@ -596,6 +617,7 @@ ToClient = (
     | ApplicationRemoved
     | Submitted
     | DryRunResult
+    | Snapshot
     | Accepted
     | Failed
     | MissingBlobs

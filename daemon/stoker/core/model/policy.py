@@ -1,6 +1,6 @@
 """The master's settings as plain values (spec 5)."""
 
-from __future__ import annotations
+# Annotations stay values, as in messages.py.
 
 from typing import Literal
 

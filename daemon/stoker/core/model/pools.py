@@ -68,6 +68,15 @@ class Pools(Value, frozen=True):
         return self.pools.get(name) or Pool(name=name)
 
 
+class PastUse(Value, frozen=True):
+    """What a principal has used in a pool: core-milliseconds and MiB-milliseconds, decayed to some time."""
+
+    pool: str
+    principal: str
+    cores: int = 0
+    memory_mib: int = 0
+
+
 def _matches(principal: str, patterns: tuple[str, ...]) -> bool:
     return any(
         principal == pattern

@@ -183,6 +183,8 @@ class AppView(Value, frozen=True):
     time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit
     hold: Order | None = None  # the order to hold it; None: it is not held
     profiles: tuple[Profile, ...] = ()  # besides the default one
+    finite: bool = False  # its executors end by themselves, and are not replaced then
+    cores_done: int = 0  # finite applications: cores of executors that have ended by themselves
 
     @property
     def running_since(self) -> float:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stoker.core.model.pools import DAY, DEFAULT_POOL
+from stoker.core.model.pools import DAY, DEFAULT_POOL, PastUse
 from stoker.core.model.records import UsageRecord
 
 Account = tuple[str, str]  # (pool, principal)
@@ -130,6 +130,12 @@ class Accounts:
                 found.append((account, _record(account, use)))
         self.changed.clear()
         return found
+
+    def past_uses(self) -> Iterable[PastUse]:
+        """Yield what every account has used, decayed up to now."""
+        for (pool, principal), use in self.used.items():
+            cores, memory_mib = self.past(use)
+            yield PastUse(pool=pool, principal=principal, cores=cores, memory_mib=memory_mib)
 
     def all_changed(self) -> None:
         """Have every account recorded with this batch."""

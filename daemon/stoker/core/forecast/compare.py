@@ -1,0 +1,177 @@
+"""The same cluster twice: as it is, and with changes; when would what waits start?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from stoker.core.forecast.lengths import Lengths, Source
+from stoker.core.forecast.play import Play
+from stoker.core.forecast.rebuild import PROGRAM, rebuild
+from stoker.core.master.machine import MasterCore
+from stoker.core.model.messages import Failed, Snapshot, SubmitDriver, Submitted
+from stoker.core.model.pools import DEFAULT_POOL, Pools
+from stoker.core.model.resources import Addresses, Amounts
+from stoker.core.model.states import ApplicationState, DriverState, WorkerState
+from stoker.core.model.values import DriverDescription, Rng
+from stoker.core.model.views import AppView, DriverView, WorkerView
+
+_ASKER = b"what-if"
+
+
+class NewWorkers(NamedTuple):
+    """``resources``: how many of each named one a worker has."""
+
+    number: int
+    cores: int
+    memory_mib: int
+    resources: Amounts = ()
+
+
+class NewDrivers(NamedTuple):
+    """``seconds``: how long each runs; 0: unknown."""
+
+    number: int
+    cores: int
+    memory_mib: int
+    resources: Amounts = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """``remove``: ids of workers that get nothing new; what runs on them ends there. ``pools``: in place of the present
+    ones."""
+
+    add: tuple[NewWorkers, ...] = ()
+    remove: tuple[str, ...] = ()
+    pools: Pools | None = None
+    submit: tuple[NewDrivers, ...] = ()
+    pool: str = ""  # of what is submitted
+    priority: int | None = None
+
+
+class Row(NamedTuple):
+    """One job that waits. ``before`` and ``after``: seconds from now until it starts; None: it never does."""
+
+    id: str
+    name: str
+    who: str
+    pool: str
+    before: float | None
+    after: float | None
+    is_new: bool = False  # one of ``Changes.submit``; it has no ``before``
+
+
+class Forecast(NamedTuple):
+    """``refused``: why the master would not accept what is to be submitted. ``sources``: how many lengths came from where."""
+
+    rows: list[Row]
+    sources: dict[Source, int]
+    assumed: float
+    refused: str = ""
+
+
+def forecast(
+    snapshot: Snapshot, changes: Changes, new_rng: Callable[[], Rng], assumed: float | None = None
+) -> Forecast:
+    """Play the snapshot forward twice. ``assumed``: as in ``Lengths``; ``new_rng`` makes two generators of the same seed."""
+    lengths = Lengths(snapshot.cluster, assumed)
+    waiting = [job for job in _jobs(snapshot) if _waits(job)]
+    before, _ = _played(snapshot, Changes(), lengths, waiting, new_rng())
+    after, new = _played(snapshot, changes, lengths, waiting, new_rng())
+    sources = Counter(lengths.of(job).source for job in _jobs(snapshot))
+    if isinstance(new, str):
+        return Forecast([], dict(sources), lengths.assumed, new)
+    rows = [
+        Row(job.id, job.name, job.who, job.pool or DEFAULT_POOL, before.starts.get(job.id), after.starts.get(job.id))
+        for job in waiting
+    ]
+    rows += [
+        Row("", name, snapshot.principal, changes.pool or DEFAULT_POOL, None, after.starts.get(job_id), is_new=True)
+        for job_id, name in new
+    ]
+    return Forecast(rows, dict(sources), lengths.assumed)
+
+
+def _jobs(snapshot: Snapshot) -> Iterator[DriverView | AppView]:
+    yield from snapshot.cluster.active_drivers
+    yield from snapshot.cluster.active_apps
+
+
+def _waits(job: DriverView | AppView) -> bool:
+    return job.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING, ApplicationState.WAITING)
+
+
+def _played(
+    snapshot: Snapshot, changes: Changes, lengths: Lengths, waiting: list[DriverView | AppView], rng: Rng
+) -> tuple[Play, list[tuple[str, str]] | str]:
+    """Return the play, and (id, name) of each job that was submitted, or why the master refuses them."""
+    core = rebuild(changed(snapshot, changes), rng)
+    of_waiting = {job.id: lengths.of(job) for job in waiting}
+    play = Play(core, snapshot.at, of_waiting)
+    for job in _jobs(snapshot):
+        if job.id not in of_waiting and (job.id in core.ctx.books.drivers or job.id in core.ctx.books.apps):
+            play.runs_on(job.id, lengths.left(job, snapshot.at).seconds)
+    new: list[tuple[str, str]] = []
+    for wanted in changes.submit:
+        for _ in range(wanted.number):
+            answer = _submit(play, core, changes, wanted, snapshot.principal)
+            if isinstance(answer, Failed):
+                return play, answer.reason
+            of_waiting[answer.driver_id] = lengths.of_limit(wanted.seconds)
+            new.append((answer.driver_id, f"(new: {wanted.cores} core{'s' * (wanted.cores != 1)})"))
+    play.run([*of_waiting])
+    return play, new
+
+
+def _submit(play: Play, core: MasterCore, changes: Changes, wanted: NewDrivers, principal: str) -> Submitted | Failed:
+    driver = DriverDescription(
+        kind="program",
+        main="job",
+        artifacts=PROGRAM,
+        cores=wanted.cores,
+        memory_mib=wanted.memory_mib,
+        resources=wanted.resources,
+        pool=changes.pool,
+        priority=changes.priority,
+        time_limit=wanted.seconds,
+    )
+    token = f"{core.ctx.books.counters.drivers}"
+    answers = play.ask(_ASKER, SubmitDriver(request=1, token=token, driver=driver), by=principal)
+    return next(answer for answer in answers if isinstance(answer, (Submitted, Failed)))
+
+
+def changed(snapshot: Snapshot, changes: Changes) -> Snapshot:
+    """Return the snapshot with the changes to workers and pools."""
+    cluster = snapshot.cluster
+    workers = [
+        msgspec.structs.replace(worker, draining=True) if worker.id in changes.remove else worker
+        for worker in cluster.workers
+    ]
+    for kind in changes.add:
+        workers += [_new_worker(len(workers) + number, kind) for number in range(kind.number)]
+    return msgspec.structs.replace(
+        snapshot,
+        cluster=msgspec.structs.replace(cluster, workers=tuple(workers)),
+        pools=snapshot.pools if changes.pools is None else changes.pools,
+    )
+
+
+def _new_worker(number: int, kind: NewWorkers) -> WorkerView:
+    resources: Addresses = tuple((name, tuple(map(str, range(amount)))) for name, amount in kind.resources)
+    return WorkerView(
+        id=f"worker-new-{number}",
+        host=f"new-{number}",
+        port=1,
+        state=WorkerState.ALIVE,
+        cores=kind.cores,
+        cores_used=0,
+        memory_mib=kind.memory_mib,
+        memory_used_mib=0,
+        resources=resources,
+    )
