@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -10,8 +11,8 @@ from stoker.core.master.books import BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Send
 from stoker.core.master.executors import cores_left
-from stoker.core.master.schedule import turns_of
 from stoker.core.master.scheduling.queue import Demand
+from stoker.core.master.sharing.reserving import turns_of
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor
 from stoker.core.model.profiles import with_profile
 from stoker.core.model.resources import Amounts, counted
@@ -36,6 +37,7 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
             granted.setdefault(worker_id, []).append(send.message)
     if ctx.pools.is_configured:
         _limits_hold(ctx, [send.message for send in sent], fail)
+        _reservations_hold(ctx, fail)
     for worker in ctx.books.workers.values():
         if worker.is_usable:
             _nothing_waits(ctx, worker, granted.get(worker.record.id, []), fail)
@@ -88,8 +90,9 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
     books = ctx.books
     running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
     if running < ctx.policy.max_drivers:
-        for shape in _allowed_demands(ctx):
-            if free.with_all(room for _, room in held).fits(shape.cores, shape.memory_mib, shape.resources):
+        for shape, limit in _allowed_demands(ctx):
+            room = free.with_all(room for _, room in held)
+            if room.fits(*shape) and _is_open(ctx, worker, shape, limit):
                 fail("fifo", f"a driver of {shape} waits and fits on {worker.record.id}")
     order = list(ctx.books.apps)
     for index, app_id in enumerate(order):
@@ -101,7 +104,7 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
             sizes = with_profile(app.record.description, profile)
             if ctx.pools.is_configured and _is_limited(ctx, app, sizes):
                 continue
-            if _wants(ctx, app, sizes, worker) and _fits(sizes, behind):
+            if _wants(ctx, app, sizes, worker) and _fits(ctx, sizes, worker, behind):
                 fail("fifo", f"{app_id} wants executors of profile {sizes.profile}: one fits on {worker.record.id}")
 
 
@@ -118,15 +121,44 @@ def _wants(ctx: Context, app: BookedApp, sizes: ApplicationDescription, worker: 
     return sizes.cores_per_executor is not None or not any(executor.worker_id == worker.record.id for executor in has)
 
 
-def _fits(sizes: ApplicationDescription, room: Room) -> bool:
-    return room.fits(sizes.cores_per_executor or 1, sizes.memory_mib, sizes.resources)
+def _fits(ctx: Context, sizes: ApplicationDescription, worker: Worker, room: Room) -> bool:
+    demand = Demand(sizes.cores_per_executor or 1, sizes.memory_mib, sizes.resources)
+    return room.fits(*demand) and _is_open(ctx, worker, demand, sizes.time_limit)
 
 
-def _allowed_demands(ctx: Context) -> set[Demand]:
-    """Return the demands of waiting drivers that break no limit."""
+def _is_open(ctx: Context, worker: Worker, demand: Demand, limit: float) -> bool:
+    """Return whether no reservation keeps the worker from a job with that time limit."""
+    for made in ctx.reservations:
+        for place in made.places:
+            if place.worker_id == worker.record.id:
+                ends_before = 0 < limit <= made.within < math.inf
+                return ends_before or place.spare.fits(*demand)
+    return True
+
+
+def _reservations_hold(ctx: Context, fail: Fail) -> None:
+    """Only jobs that have waited long reserve room, one in each pool, and of a part of the cores; others keep out of it."""
+    pools = [made.pool for made in ctx.reservations]
+    if len(set(pools)) < len(pools):
+        fail("reservation", f"a pool has two reservations: {pools}")
+    usable = [worker.record.cores for worker in ctx.books.workers.values() if worker.is_usable]
+    most = max(int(ctx.pools.reserved_share * sum(usable)), max(usable, default=0))
+    if (reserved := sum(made.cores for made in ctx.reservations)) > most:
+        fail("reservation", f"{reserved} cores are reserved, of at most {most}")
+    for made in ctx.reservations:
+        driver = ctx.books.drivers.get(made.job_id)
+        if driver is not None and ctx.now.wall < driver.queued_at + ctx.pools.reserve_after - 1e-6:
+            fail("reservation", f"{made.job_id} has a reservation before it has waited long enough")
+        for place in made.places:
+            if place.spare.cores_free < 0 or place.spare.memory_free < 0:
+                fail("reservation", f"more of {place.worker_id} was granted than the reservation of {made.job_id} left")
+
+
+def _allowed_demands(ctx: Context) -> set[tuple[Demand, float]]:
+    """Return the demands and time limits of waiting drivers that break no limit of their pools."""
     turns, queue = turns_of(ctx), ctx.books.queue
     return {
-        demand
+        (demand, lane.limit)
         for demand in queue.demands()
         for lane in queue.lanes(demand)
         if not turns.refusal(lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True)

@@ -211,7 +211,13 @@ def _pools(draw: random.Random) -> Pools:
     if draw.random() < 0.5:
         return Pools()
     pools = [_drawn_pool(draw, name) for name in ("default", "a", "b")]
-    return Pools(pools={pool.name: pool for pool in pools}, half_life=draw.choice((60.0, 86400.0)), is_configured=True)
+    return Pools(
+        pools={pool.name: pool for pool in pools},
+        half_life=draw.choice((60.0, 86400.0)),
+        is_configured=True,
+        reserve_after=draw.choice((0.0, 1.0, 10.0, 60.0, -1.0)),
+        reserved_share=draw.choice((0.05, 0.25, 1.0)),
+    )
 
 
 def _drawn_pool(draw: random.Random, name: str) -> Pool:

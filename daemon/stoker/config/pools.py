@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from stoker.config import types
 from stoker.config.spark_env import read_text
 from stoker.core.model.limits import span
-from stoker.core.model.pools import DAY, Pool, Pools, Quota
+from stoker.core.model.pools import Pool, Pools, Quota
 from stoker.core.model.values import HIGHEST_PRIORITY, POOL_NAME
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
@@ -102,19 +102,22 @@ class _PoolsReader:
                 self.fault(name, f"{settings!r} is not a list of settings: write '{name}: {{weight: 2}}'")
                 continue
             pools[name] = self.pool(name, settings)
-        return Pools(pools=pools, half_life=self.half_life(document.get("scheduler")), is_configured=True)
+        scheduler = self.scheduler(document.get("scheduler"))
+        return Pools(pools=pools, is_configured=True, **scheduler)
 
-    def half_life(self, settings: Any) -> float:
+    def scheduler(self, settings: Any) -> dict[str, float]:
         if settings is None:
-            return DAY
+            return {}
         if not isinstance(settings, dict):
             self.fault("scheduler", f"{settings!r} is not a list of settings: write 'scheduler: {{half_life: 1d}}'")
-            return DAY
-        self.keys("scheduler", settings, ("half_life",))
-        seconds = self.parsed("scheduler", settings, "half_life", _duration, DAY)
-        if seconds < _LEAST_HALF_LIFE:
-            self.fault("scheduler", "half_life must be at least 1m")
-        return seconds
+            return {}
+        readers = {"half_life": _half_life, "reserve_after": _reserve_after, "reserved_share": _share}
+        self.keys("scheduler", settings, readers)
+        defaults = Pools()
+        return {
+            key: self.parsed("scheduler", settings, key, parse, getattr(defaults, key))
+            for key, parse in readers.items()
+        }
 
     def keys(self, where: str, settings: dict[Any, Any], known: Iterable[str]) -> None:
         known = list(known)
@@ -237,6 +240,17 @@ def _time_limit(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise UsageError(f"{value!r} is not a time limit: write it like 8h or 2d")
     return types.parse_time_limit(str(value))
+
+
+def _half_life(value: Any) -> float:
+    seconds = _duration(value)
+    if seconds < _LEAST_HALF_LIFE:
+        raise UsageError(f"{value!r} is too short: it must be at least 1m")
+    return seconds
+
+
+def _reserve_after(value: Any) -> float:
+    return -1.0 if value in (-1, "-1") and not isinstance(value, bool) else _duration(value)
 
 
 def _duration(value: Any) -> float:

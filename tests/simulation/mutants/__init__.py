@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.mutants import books, drivers, journal, peers, storage, waiting
+from tests.simulation.mutants import books, drivers, journal, peers, reservations, storage, waiting
 
 Mutation = Callable[[], Any]  # a context manager
 
@@ -30,6 +30,9 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     books.last_in_first_out: (),
     books.no_limits: (),
     books.never_credited: (),
+    reservations.unreserved: (),
+    reservations.reserved_at_once: (),
+    reservations.reserved_without_end: (),
     drivers.ignored_token: ("reset", "kill_master"),
     storage.hasty_recovery: ("kill_master", "kill_worker"),
     drivers.hasty_replacement: ("kill_worker", "reset"),

@@ -17,6 +17,7 @@ from stoker.core.master.books import Books
 from stoker.core.master.books import Worker as BookedWorker
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.queue import DriverQueue, Lane
+from stoker.core.master.sharing import reserving
 from stoker.core.master.sharing.accounts import Accounts
 from stoker.core.master.sharing.turns import Turns
 from stoker.core.model.principal import Asker
@@ -45,7 +46,7 @@ def leaked_cores() -> Iterator[None]:
 @contextmanager
 def no_limits() -> Iterator[None]:
     """A pass does not ask for the limits of pools."""
-    turns_of = schedule.turns_of
+    turns_of = reserving.turns_of
 
     def blind(ctx: Context) -> Turns:
         turns = turns_of(ctx)

@@ -113,7 +113,7 @@ class Driver:
         """Where it waits."""
         description = self.record.description
         demand = Demand(description.cores, description.memory_mib, description.resources)
-        return Lane(demand, *self.account, description.priority or 0)
+        return Lane(demand, *self.account, description.priority or 0, description.time_limit)
 
     @property
     def account(self) -> Account:

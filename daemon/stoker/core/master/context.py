@@ -9,6 +9,7 @@ from typing import Any
 
 from stoker.core.master.books import Books
 from stoker.core.master.effects import Effect, ForgetRecord, Invite, Log, Persist, Send
+from stoker.core.master.scheduling.reservation import Reservation
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
@@ -53,6 +54,7 @@ class Context:
         self.now: Now = Now(0.0, 0.0)
         self.keepers_end: float = 0.0  # after a recovery: by then keepers without a daemon have stopped their jobs
         self.schedule_wanted = False
+        self.reservations: list[Reservation] = []  # that the latest pass made
         self._effects: list[Effect] = []
         self._timers: list[tuple[float, str]] = []
 

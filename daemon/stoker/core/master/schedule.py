@@ -11,6 +11,15 @@ from stoker.core.master.context import Context
 from stoker.core.master.scheduling.dealing import Player, deal_executors
 from stoker.core.master.scheduling.placement import AppNeed, Offer, Shuffle, place_drivers, place_executors
 from stoker.core.master.scheduling.queue import DriverQueue
+from stoker.core.master.scheduling.reservation import Reserver
+from stoker.core.master.sharing.reserving import (
+    due_heads,
+    offer_of,
+    reserve_for_drivers,
+    reserver_of,
+    slots_of,
+    turns_of,
+)
 from stoker.core.master.sharing.turns import Turns
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.states import MasterState
@@ -18,21 +27,35 @@ from stoker.core.model.states import MasterState
 
 def schedule(ctx: Context) -> None:
     """Place every waiting job that fits. Does nothing unless the master is ALIVE (spec 10)."""
-    ctx.schedule_wanted = False
+    ctx.schedule_wanted, ctx.reservations = False, []
     if ctx.state is not MasterState.ALIVE:
         return
-    books = ctx.books
+    # Room is reserved while jobs are placed. A job placed later in the pass may take its pool to a limit, and so void a
+    # reservation that others kept out of.
+    while _pass(ctx) and ctx.reservations:
+        pass
+
+
+def _pass(ctx: Context) -> bool:
+    """Return whether anything was placed."""
+    books, ctx.reservations = ctx.books, []
     hungry = [_Wish(app, needs) for app in books.apps.values() if (needs := needs_of(ctx, app))]
     if not books.queue and not hungry:
-        return
+        return False
     offers = _offers(ctx, books.queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
+    reserver = reserver_of(ctx, offers)
+    if reserver is not None:
+        ctx.reservations = reserver.made
+    placed: list[tuple[str, str]] = []
     if books.queue:
-        for driver_id, worker_id in _place_drivers(ctx, books.queue, offers, turns, ctx.rng.shuffle):
+        placed = _place_drivers(ctx, books.queue, offers, turns, reserver, shuffle=ctx.rng.shuffle)
+        for driver_id, worker_id in placed:
             drivers.launch(ctx, books.drivers[driver_id], books.workers[worker_id])
     if turns is not None:
-        _deal(ctx, hungry, offers, turns)
-        return
+        if hungry and reserver is not None:
+            reserve_for_drivers(ctx, reserver, turns, offers)
+        return _deal(ctx, hungry, offers, turns) or bool(placed)
     for wish in sorted(hungry, key=lambda wish: -(wish.app.record.description.priority or 0)):
         for profile in wish.needs:
             granted = place_executors(
@@ -42,18 +65,23 @@ def schedule(ctx: Context) -> None:
                 selection=ctx.policy.worker_selection,
             )
             _grant(ctx, wish.app, granted, profile)
+    return bool(placed)
 
 
 def would_place_driver(ctx: Context, driver: Driver) -> bool:
     """Return whether the next pass would place a driver that is not in the books; nothing changes. Drivers that wait were
-    placed by no pass so far, so they leave it what is free."""
+    placed by no pass so far, so they leave it what is free, except for what those reserve that come before it."""
     record = driver.record
     if ctx.state is not MasterState.ALIVE or record.hold is not None or record.awaits:
         return False
     queue = DriverQueue()
-    queue.push(driver.record.id, driver.lane)
+    for lane, waiting in due_heads(ctx):
+        queue.push(waiting, lane)
+    queue.push(record.id, driver.lane)
+    offers = _offers(ctx, queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
-    return bool(_place_drivers(ctx, queue, _offers(ctx, queue), turns, lambda _: None))
+    placed = _place_drivers(ctx, queue, offers, turns, reserver_of(ctx, offers), shuffle=lambda _: None)
+    return any(driver_id == record.id for driver_id, _ in placed)
 
 
 def would_place_app(ctx: Context, app: BookedApp) -> bool:
@@ -64,8 +92,11 @@ def would_place_app(ctx: Context, app: BookedApp) -> bool:
     offers = _offers(ctx, DriverQueue())
     spread_out, selection = ctx.policy.spread_out_apps, ctx.policy.worker_selection
     if ctx.pools.is_configured:
+        turns, reserver = turns_of(ctx), reserver_of(ctx, offers)
+        if reserver is not None:
+            reserve_for_drivers(ctx, reserver, turns, offers)
         player = _player(ctx, _Wish(app, [None]))
-        return bool(deal_executors([player], offers, turns_of(ctx), spread_out=spread_out, selection=selection)[0])
+        return bool(deal_executors([player], offers, turns, spread_out=spread_out, selection=selection)[0])
     return bool(place_executors(need, offers, spread_out=spread_out, selection=selection))
 
 
@@ -74,33 +105,27 @@ def _offers(ctx: Context, queue: DriverQueue) -> list[Offer]:
     # An executor needs a core, and so does every driver except the rare one that asks for none.
     is_coreless = any(demand.cores < 1 for demand in queue.demands())
     candidates = ctx.books.workers if is_coreless else ctx.books.with_free_cores
-    return [
-        Offer(worker_id, worker.cores_free, worker.memory_free, worker.resources_free())
-        for worker_id, worker in candidates.items()
-        if worker.is_usable
-    ]
+    return [offer_of(worker) for worker in candidates.values() if worker.is_usable]
 
 
 def _place_drivers(
-    ctx: Context, queue: DriverQueue, offers: list[Offer], turns: Turns | None, shuffle: Shuffle
+    ctx: Context,
+    queue: DriverQueue,
+    offers: list[Offer],
+    turns: Turns | None,
+    reserver: Reserver | None,
+    *,
+    shuffle: Shuffle,
 ) -> list[tuple[str, str]]:
-    books = ctx.books
-    running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
     return place_drivers(
         queue,
         offers,
         spread_out=ctx.policy.spread_out_drivers,
-        slots=max(0, ctx.policy.max_drivers - running),
+        slots=slots_of(ctx),
         shuffle=shuffle,
         turns=turns,
+        reserver=reserver,
     )
-
-
-def turns_of(ctx: Context) -> Turns:
-    """Return the order and the limits of a pass that begins now."""
-    usable = [worker.record for worker in ctx.books.workers.values() if worker.is_usable]
-    cores, memory = sum(record.cores for record in usable), sum(record.memory_mib for record in usable)
-    return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory)
 
 
 def needs_of(ctx: Context, app: BookedApp) -> list[Profile | None]:
@@ -126,6 +151,7 @@ def need_of(app: BookedApp, profile: Profile | None = None) -> AppNeed:
         executors=app.executors_of(DEFAULT_PROFILE if profile is None else profile.id),
         executor_limit=record.executor_limit if profile is None else profile.executor_limit,
         resources=sizes.resources,
+        limit=record.description.time_limit,
     )
 
 
@@ -135,9 +161,10 @@ class _Wish:
     needs: list[Profile | None]
 
 
-def _deal(ctx: Context, hungry: list[_Wish], offers: list[Offer], turns: Turns) -> None:
+def _deal(ctx: Context, hungry: list[_Wish], offers: list[Offer], turns: Turns) -> bool:
     """Deal executors of the applications' first profiles, then of their second ones: two profiles of one application share
-    its limit of cores."""
+    its limit of cores. Return whether any was granted."""
+    is_any = False
     while hungry:
         players = [_player(ctx, wish) for wish in hungry]
         dealt = deal_executors(
@@ -145,7 +172,9 @@ def _deal(ctx: Context, hungry: list[_Wish], offers: list[Offer], turns: Turns) 
         )
         for wish, granted in zip(hungry, dealt, strict=True):
             _grant(ctx, wish.app, granted, wish.needs[0])
+            is_any |= bool(granted)
         hungry = [_Wish(wish.app, wish.needs[1:]) for wish in hungry if wish.needs[1:]]
+    return is_any
 
 
 def _player(ctx: Context, wish: _Wish) -> Player:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.context import Context
+from stoker.core.master.sharing.reserving import reservation_views
 from stoker.core.master.sharing.show import pool_views
 from stoker.core.model.messages import Snapshot
 from stoker.core.model.records import Attempt, ExecutorRecord
@@ -32,6 +33,7 @@ def cluster_view(ctx: Context) -> ClusterView:
         warnings=tuple(warning for warning in (ctx.pools_fault, ctx.rival) if warning),
         pools=pool_views(ctx),
         max_drivers=None if ctx.policy.max_drivers >= UNLIMITED else ctx.policy.max_drivers,
+        reservations=reservation_views(ctx),
     )
 
 

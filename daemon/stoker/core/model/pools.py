@@ -61,6 +61,13 @@ class Pools(Value, frozen=True):
     )
     half_life: float = DAY  # after this time, past use counts half
     is_configured: bool = False
+    reserve_after: float = 60.0  # seconds; who waits longer gets a reservation (ADR 30). Negative: nobody does
+    reserved_share: float = 0.25  # of the cluster's cores that may be reserved; one worker may always be
+
+    @property
+    def reserves(self) -> bool:
+        """Whether jobs that wait long get reservations."""
+        return self.is_configured and self.reserve_after >= 0
 
     def of(self, name: str) -> Pool:
         """Return the pool of that name. Jobs of a pool that the file no longer has are in a pool without limits."""

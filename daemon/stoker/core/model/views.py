@@ -231,6 +231,25 @@ class PoolView(Value, frozen=True):
         return self.cores < (least.cores or 0) or self.memory_mib < (least.memory_mib or 0)
 
 
+class PlaceView(Value, frozen=True):
+    """A worker of a reservation, and what other jobs may have of it without a time limit that ends before."""
+
+    worker_id: str
+    spare_cores: int = 0
+    spare_memory_mib: int = 0
+    spare_resources: Amounts = ()
+
+
+class ReservationView(Value, frozen=True):
+    """Workers that are kept for a job that has waited long."""
+
+    job_id: str
+    pool: str
+    since: float
+    until: float = 0.0  # then all of it is free at the latest, by the time limits of what runs there; 0: unknown
+    places: tuple[PlaceView, ...] = ()
+
+
 class ClusterView(Value, frozen=True):
     """The whole cluster, as the answering master sees it."""
 
@@ -250,6 +269,7 @@ class ClusterView(Value, frozen=True):
     dashboards: tuple[str, ...] = ()  # with ZooKeeper: the URLs of the dashboards of all masters
     pools: tuple[PoolView, ...] = ()  # empty without a pools.yml
     max_drivers: int | None = None  # spark.deploy.maxDrivers; None: no limit
+    reservations: tuple[ReservationView, ...] = ()
 
     @property
     def live_workers(self) -> list[WorkerView]:

@@ -37,7 +37,8 @@ class _Hand:
         self._need = need = player.need
         self.least = need.cores_per_executor or 1
         self._offers = in_order(
-            [offer for offer in offers if offer.fits(self.least, need.memory_mib, need.resources)], selection
+            [offer for offer in offers if offer.fits(self.least, need.memory_mib, need.resources, need.limit)],
+            selection,
         )
         self.given = [0] * len(self._offers)  # bites
         self._spread_out = spread_out
@@ -50,7 +51,7 @@ class _Hand:
             index = self._heap[0][1]
             memory = self._memory(index)
             has_room = self._has_begun(index) or self._executors < self._need.executor_limit
-            if has_room and self._offers[index].fits(self.least, memory, self._resources(index)):
+            if has_room and self._offers[index].fits(self.least, memory, self._resources(index), self._need.limit):
                 return self.least, memory
             heapq.heappop(self._heap)  # offers only shrink
         return None
@@ -58,7 +59,7 @@ class _Hand:
     def bite(self) -> None:
         """Take what ``next`` has returned."""
         _, index = self._heap[0]
-        self._offers[index].take(self.least, self._memory(index), self._resources(index))
+        self._offers[index].take(self.least, self._memory(index), self._resources(index), self._need.limit)
         self._executors += not self._has_begun(index)
         self._cores -= self.least
         self.given[index] += 1

@@ -14,6 +14,7 @@ from stoker.core.master.scheduling.explanation import (
     sized_for_next,
     unserved,
 )
+from stoker.core.master.scheduling.reserved import Reserved
 from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
@@ -31,6 +32,7 @@ class Waiting:
         self._usable = [worker for worker in self._alive if not worker.draining and not worker.trouble]
         self._avoided = [worker for worker in self._alive if worker.trouble and not worker.draining]
         self._helps: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._reserved = Reserved(cluster)
         self._shares = Shares(cluster, usable_cores=sum(worker.cores for worker in self._usable))
         self._queue = sorted(self._shares.rank(driver) for driver in cluster.active_drivers if driver.is_queued)
         self._most_cores = max((worker.cores for worker in self._usable), default=0)
@@ -49,8 +51,9 @@ class Waiting:
         queue = f"; {ahead} driver{'s' * (ahead != 1)} ahead of it" if ahead else ""
         # A worker with room may have refused it, or was lost with it.
         limits = self._shares.limits(driver, cores=driver.cores)
-        lack = self._why(driver.cores, driver.memory_mib, driver.resources) or driver.reason
-        why = "; ".join(filter(None, [*limits, lack]))
+        lack = self._why(driver.cores, driver.memory_mib, driver.resources)
+        lack = lack or self._kept(driver, driver.cores, driver.memory_mib, driver.resources) or driver.reason
+        why = "; ".join(filter(None, [*limits, lack, self._reserved.for_job(driver.id)]))
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue
 
     def app(self, app: AppView) -> str:
@@ -63,6 +66,7 @@ class Waiting:
         sizes = app if profile is None else profile
         cores = sizes.cores_per_executor or 1
         lack = self._why(cores, sizes.memory_mib, sizes.resources)
+        lack = lack or self._kept(app, cores, sizes.memory_mib, sizes.resources)
         if lack and profile is not None:
             lack = f"resource profile {profile.id} {lack}"
         why = "; ".join(filter(None, [*self._shares.limits(app, cores=cores), lack]))
@@ -93,6 +97,14 @@ class Waiting:
     def explain(self, job: DriverView | AppView) -> Explanation:
         """Explain it in full: every filter that refuses it, who is ahead, and what would help."""
         return explain(self._cluster, job)
+
+    def _kept(self, job: DriverView | AppView, cores: int, memory: int, named: Amounts) -> str:
+        """Return for whom all workers with room for the job are reserved; "" if one is not."""
+        wanted = cores, memory, named
+        refusals = [
+            self._reserved.refusal(worker.id, job, *wanted) for worker in self._usable if _has_free(worker, *wanted)
+        ]
+        return f"the worker with room is {refusals[0]}" if refusals and all(refusals) else ""
 
     def _why(self, cores: int, memory: int, named: Amounts) -> str:
         """Return why no worker has room for a job of that size; "" if one has."""

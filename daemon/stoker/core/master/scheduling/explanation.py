@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from stoker.core.master.scheduling.reserved import Reserved
 from stoker.core.master.scheduling.shares import Shares, ahead_by
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.resources import counted, words
@@ -32,6 +33,7 @@ class Explanation(Value, frozen=True):
     refusals: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
+    reserved: str = ""  # where room is reserved for it, and until when that is free at the latest
 
     @property
     def lines(self) -> list[str]:
@@ -40,7 +42,7 @@ class Explanation(Value, frozen=True):
         found = [f"needs {self.needs}: {heads[self.verdict]}"]
         for title, texts in (("refused", self.refusals), ("ahead", self.ahead), ("would help", self.helps)):
             found += [f"{title}: {text}" for text in texts]
-        return found
+        return [*found, self.reserved] if self.reserved else found
 
 
 def explain(cluster: ClusterView, job: DriverView | AppView) -> Explanation:
@@ -83,6 +85,7 @@ class _Case:
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
         usable = sum(worker.cores for worker in self._alive if not worker.draining and not worker.trouble)
         self._shares = Shares(cluster, usable_cores=usable)
+        self._reserved = Reserved(cluster)
 
     def explanation(self) -> Explanation:
         refusals = list(self._refusals())
@@ -93,6 +96,7 @@ class _Case:
             refusals=tuple(refusals),
             ahead=tuple(self._ahead()) if verdict != "now" else (),
             helps=tuple(self.helps()) if verdict != "now" else (),
+            reserved=self._reserved.for_job(self._job.id),
         )
 
     def _needs(self) -> str:
@@ -144,7 +148,7 @@ class _Case:
         for name, offered in counted(worker.resources):
             if offered - used.get(name, 0) < dict(self._job.resources).get(name, 0):
                 return f"too few free {name}"
-        return ""
+        return self._reserved.refusal(worker.id, self._job, cores, memory, self._job.resources)
 
     def _is_large_enough(self, worker: WorkerView, cores: int, memory: int) -> bool:
         offered = dict(counted(worker.resources))
@@ -189,19 +193,21 @@ class _Case:
                 yield from self._other_pools()
             return
         free = [
-            worker.cores - worker.cores_used
+            cores
             for worker in self._alive
-            if not self._refusal(worker, cores=min(1, self._cores))
+            if (cores := worker.cores - worker.cores_used) and not self._refusal(worker, cores=min(cores, self._cores))
         ]
         if not fits and free and 0 < max(free) < self._cores:
             yield f"{_count(max(free), 'core')} instead of {self._cores}"
+        wanted = self._job.memory_mib
         memory = [
-            worker.memory_mib - worker.memory_used_mib
+            left
             for worker in self._alive
-            if not self._refusal(worker, memory=min(1, self._job.memory_mib))
+            if (left := worker.memory_mib - worker.memory_used_mib)
+            and not self._refusal(worker, memory=min(left, wanted))
         ]
-        if not fits and memory and 0 < max(memory) < self._job.memory_mib:
-            yield f"{max(memory)} MiB instead of {self._job.memory_mib}"
+        if not fits and memory and 0 < max(memory) < wanted:
+            yield f"{max(memory)} MiB instead of {wanted}"
         if not fits:
             for worker in self._alive:
                 if worker.draining and not self._refusal(msgspec.structs.replace(worker, draining=False)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stoker.core.master.scheduling.order import LaneOrder, PlainOrder, TurnRules
-from stoker.core.master.scheduling.queue import Demand, DriverQueue
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
 
@@ -20,23 +20,50 @@ from stoker.core.model.resources import Amounts
 @dataclass(slots=True)
 class Offer:
     """What is free on one worker; memory in MiB. ``resources_free``: how many addresses of each named resource; which of
-    them a job gets, the books decide (always the lowest)."""
+    them a job gets, the books decide (always the lowest). On a worker that is reserved for a waiting job, ``spare`` is what
+    others may have of it for longer than ``window`` seconds."""
 
     worker_id: str
     cores_free: int
     memory_free: int
     resources_free: dict[str, int] = field(default_factory=dict)
+    spare: Offer | None = None
+    window: float = 0.0
 
-    def fits(self, cores: int, memory_mib: int, resources: Amounts = ()) -> bool:
+    def fits(self, cores: int, memory_mib: int, resources: Amounts = (), limit: float = 0.0) -> bool:
+        """Return whether a job with that time limit (in seconds; 0: none) has room."""
         if self.cores_free < cores or self.memory_free < memory_mib:
+            return False
+        if (
+            self.spare is not None
+            and not self._ends_before(limit)
+            and not self.spare.fits(cores, memory_mib, resources)
+        ):
             return False
         return not resources or all(self.resources_free.get(name, 0) >= amount for name, amount in resources)
 
-    def take(self, cores: int, memory_mib: int, resources: Amounts = ()) -> None:
+    def take(self, cores: int, memory_mib: int, resources: Amounts = (), limit: float = 0.0) -> None:
         self.cores_free -= cores
         self.memory_free -= memory_mib
         for name, amount in resources:
             self.resources_free[name] -= amount
+        if self.spare is not None and not self._ends_before(limit):
+            self.spare.take(cores, memory_mib, resources)
+
+    def open_to(self, limit: float) -> Offer:
+        """Return what a job with that time limit may have, to look at."""
+        if self.spare is None or self._ends_before(limit):
+            return self
+        free, spare = self.resources_free, self.spare
+        return Offer(
+            self.worker_id,
+            min(self.cores_free, spare.cores_free),
+            min(self.memory_free, spare.memory_free),
+            {name: min(count, spare.resources_free.get(name, 0)) for name, count in free.items()},
+        )
+
+    def _ends_before(self, limit: float) -> bool:
+        return 0 < limit <= self.window
 
 
 class Shuffle(Protocol):
@@ -55,10 +82,21 @@ class AppNeed:
     executors: int
     executor_limit: int
     resources: Amounts = ()  # of each executor
+    limit: float = 0.0  # seconds that an executor may run; 0: no limit
 
     @property
     def is_open(self) -> bool:
         return self.cores_left >= (self.cores_per_executor or 1) and self.executors < self.executor_limit
+
+
+class Reserving(Protocol):
+    """Keeps room for jobs that wait too long (core.master.scheduling.reservation)."""
+
+    def is_due(self, job_id: str, /) -> bool: ...
+
+    def class_of(self, limit: float, /) -> int: ...
+
+    def reserve(self, job_id: str, pool: str, demand: Demand, /) -> bool: ...
 
 
 # --- drivers (10.1) --------------------------------------------------------------------------------------------------
@@ -72,9 +110,11 @@ def place_drivers(
     slots: int,
     shuffle: Shuffle,
     turns: TurnRules | None = None,
+    reserver: Reserving | None = None,
 ) -> list[tuple[str, str]]:
     """Take drivers from the queue; return (driver id, worker id) for each one placed. ``slots``: how many more may run.
     ``turns`` orders pools and principals, and knows their limits; without it priority and order of submission decide.
+    ``reserver`` keeps room for drivers that do not fit, from those that are served after them.
 
     Spread out: all drivers of the pass share one round-robin cursor over shuffled workers. A driver that fits on no worker
     moves the cursor a full round, that is, not at all, and does not block others. Packed: each driver takes the first
@@ -85,21 +125,18 @@ def place_drivers(
         shuffle(candidates)
     else:
         candidates.sort(key=lambda offer: offer.worker_id)
-    searches: dict[Demand, _Search] = {}
-    too_large: list[Demand] = []
+    searches: dict[tuple[Demand, int], _Search] = {}
+    too_large: list[tuple[Demand, int]] = []
     placed: list[tuple[str, str]] = []
     cursor = 0
-    lanes = []
-    for demand in queue.demands():
-        search = searches[demand] = _Search(candidates, demand)
-        if search.first(0) is None:  # nor will it fit later in this pass: free resources only shrink
-            continue
-        lanes += queue.lanes(demand)
+    lanes = _lanes(queue, candidates, searches, reserver)
     order = PlainOrder(queue, lanes) if turns is None else LaneOrder(queue, turns, lanes)
     while len(placed) < slots and (following := order.pop()) is not None:
         lane, driver_id = following
         demand = lane.demand
-        if any(_asks_as_much(demand, other) for other in too_large):
+        kind = 0 if reserver is None else reserver.class_of(lane.limit)
+        is_too_large = any(kind <= least and _asks_as_much(demand, other) for other, least in too_large)
+        if is_too_large and reserver is None:
             order.put_back(lane, again=False)
             continue
         # A limit that is reached stays reached for the rest of the pass.
@@ -108,12 +145,20 @@ def place_drivers(
         ):
             order.put_back(lane, again=False)
             continue
-        chosen = searches[demand].first(cursor if spread_out else 0)
+        chosen = None
+        if not is_too_large:
+            search = searches.get((demand, kind))
+            if search is None:
+                search = searches[demand, kind] = _Search(candidates, demand, lane.limit)
+            chosen = search.first(cursor if spread_out else 0)
         if chosen is None:
-            too_large.append(demand)
+            too_large.append((demand, kind))
+            if reserver is not None and reserver.reserve(driver_id, lane.pool, demand):
+                searches.clear()  # jobs fit in between by other limits now
+                too_large.clear()
             order.put_back(lane, again=False)
             continue
-        candidates[chosen].take(*demand)
+        candidates[chosen].take(*demand, lane.limit)
         if turns is not None:
             turns.grant(lane.pool, lane.principal, demand.cores, demand.memory_mib, drivers=1)
         cursor = (chosen + 1) % len(candidates)
@@ -121,6 +166,24 @@ def place_drivers(
         queue.remove(driver_id)
         order.put_back(lane, again=True)
     return placed
+
+
+def _lanes(
+    queue: DriverQueue, candidates: list[Offer], searches: dict[tuple[Demand, int], _Search], reserver: Reserving | None
+) -> list[Lane]:
+    """Return the lanes that matter in this pass: those that fit somewhere, and those that may reserve room from them."""
+    fitting: list[Lane] = []
+    too_large: list[Lane] = []
+    for demand in queue.demands():
+        search = searches[demand, 0] = _Search(candidates, demand, 0.0)
+        if search.first(0) is not None:  # if not, nor will it later in this pass: free resources only shrink
+            fitting += queue.lanes(demand)
+        elif reserver is not None:
+            too_large += queue.lanes(demand)
+    if reserver is None or not fitting:
+        return fitting
+    heads = ((lane, queue.head(lane)) for lane in too_large)
+    return fitting + [lane for lane, head in heads if head is not None and reserver.is_due(head[1])]
 
 
 def _asks_as_much(demand: Demand, other: Demand) -> bool:
@@ -146,9 +209,9 @@ class _Search:
     is skipped from then on (disjoint sets with path compression): all searches together look at each offer about once,
     plus once for each driver placed."""
 
-    def __init__(self, offers: list[Offer], demand: Demand) -> None:
+    def __init__(self, offers: list[Offer], demand: Demand, limit: float) -> None:
         self._offers = offers
-        self._demand = demand
+        self._demand, self._limit = demand, limit
         self._skip: dict[int, int] = {}  # index of an offer that does not fit -> a later index that may
 
     def first(self, start: int) -> int | None:
@@ -163,7 +226,7 @@ class _Search:
         while index < len(offers):
             following = skip.get(index)
             if following is None:
-                if offers[index].fits(*self._demand):
+                if offers[index].fits(*self._demand, self._limit):
                     break
                 following = index + 1
             passed.append(index)
@@ -191,16 +254,17 @@ def place_executors(
     least = need.cores_per_executor or 1
     if not need.is_open:
         return []
-    fitting = [offer for offer in offers if offer.fits(least, need.memory_mib, need.resources)]
+    fitting = [offer for offer in offers if offer.fits(least, need.memory_mib, need.resources, need.limit)]
     usable = in_order(fitting, selection)
     placed: list[tuple[str, int]] = []
-    for offer, bites in zip(usable, _bites(need, usable, spread_out), strict=True):
+    rooms = [offer.open_to(need.limit) for offer in usable]
+    for offer, bites in zip(usable, _bites(need, rooms, spread_out), strict=True):
         if bites == 0:
             continue
         # A bite has ``least`` cores. Each is an executor, or all of them together are the worker's one executor.
         executors = [bites] if need.cores_per_executor is None else [need.cores_per_executor] * bites
         for cores in executors:
-            offer.take(cores, need.memory_mib, need.resources)
+            offer.take(cores, need.memory_mib, need.resources, need.limit)
             placed.append((offer.worker_id, cores))
     return placed
 

@@ -24,11 +24,12 @@ class Lane(NamedTuple):
     pool: str = ""
     principal: str = ""
     priority: int = 0
+    limit: float = 0.0  # seconds that they may run; 0: no limit
 
 
 class DriverQueue:
-    """FIFO lanes, one for each combination of demand, pool, principal and priority. A pass that finds a demand too large, or
-    a limit reached, skips the whole lane. Sequence numbers show which lane's head is the oldest of all."""
+    """FIFO lanes, one for each combination of demand, pool, principal, priority and time limit. A pass that finds a demand
+    too large, or a limit reached, skips the whole lane. Sequence numbers show which lane's head is the oldest of all."""
 
     def __init__(self) -> None:
         # A lane maps driver id to sequence number. An OrderedDict, because taking the first item of a plain dict
@@ -71,6 +72,18 @@ class DriverQueue:
         if not lanes:
             del self._lanes[lane.demand]
         return True
+
+    def move(self, driver_id: str, lane: Lane) -> None:
+        """Put a waiting driver into another lane; it keeps its place in the order of submission."""
+        before = self._lane_of[driver_id]
+        sequence = self._lanes[before.demand][before][driver_id]
+        self.remove(driver_id)
+        self.push(driver_id, lane)
+        drivers = self._lanes[lane.demand][lane]
+        drivers[driver_id] = sequence
+        in_order = sorted(drivers.items(), key=lambda item: item[1])
+        drivers.clear()
+        drivers.update(in_order)
 
     def demands(self) -> list[Demand]:
         """Return the demands for which at least one driver waits."""

@@ -99,8 +99,11 @@ def _apply(ctx: Context, job: Driver | BookedApp, change: JobChange) -> None:
         values["time_limit"] = change.time_limit
     job.record.description = msgspec.structs.replace(job.record.description, **values)
     ctx.books.account_changed(job, before)
-    if isinstance(job, Driver) and job.lane != lane:
-        requeue(ctx, job)
+    if isinstance(job, Driver) and lane is not None and job.lane != lane:
+        if job.lane == lane._replace(limit=job.lane.limit) and job.record.id in ctx.books.queue:
+            ctx.books.queue.move(job.record.id, job.lane)
+        else:
+            requeue(ctx, job)
     save(ctx, job)
 
 

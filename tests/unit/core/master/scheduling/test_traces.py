@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from stoker.core.model.messages import (
@@ -20,8 +21,8 @@ from stoker.core.model.pools import Pool, Pools, Quota
 from stoker.core.model.states import DriverState
 from tests.support.core import Bench, application, driver
 
-ONE_POOL = Pools(pools={"default": Pool(name="default", policy="fifo")}, is_configured=True)
-FAIR_POOL = Pools(pools={"default": Pool(name="default")}, is_configured=True)
+ONE_POOL = Pools(pools={"default": Pool(name="default", policy="fifo")}, is_configured=True, reserve_after=-1.0)
+FAIR_POOL = Pools(pools={"default": Pool(name="default")}, is_configured=True, reserve_after=-1.0)
 SHARED = Pools(
     pools={
         "default": Pool(name="default", most_per_user=Quota(cores=6, queued=4)),
@@ -29,6 +30,7 @@ SHARED = Pools(
     },
     is_configured=True,
 )
+RESERVED = msgspec.structs.replace(SHARED, reserve_after=2.0, reserved_share=1.0)
 
 
 class Trace:
@@ -64,6 +66,7 @@ class Trace:
         return {
             "cores": self.random.randint(0, 5),
             "memory_mib": self.random.choice((256, 1024, 3000)),
+            "time_limit": self.random.choice((0.0, 0.0, 5.0, 60.0)),
             "pool": self.random.choice(list(self.bench.pools.pools)) if len(self.bench.pools.pools) > 1 else "",
         }
 
@@ -114,7 +117,7 @@ def test_nor_does_a_fair_pool_of_one_user_change_the_order_of_drivers(seed: int)
         assert traces[0].placed == traces[1].placed
 
 
-@pytest.mark.parametrize("pools", [Pools(), SHARED], ids=["no pools", "pools"])
+@pytest.mark.parametrize("pools", [Pools(), SHARED, RESERVED], ids=["no pools", "pools", "reservations"])
 @pytest.mark.parametrize("seed", range(20))
 def test_a_dry_run_answers_what_submitting_right_after_it_does(seed: int, pools: Pools) -> None:
     trace = Trace(pools, seed)
@@ -135,8 +138,9 @@ def test_a_dry_run_answers_what_submitting_right_after_it_does(seed: int, pools:
             assert got == answer
             seen.add("refused")
             continue
+        newest = next(reversed(bench.core.ctx.books.drivers))
         launched = [message for number in range(1, 4) for message in bench.inbox.get(f"w{number}", ())
-                    if isinstance(message, LaunchDriver)]  # fmt: skip
+                    if isinstance(message, LaunchDriver) and message.driver_id == newest]  # fmt: skip
         assert len(bench.core.ctx.books.drivers) == known + 1
         assert isinstance(answer, DryRunResult)
         assert (answer.verdict == "now") is bool(launched), (wanted, answer)

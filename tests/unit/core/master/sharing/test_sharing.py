@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stoker.core.master.schedule import turns_of
 from stoker.core.master.scheduling.queue import Demand, Lane
+from stoker.core.master.sharing.reserving import turns_of
 from stoker.core.model.messages import (
     Accepted,
     Failed,

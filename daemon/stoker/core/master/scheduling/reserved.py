@@ -1,0 +1,61 @@
+"""Reservations in words, from a view of the cluster: which worker is kept for whom, since when and until when."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from stoker.core.model.resources import Amounts
+from stoker.core.model.views import AppView, ClusterView, DriverView, PlaceView, ReservationView
+
+
+class Reserved:
+    """The reservations of a cluster. Times in words are local, as in ids."""
+
+    def __init__(self, cluster: ClusterView) -> None:
+        # The time of the view, as far as it shows one.
+        self._now = max(
+            *(worker.last_heartbeat for worker in cluster.workers),
+            *(made.since for made in cluster.reservations),
+            0.0,
+            0.0,
+        )
+        self._of = {made.job_id: made for made in cluster.reservations}
+        self._at = {place.worker_id: (made, place) for made in cluster.reservations for place in made.places}
+
+    def refusal(
+        self, worker_id: str, job: DriverView | AppView, cores: int, memory_mib: int, resources: Amounts
+    ) -> str:
+        """Return for whom the worker is reserved, if that keeps the job from its free room; "" if not."""
+        made, place = self._at.get(worker_id, (None, None))
+        if made is None or place is None or made.job_id == job.id:
+            return ""
+        if made.until and 0 < job.time_limit <= made.until - self._now:
+            return ""
+        if _has_spare(place, cores, memory_mib, resources):
+            return ""
+        return f"reserved for {made.job_id} since {_clock(made.since, self._now)}"
+
+    def for_job(self, job_id: str) -> str:
+        """Return where room is reserved for the job, and until when it is free; "" if none is."""
+        made = self._of.get(job_id)
+        return _place_words(made, self._now) if made is not None else ""
+
+
+def _place_words(made: ReservationView, now: float) -> str:
+    first, *more = [place.worker_id for place in made.places]
+    where = f"{first} and {len(more)} more" if more else first
+    until = f", free by {_clock(math.ceil(made.until / 60) * 60, now)} at the latest" if made.until else ""
+    return f"reserved on {where}{until}"
+
+
+def _has_spare(place: PlaceView, cores: int, memory_mib: int, resources: Amounts) -> bool:
+    spare = dict(place.spare_resources)
+    enough = all(spare.get(name, 0) >= amount for name, amount in resources)
+    return enough and place.spare_cores >= cores and place.spare_memory_mib >= memory_mib
+
+
+def _clock(at: float, now: float) -> str:
+    """Return the time of day, with the date on another day."""
+    when, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
+    return when.strftime("%H:%M" if when.date() == today.date() else "%Y-%m-%d %H:%M")

@@ -1,0 +1,133 @@
+"""Reservations of the master's books: who waits long enough, what running jobs will free, and views of both (ADR 30)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from stoker.core.master.books import Worker
+from stoker.core.master.context import Context
+from stoker.core.master.scheduling.order import LaneOrder
+from stoker.core.master.scheduling.placement import Offer
+from stoker.core.master.scheduling.queue import Demand, Lane
+from stoker.core.master.scheduling.reservation import Busy, Reservation, Reserver
+from stoker.core.master.sharing.turns import Turns
+from stoker.core.model.resources import Amounts, counted
+from stoker.core.model.states import MasterState
+from stoker.core.model.views import PlaceView, ReservationView
+
+
+def reserver_of(ctx: Context, offers: list[Offer]) -> Reserver | None:
+    """Return what makes reservations in a pass over these ``offers``; None if the cluster makes none."""
+    pools, books = ctx.pools, ctx.books
+    if not pools.reserves:
+        return None
+    usable = [worker for worker in books.workers.values() if worker.is_usable]
+    known = {offer.worker_id: offer for offer in offers}
+    everywhere = {worker.record.id: known.get(worker.record.id) or offer_of(worker) for worker in usable}
+    cores = [worker.record.cores for worker in usable]
+    return Reserver(
+        everywhere,
+        lambda worker_id: _busy(ctx, books.workers[worker_id]),
+        is_due=lambda job_id: ctx.now.wall >= _due(ctx, job_id),
+        most_cores=max(int(pools.reserved_share * sum(cores)), max(cores, default=0)),
+    )
+
+
+def turns_of(ctx: Context) -> Turns:
+    """Return the order and the limits of a pass that begins now."""
+    usable = [worker.record for worker in ctx.books.workers.values() if worker.is_usable]
+    cores, memory = sum(record.cores for record in usable), sum(record.memory_mib for record in usable)
+    return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory)
+
+
+def slots_of(ctx: Context) -> int:
+    """Return how many more drivers may run (spark.deploy.maxDrivers)."""
+    books = ctx.books
+    return max(
+        0, ctx.policy.max_drivers - (len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked))
+    )
+
+
+def offer_of(worker: Worker) -> Offer:
+    return Offer(worker.record.id, worker.cores_free, worker.memory_free, worker.resources_free())
+
+
+def due_heads(ctx: Context) -> list[tuple[Lane, str]]:
+    """Return the oldest driver of each lane of the queue if it has waited long enough to reserve room."""
+    if not ctx.pools.reserves:
+        return []
+    queue = ctx.books.queue
+    heads = [(head, lane) for demand in queue.demands() for lane in queue.lanes(demand) if (head := queue.head(lane))]
+    return [(lane, driver_id) for (_, driver_id), lane in sorted(heads) if ctx.now.wall >= _due(ctx, driver_id)]
+
+
+def _due(ctx: Context, job_id: str) -> float:
+    """Return from when on the job may have a reservation (seconds since the Unix epoch)."""
+    driver = ctx.books.drivers.get(job_id)  # a dry run's is not in the books
+    return math.inf if driver is None else driver.queued_at + ctx.pools.reserve_after
+
+
+def _busy(ctx: Context, worker: Worker) -> Iterator[Busy]:
+    books, wall = ctx.books, ctx.now.wall
+    for driver_id in worker.drivers:
+        record = books.drivers[driver_id].record
+        description = record.description
+        room = Demand(description.cores, description.memory_mib, description.resources)
+        yield Busy(_ends(record.attempts[-1].started, description.time_limit, wall), room)
+    for app_id, executor_id in worker.executors:
+        app = books.apps[app_id]
+        executor, wanted = app.executors[executor_id], app.record.description
+        room = Demand(executor.cores, executor.memory_mib, tuple(counted(executor.resources)))
+        yield Busy(_ends(executor.started, wanted.time_limit, wall), room)
+    for cores, memory_mib, addresses in worker.dying.values():  # they end soon
+        held: Amounts = tuple(counted(addresses))
+        yield Busy(0.0, Demand(cores, memory_mib, held))
+
+
+def _ends(started: float, limit: float, wall: float) -> float:
+    return max(0.0, started + limit - wall) if limit else math.inf
+
+
+def reserve_for_drivers(ctx: Context, reserver: Reserver, turns: Turns, offers: list[Offer]) -> None:
+    """Make the reservations of the drivers that still wait when a pass has placed what fits."""
+    queue = ctx.books.queue
+    if not slots_of(ctx):
+        return
+    order = LaneOrder(queue, turns, [lane for lane, _ in due_heads(ctx)])
+    while (following := order.pop()) is not None:
+        lane, driver_id = following
+        order.put_back(lane, again=False)
+        cores, memory = lane.demand.cores, lane.demand.memory_mib
+        if turns.refusal(lane.pool, lane.principal, cores, memory, is_driver=True):
+            continue
+        if not any(offer.fits(*lane.demand, lane.limit) for offer in offers):
+            reserver.reserve(driver_id, lane.pool, lane.demand)
+
+
+def reservation_views(ctx: Context) -> tuple[ReservationView, ...]:
+    """Return the reservations that a pass would make now."""
+    offers = [offer_of(worker) for worker in ctx.books.workers.values() if worker.is_usable]
+    reserver = reserver_of(ctx, offers)
+    if reserver is None or ctx.state is not MasterState.ALIVE:
+        return ()
+    reserve_for_drivers(ctx, reserver, turns_of(ctx), offers)
+    return tuple(_view(ctx, made) for made in reserver.made)
+
+
+def _view(ctx: Context, made: Reservation) -> ReservationView:
+    return ReservationView(
+        job_id=made.job_id,
+        pool=made.pool,
+        since=_due(ctx, made.job_id),
+        until=ctx.now.wall + made.within if math.isfinite(made.within) else 0.0,
+        places=tuple(
+            PlaceView(
+                worker_id=place.worker_id,
+                spare_cores=place.spare.cores_free,
+                spare_memory_mib=place.spare.memory_free,
+                spare_resources=tuple(sorted(place.spare.resources_free.items())),
+            )
+            for place in made.places
+        ),
+    )

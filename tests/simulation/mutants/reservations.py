@@ -1,0 +1,49 @@
+"""Bugs in reservations: who has one, how much is reserved, and who keeps out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from stoker.core.master.scheduling.placement import Offer
+from stoker.core.master.scheduling.reservation import Reserver
+from stoker.core.model.resources import Amounts
+
+
+@contextmanager
+def unreserved() -> Iterator[None]:
+    """Later jobs take room that is reserved."""
+
+    def fits(self: Offer, cores: int, memory_mib: int, resources: Amounts = (), limit: float = 0.0) -> bool:
+        if self.cores_free < cores or self.memory_free < memory_mib:
+            return False
+        return all(self.resources_free.get(name, 0) >= amount for name, amount in resources)
+
+    with patch.object(Offer, "fits", fits):
+        yield
+
+
+@contextmanager
+def reserved_at_once() -> Iterator[None]:
+    """Whoever does not fit reserves room, however short it has waited."""
+    made = Reserver.__init__
+
+    def impatient(self: Reserver, *args: Any, **more: Any) -> None:
+        made(self, *args, **{**more, "is_due": lambda _: True})
+
+    with patch.object(Reserver, "__init__", impatient):
+        yield
+
+
+@contextmanager
+def reserved_without_end() -> Iterator[None]:
+    """Nothing limits how much is reserved."""
+    made = Reserver.__init__
+
+    def greedy(self: Reserver, *args: Any, **more: Any) -> None:
+        made(self, *args, **{**more, "most_cores": 2**31})
+
+    with patch.object(Reserver, "__init__", greedy):
+        yield
