@@ -26,7 +26,7 @@ from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
 from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission, check_size
-from stoker.config.client import ClientConfig, client_config
+from stoker.config.client import ClientConfig, client_config, doubts
 from stoker.config.types import parse_time_limit
 from stoker.core.model.changes import JobChange
 from stoker.core.model.messages import (
@@ -62,7 +62,8 @@ class Client:
 
     ``masters`` is a ``spark://`` URL; None: found as commands find it (MASTER, ``spark-env``, the client profile).
     ``timeout`` is how many seconds a call waits for a leading master before it raises Unreachable. ``notice`` is called with
-    a line for the user when that takes long, or when output was lost. ``door`` says how a kill or a drain was requested.
+    a line for the user when that takes long, when output was lost, or when a property has no effect. ``door`` says how a
+    kill or a drain was requested.
 
     Raises ConfigError for missing keys or malformed settings. Every method raises Unreachable without a leading master,
     NotAuthorized when the key is not admitted, and Refused or NotFound with the cluster's reason.
@@ -107,6 +108,9 @@ class Client:
         Before it reads a file of more than 64 MiB it asks the master for its limit: that raises Refused for a larger file,
         and Unreachable without a master.
         """
+        if self._notice is not None:
+            for doubt in doubts(options.get("conf") or (), "conf"):
+                self._notice(f"warning: {doubt}")
         return describe(options_of(app, args, options), self.config, self.book)
 
     @overload

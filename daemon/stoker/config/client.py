@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from stoker.config import types
 from stoker.config.common import keys_dir
+from stoker.config.ineffective import in_vain
 from stoker.config.sources import Setting, Settings, load_settings, unknown_properties
 from stoker.core.model.addresses import address_of
 from stoker.core.model.resources import amounts_in
@@ -56,9 +57,10 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         if not separator or not name.strip():
             raise UsageError(f"--conf {text!r} is not NAME=VALUE")
         settings.properties[name.strip()] = Setting(value, "--conf")
-    settings.warnings += unknown_properties(
-        {name: setting for name, setting in settings.properties.items() if setting.source == "--conf"}
-    )
+    chosen_file = getattr(args, "properties_file", None)
+    by_source = {name: setting.source for name, setting in settings.properties.items()}
+    settings.warnings += doubts((name for name, source in by_source.items() if source == "--conf"), "--conf")
+    settings.warnings += in_vain(name for name, source in by_source.items() if source == chosen_file)
     for variable, name in _DEFAULTS_FROM_ENVIRONMENT.items():
         chosen = settings.variable(variable)
         if chosen and not settings.is_set(name):
@@ -84,6 +86,12 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
         waits=settings.get("spark.standalone.submit.waitAppCompletion"),
         warnings=tuple(settings.warnings),
     )
+
+
+def doubts(names: Iterable[str], source: str) -> list[str]:
+    """Return a line for each property that is probably misspelt, and for those that were set for one submission in vain."""
+    said = {name: Setting("", source) for name in names}
+    return unknown_properties(said) + in_vain(said)
 
 
 def _is_forwarded(name: str, value: str, filtered: bool) -> bool:

@@ -294,29 +294,6 @@ PROPERTIES: dict[str, Known] = {
     )
 }  # fmt: skip
 
-# Spark's own properties that Stoker accepts without effect (yet), with what to do instead where there is something.
-INEFFECTIVE: dict[str, str] = {
-    **dict.fromkeys((
-        "spark.deploy.recoveryMode.factory", "spark.deploy.recoveryCompressionCodec", "spark.deploy.appNumberModulo",
-        "spark.deploy.recoverySerializationFilter", "spark.deploy.driverIdPattern", "spark.deploy.appIdPattern",
-        "spark.master.rest.maxThreads", "spark.master.rest.filters", "spark.master.rest.virtualThread.enabled",
-        "spark.master.ui.historyServerUrl", "spark.master.ui.decommission.allow.mode",
-        "spark.master.ui.visibleEnvVarPrefixes", "spark.master.useAppNameAsAppId.enabled",
-        "spark.master.useDriverIdAsAppName.enabled", "spark.worker.initialRegistrationRetries",
-        "spark.worker.maxRegistrationRetries", "spark.worker.preferConfiguredMasterAddress",
-        "spark.worker.ui.retainedExecutors", "spark.worker.ui.retainedDrivers",
-        "spark.worker.ui.compressedLogFileLengthCacheSize", "spark.worker.decommission.signal", "spark.worker.idPattern",
-        "spark.worker.executorStateSync.maxAttempts", "spark.ui.reverseProxy", "spark.ui.reverseProxyUrl",
-    ), ""),
-    "spark.worker.memory": "set SPARK_WORKER_MEMORY",
-    "spark.worker.cores": "set SPARK_WORKER_CORES",
-    # Outside our namespaces, but nobody may believe that these protect a cluster of Stoker's.
-    **dict.fromkeys((
-        "spark.acls.enable", "spark.admin.acls", "spark.admin.acls.groups", "spark.modify.acls",
-        "spark.modify.acls.groups", "spark.ui.view.acls", "spark.ui.view.acls.groups", "spark.ui.filters",
-    ), "tokens say who may do what: docs/security.md"),
-}  # fmt: skip
-
 # Families of properties, whose names have a part that users choose: name -> meaning.
 FAMILIES: dict[str, str] = {
     "spark.worker.resource.NAME.amount": "how many addresses of the named resource the worker offers",

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from stoker.config import types
+from stoker.config.ineffective import INEFFECTIVE
 from stoker.config.properties_file import parse_properties
 from stoker.config.registry import (
-    INEFFECTIVE,
     KEY_STORES,
     OUR_NAMESPACES,
     PROPERTIES,

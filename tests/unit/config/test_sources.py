@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.config.client import client_config
-from stoker.config.registry import INEFFECTIVE
+from stoker.config.ineffective import INEFFECTIVE
 from stoker.config.sources import load_settings, read_properties
 from stoker.config.spark_env import parse_spark_env
 from stoker.errors import ConfigError
@@ -248,6 +248,43 @@ def test_a_submission_s_misspelt_property_is_named(environ: dict[str, str]) -> N
     assert client_config(args, environ).warnings == (
         "--conf sets the unknown property spark.executer.memory: did you mean spark.executor.memory?",
     )
+
+
+def test_a_submission_names_what_it_sets_in_vain(environ: dict[str, str], tmp_path: Path) -> None:
+    """Settings of daemons go with no submission; Spark's protection of its own pages does not protect jobs here."""
+    words = [
+        "spark.worker.cleanup.enabled=true",
+        "spark.deploy.defaultCores=2",
+        "spark.admin.acls=ada",
+        "spark.ssl.enabled=1",
+    ]
+    expected = (
+        "settings of daemons, without effect on a submission: spark.deploy.defaultCores, spark.worker.cleanup.enabled",
+        "only a Spark program's own pages and connections obey spark.admin.acls, spark.ssl.enabled: docs/security.md says"
+        " what protects jobs here",
+    )
+    by_option = argparse.Namespace(master="spark://h", conf=words, properties_file=None)
+    assert client_config(by_option, environ).warnings == expected
+    file = tmp_path / "job.properties"
+    file.write_text("\n".join(words))
+    by_file = argparse.Namespace(master="spark://h", conf=[], properties_file=str(file))
+    assert client_config(by_file, environ).warnings == expected
+    # A machine's own spark-defaults.conf has its daemons' settings, too.
+    file.rename(tmp_path / "spark-defaults.conf")
+    assert (
+        client_config(argparse.Namespace(master="spark://h"), environ | {"SPARK_CONF_DIR": str(tmp_path)}).warnings
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["spark.ssl.needClientAuth", "spark.ssl.standalone.trustStore", "spark.ssl.rpc.enabled", "spark.redaction.regex",
+             "spark.network.sasl.serverAlwaysEncrypt", "spark.ui.allowFramingFrom"],
+)  # fmt: skip
+def test_a_daemon_names_protection_that_it_does_not_give(environ: dict[str, str], name: str) -> None:
+    environ["SPARK_DAEMON_JAVA_OPTS"] = f"-D{name}=true"
+    for daemon in (master, worker):
+        assert daemon(environ).warnings == (f"without effect: {name} ({INEFFECTIVE[name]})",)
 
 
 def test_defaults_of_a_submission_from_the_environment(environ: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from stoker.client.submit.sources import (
     program_kind,
 )
 from stoker.config.client import ClientConfig, user_name
+from stoker.config.ineffective import DAEMONS
 from stoker.config.registry import PROPERTIES
 from stoker.config.types import parse_memory, parse_time_limit
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
@@ -27,8 +28,6 @@ from stoker.core.model.resources import GPU, amounts_in, parse_amount
 from stoker.core.model.values import DRIVER_ID, AfterEnd, DriverDescription, DriverKind
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
-# Settings of daemons, not of submissions.
-_DAEMONS = ("spark.deploy.", "spark.worker.", "spark.master.")
 _AUTHENTICATE = "spark.authenticate"  # of daemons, too, and secret: sent only with programs that connect with it
 
 
@@ -171,9 +170,9 @@ def parse_after(text: str) -> tuple[tuple[str, ...], AfterEnd]:
 def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: DriverKind) -> dict[str, str]:
     """Return the properties that go with a submission: ``spark.*``, but not the daemons'. A secret of the ``defaults`` goes
     with a jar only; one given for this submission (``said``: ``--conf``) goes with any program."""
-    left = _DAEMONS if kind == "jar" else (*_DAEMONS, _AUTHENTICATE)
+    left = DAEMONS if kind == "jar" else (*DAEMONS, _AUTHENTICATE)
     conf = {name: value for name, value in defaults.items() if not name.startswith(left)}
-    conf.update((name, value) for name, value in said.items() if not name.startswith(_DAEMONS))
+    conf.update((name, value) for name, value in said.items() if not name.startswith(DAEMONS))
     return {name: value for name, value in conf.items() if name.startswith("spark.")}
 
 
