@@ -23,6 +23,32 @@ class Abortable(Protocol):
     def abort(self) -> None: ...
 
 
+class Crowd:
+    """Connections whose peers have not proved anything, by sender, at most ``most`` of each. Of too many the oldest has to
+    go: who is honest is through at once, so strangers at the same address do not keep it out."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, dict[Abortable, None]] = {}  # sender -> its connections, the oldest first
+
+    def enter(self, sender: str, connection: Abortable) -> Abortable | None:
+        """Note a connection. Return the one that has to go, if there are too many now."""
+        held = self._held.setdefault(sender, {})
+        held[connection] = None
+        if len(held) <= self._most:
+            return None
+        oldest = next(iter(held))
+        self.leave(sender, oldest)
+        return oldest
+
+    def leave(self, sender: str, connection: Abortable) -> None:
+        """Forget a connection that has proved itself or ended."""
+        held = self._held.get(sender, {})
+        held.pop(connection, None)
+        if not held:
+            self._held.pop(sender, None)
+
+
 class Budget:
     """``clock`` returns monotonic seconds. Time is that of a clock, not of the CPU: on a busy machine a message holds the
     thread up for longer."""
@@ -30,7 +56,7 @@ class Budget:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._free_at: OrderedDict[str, float] = OrderedDict()  # caller -> when all the time it has used is paid for
-        self._unproven: dict[str, dict[Abortable, None]] = {}  # caller -> its connections, the oldest first
+        self.unproven = Crowd(MOST_UNPROVEN)
         self.unfinished: Counter[str] = Counter()  # bytes
 
     def wait(self, caller: str) -> float:
@@ -50,20 +76,3 @@ class Budget:
         if not count[caller]:
             del count[caller]
         return count[caller]
-
-    def enter(self, caller: str, connection: Abortable) -> Abortable | None:
-        """Note a connection that has not authenticated. Return the caller's oldest one if there are too many now."""
-        held = self._unproven.setdefault(caller, {})
-        held[connection] = None
-        if len(held) <= MOST_UNPROVEN:
-            return None
-        oldest = next(iter(held))
-        self.leave(caller, oldest)
-        return oldest
-
-    def leave(self, caller: str, connection: Abortable) -> None:
-        """Forget a connection that has authenticated or ended."""
-        held = self._unproven.get(caller, {})
-        held.pop(connection, None)
-        if not held:
-            self._unproven.pop(caller, None)

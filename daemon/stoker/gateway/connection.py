@@ -184,7 +184,7 @@ class SparkConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if not self.proven.done():
-            self._hub.budget.leave(self.caller, self)
+            self._hub.budget.unproven.leave(self.caller, self)
             self.proven.cancel()
         self._hub.closed(self)
 
@@ -213,7 +213,7 @@ class SparkConnection(asyncio.Protocol):
         if guard.is_done:
             self.session.auth = guard.method
             self._hub.throttle.succeeded(self.caller)
-            self._hub.budget.leave(self.caller, self)
+            self._hub.budget.unproven.leave(self.caller, self)
             self._reader.limit = MAX_FRAME
             self._prove()
 
@@ -277,9 +277,8 @@ class SparkConnection(asyncio.Protocol):
             self.session.bar(FOREIGN_USER)
 
     def _enter(self) -> None:
-        """Count among the caller's connections that have not authenticated. Of too many the oldest is closed: who knows the
-        secret authenticates at once, so strangers at the same address do not keep it out."""
-        oldest = self._hub.budget.enter(self.caller, self)
+        """Count among the caller's connections that have not authenticated."""
+        oldest = self._hub.budget.unproven.enter(self.caller, self)
         if oldest is not None:
             PEERS.warning(
                 self._host,

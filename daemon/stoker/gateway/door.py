@@ -1,23 +1,26 @@
 """The master's door: a listening socket for all who do not mark their connections (io.port), ZeroMQ peers and others.
 
 The first byte of a connection decides: ZMTP opens with 0xFF, a frame of Spark's with 0x00 (its length is far below
-2^56). Anything else, or nothing within 15 s, is closed.
+2^56). Anything else, or nothing within 15 s, is closed. Of one sender's that are silent, at most ``MOST_SILENT`` stay.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, MutableSet
 
+from stoker.gateway.budget import Crowd
 from stoker.gateway.splice import Half
-from stoker.io.connection import name_for
+from stoker.io.connection import name_for, sender_of
 from stoker.io.peer_log import PeerLog
 
 LOG = logging.getLogger("stoker.gateway")
 PEERS = PeerLog(LOG)
 SILENCE = 15.0  # seconds until the first byte
+MOST_SILENT = 256  # connections of one sender that have sent nothing
 _HTTP = (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"DELE", b"PATC")
 _HTTP_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
@@ -49,7 +52,10 @@ class Doorkeeper(asyncio.Protocol):
         spark: Callable[[], asyncio.Protocol],
         silence: float,
         transports: MutableSet[asyncio.Transport],
+        silent: Crowd,
     ) -> None:
+        self._silent = silent
+        self._sender = ""
         self._transports = transports  # of all connections, to be closed at the end
         self._inner = inner  # abstract unix socket of the ROUTER
         self._spark = spark
@@ -63,10 +69,21 @@ class Doorkeeper(asyncio.Protocol):
         self._transports.add(transport)
         self._timer = asyncio.get_running_loop().call_later(SILENCE, transport.abort)
         watch_for_loss(transport, self._silence)
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self._sender = sender_of(transport.get_extra_info("socket"))
+        oldest = self._silent.enter(self._sender, transport)
+        if oldest is not None:
+            PEERS.warning(
+                self._sender,
+                "silent",
+                f"closed a connection of {self._sender}: {MOST_SILENT} later ones sent nothing either",
+            )
+            oldest.abort()
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None and self._timer is not None
         self._timer.cancel()
+        self._silent.leave(self._sender, self._transport)
         if data[0] == _ZMTP:
             self._pass_on(Half(), data)
         elif data[0] == _SPARK:
@@ -123,8 +140,9 @@ class Doorkeeper(asyncio.Protocol):
             raise
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._timer is not None:
+        if self._timer is not None and self._transport is not None:
             self._timer.cancel()
+            self._silent.leave(self._sender, self._transport)
 
 
 def _report(task: asyncio.Future[None]) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from stoker.core.model.messages import ApplicationHeartbeat, Message
 from stoker.core.model.values import ApplicationDescription
-from stoker.gateway.budget import Budget
+from stoker.gateway.budget import Budget, Crowd
 from stoker.gateway.connection import SparkConnection
-from stoker.gateway.door import Doorkeeper, watch_for_loss
+from stoker.gateway.door import MOST_SILENT, Doorkeeper, watch_for_loss
 from stoker.gateway.releases import UnknownRelease
 from stoker.gateway.session import Returning
 from stoker.gateway.spark_rpc import Address
@@ -109,12 +109,18 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for transport in list(self._transports):
-            transport.abort()
+            if transport.get_extra_info("socket").fileno() >= 0:  # asyncio cannot abort what it has closed already
+                transport.abort()
         await asyncio.sleep(0)  # in which they are closed
 
     async def _open(self) -> None:
         door = functools.partial(
-            Doorkeeper, self._inner, spark=self._spark, silence=self._silence, transports=self._transports
+            Doorkeeper,
+            self._inner,
+            spark=self._spark,
+            silence=self._silence,
+            transports=self._transports,
+            silent=Crowd(MOST_SILENT),
         )
         await self._loop.create_server(door, sock=self._listener)
         self._beat()

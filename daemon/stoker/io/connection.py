@@ -9,11 +9,20 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 log: logging.Logger = logging.getLogger(__name__)
 _PASSED_ON = b"\0stoker-passed-on/"  # begins the name of a unix socket by which this process passes a connection on
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h, Linux 4.1), eight bytes
+_RECEIVED = 128  # that of tcpi_bytes_received, likewise
+
+
+class Traffic(NamedTuple):
+    """Bytes of a TCP connection: what its peer has acknowledged, and what was received from it."""
+
+    acknowledged: int
+    received: int
 
 
 @dataclass(slots=True)
@@ -27,6 +36,7 @@ class Connection:
     _sent: int = field(default=0, init=False)  # bytes
     _received: int = field(default=0, init=False)  # of them, what the peer had acknowledged at the last look
     _address: str | None = field(default=None, init=False)  # asked once
+    _sender: str | None = field(default=None, init=False)  # likewise
 
     @classmethod
     def of(cls, fd: int, serial: int) -> Connection:
@@ -51,6 +61,28 @@ class Connection:
                 return "" if connection.family == socket.AF_UNIX else str(connection.getpeername()[0])
         except OSError:
             return ""
+
+    def sender(self) -> str:
+        """Return who has the other end: a unix user of this machine, or an address."""
+        if self._sender is None:
+            try:
+                with self._opened() as connection:
+                    self._sender = sender_of(connection)
+            except OSError:
+                self._sender = ""
+        return self._sender
+
+    def traffic(self, port: int) -> Traffic | None:
+        """Return the bytes both ways; None if the connection is closed, is not one to ``port`` here, or the kernel does not
+        count them."""
+        try:
+            with self._opened() as connection:
+                if connection.family == socket.AF_UNIX or connection.getsockname()[1] != port:
+                    return None
+                info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED + 8)
+        except OSError:
+            return None
+        return Traffic(*struct.unpack_from("=QQ", info, _ACKED)) if len(info) >= _RECEIVED + 8 else None
 
     def is_over(self, limit: int, size: int) -> bool:
         """Count ``size`` more bytes sent; return whether over ``limit`` bytes are on their way now. ZeroMQ counts
@@ -86,6 +118,15 @@ class Connection:
             if os.fstat(connection.fileno()).st_ino != self.inode:
                 raise ConnectionError("closed")
             yield connection
+
+
+def sender_of(connection: socket.socket) -> str:
+    """Return who has the other end of a TCP connection: a unix user of this machine, or an address. Raises OSError when it
+    is closed."""
+    from stoker.io.peer_user import name_of_user, peer_user  # noqa: PLC0415 - masters only; clients import this module
+
+    user = peer_user(connection)
+    return str(connection.getpeername()[0]) if user is None else f"user {name_of_user(user)}"
 
 
 def name_for(outer: socket.socket) -> bytes:

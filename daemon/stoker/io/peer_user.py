@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import pwd
 import socket
 import struct
 from typing import Any
@@ -39,6 +38,8 @@ def peer_user(connection: socket.socket) -> int | None:
 
 def name_of_user(user: int) -> str:
     """Return the name of a unix user; its number, if it has no name here."""
+    import pwd  # noqa: PLC0415 - Unix only, and clients import this module
+
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

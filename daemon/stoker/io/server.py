@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import math
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from stoker.io.connection import Connection
 from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.presence import Presence
+from stoker.io.strangers import Strangers
 from stoker.security.authorizer import ZAP_DOMAIN, ZAP_ENDPOINT, Admission, Authorizer, parse_user_id
 from stoker.security.keys import Keys
 from stoker.wire import codec
@@ -120,6 +122,7 @@ class Server:
         self.authorizer = authorizer
         self._admission = Admission(authorizer)
         self._presence = Presence()
+        self._strangers = Strangers(lambda: self.port, time.monotonic) if authorizer is not None else None
         self._event_before = 0  # the monitor's
         self._silent: set[int] = set()  # descriptors of connections accepted since the last handshake of any connection
         self._key_of: dict[bytes, str] = {}
@@ -174,6 +177,8 @@ class Server:
                 break
         if self._presence.ending():
             self._loop.wake()  # the queue may be empty although more is to be returned
+        if self._strangers is not None:
+            self._strangers.look()
         return out
 
     def send(self, peer: bytes, message: Message) -> bool:
@@ -209,8 +214,11 @@ class Server:
 
     @property
     def look_by(self) -> float:
-        """When ``drain`` must be called at the latest to notice revoked keys (``time.monotonic`` seconds)."""
-        return math.inf if self.authorizer is None else self.authorizer.look_by
+        """When ``drain`` must be called at the latest to notice revoked keys, and what strangers do (``time.monotonic``
+        seconds)."""
+        if self.authorizer is None or self._strangers is None:
+            return math.inf
+        return min(self.authorizer.look_by, self._strangers.look_by)
 
     def address_of(self, peer: bytes) -> str:
         """Return the host that a peer is connected from; "" when that is not known."""
@@ -256,8 +264,12 @@ class Server:
             if event == zmq.EVENT_ACCEPTED:
                 self._presence.accepted(fd)
                 self._silent.add(fd)
+                if self._strangers is not None:
+                    self._strangers.accepted(fd)
             elif event == zmq.EVENT_DISCONNECTED:
                 self._presence.closed(fd)
+                if self._strangers is not None:
+                    self._strangers.closed(fd)
                 was_silent = fd in self._silent
                 self._silent.discard(fd)
                 if was_silent and self._event_before != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
