@@ -160,8 +160,8 @@ class Checks:
             self.fail("history", f"{record.id} was {was.value} and is now {record.state.value}")
         if record.state.is_final:
             self.final[record.id] = (record.state, epoch)
-        if not record.state.is_final and any(attempt.exit.expired for attempt in record.attempts):
-            self.fail("limit", f"{record.id} reached its time limit and is {record.state.value}")
+        if not record.state.is_final and any(attempt.exit.is_over_limit for attempt in record.attempts):
+            self.fail("limit", f"{record.id} reached a limit and is {record.state.value}")
         if record.state is DriverState.ERROR and record.attempts and record.attempts[-1].exit.refused:
             self.fail("refusal", f"{record.id} ended because a worker refused it: {record.reason}")
         numbers = [attempt.number for attempt in record.attempts]

@@ -21,9 +21,9 @@ ADDED_LAST = {
 }
 # Values inside messages, likewise.
 ADDED_TO_VALUES = {
-    "driver": {"time_limit", "hold", "after", "after_end"},
-    "app": {"time_limit"},
-    "exit": {"expired", "oom", "peak_mib", "cpu_seconds"},
+    "driver": {"time_limit", "hold", "after", "after_end", "max_disk_mib"},
+    "app": {"time_limit", "max_disk_mib"},
+    "exit": {"expired", "oom", "peak_mib", "cpu_seconds", "over_disk"},
 }
 FROM_THE_FUTURE = {"colour_of_the_next_release": [1, {"a": None}]}
 

@@ -84,7 +84,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "groups": set(),
         "keeper": {"groups"},
         "spark": {"keeper"},
-        "jobs": {"devices", "groups", "keeper", "spark"},
+        "jobs": {"devices", "groups", "keeper", "script", "spark"},
     },
     "web": {
         "access": {"csrf"},

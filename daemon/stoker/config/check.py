@@ -12,9 +12,10 @@ from pathlib import Path
 from stoker.config.bash_import import import_spark_env
 from stoker.config.master import add_master_arguments, master_config
 from stoker.config.pools import parse_pools
-from stoker.config.registry import PROPERTIES, VARIABLES
+from stoker.config.registry import PROPERTIES
 from stoker.config.sources import SLIP, Setting, Settings, read_properties, unknown_properties
 from stoker.config.spark_env import parse_spark_env, read_text
+from stoker.config.variables import VARIABLES
 from stoker.config.worker import add_worker_arguments, worker_config
 from stoker.errors import ConfigError, UsageError, did_you_mean
 

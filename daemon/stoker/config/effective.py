@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from stoker.config.registry import PROPERTIES, VARIABLES, is_of_family
+from stoker.config.registry import PROPERTIES, is_of_family
 from stoker.config.sources import Settings
+from stoker.config.variables import VARIABLES
 from stoker.core.model.redaction import HIDDEN, is_secret
 
 _CREDENTIALS = re.compile(r"://[^/\s]*@")  # in a URL

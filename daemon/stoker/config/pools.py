@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from stoker.config import types
 from stoker.config.spark_env import read_text
+from stoker.core.model.limits import disk as words
 from stoker.core.model.limits import span
 from stoker.core.model.pools import Pool, Pools, Quota
 from stoker.core.model.values import HIGHEST_PRIORITY, POOL_NAME
@@ -28,6 +29,7 @@ _POOL_KEYS = (
     "policy",
     "priority",
     "time_limit",
+    "max_disk",
     "users",
     "operators",
 )
@@ -147,6 +149,11 @@ class _PoolsReader:
         usual = self.parsed(f"{name}: time_limit", limit, "default", _time_limit, longest)
         if longest and usual > longest:
             self.fault(name, f"time_limit: default is {span(usual)}, longer than max, which is {span(longest)}")
+        disk = self.part(name, settings, "max_disk", ("default", "max"))
+        most_disk = self.parsed(f"{name}: max_disk", disk, "max", _disk, 0)
+        usual_disk = self.parsed(f"{name}: max_disk", disk, "default", _disk, most_disk)
+        if most_disk and usual_disk > most_disk:
+            self.fault(name, f"max_disk: default is {words(usual_disk)}, more than max, which is {words(most_disk)}")
         pool = Pool(
             name=name,
             weight=self.parsed(name, settings, "weight", _weight, 1),
@@ -161,6 +168,8 @@ class _PoolsReader:
             operators=self.names(name, settings, "operators") or (),
             default_time_limit=usual,
             max_time_limit=longest,
+            default_disk_mib=usual_disk,
+            max_disk_mib=most_disk,
         )
         for what, least, most in (
             ("cores", pool.min_share.cores, pool.most.cores),
@@ -251,6 +260,12 @@ def _half_life(value: Any) -> float:
 
 def _reserve_after(value: Any) -> float:
     return -1.0 if value in (-1, "-1") and not isinstance(value, bool) else _duration(value)
+
+
+def _disk(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise UsageError(f"{value!r} is not a disk limit: write it like 512m or 20g")
+    return types.parse_disk_limit(str(value))
 
 
 def _duration(value: Any) -> float:

@@ -19,12 +19,13 @@ _WORKER = (
     "spark.executor.logs.rolling.", "spark.stoker.spark.classDataSharing", "spark.stoker.spark.home",
     "spark.stoker.spark.unpackPython", "spark.stoker.worker.discoveryTimeout", "spark.stoker.worker.gpu",
     "spark.stoker.worker.healthCheck", "spark.stoker.worker.healthCheckInterval", "spark.stoker.worker.minFreeDisk",
-    "spark.worker.cleanup.", "spark.worker.driverTerminateTimeout", "spark.worker.resource.", "spark.worker.resourcesFile",
-    "spark.worker.ui.port", "SPARK_LOCAL_DIRS", "SPARK_WORKER_",
+    "spark.stoker.worker.cleanup.", "spark.worker.cleanup.", "spark.worker.driverTerminateTimeout",
+    "spark.worker.resource.", "spark.worker.resourcesFile", "spark.worker.ui.port", "SPARK_LOCAL_DIRS", "SPARK_WORKER_",
 )  # fmt: skip
 SUBMISSIONS = (
     "spark.app.name", "spark.cores.max", "spark.driver.", "spark.dynamicAllocation.", "spark.executor.cores",
-    "spark.executor.memory", "spark.standalone.submit.", "spark.stoker.driver.maxRestarts", "spark.stoker.spark.release",
+    "spark.executor.memory", "spark.standalone.submit.", "spark.stoker.driver.maxDisk", "spark.stoker.driver.maxRestarts",
+    "spark.stoker.executor.maxDisk", "spark.stoker.spark.release",
     "spark.stoker.pool", "spark.stoker.priority", "spark.stoker.timeLimit", "spark.submit.pyFiles",
     "spark.yarn.queue",
 )  # fmt: skip

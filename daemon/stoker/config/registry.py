@@ -1,4 +1,4 @@
-"""Every property and variable Stoker knows: name, kind, default, meaning. ``docs/configuration.md`` is checked against
+"""Every property Stoker knows: name, kind, default, meaning. ``docs/configuration.md`` is checked against
 this table, and an unknown name is answered with its nearest neighbour here."""
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _free_disk(text: str) -> str:
     types.parse_free_disk(text)
+    return text
+
+
+def _disk_part(text: str) -> str:
+    types.parse_disk_part(text)
     return text
 
 
@@ -163,11 +168,20 @@ PROPERTIES: dict[str, Known] = {
         Known("spark.worker.timeout", _positive_duration, 60.0,
               "silence after which a worker or application counts as lost; heartbeats come four times as often", "60s"),
         Known("spark.worker.ui.port", types.parse_port, 8081, "port of the worker's dashboard", "8081"),
-        Known("spark.worker.cleanup.enabled", types.parse_bool, False, "remove old work directories", "true"),
-        Known("spark.worker.cleanup.interval", _positive_duration, 1800.0, "how often to look for old work directories",
-              "1800"),
+        Known("spark.worker.cleanup.enabled", types.parse_bool, True,
+              "remove directories of ended drivers and executors; false: all settings of cleanup have no effect", "false"),
+        Known("spark.worker.cleanup.interval", _positive_duration, 1800.0,
+              "how often to look for directories to remove", "1800"),
         Known("spark.worker.cleanup.appDataTtl", types.parse_duration, 604800.0,
-              "age after which a work directory is removed", "604800"),
+              "Spark's name of spark.stoker.worker.cleanup.maxAge, which wins", "604800"),
+        Known("spark.stoker.worker.cleanup.maxAge", types.parse_age, None,
+              "how long after a job's end its directory is removed, with its logs; none: never for its age (default:"
+              " spark.worker.cleanup.appDataTtl)", "3d"),
+        Known("spark.stoker.worker.cleanup.maxBytes", _disk_part, "20%",
+              "most that directories of ended jobs take together, as bytes or percent of the disk: beyond it the longest"
+              " ended lose their files, and last their logs; none: no limit", "50g"),
+        Known("spark.stoker.worker.cleanup.onFinish", _choice("keep", "files"), "keep",
+              "files: as soon as a job has ended, remove its directory's files except its logs", "files"),
         Known("spark.worker.driverTerminateTimeout", types.parse_duration, 10.0,
               "time between TERM and KILL when a process is stopped", "10s"),
         Known("spark.stoker.worker.reconnectTimeout", _positive_duration, 10.0,
@@ -291,6 +305,10 @@ PROPERTIES: dict[str, Known] = {
               "restarts of a supervised driver after failures; -1: no limit", "10"),
         Known("spark.stoker.timeLimit", types.parse_time_limit, 0.0,
               "how long one attempt of a driver, or one executor of an application, may run (default: no limit)", "2h"),
+        Known("spark.stoker.driver.maxDisk", types.parse_disk_limit, 0,
+              "disk that a driver's directory may take; a driver that takes more is stopped (default: no limit)", "20g"),
+        Known("spark.stoker.executor.maxDisk", types.parse_disk_limit, 0,
+              "the same of each executor, with its part of its application's scratch space on its worker", "20g"),
     )
 }  # fmt: skip
 
@@ -317,57 +335,3 @@ KEY_STORES = tuple(
 )
 
 OUR_NAMESPACES = ("spark.deploy.", "spark.worker.", "spark.master.", "spark.stoker.")
-
-WITHOUT_EFFECT = "accepted, without effect"
-VARIABLES: dict[str, str] = {
-    "SPARK_MASTER_HOST": "host or address the master listens on",
-    "SPARK_MASTER_IP": "older name of SPARK_MASTER_HOST",
-    "SPARK_MASTER_PORT": "port of the master (7077)",
-    "SPARK_MASTER_WEBUI_PORT": "port of the master's dashboard (8080)",
-    "SPARK_MASTER_OPTS": "properties of the master, as -Dname=value",
-    "SPARK_LOCAL_DIRS": "scratch directories, comma separated",
-    "SPARK_LOCAL_IP": "address to listen on",
-    "SPARK_LOCAL_HOSTNAME": "host name to use for this machine",
-    "SPARK_PUBLIC_DNS": "host name in links to the dashboards",
-    "SPARK_WORKER_CORES": "cores a worker offers (all)",
-    "SPARK_WORKER_MEMORY": "memory a worker offers (RAM minus 1 GiB)",
-    "SPARK_WORKER_PORT": "port of the worker (random)",
-    "SPARK_WORKER_WEBUI_PORT": "port of the worker's dashboard (8081)",
-    "SPARK_WORKER_DIR": "where drivers and executors run, and their logs",
-    "SPARK_WORKER_INSTANCES": "workers on this machine (1)",
-    "SPARK_WORKER_OPTS": "properties of the worker, as -Dname=value",
-    "SPARK_DAEMON_MEMORY": "limit on a daemon's own memory",
-    "SPARK_DAEMON_JAVA_OPTS": "properties of both daemons, as -Dname=value; JVM flags are accepted without effect",
-    "SPARK_DAEMON_CLASSPATH": "accepted, without effect: the daemons are not Java programs",
-    "SPARK_JAVA_OPTS": "older name of SPARK_DAEMON_JAVA_OPTS; for submissions: options of the driver's JVM",
-    "SPARK_CONF_DIR": "the configuration folder (/etc/stoker, else ~/.config/stoker)",
-    "SPARK_HOME": "work directories are below it when set",
-    "SPARK_LOG_DIR": "where the playbooks put the daemons' logs",
-    "SPARK_LOG_MAX_FILES": "daemon logs kept (5)",
-    "SPARK_PID_DIR": "where the playbooks keep pid files",
-    "SPARK_IDENT_STRING": "accepted, without effect: pid files and logs have the names of their daemons",
-    "SPARK_NICENESS": "scheduling priority of the daemons (0)",
-    "SPARK_NO_DAEMONIZE": "accepted, without effect: daemons run in the foreground, the playbooks put them in the background",
-    "SPARK_SSH_OPTS": "accepted, without effect: set ansible_ssh_common_args",
-    "SPARK_SSH_FOREGROUND": "accepted, without effect: use ansible-playbook --ask-pass -f 1",
-    "SPARK_WORKER_SLEEP": "accepted, without effect: the playbooks start all workers at once",
-    "SPARK_WORKERS": "accepted, without effect: name the workers' hosts in the inventory",
-    "SPARK_SLAVES": "accepted, without effect: name the workers' hosts in the inventory",
-    "SPARK_HISTORY_OPTS": "accepted, without effect: Stoker has no history server",
-    "SPARK_SHUFFLE_OPTS": "accepted, without effect: Stoker has no external shuffle service",
-    "SPARK_CONNECT_SERVER_OPTS": "accepted, without effect: Stoker starts no Spark Connect server",
-    "SPARK_CLASSPATH": "accepted, without effect: set spark.driver.extraClassPath and spark.executor.extraClassPath",
-    "SPARK_EXECUTOR_CORES": "cores of each executor, where spark.executor.cores is not set",
-    "SPARK_EXECUTOR_MEMORY": "memory of each executor, where spark.executor.memory is not set",
-    "SPARK_DRIVER_MEMORY": "memory of a submitted driver, where spark.driver.memory is not set",
-    "SPARK_LAUNCHER_OPTS": "passed on to Spark's own programs",
-    "SPARK_SUBMIT_OPTS": "passed on to Spark's own programs",
-    "SPARK_SCALA_VERSION": "passed on to Spark's own programs",
-    "SPARK_PRINT_LAUNCH_COMMAND": "passed on to Spark's own programs",
-    "SPARK_DIST_CLASSPATH": "class path of Hadoop, for a Spark without it; on the class path of executors and drivers",
-    "STOKER_KEYS_DIR": "the keys folder (keys below the configuration folder)",
-    "STOKER_STATE_DIR": "folder for the daemons' own files (~/.local/state/stoker)",
-    "STOKER_DOOR": "playbook: a kill or a drain is shown as a playbook's (the modules set it)",
-    "STOKER_DEBUG": "1: show tracebacks of internal errors",
-    "MASTER": "the master URL for commands",
-}  # fmt: skip

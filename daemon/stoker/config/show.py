@@ -13,8 +13,9 @@ from stoker.config.effective import shown
 from stoker.config.ineffective import INEFFECTIVE
 from stoker.config.machine import total_memory_mib, usable_cores
 from stoker.config.readers import SUBMISSIONS, covers, is_read_by
-from stoker.config.registry import PROPERTIES, VARIABLES, WITHOUT_EFFECT, Known
+from stoker.config.registry import PROPERTIES, Known
 from stoker.config.sources import Daemon, Setting, Settings, load_settings, unknown_properties
+from stoker.config.variables import VARIABLES, WITHOUT_EFFECT
 from stoker.core.model.values import UNLIMITED
 from stoker.errors import UsageError
 

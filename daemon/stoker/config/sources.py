@@ -14,15 +14,9 @@ import msgspec
 from stoker.config import types
 from stoker.config.ineffective import INEFFECTIVE
 from stoker.config.properties_file import parse_properties
-from stoker.config.registry import (
-    KEY_STORES,
-    OUR_NAMESPACES,
-    PROPERTIES,
-    VARIABLES,
-    WITHOUT_EFFECT,
-    is_of_family,
-)
+from stoker.config.registry import KEY_STORES, OUR_NAMESPACES, PROPERTIES, is_of_family
 from stoker.config.spark_env import SparkEnv, find_spark_env, parse_spark_env, read_text
+from stoker.config.variables import VARIABLES, WITHOUT_EFFECT
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
 Daemon = Literal["master", "worker"]

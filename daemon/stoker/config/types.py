@@ -3,25 +3,26 @@ one line that shows the right form."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from stoker.core.model import limits
 from stoker.errors import UsageError
 
+N = TypeVar("N", int, float)
+
 DEFAULT_PORT = 7077
-_MEMORY = re.compile(r"(\d{1,15})\s*(b|k|kb|m|mb|g|gb|t|tb|p|pb|)", re.IGNORECASE)
-_MEMORY_BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.%]{2,60}\]")
 
 
 def parse_bytes(text: str, default_unit: str = "b") -> int:
     """Bytes from ``512m``, ``2G``, ``1t``; a plain number is in ``default_unit``."""
-    match = _MEMORY.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is not an amount of memory: write it like 512m or 2g")
-    unit = (match[2] or default_unit).lower()[0]
-    return int(match[1]) * _MEMORY_BYTES[unit]
+    try:
+        return limits.size(text, default_unit)
+    except ValueError:
+        raise UsageError(f"{text!r} is not an amount of memory: write it like 512m or 2g") from None
 
 
 def parse_memory(text: str) -> int:
@@ -64,7 +65,30 @@ def parse_time_limit(text: str) -> float:
     return _usage(limits.time_limit, text)
 
 
-def _usage(parse: Callable[[str], float], text: str) -> float:
+def parse_disk_part(text: str) -> tuple[float, int] | None:
+    """(percent of a disk, 0) from ``20%``, (0, bytes) from ``50g``; None for ``none``: no limit."""
+    stripped = text.strip().lower()
+    if stripped == "none":
+        return None
+    if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?%|100%", stripped):
+        return float(stripped[:-1]), 0
+    try:
+        return 0.0, limits.size(stripped)
+    except ValueError:
+        raise UsageError(f"{text!r} is not an amount of disk: write it like 50g or 20%, or none for no limit") from None
+
+
+def parse_age(text: str) -> float:
+    """Seconds from ``7d``; infinite for ``none``."""
+    return math.inf if text.strip().lower() == "none" else parse_duration(text)
+
+
+def parse_disk_limit(text: str) -> int:
+    """MiB that a job's directory may hold, from ``512m``, ``20g``."""
+    return _usage(limits.disk_limit, text)
+
+
+def _usage(parse: Callable[[str], N], text: str) -> N:
     try:
         return parse(text)
     except ValueError as error:

@@ -71,6 +71,22 @@ class HealthConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CleanupConfig:
+    """What is removed of ended jobs, looked for every ``interval`` seconds: directories older than ``max_age`` seconds, and
+    what is more than ``most``: (percent of the disk, or bytes), None: no limit. ``files_at_end``: files at once."""
+
+    is_on: bool = True
+    interval: float = 1800.0
+    max_age: float = 604800.0
+    most: tuple[float, int] | None = None
+    files_at_end: bool = False
+
+    def most_bytes(self, disk: int) -> int | None:
+        """Return the bytes that ended jobs may take on a disk of ``disk`` bytes; None: no limit."""
+        return None if self.most is None else int(disk * self.most[0] / 100) + self.most[1]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LimitsConfig:
     """``mode`` is off, account or enforce; with ``hard_cpu`` cores are a limit, not only a share; ``processes`` and threads
     that one job may have."""
@@ -99,9 +115,7 @@ class WorkerConfig:
     keys_dir: Path
     authenticate: bool
     health: HealthConfig
-    cleanup_enabled: bool
-    cleanup_interval: float
-    cleanup_ttl: float
+    cleanup: CleanupConfig
     driver_terminate_timeout: float
     reconnect_timeout: float
     log_rolling: LogRolling
@@ -155,9 +169,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         keys_dir=keys_dir(settings),
         authenticate=settings.get("spark.authenticate"),
         health=_health(settings),
-        cleanup_enabled=settings.get("spark.worker.cleanup.enabled"),
-        cleanup_interval=settings.get("spark.worker.cleanup.interval"),
-        cleanup_ttl=settings.get("spark.worker.cleanup.appDataTtl"),
+        cleanup=_cleanup(settings),
         driver_terminate_timeout=settings.get("spark.worker.driverTerminateTimeout"),
         reconnect_timeout=settings.get("spark.stoker.worker.reconnectTimeout"),
         log_rolling=_rolling(settings),
@@ -258,6 +270,18 @@ def _health(settings: Settings) -> HealthConfig:
         min_free=MinFree(percent=limits[0], size=limits[1]) if limits is not None else None,
         script=Path(script).absolute() if script else None,
         interval=settings.get("spark.stoker.worker.healthCheckInterval"),
+    )
+
+
+def _cleanup(settings: Settings) -> CleanupConfig:
+    ttl = settings.get("spark.worker.cleanup.appDataTtl")
+    max_age = settings.get("spark.stoker.worker.cleanup.maxAge")
+    return CleanupConfig(
+        is_on=settings.get("spark.worker.cleanup.enabled"),
+        interval=settings.get("spark.worker.cleanup.interval"),
+        max_age=ttl if max_age is None else max_age,
+        most=types.parse_disk_part(settings.get("spark.stoker.worker.cleanup.maxBytes")),
+        files_at_end=settings.get("spark.stoker.worker.cleanup.onFinish") == "files",
     )
 
 

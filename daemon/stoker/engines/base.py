@@ -18,7 +18,7 @@ class Resources:
 
     ``max_cores`` None: as many as the cluster grants. ``cores`` and ``memory_mib`` are those of each executor; ``cores``
     None: the engine's default. ``dynamic``: as many executors as there is work for, from ``initial``, between ``least`` and
-    ``most``. ``time_limit``: seconds that an executor may run; 0: no limit.
+    ``most``. ``time_limit``: seconds that an executor may run; ``max_disk_mib``: that its files may take; 0: no limit.
     ``python`` is the executors' interpreter (``""``: see ``engines.python``); ``env`` and ``py_files`` go to them; ``host``
     and ``port`` (0: any) are where this side listens. ``named``: GPUs and other named resources of each executor.
     """
@@ -29,6 +29,7 @@ class Resources:
     cores: int | None = None
     memory_mib: int = 1024
     time_limit: float = 0.0
+    max_disk_mib: int = 0
     dynamic: bool = False
     least: int = 0
     initial: int = 0

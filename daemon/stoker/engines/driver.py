@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from stoker.core.model.limits import DISK_VARIABLE, EXECUTOR_DISK_PROPERTY
 from stoker.core.model.pools import EXECUTOR_POOL, POOL_VARIABLE, PRIORITY_VARIABLE
 from stoker.core.model.resources import EXECUTORS_VARIABLE, amounts_in, listed
 from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
@@ -120,6 +121,7 @@ def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:
         "spark.cores.max": "STOKER_CORES_MAX",
         "spark.executor.cores": "STOKER_EXECUTOR_CORES",
         "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
+        EXECUTOR_DISK_PROPERTY: DISK_VARIABLE,
     }
     found = {variable: conf[name] for name, variable in names.items() if name in conf}
     try:

@@ -5,13 +5,20 @@ Raises ``JavaStreamError`` for a message that is not what it claims to be, ``Val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from stoker.core.model.limits import TIME_LIMIT_PROPERTY, TIME_LIMIT_VARIABLE, time_limit
+from stoker.core.model.limits import (
+    DISK_VARIABLE,
+    DRIVER_DISK_PROPERTY,
+    TIME_LIMIT_PROPERTY,
+    TIME_LIMIT_VARIABLE,
+    disk_limit,
+    time_limit,
+)
 from stoker.core.model.pools import POOL_PROPERTY, QUEUE_PROPERTY
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.resources import Amounts, amounts_of
@@ -34,6 +41,7 @@ class CannotRun(Exception):
 
 
 T = TypeVar("T", bool, int, str, JavaObject)
+N = TypeVar("N", int, float)
 
 _BUILT_IN = frozenset({"cores", "memory", "memoryOverhead", "offHeap", "pyspark.memory"})  # of Spark's own resources
 _WATCHES = "--worker-url"  # an executor exits when no worker of Spark listens there
@@ -61,7 +69,8 @@ def application(message: JavaObject, release: Release, *, auth: Method = "") -> 
         spark=msgspec.structs.replace(
             _program(command, release, host=driver_host, port=driver_port, auth=auth), overhead_mib=_overhead(resources)
         ),
-        time_limit=_limit(TIME_LIMIT_VARIABLE, environment),
+        time_limit=_limit(TIME_LIMIT_VARIABLE, environment, time_limit) or 0.0,
+        max_disk_mib=_limit(DISK_VARIABLE, environment, disk_limit) or 0,
         resources=_named(resources),
     )
 
@@ -186,14 +195,15 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
         pool=properties.get(POOL_PROPERTY, ""),
         conf={QUEUE_PROPERTY: properties[QUEUE_PROPERTY]} if QUEUE_PROPERTY in properties else {},
         resources=_required(described),
-        time_limit=_limit(TIME_LIMIT_PROPERTY, properties),
+        time_limit=_limit(TIME_LIMIT_PROPERTY, properties, time_limit) or 0.0,
+        max_disk_mib=_limit(DRIVER_DISK_PROPERTY, properties, disk_limit) or 0,
     )
 
 
-def _limit(name: str, given: Mapping[str, str]) -> float:
-    """Return the seconds of a time limit that is given under this name; 0 without one. Raises ValueError."""
+def _limit(name: str, given: Mapping[str, str], parse: Callable[[str], N]) -> N | None:
+    """Return the limit that is given under this name; None without one. Raises ValueError."""
     try:
-        return time_limit(given[name]) if given.get(name) else 0.0
+        return parse(given[name]) if given.get(name) else None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

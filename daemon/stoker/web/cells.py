@@ -11,7 +11,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from stoker.core.master.scheduling.explain import Waiting
-from stoker.core.model.limits import with_rest
+from stoker.core.model.limits import disk, with_rest
 from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.resources import Addresses, Amounts, address_words, words
 from stoker.core.model.values import Exit, Order
@@ -167,6 +167,7 @@ CELLS = {
     "ordered": ordered,
     "lasting": lasting,
     "limit": limit,
+    "disk": disk,
     "ended": ended,
     "consumed": consumed,
     "name": name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from stoker.core.model.limits import span
+from stoker.core.model.limits import disk, span
 from stoker.core.model.pools import Pool, Quota
 from stoker.core.model.views import ClusterView, PoolView, PrincipalView
 from stoker.web.listing import Column, Listing, Table
@@ -94,6 +94,10 @@ def limits(pool: Pool) -> Iterator[str]:
         yield f"time limit {span(pool.default_time_limit)} if none is given"
     if pool.max_time_limit:
         yield f"time limit at most {span(pool.max_time_limit)}"
+    if pool.default_disk_mib:
+        yield f"disk limit {disk(pool.default_disk_mib)} if none is given"
+    if pool.max_disk_mib:
+        yield f"disk limit at most {disk(pool.max_disk_mib)}"
     if pool.policy == "fifo":
         yield "fifo: by priority, then order of submission"
     if pool.users is not None:

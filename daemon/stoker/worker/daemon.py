@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from stoker.config.worker import WorkerConfig
 from stoker.core.model.messages import BlobData, LogData, Message, ReadLog, ToWorker
 from stoker.core.model.states import JobPhase, Role
-from stoker.core.model.values import Exit, Now
+from stoker.core.model.values import Exit, Now, Unfit
 from stoker.core.model.worker_views import WorkerPage
 from stoker.core.peer.events import Connect, Disconnect, LinkClosed, LinkEvent, LinkOpened, Send
 from stoker.core.worker import effects
-from stoker.core.worker.jobs import AnyJob, DriverJob
+from stoker.core.worker.jobs import AnyJob
 from stoker.core.worker.machine import WorkerCore
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.io.ask import ask_in_loop
@@ -81,7 +81,9 @@ class WorkerDaemon:
             ask=self._ask_master,
             prepared=self._prepared,
             failed=self._could_not_prepare,
-            active=self._active_names,
+            jobs=self._core.jobs.values,
+            disk_used=lambda key, used: self._core.disk_used(key, used, read_clock()),
+            slot=slot.folder,
             in_loop=loop.call_soon_threadsafe,
         )
         self._processes.attach(self._files.preparer)
@@ -93,7 +95,7 @@ class WorkerDaemon:
             config.health,
             (config.work_dir, *config.local_dirs),
             config.job_environ,
-            measured=lambda found: self._core.measured(found, read_clock()),
+            measured=self._measured,
             probed=lambda: self._core.probed(read_clock()),
             in_loop=loop.call_soon_threadsafe,
         )
@@ -217,6 +219,11 @@ class WorkerDaemon:
         elif isinstance(effect, effects.Log):
             LOG.log(effect.level, "%s", effect.text)
 
+    def _measured(self, found: tuple[Unfit, ...]) -> None:
+        self._core.measured(found, read_clock())
+        if any(unfit.kind == "disk" for unfit in found):
+            self._files.clean_soon()
+
     # --- jobs ---
 
     def _prepared(self, key: str) -> None:
@@ -237,12 +244,10 @@ class WorkerDaemon:
         """Handle the start or end of a job. None: the job is unknown."""
         if job is not None and job.phase is JobPhase.ENDED:
             self._view.finished(job)
+            self._files.ended(job)
         self._logs.job_changed(job)
 
     # --- questions from the dashboard ---
-
-    def _active_names(self) -> set[str]:
-        return {job.driver_id if isinstance(job, DriverJob) else job.app_id for job in self._core.jobs.values()}
 
     def read_log(self, question: ReadLog) -> LogData:
         """Answer a dashboard's thread; the work happens in the loop. Raises Refused when the daemon is too busy."""

@@ -107,7 +107,7 @@ def test_worker_defaults(environ: dict[str, str], tmp_path: Path) -> None:
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     assert found.cores == len(os.sched_getaffinity(0))
     assert 1024 <= found.memory_mib <= max(1024, pages - 1024)
-    assert (found.port, found.webui_port, found.cleanup_enabled) == (0, 8081, False)
+    assert (found.port, found.webui_port, found.cleanup.is_on) == (0, 8081, True)
     assert found.work_dir == tmp_path / ".local/state/stoker/work"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stoker.config.ineffective import INEFFECTIVE
-from stoker.config.registry import FAMILIES, PROPERTIES, VARIABLES, Known
+from stoker.config.registry import FAMILIES, PROPERTIES, Known
+from stoker.config.variables import VARIABLES
 from stoker.core.model.values import UNLIMITED
 
 TEXT = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()

@@ -22,6 +22,7 @@ pools:
     policy: fifo
     priority: {default: 1, max: 10}
     time_limit: {default: 8h, max: 2d}
+    max_disk: {default: 20g, max: 200g}
     users: [ada, "team-*"]
     operators: [grace]
   default:
@@ -48,6 +49,8 @@ def test_a_whole_file() -> None:
         operators=("grace",),
         default_time_limit=8 * 3600.0,
         max_time_limit=2 * 86400.0,
+        default_disk_mib=20 * 1024,
+        max_disk_mib=200 * 1024,
     )
 
 
@@ -63,6 +66,11 @@ def test_a_whole_file() -> None:
         ("{time_limit: 8h}", "time_limit: '8h' is not a list of settings: write 'time_limit: {default: 4}'"),
         ("{time_limit: {max: 0}}", "p: time_limit: max: '0' is not a time limit: write a duration above 0"),
         ("{time_limit: {default: 3d, max: 2d}}", "p: time_limit: default is 3 d, longer than max, which is 2 d"),
+        ("{max_disk: 20g}", "max_disk: '20g' is not a list of settings: write 'max_disk: {default: 4}'"),
+        ("{max_disk: {max: 0}}", "p: max_disk: max: '0' is not a disk limit: write a size of at least 1m"),
+        ("{max_disk: {default: much}}", "p: max_disk: default: 'much' is not a size: write it like 512m or 20g"),
+        ("{max_disk: {default: [1g]}}", "p: max_disk: default: ['1g'] is not a disk limit"),
+        ("{max_disk: {default: 2t, max: 1t}}", "p: max_disk: default is 2048 GiB, more than max, which is 1024 GiB"),
         ("{time_limit: {default: [1h]}}", "p: time_limit: default: ['1h'] is not a time limit"),
         ("{max: 4}", "max: 4 is not a list of settings: write 'max: {cores: 4}'"),
         ("{max: {cores: -1}}", "cores: -1 is not a whole number of at least 0"),

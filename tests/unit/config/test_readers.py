@@ -11,8 +11,9 @@ import pytest
 from stoker.config.effective import NOTHING_SET
 from stoker.config.master import MasterConfig, add_master_arguments, master_config
 from stoker.config.readers import is_read_by, read_settings
-from stoker.config.registry import PROPERTIES, VARIABLES
+from stoker.config.registry import PROPERTIES
 from stoker.config.sources import Daemon
+from stoker.config.variables import VARIABLES
 from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
 from stoker.errors import StokerError
 

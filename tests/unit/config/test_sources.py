@@ -123,11 +123,11 @@ def test_options_of_file_and_environment_are_both_in_force(environ: dict[str, st
 
 def test_options_reach_only_their_daemon(environ: dict[str, str]) -> None:
     environ["SPARK_MASTER_OPTS"] = "-Dspark.deploy.defaultCores=3"
-    environ["SPARK_WORKER_OPTS"] = "-Dspark.worker.cleanup.enabled=true"
+    environ["SPARK_WORKER_OPTS"] = "-Dspark.worker.cleanup.enabled=false"
     environ["SPARK_DAEMON_JAVA_OPTS"] = "-Dspark.worker.timeout=5 -Xmx300m"
     found, other = master(environ), worker(environ)
     assert (found.policy.default_cores, found.policy.worker_timeout, found.memory_limit_mib) == (3, 5, 300)
-    assert (other.cleanup_enabled, other.worker_timeout) == (True, 5)
+    assert (other.cleanup.is_on, other.worker_timeout) == (False, 5)
 
 
 def test_old_names(environ: dict[str, str]) -> None:

@@ -327,6 +327,17 @@ def test_an_application_gives_its_time_limit_by_its_executors(monkeypatch: pytes
     assert client.closed and not client.posted
 
 
+def test_an_application_gives_its_disk_limit_by_its_executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"STOKER_MAX_DISK": "20g"}
+    monkeypatch.setattr("stoker.gateway.requests.scala.text_map", lambda _: dict(environment))
+    assert Client().register().app.max_disk_mib == 20480
+    environment["STOKER_MAX_DISK"] = "much"
+    client = Client()
+    for frame in recorded(client.version)[1:]:
+        client.session.received(frame)
+    assert "STOKER_MAX_DISK: 'much' is not a size" in str(client.told().fields["message"])
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("what", ["Submit", "Kill"])
 def test_sparks_old_client_receives_an_answer_that_ends_it(version: str, what: str) -> None:

@@ -179,6 +179,7 @@ class App:
                 priority=priority,
                 resources=wanted.named,
                 time_limit=wanted.time_limit,
+                max_disk_mib=wanted.max_disk_mib,
             )
         except ValueError as error:  # the values check themselves
             engine.close()

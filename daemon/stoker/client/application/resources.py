@@ -10,6 +10,7 @@ from typing import Any
 from stoker.client.submit.sources import PY_FILES
 from stoker.config.client import ClientConfig
 from stoker.config.registry import PROPERTIES
+from stoker.core.model.limits import DISK_VARIABLE, EXECUTOR_DISK_PROPERTY
 from stoker.core.model.pools import (
     POOL_PROPERTY,
     POOL_VARIABLE,
@@ -29,6 +30,7 @@ _SUBMITTED = {
     "spark.executor.cores": "STOKER_EXECUTOR_CORES",
     "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
     "spark.submit.pyFiles": "STOKER_PY_FILES",
+    EXECUTOR_DISK_PROPERTY: DISK_VARIABLE,
     POOL_PROPERTY: POOL_VARIABLE,
     PRIORITY_PROPERTY: PRIORITY_VARIABLE,
 }
@@ -68,6 +70,7 @@ def resources_of(config: ClientConfig, environ: Mapping[str, str], *, master_url
         cores=setting("spark.executor.cores"),
         memory_mib=setting("spark.executor.memory"),
         time_limit=setting("spark.stoker.timeLimit"),
+        max_disk_mib=setting(EXECUTOR_DISK_PROPERTY),
         dynamic=setting("spark.dynamicAllocation.enabled"),
         least=least,
         initial=least if initial is None else min(max(initial, least), most),

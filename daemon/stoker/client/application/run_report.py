@@ -51,7 +51,7 @@ def failures(app_id: str, removed: Removed, executors: Sequence[Executor]) -> li
 
 def how_it_ended(executor: Executor) -> str:
     exit = executor.exit
-    if exit.expired:
+    if exit.is_over_limit:
         return f"stopped: {exit.reason}"
     if exit.oom:
         return exit.reason

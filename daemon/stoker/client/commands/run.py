@@ -24,8 +24,9 @@ from stoker.client.logs.output import Output
 from stoker.client.notices import say
 from stoker.client.submit.environment import add_environment_arguments, environment
 from stoker.config.client import ClientConfig, add_client_arguments, client_config, user_name
-from stoker.config.types import parse_memory, parse_time_limit
+from stoker.config.types import parse_disk_limit, parse_memory, parse_time_limit
 from stoker.core.application.machine import REGISTRATION_TIMEOUT
+from stoker.core.model.limits import EXECUTOR_DISK_PROPERTY
 from stoker.core.model.resources import amounts_in
 from stoker.core.model.values import ApplicationDescription, Command
 from stoker.errors import UsageError
@@ -123,6 +124,7 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
             priority=priority,
             resources=amounts_in(properties, prefix),
             time_limit=_time_limit(args.time_limit, properties.get("spark.stoker.timeLimit")),
+            max_disk_mib=_max_disk(properties.get(EXECUTOR_DISK_PROPERTY)),
         )
     except ValueError as error:  # raised by the description itself
         raise UsageError(str(error)) from None
@@ -143,6 +145,13 @@ def _cores(option: str, text: str | None) -> int | None:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise UsageError(f"{option} must be a whole number of at least 1, not {text!r}, e.g. {option} 4")
     return int(text)
+
+
+def _max_disk(given: str | None) -> int:
+    try:
+        return parse_disk_limit(given) if given else 0
+    except UsageError as error:
+        raise UsageError(f"{EXECUTOR_DISK_PROPERTY}: {error}") from None
 
 
 def _time_limit(said: str | None, default: str | None) -> float:

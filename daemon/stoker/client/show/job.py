@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from stoker.client.show import table as text
 from stoker.core.master.scheduling.explain import Waiting
-from stoker.core.model.limits import with_rest
+from stoker.core.model.limits import disk, with_rest
 from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Amounts, address_words, words
 from stoker.core.model.states import ApplicationState, DriverState
@@ -35,6 +35,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
             f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{_named(view.resources)}{supervised}",
         ),
         ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),
+        ("Disk limit", disk(view.max_disk_mib) if view.max_disk_mib else ""),
         ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.who)}" if view.who else "")),
         ("Started", text.when(view.started)),
         ("Ended", text.when(view.ended)),
@@ -71,6 +72,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
         ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
         *((f"Profile {profile.id}", _profile(profile)) for profile in view.profiles),
         ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),
+        ("Disk limit", disk(view.max_disk_mib) if view.max_disk_mib else ""),
         ("Submitted", text.when(view.submitted)),
         ("Ended", text.when(view.ended)),
         ("Kill", text.ordered(view.kill, "requested")),

@@ -140,6 +140,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             supervise=options.supervise or _typed(conf, "spark.driver.supervise"),
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts"),
             time_limit=_typed(conf, "spark.stoker.timeLimit") if options.time_limit is None else options.time_limit,
+            max_disk_mib=_typed(conf, "spark.stoker.driver.maxDisk"),
             hold=options.hold,
             after=parents,
             after_end=after_end,

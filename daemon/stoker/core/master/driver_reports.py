@@ -78,7 +78,7 @@ def reported(ctx: Context, worker: Worker, report: DriverReport) -> None:
         drivers.ended(ctx, driver, DRIVER_END[report.state], report.exit)
         ctx.send(peer, DriverStateAck(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))
         return
-    driver.record.reason = unenforced(driver.record.description.time_limit, worker)
+    driver.record.reason = unenforced(driver.record.description, worker)
     drivers.changed(ctx, driver)
     if driver.record.kill_requested:
         ctx.send(peer, KillDriver(epoch=ctx.epoch, driver_id=report.driver_id, attempt=report.attempt))

@@ -129,7 +129,7 @@ def launch(ctx: Context, driver: Driver, worker: Worker) -> None:
     record.attempts.append(attempt)
     del record.attempts[:-ATTEMPTS_KEPT]
     ctx.move(DRIVER, record, DriverEvent.PLACED)
-    record.reason = unenforced(record.description.time_limit, worker)
+    record.reason = unenforced(record.description, worker)
     driver.evicted = ""
     driver.launched_via = worker.peer
     ctx.books.place_driver(driver, worker)
@@ -156,7 +156,7 @@ def ended(ctx: Context, driver: Driver, event: DriverEvent, exit: Exit, *, worke
     ctx.schedule_wanted = True
     if record.kill_requested:
         finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
-    elif exit.expired:
+    elif exit.is_over_limit:
         finish(ctx, driver, event, exit.reason)  # a supervised one would only reach its limit again
     elif exit.is_success:
         finish(ctx, driver, DriverEvent.FINISHED, "")

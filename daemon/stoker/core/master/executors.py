@@ -63,7 +63,7 @@ def launch(ctx: Context, app: BookedApp, worker: Worker, cores: int, profile: in
     seal = vouching.executor_seal(ctx.secret, command)
     ctx.send(worker.peer, msgspec.structs.replace(command, seal=seal))
     announce(ctx, app, executor)
-    if remark := unenforced(record.description.time_limit, worker):
+    if remark := unenforced(record.description, worker):
         ctx.log(f"{record.id}/{executor.id}: {remark}", logging.WARNING)
 
 

@@ -117,6 +117,7 @@ def driver_view(driver: Driver) -> DriverView:
         after=description.after,
         after_end=description.after_end,
         awaits=record.awaits,
+        max_disk_mib=description.max_disk_mib,
     )
     return driver.view
 
@@ -181,5 +182,6 @@ def app_view(app: BookedApp) -> AppView:
         profiles=record.profiles,
         finite=description.finite,
         cores_done=record.cores_done,
+        max_disk_mib=description.max_disk_mib,
     )
     return app.view

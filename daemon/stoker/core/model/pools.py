@@ -44,6 +44,8 @@ class Pool(Value, frozen=True):
     operators: tuple[str, ...] = ()  # principals who may change all its jobs
     default_time_limit: float = 0.0  # seconds, of a job that gives none; 0: none
     max_time_limit: float = 0.0  # seconds, the longest that a job may give; 0: any
+    default_disk_mib: int = 0  # disk limit of a job that gives none; 0: none
+    max_disk_mib: int = 0  # the highest that a job may give; 0: any
 
     def admits(self, principal: str) -> bool:
         """Return whether the principal may submit to this pool. An operator may."""

@@ -30,6 +30,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 SPARK_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}(?:\|[0-9]{1,4}\.[0-9]{1,4}){0,9}")
 
 TIMED_OUT = 124  # the exit status of a process that reached its time limit
+OVER_DISK = 153  # and of one over its disk limit: 128 + SIGXFSZ, as after the kernel's own limit on a file's size
 REMOTE_SCHEMES = ("http", "https", "hdfs", "webhdfs", "s3", "s3a")  # of URLs that a worker fetches
 OUTPUTS = frozenset({"stdout", "stderr"})  # in a driver's directory
 
@@ -169,6 +170,7 @@ class DriverDescription(Value, frozen=True):
     hold: bool = False  # it waits until it is released
     after: tuple[str, ...] = ()  # ids of drivers, its parents: it waits until all of them have ended
     after_end: AfterEnd = "ok"  # how each of them must end
+    max_disk_mib: int = 0  # that its directory may hold; 0: no limit
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)
@@ -185,6 +187,7 @@ class DriverDescription(Value, frozen=True):
         _check_texts("a driver's argument", (*self.args, *self.java_options, self.main_class))
         _check_texts("a property", (*self.conf, *self.conf.values()))
         check_time_limit(self.time_limit)
+        _check_range("max_disk_mib", self.max_disk_mib, 0)
         _check_parents(self.after)
         _check_environment(self.env)
 
@@ -228,6 +231,7 @@ class ApplicationDescription(Value, frozen=True):
     priority: int | None = None  # as in ``DriverDescription``
     time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit (ADR 27)
     profile: int = 0  # of the executors that it launches (core.model.profiles)
+    max_disk_mib: int = 0  # that the directory and the scratch space of one of its executors may hold; 0: no limit
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:
@@ -240,6 +244,7 @@ class ApplicationDescription(Value, frozen=True):
         check_sharing(self.pool, self.priority)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))
         check_time_limit(self.time_limit)
+        _check_range("max_disk_mib", self.max_disk_mib, 0)
 
     def has_driver_of(self, other: "ApplicationDescription") -> bool:
         """Return whether one Spark driver sent both. Two drivers cannot listen at one address at the same time."""
@@ -263,6 +268,7 @@ class Exit(Value, frozen=True):
     oom: bool = False  # the kernel killed it, because memory ran out
     peak_mib: int = 0  # the most memory that all its processes used at once; 0: not measured
     cpu_seconds: float = 0.0  # of all its processes; 0: not measured
+    over_disk: bool = False  # it was stopped because its directory held more than it may
 
     def __post_init__(self) -> None:
         if self.peak_mib:
@@ -279,9 +285,11 @@ class Exit(Value, frozen=True):
     @property
     def status(self) -> int | None:
         """The exit status as a shell shows it: the code, or 128 + the signal's number; None when both are unknown. 124, as of
-        ``timeout``, for a process that reached its time limit."""
+        ``timeout``, for a process that reached its time limit, and 153 for one that was over its disk limit."""
         if self.expired:
             return TIMED_OUT
+        if self.over_disk:
+            return OVER_DISK
         return self.code if self.signal is None else 128 + self.signal
 
     @property
@@ -293,8 +301,13 @@ class Exit(Value, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """Whether it exited with 0, before its time limit."""
-        return self.code == 0 and self.signal is None and not self.expired
+        """Whether it exited with 0, and no limit stopped it."""
+        return self.code == 0 and self.signal is None and not self.is_over_limit
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether it was stopped because it reached its time limit or its disk limit."""
+        return self.expired or self.over_disk
 
 
 class Order(Value, frozen=True):

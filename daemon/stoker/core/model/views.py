@@ -122,6 +122,7 @@ class DriverView(Value, frozen=True):
     after: tuple[str, ...] = ()  # ids of the drivers after which it starts
     after_end: AfterEnd = "ok"  # how each of them must end
     awaits: tuple[str, ...] = ()  # those of them that have not ended
+    max_disk_mib: int = 0  # that its directory may hold; 0: no limit
 
     @property
     def is_queued(self) -> bool:
@@ -185,6 +186,7 @@ class AppView(Value, frozen=True):
     profiles: tuple[Profile, ...] = ()  # besides the default one
     finite: bool = False  # its executors end by themselves, and are not replaced then
     cores_done: int = 0  # finite applications: cores of executors that have ended by themselves
+    max_disk_mib: int = 0  # that the files of one of its executors may take; 0: no limit
 
     @property
     def running_since(self) -> float:

@@ -45,11 +45,17 @@ class Job:
     resources: Addresses = ()  # that it holds until it has ended
     stop_at: float = math.inf  # monotonic seconds; when the daemon stops it, because its keeper knows no time limits
     expired: bool = False  # the daemon has stopped it for that
+    over_disk: str = ""  # why the daemon has stopped it: how much its directory held
 
     @property
     def time_limit(self) -> float:
         """Seconds that its process may run; 0: no limit."""
         return 0.0
+
+    @property
+    def max_disk_mib(self) -> int:
+        """MiB that its directory may hold; 0: no limit."""
+        return 0
 
     @property
     def due(self) -> float:
@@ -66,8 +72,18 @@ class Job:
         """Note that the daemon stops the job, because its keeper has not."""
         self.expired, self.stop_at = True, math.inf
 
+    def exceed_disk(self, used: int) -> bool:
+        """Note that the job holds ``used`` bytes. Return whether it must be stopped for that, which it is once."""
+        is_over = self.phase is JobPhase.RUNNING and 0 < self.max_disk_mib * 2**20 < used
+        if not is_over or self.over_disk or self.killed:
+            return False
+        self.over_disk = limits.over_disk(used, self.max_disk_mib)
+        return True
+
     def _explained(self, exit: Exit) -> Exit:
-        """Return the exit with its reason, if it is the time limit."""
+        """Return the exit with its reason, if it is a limit."""
+        if self.over_disk and not exit.expired:
+            return msgspec.structs.replace(exit, over_disk=True, reason=self.over_disk)
         if not (exit.expired or self.expired):
             return exit
         return msgspec.structs.replace(exit, expired=True, reason=limits.reason(self.time_limit))
@@ -85,6 +101,10 @@ class DriverJob(Job):
     @property
     def time_limit(self) -> float:
         return self.driver.time_limit
+
+    @property
+    def max_disk_mib(self) -> int:
+        return self.driver.max_disk_mib
 
     @classmethod
     def ordered(cls, message: LaunchDriver, now: float) -> DriverJob:
@@ -155,6 +175,10 @@ class ExecutorJob(Job):
     @property
     def time_limit(self) -> float:
         return self.app.time_limit
+
+    @property
+    def max_disk_mib(self) -> int:
+        return self.app.max_disk_mib
 
     @classmethod
     def ordered(cls, message: LaunchExecutor, now: float) -> ExecutorJob:

@@ -41,14 +41,7 @@ from stoker.core.worker.effects import (
     WorkerEffect,
 )
 from stoker.core.worker.fitness import Fitness
-from stoker.core.worker.jobs import (
-    AnyJob,
-    DriverJob,
-    ExecutorJob,
-    key_of,
-    never_had,
-    other_attempts,
-)
+from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob, key_of, never_had, other_attempts
 from stoker.core.worker.registration import Registration, WorkerIdentity
 from stoker.core.worker.room import Used, lack_for, used_by
 from stoker.core.worker.succession import Succession
@@ -307,6 +300,13 @@ class WorkerCore:
             self._emit(ForgetJob(key))
         elif job.phase is not JobPhase.ENDED:
             self._end(job, exit, could_not_run=False)
+
+    def disk_used(self, key: str, used: int, now: Now) -> None:
+        """Stop a job whose files take more disk than it may: ``used`` bytes."""
+        self._now = now
+        job = self.jobs.get(key)
+        if job is not None and job.exceed_disk(used):
+            self._emit(StopJob(key, self._grace))
 
     def adopt(self, job: AnyJob, now: Now) -> None:
         """Take over a job of an earlier daemon or keeper, running or ended, from the keeper."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from stoker.config.types import parse_bool, parse_integer, parse_memory, parse_time_limit
+from stoker.config.types import parse_bool, parse_disk_limit, parse_integer, parse_memory, parse_time_limit
 from stoker.core.model.pools import POOL_PROPERTY, PRIORITY_PROPERTY
 from stoker.core.model.resources import amounts_in
 from stoker.core.model.values import (
@@ -85,6 +85,7 @@ def describe(
             max_restarts=_typed(conf, "spark.stoker.driver.maxRestarts", lambda text: parse_integer(text, -1), -1),
             resources=amounts_in(conf, "spark.driver"),
             time_limit=_typed(conf, "spark.stoker.timeLimit", parse_time_limit, 0.0),
+            max_disk_mib=_typed(conf, "spark.stoker.driver.maxDisk", parse_disk_limit, 0),
         )
     except ValueError as error:  # DriverDescription checks its values
         raise MalformedRequest(f"Malformed request: {error}") from None

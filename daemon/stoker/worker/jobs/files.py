@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from stoker.config.worker import WorkerConfig
 from stoker.core.model.messages import BlobData, Message
 from stoker.core.model.values import Exit
+from stoker.core.worker.jobs import AnyJob
 from stoker.worker.jobs.cache import BlobCache
+from stoker.worker.jobs.disk import DiskWatch, limited
 from stoker.worker.jobs.housekeeping import Housekeeping
 from stoker.worker.jobs.prepare import Preparer
 
 
 class JobFiles:
     """``ask`` sends to the master that uploads are fetched from, False if there is none. ``prepared(key)`` and
-    ``failed(key, exit)`` are called in the loop's thread. ``active`` names the drivers and applications that have jobs here.
+    ``failed(key, exit)`` are called in the loop's thread, and ``disk_used(key, bytes)`` for jobs with a disk limit. ``slot``
+    is the worker's own folder.
     """
 
     def __init__(
@@ -24,7 +28,9 @@ class JobFiles:
         ask: Callable[[Message], bool],
         prepared: Callable[[str], None],
         failed: Callable[[str, Exit], None],
-        active: Callable[[], set[str]],
+        jobs: Callable[[], Iterable[AnyJob]],
+        disk_used: Callable[[str, int], None],
+        slot: Path,
         in_loop: Callable[[Callable[[], None]], None],
     ) -> None:
         self._cache = BlobCache(config.work_dir / ".stoker" / "cache", ask)
@@ -37,10 +43,14 @@ class JobFiles:
             failed=failed,
             in_loop=in_loop,
         )
-        self._housekeeping = Housekeeping(config, self._cache, self.preparer, active)
+        self._jobs = jobs
+        self._housekeeping = Housekeeping(config, self._cache, self.preparer, slot=slot, jobs=jobs, in_loop=in_loop)
+        self._disk = DiskWatch(used=disk_used, in_loop=in_loop)
         self._master: str | None = None  # address of the one that uploads are fetched from
         self.received: Callable[[BlobData], None] = self._cache.received
         self.application_over = self._housekeeping.application_over
+        self.ended = self._housekeeping.ended
+        self.clean_soon = self._housekeeping.clean_soon
 
     def follow(self, master: str | None) -> None:
         """Fetch uploads from this master from now on. Connections to other masters do not matter here."""
@@ -49,11 +59,14 @@ class JobFiles:
             self._cache.master_changed()
 
     def look(self, now: float) -> None:
-        """Remove what nobody needs. ``now`` is monotonic."""
+        """Remove what nobody needs, and measure what jobs hold that have a disk limit. ``now`` is monotonic."""
         self._housekeeping.look(now)
+        self._disk.look(now, lambda: limited(self._jobs(), self.preparer.folder, self.preparer.local_dirs_of))
 
     def next_deadline(self) -> float:
-        return self._housekeeping.next_deadline()
+        return min(self._housekeeping.next_deadline(), self._disk.next_deadline())
 
     def close(self) -> None:
+        self._disk.close()
+        self._housekeeping.close()
         self.preparer.close()

@@ -1,9 +1,10 @@
-"""Time limits in words."""
+"""Limits on time and disk, in words."""
 
 from __future__ import annotations
 
 import pytest
 
+from stoker.core.model import limits
 from stoker.core.model.limits import reason, span, with_rest
 from stoker.core.model.values import Exit
 from tests.support.core import driver
@@ -23,6 +24,31 @@ def test_reason_and_rest() -> None:
     assert with_rest(7200, 0, 200) == "2 h"
     assert with_rest(7200, 1000, 4600) == "2 h, 1 h left"
     assert with_rest(7200, 1000, 9000) == "2 h, reached"
+
+
+def test_disk_limit_is_a_size_of_at_least_a_mebibyte() -> None:
+    assert [limits.disk_limit(text) for text in ("20g", "1T", " 512 m ", "1048576")] == [20480, 2**20, 512, 1]
+    for wrong in ("", "0", "1k", "-1g", "20 apples", "9" * 20, "4096p"):
+        with pytest.raises(ValueError, match="like"):
+            limits.disk_limit(wrong)
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "words"),
+    [
+        (20.1 * 2**30, 20480, "used 20.1 of 20 GiB of disk"),
+        (20 * 2**30 + 1, 20480, "used 20.0 of 20 GiB of disk"),
+        (600 * 2**20, 512, "used 600.0 of 512 MiB of disk"),
+        (3 * 2**30, 1536, "used 3.0 of 1.5 GiB of disk"),
+    ],
+)
+def test_use_over_the_disk_limit_in_words(used: float, limit: int, words: str) -> None:
+    assert limits.over_disk(int(used), limit) == words
+
+
+def test_process_over_its_disk_limit_has_failed_whatever_its_code() -> None:
+    assert Exit(code=0, over_disk=True).status == 153
+    assert not Exit(code=0, over_disk=True).is_success
 
 
 def test_expired_process_has_failed_whatever_its_code() -> None:

@@ -18,6 +18,8 @@ from stoker.core.worker.jobs import REPORT_AGAIN, DriverJob
 from tests.support.core import application, driver
 from tests.unit.core.worker.bench import APP, D1, A, WorkerBench
 
+GIB = 1 << 30
+
 
 def test_driver_from_launch_to_acknowledgement(bench: WorkerBench) -> None:
     key = bench.run()
@@ -183,3 +185,38 @@ def test_end_at_the_keepers_limit_is_reported_with_its_reason(bench: WorkerBench
     bench.ends(key, signal=15, expired=True)
     (report,) = bench.sent(DriverStateChanged)
     assert (report.state, report.exit.status, report.exit.reason) == (DriverState.FAILED, 124, "time limit of 2 h")
+
+
+def test_job_that_takes_too_much_disk_is_stopped_once_and_told_so(bench: WorkerBench) -> None:
+    key = bench.run(max_disk_mib=20 * 1024)
+    bench.core.disk_used(key, 20 * GIB, bench.now)
+    bench.collect()
+    assert not bench.did(effects.StopJob)
+    for used in (int(20.1 * GIB), 30 * GIB):
+        bench.core.disk_used(key, used, bench.now)
+    bench.collect()
+    assert [effect.key for effect in bench.did(effects.StopJob)] == [key]
+    bench.ends(key, code=0, reason="Command exited with code 0")
+    (report,) = bench.sent(DriverStateChanged)
+    assert (report.state, report.exit.reason) == (DriverState.FAILED, "used 20.1 of 20 GiB of disk")
+    assert report.exit.over_disk and report.exit.status == 153 and not report.exit.is_success
+
+
+def test_disk_of_other_jobs_does_not_matter(bench: WorkerBench) -> None:
+    key = bench.run()
+    for other in (key, "gone:1"):
+        bench.core.disk_used(other, 30 * GIB, bench.now)
+    bench.collect()
+    assert not bench.did(effects.StopJob)
+
+
+def test_killed_job_stays_killed_however_much_disk_it_takes(bench: WorkerBench) -> None:
+    key = bench.run(max_disk_mib=1)
+    bench.say(KillDriver(epoch=5, driver_id=D1, attempt=1))
+    bench.did(effects.StopJob)
+    bench.core.disk_used(key, 30 * GIB, bench.now)
+    bench.collect()
+    assert not bench.did(effects.StopJob)
+    bench.ends(key, signal=15)
+    (report,) = bench.sent(DriverStateChanged)
+    assert (report.state, report.exit.over_disk) == (DriverState.KILLED, False)

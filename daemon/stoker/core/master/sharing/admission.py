@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from stoker.core.model.limits import span
+from stoker.core.model.limits import disk, span
 from stoker.core.model.pools import DEFAULT_POOL, Pools, Wish
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import ApplicationDescription, DriverDescription
@@ -36,7 +36,7 @@ def admit(pools: Pools, wish: Wish, by: Asker) -> Admitted | str:
 
 
 def assigned(pools: Pools, job: D, wish: Wish, by: Asker) -> D | str:
-    """Return the description with its pool, priority and time limit, or why it is refused. Without pools nothing of it
+    """Return the description with its pool, priority and limits, or why it is refused. Without pools nothing of it
     changes."""
     admitted = admit(pools, wish, by)
     if isinstance(admitted, str):
@@ -44,9 +44,12 @@ def assigned(pools: Pools, job: D, wish: Wish, by: Asker) -> D | str:
     if not pools.is_configured:
         return msgspec.structs.replace(job, priority=admitted.priority) if admitted.priority else job
     limit = job.time_limit or pools.of(admitted.pool).default_time_limit
-    if why := too_long(pools, admitted.pool, limit):
+    disk_mib = job.max_disk_mib or pools.of(admitted.pool).default_disk_mib
+    if why := too_long(pools, admitted.pool, limit) or too_large(pools, admitted.pool, disk_mib):
         return why
-    return msgspec.structs.replace(job, pool=admitted.pool, priority=admitted.priority, time_limit=limit)
+    return msgspec.structs.replace(
+        job, pool=admitted.pool, priority=admitted.priority, time_limit=limit, max_disk_mib=disk_mib
+    )
 
 
 def too_long(pools: Pools, name: str, limit: float) -> str:
@@ -56,6 +59,15 @@ def too_long(pools: Pools, name: str, limit: float) -> str:
         return ""
     what = f"a time limit of {span(limit)} is longer than" if limit else "no time limit is more than"
     return f"{what} pool {name} permits: the longest is {span(most)}"
+
+
+def too_large(pools: Pools, name: str, limit_mib: int) -> str:
+    """Return why a pool does not permit this disk limit (0: none); "" if it does."""
+    most = pools.of(name).max_disk_mib
+    if not most or 0 < limit_mib <= most:
+        return ""
+    what = f"a disk limit of {disk(limit_mib)}" if limit_mib else "no disk limit"
+    return f"{what} is more than pool {name} permits: the highest is {disk(most)}"
 
 
 def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int) -> str:

@@ -62,6 +62,8 @@ def _not_admitted(ctx: Context, job: Driver | BookedApp, change: JobChange, by: 
         why := admission.too_long(ctx.pools, pool or DEFAULT_POOL, limit)
     ):
         return why
+    if change.pool and (why := admission.too_large(ctx.pools, pool, description.max_disk_mib)):
+        return why
     if not change.pool and change.priority is None:
         return ""
     owner = Asker(principal, by.is_admin)

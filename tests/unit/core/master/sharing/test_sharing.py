@@ -168,6 +168,22 @@ def test_a_pool_gives_a_time_limit_and_the_longest_one() -> None:
     assert b.take("c2", Failed).reason == too_long
 
 
+def test_a_pool_gives_a_disk_limit_and_the_highest_one() -> None:
+    b = bench(
+        Pool(name="p", default_disk_mib=1024, max_disk_mib=20480), Pool(name="free"), Pool(name="q", max_disk_mib=9)
+    )
+    ids = [submit(b, pool) for pool in ("p", "free")]
+    assert [b.core.ctx.books.drivers[one].record.description.max_disk_mib for one in ids] == [1024, 0]
+    too_large = "a disk limit of 30 GiB is more than pool p permits: the highest is 20 GiB"
+    assert refusal(b, pool="p", max_disk_mib=30720) == too_large
+    assert refusal(b, pool="q") == "no disk limit is more than pool q permits: the highest is 9 MiB"
+    b.submit(pool="p", max_disk_mib=20480)
+    app_id = b.application("c1", pool="p")
+    assert b.core.ctx.books.apps[app_id].record.description.max_disk_mib == 1024
+    b.send("c2", RegisterApplication(request=2, token="n", app=application(pool="p", max_disk_mib=30720)))
+    assert b.take("c2", Failed).reason == too_large
+
+
 def test_without_pools_a_pool_is_unknown_and_a_queue_is_ignored() -> None:
     b = Bench()
     assert "this cluster has no pools" in refusal(b, pool="etl")

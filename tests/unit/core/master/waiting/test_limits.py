@@ -1,4 +1,4 @@
-"""Time limits in the master's core: what a reached limit ends."""
+"""Limits on time and disk in the master's core: what a reached limit ends."""
 
 from __future__ import annotations
 
@@ -51,3 +51,29 @@ def test_remark_on_a_worker_that_does_not_enforce_limits(bench: Bench) -> None:
     drivers = bench.core.ctx.books.drivers
     assert drivers[limited].record.reason == "its time limit of 2 h is not enforced: its worker has release 0.1.0"
     assert drivers[other].record.reason == ""
+
+
+def test_supervised_driver_over_its_disk_limit_is_not_restarted(bench: Bench) -> None:
+    bench.worker("w1")
+    driver_id = bench.submit(supervise=True, max_disk_mib=1024)
+    launch = bench.take_all("w1", LaunchDriver)[0]
+    assert launch.driver.max_disk_mib == 1024
+    bench.driver_is("w1", launch, DriverState.RUNNING)
+    reason = "used 1.1 of 1 GiB of disk"
+    bench.driver_is("w1", launch, DriverState.FAILED, signal=15, reason=reason, over_disk=True)
+    bench.live(100)
+    assert not bench.take_all("w1", LaunchDriver)
+    record = bench.core.ctx.books.completed_drivers[driver_id].record
+    assert (record.state, record.reason) == (DriverState.FAILED, reason)
+
+
+def test_executor_over_its_disk_limit_is_replaced(bench: Bench) -> None:
+    bench.worker("w1")
+    app_id = bench.application(cores_per_executor=2, max_cores=2, max_disk_mib=1024)
+    (launch,) = bench.take_all("w1", LaunchExecutor)
+    bench.executor_is("w1", launch, ExecutorState.RUNNING)
+    bench.executor_is("w1", launch, ExecutorState.EXITED, signal=15, reason="used 1.1 of 1 GiB of disk", over_disk=True)
+    bench.live(100)
+    (replacement,) = bench.take_all("w1", LaunchExecutor)
+    assert replacement.executor_id != launch.executor_id
+    assert app_id in bench.core.ctx.books.apps
