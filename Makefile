@@ -8,8 +8,8 @@ export LC_ALL := C.UTF-8
 # no: make test without Spark, Ray, Dask, browsers and Debian's packages for tests (1.5 GB less); their tests skip.
 ENGINES ?= yes
 TESTS := $(if $(filter no,$(ENGINES)),tests,engines)
-# Tests that make test runs at a time: many wait most of their time.
-JOBS ?= 2
+# Tests that make test runs at a time. They wait for daemons more than half of their time, so two cores carry three.
+JOBS ?= 3
 LOCKED := pyproject.toml scripts/bootstrap.py scripts/pip_index.py
 
 # The programs in $(BIN) name the folder they were installed in.
@@ -48,7 +48,7 @@ lint: $(VENV)/.tests ## ruff, mypy, shellcheck, ansible-lint
 
 test: $(VENV)/.$(TESTS) lint ## lint, then all tests; ENGINES=no: without large packages
 	@scripts/test-needs $(TESTS)
-	@pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+	@pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 spark-matrix: $(VENV)/.engines ## every release of Spark and every pair of them, Airflow (downloads 2.5 GB, once)
 	@pytest tests/matrix/versions.py tests/matrix/airflow_provider.py

@@ -6,8 +6,10 @@ import importlib.util
 import os
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,11 +34,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TESTS = Path(__file__).parent
 STRICT = frozenset({"unit", "golden", "contract"})  # fail a test that leaves a file or socket open
 
-# `make test` runs two tests at a time (pytest -n 2 --dist loadgroup). Tests of a file stay together, and so do those of the
-# folders in TOGETHER; the tests of a file in SPREAD need nothing of each other. Folders in LONGEST begin first.
+# `make test` runs several tests at a time (pytest -n 3 --dist loadscope). Tests of a file stay together, and so do those of
+# the folders in TOGETHER; the tests of a file in SPREAD need nothing of each other. Folders in LONGEST begin first.
 SPREAD = frozenset({"ansible/test_playbooks.py"})
 TOGETHER = {"molecule": "containers", "browser": "browser", "chaos": "chaos"}
 LONGEST = ("molecule", "ansible", "integration", "chaos", "browser", "install", "simulation")
+SHOWN = 25  # files in the table of times, which a run of more than LONG seconds ends with
+LONG = 60.0
 
 
 def pytest_report_header() -> list[str]:
@@ -48,15 +52,45 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.path.relative_to(TESTS)
         if name.parts[0] in STRICT:
             item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
-        if str(name) not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name.parts[0], str(name))))
     places = {folder: place for place, folder in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(TESTS).parts[0], len(places)))
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group that a test runs with, on one worker of pytest-xdist."""
+    name = nodeid.partition("::")[0].removeprefix("tests/")
+    return nodeid if name in SPREAD else TOGETHER.get(name.partition("/")[0], name)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Not the marker ``xdist_group``: pytest-xdist 3.8 passes it on in a field that pytest 9.2 does not have any more."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class InGroups(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return InGroups(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         _skipped.append(f"{report.nodeid}: {report.longrepr}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which files took longest, with their fixtures: where a long run can become shorter."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    total = sum(seconds.values())
+    if total > LONG:
+        terminalreporter.section(f"{total:.0f} s of tests; the files that took longest")
+        for name, took in sorted(seconds.items(), key=lambda item: -item[1])[:SHOWN]:
+            terminalreporter.line(f"{took:7.1f} s  {name}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
