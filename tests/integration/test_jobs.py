@@ -54,11 +54,16 @@ def test_exit_codes_and_signals(shared: Cluster) -> None:
     run(shared, "/bin/sh", "-c", "kill -SEGV $$", code=128 + signal.SIGSEGV)
 
 
-@pytest.mark.parametrize("interpreter", ["/bin/sh", "/usr/bin/env python3"])
+@pytest.mark.parametrize("interpreter", ["/bin/sh", "/bin/sh ", "/usr/bin/env python3"])
 def test_windows_line_ends_are_named(shared: Cluster, interpreter: str) -> None:
     done = shared.cli("submit", "--wait", shared.script("windows.sh", f"#!{interpreter}\r\necho x\r\n"))
     assert done.returncode != 0
     assert "first line of windows.sh ends with CR LF" in done.stderr, done
+
+
+def test_a_missing_interpreter_is_named(shared: Cluster) -> None:
+    done = shared.cli("submit", "--wait", shared.script("job.sh", "#!/no/such/shell\necho x\n"))
+    assert done.returncode == 127 and "job.sh needs /no/such/shell" in done.stderr, done
 
 
 def test_stderr_is_apart_and_on_disk(shared: Cluster) -> None:

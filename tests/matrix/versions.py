@@ -86,7 +86,6 @@ def test_a_master_without_gateway_says_so_at_once(tmp_path: Path, version: str, 
         with SparkJob(cluster, conf, python=python, wait=False) as job:
             job.wait_for(f"Master removed our application: {CLOSED}")
             assert "Failed to connect" not in job.text().partition("Master removed")[0], "it was the first try"
-            assert job.wait() != 0
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -100,3 +100,7 @@ def test_a_user_without_a_home_or_a_name(tmp_path: Path, home: str, command: str
 def test_a_limit_that_no_daemon_starts_with(tmp_path: Path, setting: str) -> None:
     done = shell(f"{setting} $STOKER master -h 127.0.0.1 --webui-port 0", tmp_path)
     assert "a daemon needs at least 64m" in line_of(done, 2)
+
+
+def test_too_few_descriptors(tmp_path: Path) -> None:
+    assert "ulimit -n" in line_of(shell(f"ulimit -n 10; $STOKER status {MASTER}", tmp_path), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -93,15 +94,29 @@ def _unexpected(error: Exception) -> int:
         os.getcwd()  # noqa: PTH109
     except OSError:
         return _fail("the current directory does not exist any more: cd to another one", 1)
+    limit = _limit_reached(error)
+    if limit:
+        return _fail(limit, 1)
     if isinstance(error, OSError) and error.strerror:
         where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, (str, os.PathLike)) else ""
         return _fail(f"{where}{error.strerror}", 1)
     if isinstance(error, OSError):
         return _fail(str(error), 1)
-    if isinstance(error, MemoryError):
-        return _fail("out of memory: raise SPARK_DAEMON_MEMORY, or the limit of this shell (ulimit -v)", 1)
     name = type(error).__name__
     return _fail(f"internal error: {name}: {error}; set STOKER_DEBUG=1 for the traceback", 1)
+
+
+def _limit_reached(error: Exception) -> str:
+    """Return which limit of this process an error is about, and how to raise it, or ""."""
+    if isinstance(error, MemoryError):
+        return "out of memory: raise SPARK_DAEMON_MEMORY, or the limit of this shell (ulimit -v)"
+    if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):  # ZMQError, too, which is not an OSError
+        return "too many open files: raise the limit of this shell (ulimit -n)"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return (
+            "no thread can be started: raise the limits of this shell (ulimit -u, ulimit -v), or of its control group"
+        )
+    return ""
 
 
 def _fail(message: str, code: int) -> int:

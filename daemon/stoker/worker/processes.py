@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -26,6 +25,7 @@ from stoker.worker.jobs.launch import Launcher
 from stoker.worker.jobs.limits import LimitsInForce
 from stoker.worker.jobs.output import Outputs
 from stoker.worker.jobs.prepare import Preparer
+from stoker.worker.jobs.program import fault_of, has_crlf
 from stoker.worker.jobs.refusal import is_full, keeper_refusal
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
@@ -235,14 +235,18 @@ class Processes:
         return msgspec.structs.replace(exit, last_error_line=line)
 
     def _with_hint(self, key: str, exit: Exit) -> Exit:
-        """Name Windows line ends in a script's first line, which the kernel and env do not name."""
+        """Name what is wrong with the file of a program that failed: neither the kernel nor a shell names it."""
         job = self._core.jobs.get(key)
-        if exit.code not in NOT_FOUND or not isinstance(job, DriverJob) or job.driver.kind != "program":
+        if not exit.code or not isinstance(job, DriverJob) or job.driver.kind != "program":
             return exit
         name = job.driver.main
-        if not has_crlf(self._preparer.folder(job) / name):
+        file = self._preparer.folder(job) / name
+        if has_crlf(file):
+            hint = f"the first line of {name} ends with CR LF (Windows): run 'dos2unix {name}' and submit it again"
+        elif exit.code in NOT_FOUND and (fault := fault_of(file)):
+            hint = f"{name} {fault}"
+        else:
             return exit
-        hint = f"the first line of {name} ends with CR LF (Windows): run 'dos2unix {name}' and submit it again"
         return msgspec.structs.replace(exit, reason=f"{exit.reason}; {hint}")
 
     def _could_not_start(self, key: str, exit: Exit) -> None:
@@ -293,13 +297,3 @@ def _rolling(settings: LogRolling) -> Rolling:
         "max_files": settings.max_files,
         "compress": settings.compress,
     }
-
-
-def has_crlf(script: Path) -> bool:
-    """Return whether the ``#!`` line of a script ends with CR LF."""
-    try:
-        with script.open("rb") as file:
-            line = file.readline(256)
-    except OSError:
-        return False
-    return line.startswith(b"#!") and line.endswith(b"\r\n")

@@ -107,6 +107,6 @@ def start_failure(number: int, reason: str) -> Exit:
     if number == errno.ENOENT:
         return Exit(code=127, reason=f"there is no such program (or its interpreter): {reason}")
     if number in (errno.EACCES, errno.ENOEXEC):
-        hint = "it is not executable" if number == errno.EACCES else "it is no program: a script needs a #! line"
+        hint = "it is not executable" if number == errno.EACCES else "it is not a program for this host"
         return Exit(code=126, reason=f"{hint}: {reason}")
     return Exit(reason=f"it cannot be started: {reason}")
