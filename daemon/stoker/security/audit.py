@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -29,6 +30,26 @@ _PRIORITY = 10 * 8 + 6  # syslog's authpriv.info (RFC 5424, 6.2.1)
 _UNSET = 2**32 - 1  # a login uid that no login has set
 
 
+class _Refusals:
+    """How many refusals this process has recorded. Its trail is one, whichever thread writes there."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+_REFUSALS = _Refusals()
+
+
+def refusals() -> int:
+    """Return how many refusals this process has recorded since it started."""
+    return _REFUSALS.count
+
+
 def audit(
     action: str, target: str = "-", result: str = "done", *, who: str, role: str = "", door: str = "", address: str = ""
 ) -> None:
@@ -38,7 +59,9 @@ def audit(
 
 
 def line_of(action: str, target: str, result: str, *, who: str, role: str, door: str, address: str) -> str:
-    """Return the line of such an event, without its time."""
+    """Return the line of such an event, without its time, and count it if it is a refusal."""
+    if result != "done" and not result.startswith("unanswered"):
+        _REFUSALS.add()
     line = (
         f"action={_written(action)} target={_written(target)} who={_written(who)} role={_written(role)}"
         f" from={_written(address)} result={_written(result)}"

@@ -17,6 +17,7 @@ from stoker.core.model.states import ApplicationState, DriverState, MasterState
 from stoker.core.model.values import Exit
 from stoker.core.model.views import AttemptView, ClusterView, PoolView
 from stoker.errors import Unreachable
+from stoker.security.audit import audit
 from stoker.web.master import make_app as master_app
 from stoker.web.metrics.pools import MOST_POOLS, OTHERS
 from stoker.web.worker import make_app as worker_app
@@ -94,6 +95,13 @@ def test_many_pools_do_not_make_many_series() -> None:
     series = [name for name in found if name.startswith("stoker_pool_waiting{")]
     assert len(series) == MOST_POOLS + 1
     assert found[f"stoker_pool_waiting{{pool={OTHERS}}}"] == 50
+
+
+def test_refusals_are_counted_and_other_results_are_not() -> None:
+    before = samples(master())["stoker_requests_refused_total"]
+    for result in ("done", "unanswered: disconnected", "refused", "there is no driver x"):
+        audit("kill", "x", result, who="ada")
+    assert samples(master())["stoker_requests_refused_total"] == before + 2
 
 
 def test_counters_and_histograms() -> None:

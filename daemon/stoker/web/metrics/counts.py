@@ -12,6 +12,11 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from stoker.core.model.counts import Counts, Distribution
 
 
+def requests_refused(count: int) -> Metric:
+    """``count``: refusals in the audit trail since the process started."""
+    return _counter("stoker_requests_refused", "Refusals that this process has recorded in its audit trail", count)
+
+
 def counters(counts: Counts) -> Iterator[Metric]:
     yield from _totals(counts)
     yield from _durations(counts)

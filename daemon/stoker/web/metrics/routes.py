@@ -14,9 +14,10 @@ from prometheus_client.metrics_core import Metric
 from stoker.core.model.counts import Counts
 from stoker.core.model.views import ClusterView
 from stoker.core.model.worker_views import WorkerPage
+from stoker.security.audit import refusals
 from stoker.web.common import as_json
 from stoker.web.metrics import cluster, pools, spark_names
-from stoker.web.metrics.counts import counters
+from stoker.web.metrics.counts import counters, requests_refused
 from stoker.web.metrics.worker import worker_metrics
 
 View = TypeVar("View")
@@ -40,7 +41,7 @@ def add_master_metrics(app: Flask, snapshot: Callable[[], ClusterView], counts: 
     """``snapshot`` may raise StokerError, which becomes a 503: Prometheus then shows the target as down."""
 
     def counted(_: ClusterView) -> Iterable[Metric]:
-        return counters(counts())  # as of the snapshot that was just made
+        return (*counters(counts()), requests_refused(refusals()))  # as of the snapshot that was just made
 
     def names_of_spark(view: ClusterView) -> Iterable[Metric]:
         return spark_names.as_metrics({**spark_names.master(view), **spark_names.applications(view)})
