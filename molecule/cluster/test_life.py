@@ -29,6 +29,19 @@ def test_every_worker_is_registered(site: Site) -> None:
     assert all(re.search(rf"{name} .* ALIVE ", shown) for name in ("master1", "worker1", "worker2")), shown
 
 
+def test_the_doctor_finds_nothing_and_then_what_is_broken(site: Site) -> None:
+    well = site.play("doctor", "-e", "verbose=true").output
+    assert "2 of 2 get new jobs" in well and not site.play("doctor").changed
+    worker = site.hosts["worker1"]
+    assert "accepts connections" in site.play("doctor", "--limit", "worker1", "-e", "verbose=true").output
+    worker.ssh("chmod 644 /etc/stoker/keys/private/worker.key")
+    found = site.play("doctor", check=False)
+    worker.ssh("chmod 600 /etc/stoker/keys/private/worker.key")
+    assert found.code and "worker1 has problems" in found.output and "chmod" in found.output, found.output
+    assert "worker2 has problems" not in found.output and "master1 has problems" not in found.output
+    site.play("doctor")
+
+
 def test_a_driver_is_submitted_and_its_output_is_read(site: Site) -> None:
     site.hosts["master1"].write("/srv/count.py", COUNT)
     played = site.play("submit", "-e", '{"app": "/srv/count.py", "args": ["20", "22"], "wait": true}')

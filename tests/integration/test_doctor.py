@@ -34,6 +34,11 @@ def test_a_cluster_that_is_well_and_then_is_not(tmp_path: Path) -> None:
             assert "problem" not in {finding["level"] for finding in found[check]}, found[check]
         assert found["workers"][0]["found"] == "2 of 2 get new jobs"
         assert examined(cluster, "127.0.0.1")["workers"][0]["found"] == "2 of 2 get new jobs"
+        both = examined(cluster, "127.0.0.1", "nosuch.invalid")["workers"]
+        assert [finding["found"] for finding in both] == [
+            "the master knows no worker at nosuch.invalid",
+            "2 of 2 get new jobs",
+        ]
         assert "knows no worker at nosuch.invalid" in examined(cluster, "nosuch.invalid")["workers"][0]["found"]
 
         cluster.cli("drain", cluster.status()["workers"][0]["id"])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from stoker.cli import main
-from stoker.client.doctor import access, machine, network
+from stoker.client.doctor import access, finding, machine, network
 from stoker.client.doctor.daemons import running_daemons
-from stoker.client.doctor.finding import Finding, run_checks
+from stoker.client.doctor.finding import Finding, each, run_checks
 from stoker.config.sources import load_settings
 from stoker.core.model.states import Role
 from stoker.errors import Refused
@@ -146,6 +147,7 @@ def test_daemons_of_a_machine(tmp_path: Path) -> None:
     ("text", "words", "says"),
     [
         ("", ["doctor", "a b"], "'a b' is not a host"),
+        ("", ["doctor", "a", "b/c"], "'b/c' is not a host"),
         ("", ["doctor", "--timeout", "x"], "is not a duration"),
     ],
 )
@@ -166,3 +168,14 @@ def test_unreadable_settings_are_findings(
     assert main(["doctor", "--json", "--master", "spark://127.0.0.1:1", "--timeout", "0.2s"]) == 1
     found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
     assert "SPARK_MASTER_PORT" in found["ports"]["found"]
+
+
+def test_many_things_are_examined_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(thing: int) -> list[Finding]:
+        time.sleep(0.05)
+        return [Finding("addresses", "ok", str(thing))]
+
+    assert [found.found for found in each("addresses", range(40), slow)] == [str(thing) for thing in range(40)]
+    monkeypatch.setattr(finding, "EACH_WITHIN", 0.02)
+    *seen, last = each("addresses", range(100), slow)
+    assert last.level == "problem" and f"{100 - len(seen)} of 100 were not examined" in last.found

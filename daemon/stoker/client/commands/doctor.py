@@ -1,4 +1,4 @@
-"""``stoker doctor [HOST]``: what is wrong with this machine, or with HOST as this machine sees it, and how to mend it."""
+"""``stoker doctor [HOST...]``: what is wrong with this machine, or with others as it sees them, and how to mend it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from stoker.client.api import Client
 from stoker.client.commands.common import add_connection_arguments, timeout_of
 from stoker.client.doctor import access, cluster, machine, network
-from stoker.client.doctor.finding import RANK, Check, Finding, run_checks
+from stoker.client.doctor.finding import RANK, Check, Finding, each, run_checks
 from stoker.client.show.table import clean
 from stoker.config.client import ClientConfig, client_config
 from stoker.config.sources import Settings, load_settings
@@ -27,7 +27,7 @@ WITHIN = 20.0  # seconds for all checks of one kind together
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "host", nargs="?", metavar="HOST", help="look at this host from here (default: at this machine)"
+        "hosts", nargs="*", metavar="HOST", help="look at these hosts from here (default: at this machine)"
     )
     add_connection_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -36,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Return 0 without a problem (with ``--strict``: and without a warning), else 1."""
-    if args.host is not None and (not args.host.strip() or any(c in args.host for c in " /,@\t\n")):
-        raise UsageError(f"{args.host!r} is not a host: give a name or an address, for example 10.0.0.5")
+    for host in args.hosts:
+        if not host.strip() or any(c in host for c in " /,@\t\n"):
+            raise UsageError(f"{host!r} is not a host: give a name or an address, for example 10.0.0.5")
     timeout = timeout_of(args) if args.timeout is not None else 5.0
     findings = _examine(args, environ, timeout)
     worst = max((RANK[finding.level] for finding in findings), default=0)
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _document(args: argparse.Namespace, findings: list[Finding]) -> dict[str, object]:
     return {
-        "host": args.host or socket.gethostname(),
+        "host": ",".join(args.hosts) or socket.gethostname(),
         "seen_from": socket.gethostname(),
         "release": RELEASE,
         "time": time.time(),
@@ -86,13 +87,13 @@ def _examine(args: argparse.Namespace, environ: Mapping[str, str], timeout: floa
         config = client_config(args, environ)
     except StokerError as error:
         found.append(Finding("settings", "problem", str(error), "set MASTER, or give --master"))
-    checks = _of_host(args.host, config) if args.host else _of_machine(settings, config)
+    checks = _of_hosts(args.hosts, config) if args.hosts else _of_machine(settings, config)
     view: list[ClusterView] = []
     if config is not None:
         checks["leader"] = _asking(config, timeout, view)
     found += run_checks(checks, WITHIN + (timeout if math.isfinite(timeout) else 0))
     if view:
-        found += run_checks(_of_cluster(view[0], args.host), WITHIN)
+        found += run_checks(_of_cluster(view[0], args.hosts), WITHIN)
     return found
 
 
@@ -125,20 +126,23 @@ def _of_machine(settings: Settings, config: ClientConfig | None) -> dict[str, Ch
     }
 
 
-def _of_host(host: str, config: ClientConfig | None) -> dict[str, Check]:
-    masters = [address for address in (config.masters if config else ()) if network.split(address)[0] == host]
-    return {"names": lambda: network.names(host, alone=False), "masters": lambda: network.masters(tuple(masters))}
+def _of_hosts(hosts: Sequence[str], config: ClientConfig | None) -> dict[str, Check]:
+    masters = [address for address in (config.masters if config else ()) if network.split(address)[0] in hosts]
+    return {
+        "names": lambda: each("names", hosts, lambda host: network.names(host, alone=False)),
+        "masters": lambda: network.masters(tuple(masters)),
+    }
 
 
-def _of_cluster(view: ClusterView, host: str | None) -> dict[str, Check]:
-    masters = {view.url.partition("://")[2].rpartition(":")[0]}
-    is_master_only = host in masters and all(worker.host != host for worker in view.workers)
+def _of_cluster(view: ClusterView, hosts: Sequence[str]) -> dict[str, Check]:
+    leader = view.url.partition("://")[2].rpartition(":")[0]
+    of_workers = [host for host in hosts if host != leader or any(worker.host == host for worker in view.workers)]
     checks: dict[str, Check] = {
-        "versions": lambda: cluster.versions(view, host),
-        "addresses": lambda: network.advertised(view, host),
+        "versions": lambda: cluster.versions(view, hosts),
+        "addresses": lambda: network.advertised(view, hosts),
         "clock": lambda: network.clock(view),
     }
-    if not is_master_only:
-        checks["workers"] = lambda: cluster.workers(view, host)
-        checks["limits"] = lambda: cluster.limits(view, host)
+    if of_workers or not hosts:
+        checks["workers"] = lambda: cluster.workers(view, of_workers)
+        checks["limits"] = lambda: cluster.limits(view, of_workers)
     return checks

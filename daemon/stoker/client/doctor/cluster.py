@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from stoker.client.doctor.finding import Finding
 from stoker.core.model.states import MasterState, WorkerState
@@ -18,9 +19,9 @@ def leader(view: ClusterView) -> list[Finding]:
     return found + [Finding("leader", "problem", warning, fix) for warning in view.warnings]
 
 
-def versions(view: ClusterView, host: str | None) -> list[Finding]:
-    """Whether the master, the workers (of ``host``, if given) and this machine have the same release."""
-    counts = Counter(worker.version for worker in view.workers if worker.is_live and host in (None, worker.host))
+def versions(view: ClusterView, hosts: Sequence[str]) -> list[Finding]:
+    """Whether the master, the workers (of ``hosts``, if any) and this machine have the same release."""
+    counts = Counter(worker.version for worker in view.workers if worker.is_live and _is_of(worker, hosts))
     shown = ", ".join(f"{count} on {version or 'an unknown release'}" for version, count in sorted(counts.items()))
     text = f"here {RELEASE}, master {view.version}, workers: {shown or 'none'}"
     if {RELEASE, view.version, *counts} == {RELEASE}:
@@ -28,26 +29,28 @@ def versions(view: ClusterView, host: str | None) -> list[Finding]:
     return [Finding("versions", "warning", text, "finish the upgrade: ansible-playbook playbooks/upgrade.yml")]
 
 
-def workers(view: ClusterView, host: str | None) -> list[Finding]:
-    """Whether the workers (of ``host``, if given) get work, and why not."""
-    chosen = [worker for worker in view.workers if host in (None, worker.host)]
-    if not chosen:
-        where = f" at {host}" if host else ""
-        return [
-            Finding(
-                "workers", "problem", f"the master knows no worker{where}", "ansible-playbook playbooks/start-all.yml"
-            )
-        ]
-    usable = sum(not _trouble(worker) for worker in chosen)
-    found = [Finding("workers", "ok" if usable else "problem", f"{usable} of {len(chosen)} get new jobs")]
+def workers(view: ClusterView, hosts: Sequence[str]) -> list[Finding]:
+    """Whether the workers (of ``hosts``, if any) get work, and why not."""
+    chosen = [worker for worker in view.workers if _is_of(worker, hosts)]
+    known = {worker.host for worker in chosen}
+    missing = [f" at {host}" for host in hosts if host not in known] if hosts else [""] * (not chosen)
+    fix = "ansible-playbook playbooks/start-all.yml"
+    found = [Finding("workers", "problem", f"the master knows no worker{where}", fix) for where in missing]
+    if chosen:
+        usable = sum(not _trouble(worker) for worker in chosen)
+        found.append(Finding("workers", "ok" if usable else "problem", f"{usable} of {len(chosen)} get new jobs"))
     return found + [trouble for worker in chosen for trouble in _trouble(worker)]
 
 
-def limits(view: ClusterView, host: str | None) -> list[Finding]:
-    """Whether the workers (of ``host``, if given) limit and measure their jobs, and how."""
-    chosen = [worker for worker in view.live_workers if host in (None, worker.host)]
+def limits(view: ClusterView, hosts: Sequence[str]) -> list[Finding]:
+    """Whether the workers (of ``hosts``, if any) limit and measure their jobs, and how."""
+    chosen = [worker for worker in view.live_workers if _is_of(worker, hosts)]
     counts = Counter(worker.limits or "unknown, from an earlier release" for worker in chosen)
     return [Finding("limits", "ok", f"{count} of {len(chosen)}: {words}") for words, count in sorted(counts.items())]
+
+
+def _is_of(worker: WorkerView, hosts: Sequence[str]) -> bool:
+    return not hosts or worker.host in hosts
 
 
 def _trouble(worker: WorkerView) -> list[Finding]:

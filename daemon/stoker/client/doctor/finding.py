@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeVar
 
 import msgspec
 
 from stoker.errors import StokerError
 
 Level = Literal["ok", "warning", "problem", "skipped"]
+T = TypeVar("T")
+
+EACH_WITHIN = 12.0  # seconds
+AT_A_TIME = 32  # most of the time of such checks is waiting for the network
 RANK: dict[Level, int] = {"ok": 0, "skipped": 0, "warning": 1, "problem": 2}
 
 
@@ -48,6 +53,22 @@ def run_checks(checks: Mapping[str, Check], within: float) -> list[Finding]:
     late = f"no result after {within:g} s"
     fix = "see whether the name service, a network file system or a program hangs"
     return [finding for name in checks for finding in list(results.get(name, [Finding(name, "problem", late, fix)]))]
+
+
+def each(name: str, things: Sequence[T], check: Callable[[T], list[Finding]]) -> list[Finding]:
+    """Return the findings of one check for many things, several at a time. Things whose turn has not come after
+    ``EACH_WITHIN`` seconds are left out, and their number is a finding."""
+    end = time.monotonic() + EACH_WITHIN
+
+    def in_time(thing: T) -> list[Finding] | None:
+        return check(thing) if time.monotonic() < end else None
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        results = list(pool.map(in_time, things))
+    found = [finding for result in results for finding in result or ()]
+    if left := sum(result is None for result in results):
+        found.append(Finding(name, "problem", f"{left} of {len(things)} were not examined within {EACH_WITHIN:g} s"))
+    return found
 
 
 def _guarded(name: str, check: Check) -> list[Finding]:

@@ -9,11 +9,12 @@ import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from stoker.client.doctor.finding import Finding
+from stoker.client.doctor.finding import Finding, each
 from stoker.core.model.addresses import address_of
-from stoker.core.model.views import ClusterView
+from stoker.core.model.views import ClusterView, WorkerView
 
 WITHIN = 3.0  # seconds for one connection
 MOST_SKEW = 5.0  # seconds between two clocks; tokens and times on pages are wrong by as much
@@ -90,15 +91,22 @@ def split(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def advertised(cluster: ClusterView, host: str | None) -> list[Finding]:
-    """Whether this machine reaches what the daemons advertise: the leader's dashboard, and of the live workers (of ``host``,
-    if given; at most ten) the port and the dashboard."""
-    found = []
+def advertised(cluster: ClusterView, hosts: Sequence[str]) -> list[Finding]:
+    """Whether this machine reaches what the daemons advertise: the leader's dashboard, and the port and the dashboard of the
+    live workers of ``hosts``; if there are none, of ten workers."""
     live = [worker for worker in cluster.workers if worker.is_live]
-    for worker in [worker for worker in live if host in (None, worker.host)][:10]:
-        found.append(reached("addresses", f"worker {worker.address}", worker.host, worker.port))
-        found += _dashboard(f"dashboard of {worker.address}", worker.webui_url)
-    return [*_dashboard("dashboard of the master", cluster.webui_url), *found]
+    workers = [worker for worker in live if worker.host in hosts] if hosts else live[:10]
+    return [
+        *_dashboard("dashboard of the master", cluster.webui_url),
+        *each("addresses", workers, _advertised_by),
+    ]
+
+
+def _advertised_by(worker: WorkerView) -> list[Finding]:
+    return [
+        reached("addresses", f"worker {worker.address}", worker.host, worker.port),
+        *_dashboard(f"dashboard of {worker.address}", worker.webui_url),
+    ]
 
 
 def _dashboard(what: str, url: str) -> list[Finding]:
