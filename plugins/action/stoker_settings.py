@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.template import trust_as_template
 from ansible_collections.stoker.spark.plugins.filter.stoker_text import stoker_spark_defaults, stoker_spark_env
 from ansible_collections.stoker.spark.plugins.plugin_utils.controller import unfit
 
@@ -53,7 +52,7 @@ class ActionModule(ActionBase):
         known = {**task_vars, **{ARGUMENTS[name]: value for name, value in taken.items()}}
         for name in names:
             templar = self._templar.copy_with_new_env(available_variables=known)
-            known[name] = templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+            known[name] = templar.template(known[name])
         return {name: known[name] for name in names}
 
 
