@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, overload
 from stoker.client.logs.follower import Agenda, follow, stream_of
 from stoker.client.logs.jobs import PolledExecutor, WatchedDriver
 from stoker.client.logs.read import Target, attempt_of, parse_target, read_all
+from stoker.client.session.pages import read_cluster
 from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
@@ -176,24 +177,17 @@ class Client:
 
     def cluster(self) -> ClusterView:
         """Return the cluster's workers, drivers and applications, as the leading master has them."""
-        answer = self._status("")
-        if answer.cluster is None:
-            raise ProtocolError("the master answered a question about the cluster with something else")
-        return answer.cluster
+        return read_cluster(self.session)
 
     def status(self, job_id: str) -> DriverView | AppView | WorkerView:
         """Return the driver, application or worker with this id. Raises NotFound."""
-        answer = self._status(job_id)
+        answer = self.session.call(GetStatus(request=0, id=job_id))
+        if not isinstance(answer, Status):
+            raise ProtocolError(f"the master answered a status question with {type(answer).__name__}")
         view = answer.driver or answer.app or answer.worker
         if view is None:
             raise ProtocolError(f"the master answered a question about {job_id} with something else")
         return view
-
-    def _status(self, job_id: str) -> Status:
-        answer = self.session.call(GetStatus(request=0, id=job_id))
-        if not isinstance(answer, Status):
-            raise ProtocolError(f"the master answered a status question with {type(answer).__name__}")
-        return answer
 
     def kill(self, job_id: str) -> str:
         """Have a driver or application killed; return the master's answer. Raises NotFound when it has ended already."""
@@ -259,10 +253,10 @@ class Client:
 
     def worker(self, worker_id: str) -> WorkerView:
         """Return the worker with this id, or the one that has been started in its place since. Raises NotFound."""
-        answer = self._status(worker_id)
-        if answer.worker is None:
+        view = self.status(worker_id)
+        if not isinstance(view, WorkerView):
             raise ProtocolError(f"the master answered a question about {worker_id} with something else")
-        return answer.worker
+        return view
 
     def _workers(self, message: DrainWorkers | ForgetWorkers) -> tuple[WorkerView, ...]:
         answer = self.session.call(message)

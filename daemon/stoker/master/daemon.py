@@ -36,7 +36,6 @@ from stoker.core.model.messages import (
     ReadLog,
     RegisterWorker,
     RegisterWorkerFailed,
-    Status,
     SubmitDriver,
     UploadChunk,
 )
@@ -217,7 +216,7 @@ class MasterDaemon:
             if not isinstance(event, Incoming):
                 self._pause.add(event)
             elif isinstance(event.message, GetStatus) and not event.message.id:
-                self._reply(event.peer, Status(request=event.message.request, cluster=self._view()))
+                self._reply(event.peer, self._core.ctx.paging.answer(event.peer, event.message, self._view))
             elif (rule := self._apart.get(type(event.message))) is not None:
                 rule(event.peer, event.message)
             elif not self._lacks_files(event):

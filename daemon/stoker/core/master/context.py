@@ -13,6 +13,7 @@ from stoker.core.master.scheduling.reservation import Reservation
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
+from stoker.core.model.paging import Paging
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, usage_key, worker_key
@@ -51,6 +52,7 @@ class Context:
         self.masters: tuple[str, ...] = ()  # addresses of all masters, this one's first; empty: there is no other
         self.rival = ""  # a warning for the operator: another master leads as well
         self.books: Books = Books()
+        self.paging: Paging = Paging(epoch)
         self.now: Now = Now(0.0, 0.0)
         self.keepers_end: float = 0.0  # after a recovery: by then keepers without a daemon have stopped their jobs
         self.schedule_wanted = False

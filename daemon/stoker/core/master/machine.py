@@ -153,6 +153,7 @@ class MasterCore:
         workers.peer_gone(self.ctx, peer)
         applications.peer_gone(self.ctx, peer)
         watching.forget(self.ctx, peer)
+        self.ctx.paging.forget(peer)
 
     def clear_completed(self, now: Now) -> None:
         """Forget all drivers and applications that have ended."""

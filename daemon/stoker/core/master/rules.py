@@ -108,7 +108,7 @@ def _take_snapshot(ctx: Context, event: Received, message: TakeSnapshot) -> None
 def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
     request, wanted, books = message.request, message.id, ctx.books
     if not wanted:
-        answer: Message = Status(request=request, cluster=cluster_view(ctx))
+        answer: Message = ctx.paging.answer(event.peer, message, lambda: cluster_view(ctx))
     elif (driver := books.find_driver(wanted)) is not None:
         answer = Status(request=request, driver=driver_view(driver))
     elif (app := books.find_app(wanted)) is not None:

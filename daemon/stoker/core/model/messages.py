@@ -364,10 +364,14 @@ class UpdateJob(Message, frozen=True):
 
 
 class GetStatus(Message, frozen=True):
-    """Ask for the status of the cluster (``id`` empty), a driver, an application or a worker; answered by ``Status``."""
+    """Ask for the status of the cluster (``id`` empty), a driver, an application or a worker; answered by ``Status``. The
+    cluster comes in pages if ``rows`` is set: all show it as it was when the first was asked for. A ``page`` that the master
+    does not have (now) is answered by ``Failed`` with code "not-found": ask for the first again."""
 
     request: int
     id: str = ""
+    rows: int = 0  # most workers, drivers and applications of an answer; 0: all
+    page: str = ""  # ``Status.next`` of the page before; empty: the first
 
 
 def check_drain(reason: str, deadline: float) -> None:
@@ -527,6 +531,7 @@ class Status(Message, frozen=True):
     driver: DriverView | None = None
     app: AppView | None = None
     worker: WorkerView | None = None
+    next: str = ""  # for ``GetStatus.page``; empty: this is the last page
 
 
 class Workers(Message, frozen=True):
