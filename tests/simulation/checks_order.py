@@ -10,7 +10,6 @@ from typing import NamedTuple
 from stoker.core.master.books import BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Send
-from stoker.core.master.executors import cores_left
 from stoker.core.master.scheduling.queue import Demand
 from stoker.core.master.sharing.reserving import turns_of
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor
@@ -115,7 +114,7 @@ def _wants(ctx: Context, app: BookedApp, sizes: ApplicationDescription, worker: 
     limit = record.executor_limit if profile is None else profile.executor_limit
     if record.hold is not None or app.peer is None or app.not_before > ctx.now.mono or len(has) >= limit:
         return False
-    if cores_left(app) < (sizes.cores_per_executor or 1):
+    if app.cores_left < (sizes.cores_per_executor or 1):
         return False
     # Without cores_per_executor a worker gets one executor in each pass: more may follow in the next.
     return sizes.cores_per_executor is not None or not any(executor.worker_id == worker.record.id for executor in has)

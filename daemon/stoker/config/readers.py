@@ -25,7 +25,7 @@ _WORKER = (
 SUBMISSIONS = (
     "spark.app.name", "spark.cores.max", "spark.driver.", "spark.dynamicAllocation.", "spark.executor.cores",
     "spark.executor.memory", "spark.standalone.submit.", "spark.stoker.driver.maxDisk", "spark.stoker.driver.maxRestarts",
-    "spark.stoker.executor.maxDisk", "spark.stoker.spark.release",
+    "spark.stoker.app.minExecutors", "spark.stoker.executor.maxDisk", "spark.stoker.spark.release",
     "spark.stoker.pool", "spark.stoker.priority", "spark.stoker.timeLimit", "spark.submit.pyFiles",
     "spark.yarn.queue",
 )  # fmt: skip

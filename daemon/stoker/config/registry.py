@@ -309,6 +309,8 @@ PROPERTIES: dict[str, Known] = {
               "disk that a driver's directory may take; a driver that takes more is stopped (default: no limit)", "20g"),
         Known("spark.stoker.executor.maxDisk", types.parse_disk_limit, 0,
               "the same of each executor, with its part of its application's scratch space on its worker", "20g"),
+        Known("spark.stoker.app.minExecutors", _whole(1), 1,
+              "how many executors an application needs at once to begin; it waits until all of them fit", "4"),
     )
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ import msgspec
 
 from stoker.core.model.limits import DISK_VARIABLE, EXECUTOR_DISK_PROPERTY
 from stoker.core.model.pools import EXECUTOR_POOL, POOL_VARIABLE, PRIORITY_VARIABLE
+from stoker.core.model.profiles import EXECUTOR_MIN_EXECUTORS, MIN_EXECUTORS_PROPERTY, MIN_EXECUTORS_VARIABLE
 from stoker.core.model.resources import EXECUTORS_VARIABLE, amounts_in, listed
 from stoker.core.model.values import RELEASE_PROPERTY, DriverDescription
 from stoker.engines.launch import Launch
@@ -47,8 +48,7 @@ def driver_launch(
     env.update(_conf_environment(driver.conf))
     if driver.pool:
         env[POOL_VARIABLE] = driver.pool
-        if EXECUTOR_POOL not in driver.conf:  # a Spark program's executors are in its pool
-            driver = msgspec.structs.replace(driver, conf={**driver.conf, EXECUTOR_POOL: driver.pool})
+    driver = msgspec.structs.replace(driver, conf=_for_executors(driver))
     if driver.priority:
         env[PRIORITY_VARIABLE] = str(driver.priority)
     env.update(driver.env)
@@ -115,6 +115,12 @@ def _submit_args(conf: Mapping[str, str]) -> str:
     return shlex.join([*words, "pyspark-shell"])
 
 
+def _for_executors(driver: DriverDescription) -> dict[str, str]:
+    """Return the properties of a Spark program: its executors are in its pool, and its gang is the submission's."""
+    told = {EXECUTOR_POOL: driver.pool, EXECUTOR_MIN_EXECUTORS: driver.conf.get(MIN_EXECUTORS_PROPERTY, "")}
+    return {**{name: value for name, value in told.items() if value}, **driver.conf}
+
+
 def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:
     """Return the submission's limits as variables, for programs that start applications."""
     names = {
@@ -122,6 +128,7 @@ def _conf_environment(conf: Mapping[str, str]) -> dict[str, str]:
         "spark.executor.cores": "STOKER_EXECUTOR_CORES",
         "spark.executor.memory": "STOKER_EXECUTOR_MEMORY",
         EXECUTOR_DISK_PROPERTY: DISK_VARIABLE,
+        MIN_EXECUTORS_PROPERTY: MIN_EXECUTORS_VARIABLE,
     }
     found = {variable: conf[name] for name, variable in names.items() if name in conf}
     try:

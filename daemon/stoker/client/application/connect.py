@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, TypeVar
 from stoker.client.api import Client
 from stoker.client.application.app import Application
 from stoker.client.application.engine_watch import EngineWatch
-from stoker.client.application.resources import resources_of, wanted_sharing, with_queue, with_submitted
+from stoker.client.application.resources import (
+    min_executors,
+    resources_of,
+    wanted_sharing,
+    with_queue,
+    with_submitted,
+)
 from stoker.client.notices import say
 from stoker.config.client import ClientConfig, client_config, user_name
 from stoker.core.application.events import Executor
@@ -180,6 +186,7 @@ class App:
                 resources=wanted.named,
                 time_limit=wanted.time_limit,
                 max_disk_mib=wanted.max_disk_mib,
+                min_executors=min_executors(self._config.properties),
             )
         except ValueError as error:  # the values check themselves
             engine.close()

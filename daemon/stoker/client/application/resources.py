@@ -18,6 +18,7 @@ from stoker.core.model.pools import (
     PRIORITY_VARIABLE,
     QUEUE_PROPERTY,
 )
+from stoker.core.model.profiles import MIN_EXECUTORS_PROPERTY, MIN_EXECUTORS_VARIABLE
 from stoker.core.model.resources import EXECUTORS_VARIABLE, amounts_in, properties_in
 from stoker.core.model.values import Command
 from stoker.engines.base import Resources
@@ -33,6 +34,7 @@ _SUBMITTED = {
     EXECUTOR_DISK_PROPERTY: DISK_VARIABLE,
     POOL_PROPERTY: POOL_VARIABLE,
     PRIORITY_PROPERTY: PRIORITY_VARIABLE,
+    MIN_EXECUTORS_PROPERTY: MIN_EXECUTORS_VARIABLE,
 }
 CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -91,6 +93,15 @@ def wanted_sharing(properties: Mapping[str, str]) -> tuple[str, int | None]:
         )
     except UsageError as error:
         raise ConfigError(f"{PRIORITY_PROPERTY}: {error}") from None
+
+
+def min_executors(properties: Mapping[str, str]) -> int:
+    """Return how many executors the application needs at once to begin. Raises ConfigError."""
+    known = PROPERTIES[MIN_EXECUTORS_PROPERTY]
+    try:
+        return int(known.parse(properties.get(known.name, str(known.default))))
+    except UsageError as error:
+        raise ConfigError(f"{known.name}: {error} (for example {known.example})") from None
 
 
 def with_queue(command: Command, properties: Mapping[str, str]) -> Command:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from stoker.client.application.app import Application
-from stoker.client.application.resources import wanted_sharing, with_queue
+from stoker.client.application.resources import min_executors, wanted_sharing, with_queue
 from stoker.client.application.run import Run, run_application
 from stoker.client.commands.common import (
     add_resource_arguments,
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--total-executor-cores", metavar="N", help="cores of all executors together (spark.cores.max)")
     option("--executor-cores", metavar="N", help="cores of each executor (spark.executor.cores)")
     option("--executor-memory", metavar="SIZE", help="memory of each executor (spark.executor.memory, default 1g)")
+    option("--min-executors", metavar="N", help="begin with so many executors at once (spark.stoker.app.minExecutors)")
     add_sharing_arguments(parser)
     add_resource_arguments(parser, "each executor", "spark.executor")
     option(
@@ -123,6 +124,7 @@ def describe(args: argparse.Namespace, config: ClientConfig, environ: Mapping[st
             pool=pool,
             priority=priority,
             resources=amounts_in(properties, prefix),
+            min_executors=_cores("--min-executors", args.min_executors) or min_executors(properties),
             time_limit=_time_limit(args.time_limit, properties.get("spark.stoker.timeLimit")),
             max_disk_mib=_max_disk(properties.get(EXECUTOR_DISK_PROPERTY)),
         )

@@ -69,6 +69,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
         ("Cores", f"{view.cores_granted} granted, limit {limit}; {per} per executor"),
         ("Executor memory", text.memory(view.memory_mib)),
         ("Executor needs", text.clean(words(view.resources), _WIDE)),
+        ("Begins with", f"{view.at_once} executors at once" if view.at_once else ""),
         ("Executor limit", "" if view.executor_limit is None else str(view.executor_limit)),
         *((f"Profile {profile.id}", _profile(profile)) for profile in view.profiles),
         ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),

@@ -138,6 +138,7 @@ def _add_app(core: MasterCore, view: AppView) -> None:
         memory_mib=view.memory_mib,
         executor_limit=limit,
         finite=view.finite,
+        min_executors=view.at_once,
         resources=view.resources,
         pool=view.pool,
         priority=view.priority,

@@ -12,6 +12,7 @@ from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.history import trim_apps
 from stoker.core.master.sharing import admission
+from stoker.core.master.sharing.gangs import with_gang
 from stoker.core.model.lifecycles import APPLICATION, APPLICATION_END, ApplicationEvent
 from stoker.core.model.messages import (
     Accepted,
@@ -94,7 +95,9 @@ def _may_register(by: Asker, app: BookedApp) -> bool:
 
 
 def in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
-    return admission.assigned(ctx.pools, app, wish_of_application(app.pool, app.priority, app.command.env), by)
+    wish = wish_of_application(app.pool, app.priority, app.command.env)
+    assigned = admission.assigned(ctx.pools, app, wish, by)
+    return assigned if isinstance(assigned, str) else with_gang(assigned, cores_max(ctx, assigned))
 
 
 def _registered_again(ctx: Context, app: BookedApp) -> None:
@@ -351,7 +354,7 @@ def finish_if_done(ctx: Context, app: BookedApp) -> None:
     record = app.record
     need = record.description.cores_per_executor or 1
     limit_reached = record.next_executor_id >= record.executor_limit
-    if app.executors or (executors.cores_left(app) >= need and not limit_reached):
+    if app.executors or (app.cores_left >= need and not limit_reached):
         return
     if record.failures:
         finish(ctx, app, ApplicationEvent.FAILED, f"{record.failures} of its executors failed")

@@ -140,6 +140,17 @@ class BookedApp:
     def pool(self) -> str:
         return self.record.description.pool or DEFAULT_POOL
 
+    @property
+    def cores_left(self) -> int:
+        """How many more cores it may be granted. Cores of a finite application's ended executors are used up."""
+        return self.record.cores_max - self.record.cores_done - self.cores_granted
+
+    @property
+    def at_once(self) -> int:
+        """How many executors it needs to begin; 0 once it has begun, or if one is enough."""
+        record = self.record
+        return 0 if record.next_executor_id else min(record.description.min_executors, record.executor_limit)
+
     def executors_of(self, profile: int) -> int:
         """Return how many live executors of a profile it has."""
         if not self.record.profiles:

@@ -211,7 +211,7 @@ def _has_room(app: BookedApp, report: ExecutorReport) -> bool:
         return False
     profile = app.profile(report.app.profile)
     limit = app.record.executor_limit if profile is None else profile.executor_limit
-    return report.cores <= executors.cores_left(app) and app.executors_of(report.app.profile) < limit
+    return report.cores <= app.cores_left and app.executors_of(report.app.profile) < limit
 
 
 def _bind(

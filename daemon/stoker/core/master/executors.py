@@ -19,12 +19,6 @@ from stoker.core.model.values import UNLIMITED, Exit
 from stoker.core.model.views import ExecutorView
 
 
-def cores_left(app: BookedApp) -> int:
-    """Return how many more cores the application may be granted. Cores of a finite application's ended executors are
-    used up."""
-    return app.record.cores_max - app.record.cores_done - app.cores_granted
-
-
 def launch(ctx: Context, app: BookedApp, worker: Worker, cores: int, profile: int = DEFAULT_PROFILE) -> None:
     assert worker.peer is not None
     record = app.record

@@ -3,24 +3,25 @@ order of core.master.sharing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stoker.core.master import drivers, executors
 from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
-from stoker.core.master.scheduling.dealing import Player, deal_executors
-from stoker.core.master.scheduling.placement import AppNeed, Offer, Shuffle, place_drivers, place_executors
+from stoker.core.master.scheduling.placement import Offer, Shuffle, place_drivers, place_executors
 from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.master.scheduling.reservation import Reserver
 from stoker.core.master.sharing.reserving import (
+    deal,
     due_heads,
+    due_players,
+    is_due,
     offer_of,
-    reserve_for_drivers,
+    reserve_for_heads,
     reserver_of,
     slots_of,
     turns_of,
 )
 from stoker.core.master.sharing.turns import Turns
+from stoker.core.master.sharing.wishes import Wish, need_of, player_of, wishes
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.states import MasterState
 
@@ -39,12 +40,12 @@ def schedule(ctx: Context) -> None:
 def _pass(ctx: Context) -> bool:
     """Return whether anything was placed."""
     books, ctx.reservations = ctx.books, []
-    hungry = [_Wish(app, needs) for app in books.apps.values() if (needs := needs_of(ctx, app))]
+    hungry = wishes(ctx)
     if not books.queue and not hungry:
         return False
     offers = _offers(ctx, books.queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
-    reserver = reserver_of(ctx, offers)
+    reserver = reserver_of(ctx, offers, books.queue)
     if reserver is not None:
         ctx.reservations = reserver.made
     placed: list[tuple[str, str]] = []
@@ -54,8 +55,8 @@ def _pass(ctx: Context) -> bool:
             drivers.launch(ctx, books.drivers[driver_id], books.workers[worker_id])
     if turns is not None:
         if hungry and reserver is not None:
-            reserve_for_drivers(ctx, reserver, turns, offers)
-        return _deal(ctx, hungry, offers, turns) or bool(placed)
+            reserve_for_heads(ctx, reserver, turns, offers)
+        return _deal(ctx, hungry, offers, turns, reserver) or bool(placed)
     for wish in sorted(hungry, key=lambda wish: -(wish.app.record.description.priority or 0)):
         for profile in wish.needs:
             granted = place_executors(
@@ -80,7 +81,7 @@ def would_place_driver(ctx: Context, driver: Driver) -> bool:
     queue.push(record.id, driver.lane)
     offers = _offers(ctx, queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
-    placed = _place_drivers(ctx, queue, offers, turns, reserver_of(ctx, offers), shuffle=lambda _: None)
+    placed = _place_drivers(ctx, queue, offers, turns, reserver_of(ctx, offers, queue), shuffle=lambda _: None)
     return any(driver_id == record.id for driver_id, _ in placed)
 
 
@@ -92,11 +93,11 @@ def would_place_app(ctx: Context, app: BookedApp) -> bool:
     offers = _offers(ctx, DriverQueue())
     spread_out, selection = ctx.policy.spread_out_apps, ctx.policy.worker_selection
     if ctx.pools.is_configured:
-        turns, reserver = turns_of(ctx), reserver_of(ctx, offers)
+        turns, reserver = turns_of(ctx), reserver_of(ctx, offers, ctx.books.queue)
         if reserver is not None:
-            reserve_for_drivers(ctx, reserver, turns, offers)
-        player = _player(ctx, _Wish(app, [None]))
-        return bool(deal_executors([player], offers, turns, spread_out=spread_out, selection=selection)[0])
+            reserve_for_heads(ctx, reserver, turns, offers)
+        players = [*due_players(ctx), player_of(ctx, Wish(app, [None]))]
+        return bool(deal(ctx, players, offers, turns, reserver)[-1])
     return bool(place_executors(need, offers, spread_out=spread_out, selection=selection))
 
 
@@ -128,64 +129,19 @@ def _place_drivers(
     )
 
 
-def needs_of(ctx: Context, app: BookedApp) -> list[Profile | None]:
-    """Return the profiles of which the application wants executors, in the order of their ids; None is the default one."""
-    if (
-        app.peer is None
-        or app.not_before > ctx.now.mono
-        or app.record.hold is not None
-        or executors.cores_left(app) < 1
-    ):
-        return []
-    profiles: list[Profile | None] = [None, *app.record.profiles]
-    return [profile for profile in profiles if need_of(app, profile).is_open]
-
-
-def need_of(app: BookedApp, profile: Profile | None = None) -> AppNeed:
-    record = app.record
-    sizes = record.description if profile is None else profile
-    return AppNeed(
-        cores_left=executors.cores_left(app),
-        cores_per_executor=sizes.cores_per_executor,
-        memory_mib=sizes.memory_mib,
-        executors=app.executors_of(DEFAULT_PROFILE if profile is None else profile.id),
-        executor_limit=record.executor_limit if profile is None else profile.executor_limit,
-        resources=sizes.resources,
-        limit=record.description.time_limit,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    app: BookedApp
-    needs: list[Profile | None]
-
-
-def _deal(ctx: Context, hungry: list[_Wish], offers: list[Offer], turns: Turns) -> bool:
+def _deal(ctx: Context, hungry: list[Wish], offers: list[Offer], turns: Turns, reserver: Reserver | None) -> bool:
     """Deal executors of the applications' first profiles, then of their second ones: two profiles of one application share
     its limit of cores. Return whether any was granted."""
-    is_any = False
+    is_any, is_first = False, True
     while hungry:
-        players = [_player(ctx, wish) for wish in hungry]
-        dealt = deal_executors(
-            players, offers, turns, spread_out=ctx.policy.spread_out_apps, selection=ctx.policy.worker_selection
-        )
+        players = [player_of(ctx, wish, is_due=is_first and is_due(ctx, wish.app)) for wish in hungry]
+        dealt = deal(ctx, players, offers, turns, reserver)
         for wish, granted in zip(hungry, dealt, strict=True):
             _grant(ctx, wish.app, granted, wish.needs[0])
             is_any |= bool(granted)
-        hungry = [_Wish(wish.app, wish.needs[1:]) for wish in hungry if wish.needs[1:]]
+        hungry = [Wish(wish.app, wish.needs[1:]) for wish in hungry if wish.needs[1:]]
+        is_first = False
     return is_any
-
-
-def _player(ctx: Context, wish: _Wish) -> Player:
-    app = wish.app
-    return Player(
-        need_of(app, wish.needs[0]),
-        app.pool,
-        app.record.principal or "",
-        app.record.description.priority or 0,
-        in_turns=ctx.pools.of(app.pool).policy == "fair",
-    )
 
 
 def _grant(ctx: Context, app: BookedApp, granted: list[tuple[str, int]], profile: Profile | None) -> None:

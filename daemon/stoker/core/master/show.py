@@ -183,5 +183,6 @@ def app_view(app: BookedApp) -> AppView:
         finite=description.finite,
         cores_done=record.cores_done,
         max_disk_mib=description.max_disk_mib,
+        at_once=app.at_once if app.at_once > 1 else 0,
     )
     return app.view

@@ -11,6 +11,10 @@ import msgspec
 from stoker.core.model.resources import Amounts, check_amounts
 from stoker.core.model.values import UNLIMITED, ApplicationDescription, Command, Value
 
+MIN_EXECUTORS_PROPERTY = "spark.stoker.app.minExecutors"
+MIN_EXECUTORS_VARIABLE = "STOKER_MIN_EXECUTORS"  # the same, in the environment of drivers and executors
+EXECUTOR_MIN_EXECUTORS = f"spark.executorEnv.{MIN_EXECUTORS_VARIABLE}"
+
 DEFAULT_PROFILE = 0
 MOST_PROFILES = 256  # of one application: each has a place in its record
 _ID = "{{RESOURCE_PROFILE_ID}}"

@@ -232,6 +232,7 @@ class ApplicationDescription(Value, frozen=True):
     time_limit: float = 0.0  # seconds that one of its executors may run; 0: no limit (ADR 27)
     profile: int = 0  # of the executors that it launches (core.model.profiles)
     max_disk_mib: int = 0  # that the directory and the scratch space of one of its executors may hold; 0: no limit
+    min_executors: int = 0  # it begins with so many at once, or waits; 0: its ``STOKER_MIN_EXECUTORS``, or 1
 
     def __post_init__(self) -> None:
         if self.max_cores is not None:
@@ -240,6 +241,7 @@ class ApplicationDescription(Value, frozen=True):
             _check_range("cores_per_executor", self.cores_per_executor, 1)
         _check_range("memory_mib", self.memory_mib, 0)
         _check_range("executor_limit", self.executor_limit, 0)
+        _check_range("min_executors", self.min_executors, 0)
         check_amounts(self.resources)
         check_sharing(self.pool, self.priority)
         _check_texts("the application's name", (self.name, self.user, self.ui_url))

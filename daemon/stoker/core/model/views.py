@@ -187,6 +187,7 @@ class AppView(Value, frozen=True):
     finite: bool = False  # its executors end by themselves, and are not replaced then
     cores_done: int = 0  # finite applications: cores of executors that have ended by themselves
     max_disk_mib: int = 0  # that the files of one of its executors may take; 0: no limit
+    at_once: int = 0  # how many executors it needs to begin; 0: it has begun, or one is enough
 
     @property
     def running_since(self) -> float:

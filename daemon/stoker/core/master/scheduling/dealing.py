@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stoker.core.master.scheduling.order import TurnRules
-from stoker.core.master.scheduling.placement import AppNeed, Offer, in_order
+from stoker.core.master.scheduling.order import Claim, TurnRules
+from stoker.core.master.scheduling.placement import AppNeed, Offer, Reserving, claim_room, in_order
+from stoker.core.master.scheduling.queue import Demand, Lane
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
 
@@ -28,6 +29,16 @@ class Player:
     principal: str
     priority: int
     in_turns: bool
+    app_id: str = ""
+    is_due: bool = False  # it has no executor, and has waited long enough to reserve room
+
+    @property
+    def claim(self) -> Claim:
+        """Its claim to room, when it is due."""
+        need = self.need
+        demand = Demand(need.cores_per_executor or 1, need.memory_mib, need.resources)
+        lane = Lane(demand, self.pool, self.principal, self.priority, need.limit)
+        return Claim(self.app_id, lane, 0.0, max(1, need.at_once))
 
 
 class _Hand:
@@ -44,6 +55,11 @@ class _Hand:
         self._spread_out = spread_out
         self._heap = [(0, index) for index in range(len(self._offers))]  # (bites given if spread out, worker)
         self._executors, self._cores = need.executors, need.cores_left
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether as many executors as it needs at once fit."""
+        return self._need.has_room(self._offers)
 
     def next(self) -> tuple[int, int] | None:
         """Return the cores and the memory of the next bite, if there is one."""
@@ -87,12 +103,20 @@ class _Hand:
 
 
 def deal_executors(
-    players: Sequence[Player], offers: list[Offer], turns: TurnRules, *, spread_out: bool, selection: WorkerSelection
+    players: Sequence[Player],
+    offers: list[Offer],
+    turns: TurnRules,
+    *,
+    spread_out: bool,
+    selection: WorkerSelection,
+    reserver: Reserving | None = None,
 ) -> list[list[tuple[str, int]]]:
-    """Return (worker id, cores) of each executor, for each of the ``players``. Takes from ``offers``."""
+    """Return (worker id, cores) of each executor, for each of the ``players``. Takes from ``offers``. ``reserver`` keeps
+    room for a player that waits too long and gets nothing, from those whose turn comes after it."""
     hands = [_Hand(player, offers, spread_out=spread_out, selection=selection) for player in players]
     free = sum(offer.cores_free for offer in offers)
-    dealt = [0] * len(players)
+    # Of equal rank, those come first that have waited too long.
+    dealt = [-1 if player.is_due else 0 for player in players]
 
     def key(seat: int) -> Any:
         player = players[seat]
@@ -108,11 +132,27 @@ def deal_executors(
             continue
         heapq.heappop(heap)
         player, hand = players[seat], hands[seat]
-        got = _deal(player, hand, turns, max(1, free // (hand.least * _ROUNDS)))
-        dealt[seat] += got
+        if player.is_due and dealt[seat] < 0 and reserver is not None and reserver.release(player.app_id):
+            hand = hands[seat] = _Hand(player, offers, spread_out=spread_out, selection=selection)
+        bites = max(1, free // (hand.least * _ROUNDS))
+        got = _deal(player, hand, turns, bites) if dealt[seat] > 0 else _begin(player, hand, turns, bites)
         if got:
+            dealt[seat] = max(dealt[seat], 0) + got
             heapq.heappush(heap, key(seat))
+        elif player.is_due and dealt[seat] < 0 and reserver is not None:
+            claim_room(player.claim, turns, reserver)
     return [hand.executors() for hand in hands]
+
+
+def _begin(player: Player, hand: _Hand, turns: TurnRules, bites: int) -> int:
+    """Deal the first bites: at least as many executors as the application needs at once, or none."""
+    need = player.need
+    if need.at_once < 2:
+        return _deal(player, hand, turns, bites)
+    cores, memory_mib = need.at_once * hand.least, need.at_once * need.memory_mib
+    if not hand.may_begin or turns.refusal(player.pool, player.principal, cores, memory_mib, is_driver=False):
+        return 0
+    return _deal(player, hand, turns, max(bites, need.at_once))
 
 
 def _deal(player: Player, hand: _Hand, turns: TurnRules, bites: int) -> int:

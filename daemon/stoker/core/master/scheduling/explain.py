@@ -14,6 +14,7 @@ from stoker.core.master.scheduling.explanation import (
     sized_for_next,
     unserved,
 )
+from stoker.core.master.scheduling.gangs import at_once, shortage, whole
 from stoker.core.master.scheduling.reserved import Reserved
 from stoker.core.master.scheduling.shares import Shares
 from stoker.core.model.resources import Amounts, words
@@ -67,9 +68,12 @@ class Waiting:
         cores = sizes.cores_per_executor or 1
         lack = self._why(cores, sizes.memory_mib, sizes.resources)
         lack = lack or self._kept(app, cores, sizes.memory_mib, sizes.resources)
+        if app.at_once:
+            lack = "; ".join(filter(None, [shortage(self._usable, app, self._reserved), lack]))
         if lack and profile is not None:
             lack = f"resource profile {profile.id} {lack}"
-        why = "; ".join(filter(None, [*self._shares.limits(app, cores=cores), lack]))
+        limits = self._shares.limits(whole(app), cores=cores * at_once(app))
+        why = "; ".join(filter(None, [*limits, lack, self._reserved.for_job(app.id)]))
         if app.state is not ApplicationState.WAITING:
             return why
         return why or "a worker has room: its next executor waits for a pause after failures, or for its own program"

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from stoker.core.master.scheduling.gangs import at_once, fitting, possible, shortage, whole
 from stoker.core.master.scheduling.reserved import Reserved
 from stoker.core.master.scheduling.shares import Shares, ahead_by
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
@@ -82,9 +83,10 @@ class _Case:
         job = sized_for_next(job)
         self._cluster, self._job = cluster, job
         self._cores = job.cores if isinstance(job, DriverView) else (job.cores_per_executor or 1)
+        self._count = at_once(job)
         self._alive = [worker for worker in cluster.workers if worker.state is WorkerState.ALIVE]
-        usable = sum(worker.cores for worker in self._alive if not worker.draining and not worker.trouble)
-        self._shares = Shares(cluster, usable_cores=usable)
+        self._usable = [worker for worker in self._alive if not worker.draining and not worker.trouble]
+        self._shares = Shares(cluster, usable_cores=sum(worker.cores for worker in self._usable))
         self._reserved = Reserved(cluster)
 
     def explanation(self) -> Explanation:
@@ -102,6 +104,8 @@ class _Case:
     def _needs(self) -> str:
         amounts = ", ".join(filter(None, [_count(self._cores, "core"), f"{self._job.memory_mib} MiB"]))
         named = words(self._job.resources)
+        if self._count > 1:
+            return f"{self._count} executors at once, each with {amounts}{', ' + named if named else ''} on one worker"
         what = "" if isinstance(self._job, DriverView) else " for an executor"
         return f"{amounts}{', ' + named if named else ''} on one worker{what}"
 
@@ -115,15 +119,25 @@ class _Case:
     def _refusals_of_cluster(self) -> Iterator[str]:
         if self._cluster.state is not MasterState.ALIVE:
             yield f"the master is {self._cluster.state.value} and places nothing yet"
-        yield from self._shares.limits(self._job, cores=self._cores)
+        yield from self._limits()
         if self._has_no_slot():
             yield f"{self._cluster.max_drivers} drivers run, which is the most (spark.deploy.maxDrivers)"
         reasons = [self._refusal(worker) for worker in self._alive]
         if not reasons:
             yield "the cluster has no live worker"
-        elif all(reasons):
-            for reason, count in Counter(reasons).most_common():
+        elif all(reasons) or self._gang_lack():
+            yield from filter(None, [self._gang_lack()])
+            for reason, count in Counter(filter(None, reasons)).most_common():
                 yield f"{_count(count, 'worker')}: {reason}"
+
+    def _limits(self, pool: str | None = None) -> list[str]:
+        return self._shares.limits(whole(self._job), cores=self._count * self._cores, pool=pool)
+
+    def _gang_lack(self) -> str:
+        """Return that fewer executors fit than it needs at once; "" if enough do, or one is enough."""
+        if self._count == 1 or not isinstance(self._job, AppView):
+            return ""
+        return shortage(self._usable, self._job, self._reserved)
 
     def _has_no_slot(self) -> bool:
         most = self._cluster.max_drivers
@@ -157,7 +171,9 @@ class _Case:
 
     def _is_hopeless(self) -> bool:
         """Return whether neither an end of what runs nor an undrained worker would help."""
-        if self._shares.exceeds(self._job, cores=self._cores):
+        if self._shares.exceeds(whole(self._job), cores=self._count * self._cores):
+            return True
+        if isinstance(self._job, AppView) and possible(self._alive, self._job) < self._count:
             return True
         return not any(self._is_large_enough(worker, self._cores, self._job.memory_mib) for worker in self._alive)
 
@@ -186,11 +202,14 @@ class _Case:
             return
         if self._cluster.state is not MasterState.ALIVE or self._has_no_slot():
             return
-        limited = bool(self._shares.limits(self._job, cores=self._cores))
-        fits = any(not self._refusal(worker) for worker in self._alive)
+        limited = bool(self._limits())
+        fits = any(not self._refusal(worker) for worker in self._alive) and not self._gang_lack()
         if limited:
             if fits:
                 yield from self._other_pools()
+            return
+        if self._count > 1 and isinstance(self._job, AppView):
+            yield from self._helps_of_gang(self._job)
             return
         free = [
             cores
@@ -214,11 +233,21 @@ class _Case:
                     yield f"'stoker undrain {worker.address}'"
                     return
 
+    def _helps_of_gang(self, app: AppView) -> Iterator[str]:
+        fit = fitting(self._usable, app, self._reserved)
+        if 0 < fit < self._count:
+            yield f"'--min-executors {fit}'"
+        for worker in self._alive:
+            undrained = msgspec.structs.replace(worker, draining=False)
+            if fit < self._count <= fit + worker.draining * fitting([undrained], app, self._reserved):
+                yield f"'stoker undrain {worker.address}'"
+                return
+
     def _other_pools(self) -> Iterator[str]:
         for name in self._shares.names:
             if not self._shares.admits(name, self._job.principal) or name == self._job.pool:
                 continue
-            if not self._shares.limits(self._job, cores=self._cores, pool=name):
+            if not self._limits(name):
                 yield f"pool {name} (--pool {name})"
                 return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from stoker.core.master.scheduling.queue import DriverQueue, Lane
 
@@ -23,6 +23,16 @@ class TurnRules(Protocol):
     def grant(self, name: str, principal: str, cores: int, memory_mib: int, /, *, drivers: int = 0) -> None: ...
 
 
+class Claim(NamedTuple):
+    """An application without executors that has waited long. It has a place in the order of drivers, to reserve room for
+    so many executors there; it is served after them. ``lane``: what one executor needs, and whose it is."""
+
+    app_id: str
+    lane: Lane
+    sequence: float  # among those of the queue
+    slots: int = 1
+
+
 class PlainOrder:
     """The lanes of a pass without pools: by priority, then by the age of the oldest driver."""
 
@@ -31,7 +41,7 @@ class PlainOrder:
         self._heap = [(-lane.priority, *head, lane) for lane in lanes if (head := queue.head(lane)) is not None]
         heapq.heapify(self._heap)
 
-    def pop(self) -> tuple[Lane, str] | None:
+    def pop(self) -> tuple[Lane | Claim, str] | None:
         """As ``LaneOrder.pop``."""
         if not self._heap:
             return None
@@ -48,12 +58,19 @@ class LaneOrder:
     """The lanes of a pass, by (pool's key, principal's key, -priority, sequence). Heaps in three levels: serving a lane
     changes the key of its pool and of its principal, so each level has one entry to put back."""
 
-    def __init__(self, queue: DriverQueue, turns: TurnRules, lanes: Iterable[Lane]) -> None:
+    def __init__(
+        self, queue: DriverQueue, turns: TurnRules, lanes: Iterable[Lane], claims: Iterable[Claim] = ()
+    ) -> None:
         self._queue, self._turns = queue, turns
-        self._lanes: dict[tuple[str, str], list[Any]] = {}  # (pool, principal) -> (-priority, sequence, driver, lane)
+        self._lanes: dict[
+            tuple[str, str], list[Any]
+        ] = {}  # (pool, principal) -> (-priority, sequence, job, lane or claim)
         self._people: dict[str, list[Any]] = {}  # pool -> (principal's key, first of its lanes, principal)
         for lane in lanes:
             self._push_lane(lane)
+        for claim in claims:
+            entry = -claim.lane.priority, claim.sequence, claim.app_id, claim
+            heapq.heappush(self._lanes.setdefault((claim.lane.pool, claim.lane.principal), []), entry)
         for (pool, principal), _ in self._lanes.items():
             self._people.setdefault(pool, []).append(self._of_principal(pool, principal))
         for people in self._people.values():
@@ -61,8 +78,9 @@ class LaneOrder:
         self._pools = [self._of_pool(pool) for pool in self._people]
         heapq.heapify(self._pools)
 
-    def pop(self) -> tuple[Lane, str] | None:
-        """Take out the lane that is next; return it with its oldest driver. ``put_back`` must follow."""
+    def pop(self) -> tuple[Lane | Claim, str] | None:
+        """Take out the lane or the claim that is next; return it with its job, of a lane the oldest. ``put_back`` must
+        follow, with the lane."""
         if not self._pools:
             return None
         pool = heapq.heappop(self._pools)[-1]
@@ -71,7 +89,8 @@ class LaneOrder:
         return entry[3], entry[2]
 
     def put_back(self, lane: Lane, *, again: bool) -> None:
-        """Put the pool and the principal of the lane back, and with ``again`` the lane itself, if a driver is left in it."""
+        """Put the pool and the principal of the lane back, and with ``again`` the lane itself, if a driver is left in it. A
+        claim never comes again."""
         if again:
             self._push_lane(lane)
         if self._lanes[lane.pool, lane.principal]:

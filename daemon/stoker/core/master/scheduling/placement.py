@@ -7,11 +7,11 @@ at. docs/adr/0002-placement.md has the reasoning; test_placement_properties.py c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stoker.core.master.scheduling.order import LaneOrder, PlainOrder, TurnRules
+from stoker.core.master.scheduling.order import Claim, LaneOrder, PlainOrder, TurnRules
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
@@ -41,6 +41,14 @@ class Offer:
         ):
             return False
         return not resources or all(self.resources_free.get(name, 0) >= amount for name, amount in resources)
+
+    def count(self, cores: int, memory_mib: int, resources: Amounts = ()) -> int:
+        """Return how many executors of that size fit; of one that needs nothing, 1."""
+        counts = [self.cores_free // cores] if cores else []
+        if memory_mib:
+            counts.append(self.memory_free // memory_mib)
+        counts += [self.resources_free.get(name, 0) // amount for name, amount in resources]
+        return max(0, min(counts, default=1))
 
     def take(self, cores: int, memory_mib: int, resources: Amounts = (), limit: float = 0.0) -> None:
         self.cores_free -= cores
@@ -83,20 +91,34 @@ class AppNeed:
     executor_limit: int
     resources: Amounts = ()  # of each executor
     limit: float = 0.0  # seconds that an executor may run; 0: no limit
+    at_once: int = 0  # so many executors, or none
 
     @property
     def is_open(self) -> bool:
         return self.cores_left >= (self.cores_per_executor or 1) and self.executors < self.executor_limit
 
+    def has_room(self, offers: list[Offer]) -> bool:
+        """Return whether as many executors as it needs at once fit."""
+        if self.at_once < 2:
+            return True
+        size = self.cores_per_executor or 1, self.memory_mib, self.resources
+        if self.cores_left < size[0] * self.at_once:
+            return False
+        return sum(offer.open_to(self.limit).count(*size) for offer in offers) >= self.at_once
+
 
 class Reserving(Protocol):
     """Keeps room for jobs that wait too long (core.master.scheduling.reservation)."""
+
+    claims: Sequence[Claim]
 
     def is_due(self, job_id: str, /) -> bool: ...
 
     def class_of(self, limit: float, /) -> int: ...
 
-    def reserve(self, job_id: str, pool: str, demand: Demand, /) -> bool: ...
+    def reserve(self, job_id: str, pool: str, demand: Demand, slots: int = 1, /) -> bool: ...
+
+    def release(self, job_id: str, /) -> bool: ...
 
 
 # --- drivers (10.1) --------------------------------------------------------------------------------------------------
@@ -130,9 +152,16 @@ def place_drivers(
     placed: list[tuple[str, str]] = []
     cursor = 0
     lanes = _lanes(queue, candidates, searches, reserver)
-    order = PlainOrder(queue, lanes) if turns is None else LaneOrder(queue, turns, lanes)
+    claims = reserver.claims if reserver is not None and lanes else ()
+    order = PlainOrder(queue, lanes) if turns is None else LaneOrder(queue, turns, lanes, claims)
     while len(placed) < slots and (following := order.pop()) is not None:
         lane, driver_id = following
+        if isinstance(lane, Claim):
+            if turns is not None and reserver is not None and claim_room(lane, turns, reserver):
+                searches.clear()
+                too_large.clear()
+            order.put_back(lane.lane, again=False)
+            continue
         demand = lane.demand
         kind = 0 if reserver is None else reserver.class_of(lane.limit)
         is_too_large = any(kind <= least and _asks_as_much(demand, other) for other, least in too_large)
@@ -166,6 +195,19 @@ def place_drivers(
         queue.remove(driver_id)
         order.put_back(lane, again=True)
     return placed
+
+
+def claim_room(claim: Claim, turns: TurnRules, reserver: Reserving) -> bool:
+    """Reserve room for an application, if no limit forbids it; return whether it got it."""
+    lane = claim.lane
+    return may_claim(claim, turns) and reserver.reserve(claim.app_id, lane.pool, lane.demand, claim.slots)
+
+
+def may_claim(claim: Claim, turns: TurnRules) -> bool:
+    """Return whether no limit forbids the executors."""
+    lane, slots = claim.lane, claim.slots
+    cores, memory_mib = slots * lane.demand.cores, slots * lane.demand.memory_mib
+    return not turns.refusal(lane.pool, lane.principal, cores, memory_mib, is_driver=False)
 
 
 def _lanes(
@@ -255,6 +297,8 @@ def place_executors(
     if not need.is_open:
         return []
     fitting = [offer for offer in offers if offer.fits(least, need.memory_mib, need.resources, need.limit)]
+    if not need.has_room(fitting):
+        return []
     usable = in_order(fitting, selection)
     placed: list[tuple[str, int]] = []
     rooms = [offer.open_to(need.limit) for offer in usable]
@@ -288,18 +332,9 @@ def _bites(need: AppNeed, usable: list[Offer], spread_out: bool) -> list[int]:
         room = [offer.cores_free if index < more else 0 for index, offer in enumerate(usable)]
         wanted = need.cores_left
     else:
-        room = [_executors_fitting(offer, each, need) for offer in usable]
+        room = [offer.count(each, need.memory_mib, need.resources) for offer in usable]
         wanted = min(need.cores_left // each, more)
     return _spread(room, wanted) if spread_out else _pack(room, wanted)
-
-
-def _executors_fitting(offer: Offer, cores: int, need: AppNeed) -> int:
-    most = offer.cores_free // cores
-    if need.memory_mib:
-        most = min(most, offer.memory_free // need.memory_mib)
-    for name, amount in need.resources:
-        most = min(most, offer.resources_free.get(name, 0) // amount)
-    return most
 
 
 def _pack(room: list[int], wanted: int) -> list[int]:

@@ -8,10 +8,11 @@ in what the reservation leaves over. Nothing is stored: each pass makes the rese
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from stoker.core.master.scheduling.order import Claim
 from stoker.core.master.scheduling.placement import Offer
 from stoker.core.master.scheduling.queue import Demand
 
@@ -56,11 +57,14 @@ class Reserver:
         *,
         is_due: Callable[[str], bool],
         most_cores: int,
+        claims: Sequence[Claim] = (),
     ) -> None:
         """``offers``: of all usable workers, those that the pass takes from. ``busy``: what runs on a worker. ``is_due``:
-        whether a job has waited long enough."""
+        whether a job has waited long enough. ``claims``: of the applications that have, and have no executor."""
         self.is_due = is_due
+        self.claims = claims
         self.made: list[Reservation] = []
+        self._promised: dict[str, str] = {}  # pool -> application: it makes the pool's reservation, when its turn comes
         self._offers, self._busy = offers, busy
         self._left = most_cores
         self._windows: list[float] = []
@@ -71,6 +75,8 @@ class Reserver:
 
     def reserve(self, job_id: str, pool: str, demand: Demand, slots: int = 1) -> bool:
         """Reserve room for a job that does not fit now, if it is due; return whether it got it."""
+        if self._promised.get(pool, job_id) != job_id:
+            return False
         if demand.cores * slots > self._left or any(made.pool == pool for made in self.made) or not self.is_due(job_id):
             return False
         found = self._soonest(demand, slots)
@@ -86,6 +92,22 @@ class Reserver:
             offer = self._offers[place.worker_id]
             offer.spare, offer.window = place.spare, window
         return True
+
+    def promise(self, pool: str, app_id: str) -> None:
+        """Leave the pool's reservation to an application, unless one is made or left already."""
+        self._promised.setdefault(pool, app_id)
+
+    def release(self, job_id: str) -> bool:
+        """Give up the reservation of a job whose turn has come; return whether it had one."""
+        for index, made in enumerate(self.made):
+            if made.job_id == job_id:
+                del self.made[index], self._windows[index]
+                self._left += made.cores
+                for place in made.places:
+                    offer = self._offers[place.worker_id]
+                    offer.spare, offer.window = None, 0.0
+                return True
+        return False
 
     def _soonest(self, demand: Demand, slots: int) -> tuple[float, tuple[Place, ...]] | None:
         """Return after how many seconds so many executors fit, and where; None if the workers are too small for that."""
@@ -123,7 +145,7 @@ class _Future:
         for ends, room in ((0.0, None), *self._busy):
             if room is not None:
                 _give_back(free, room)
-            if (now_fitting := _count(free, demand)) > fitting:
+            if (now_fitting := free.count(*demand)) > fitting:
                 self.steps.append((ends, now_fitting - fitting))
                 fitting = now_fitting
 
@@ -160,12 +182,3 @@ def _give_back(offer: Offer, room: Demand) -> None:
     offer.memory_free += room.memory_mib
     for name, amount in room.resources:
         offer.resources_free[name] = offer.resources_free.get(name, 0) + amount
-
-
-def _count(offer: Offer, demand: Demand) -> int:
-    """Return how many executors of that size fit."""
-    counts = [offer.cores_free // demand.cores] if demand.cores else []
-    if demand.memory_mib:
-        counts.append(offer.memory_free // demand.memory_mib)
-    counts += [offer.resources_free.get(name, 0) // amount for name, amount in demand.resources]
-    return max(0, min(counts, default=1))

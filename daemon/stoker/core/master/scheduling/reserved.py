@@ -27,14 +27,18 @@ class Reserved:
         self, worker_id: str, job: DriverView | AppView, cores: int, memory_mib: int, resources: Amounts
     ) -> str:
         """Return for whom the worker is reserved, if that keeps the job from its free room; "" if not."""
-        made, place = self._at.get(worker_id, (None, None))
-        if made is None or place is None or made.job_id == job.id:
+        place = self.kept_from(worker_id, job)
+        if place is None or _has_spare(place, cores, memory_mib, resources):
             return ""
-        if made.until and 0 < job.time_limit <= made.until - self._now:
-            return ""
-        if _has_spare(place, cores, memory_mib, resources):
-            return ""
+        made, _ = self._at[worker_id]
         return f"reserved for {made.job_id} since {_clock(made.since, self._now)}"
+
+    def kept_from(self, worker_id: str, job: DriverView | AppView) -> PlaceView | None:
+        """Return the reserved place on the worker, if the job may only have what that leaves over."""
+        made, place = self._at.get(worker_id, (None, None))
+        if made is None or made.job_id == job.id or (made.until and 0 < job.time_limit <= made.until - self._now):
+            return None
+        return place
 
     def for_job(self, job_id: str) -> str:
         """Return where room is reserved for the job, and until when it is free; "" if none is."""

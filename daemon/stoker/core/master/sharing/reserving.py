@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from stoker.core.master.books import Worker
+from stoker.core.master.books import BookedApp, Worker
 from stoker.core.master.context import Context
-from stoker.core.master.scheduling.order import LaneOrder
-from stoker.core.master.scheduling.placement import Offer
-from stoker.core.master.scheduling.queue import Demand, Lane
+from stoker.core.master.scheduling.dealing import Player, deal_executors
+from stoker.core.master.scheduling.order import Claim, LaneOrder
+from stoker.core.master.scheduling.placement import Offer, may_claim
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.scheduling.reservation import Busy, Reservation, Reserver
 from stoker.core.master.sharing.turns import Turns
+from stoker.core.master.sharing.wishes import player_of, wishes
 from stoker.core.model.resources import Amounts, counted
 from stoker.core.model.states import MasterState
 from stoker.core.model.views import PlaceView, ReservationView
 
 
-def reserver_of(ctx: Context, offers: list[Offer]) -> Reserver | None:
-    """Return what makes reservations in a pass over these ``offers``; None if the cluster makes none."""
+def reserver_of(ctx: Context, offers: list[Offer], queue: DriverQueue) -> Reserver | None:
+    """Return what makes reservations in a pass over these ``offers`` and the drivers of this queue; None if the cluster makes
+    none."""
     pools, books = ctx.pools, ctx.books
     if not pools.reserves:
         return None
@@ -31,6 +34,7 @@ def reserver_of(ctx: Context, offers: list[Offer]) -> Reserver | None:
         lambda worker_id: _busy(ctx, books.workers[worker_id]),
         is_due=lambda job_id: ctx.now.wall >= _due(ctx, job_id),
         most_cores=max(int(pools.reserved_share * sum(cores)), max(cores, default=0)),
+        claims=_claims(ctx, queue),
     )
 
 
@@ -53,19 +57,56 @@ def offer_of(worker: Worker) -> Offer:
     return Offer(worker.record.id, worker.cores_free, worker.memory_free, worker.resources_free())
 
 
-def due_heads(ctx: Context) -> list[tuple[Lane, str]]:
+def due_heads(ctx: Context, queue: DriverQueue | None = None) -> list[tuple[Lane, str]]:
     """Return the oldest driver of each lane of the queue if it has waited long enough to reserve room."""
     if not ctx.pools.reserves:
         return []
-    queue = ctx.books.queue
+    queue = ctx.books.queue if queue is None else queue
     heads = [(head, lane) for demand in queue.demands() for lane in queue.lanes(demand) if (head := queue.head(lane))]
     return [(lane, driver_id) for (_, driver_id), lane in sorted(heads) if ctx.now.wall >= _due(ctx, driver_id)]
 
 
 def _due(ctx: Context, job_id: str) -> float:
     """Return from when on the job may have a reservation (seconds since the Unix epoch)."""
-    driver = ctx.books.drivers.get(job_id)  # a dry run's is not in the books
-    return math.inf if driver is None else driver.queued_at + ctx.pools.reserve_after
+    driver, app = ctx.books.drivers.get(job_id), ctx.books.apps.get(job_id)
+    if driver is not None:
+        return driver.queued_at + ctx.pools.reserve_after
+    return (
+        math.inf if app is None else app.record.submitted + ctx.pools.reserve_after
+    )  # a dry run's is not in the books
+
+
+def is_due(ctx: Context, app: BookedApp) -> bool:
+    """Return whether an application has no executor, and has waited long enough to reserve room."""
+    return ctx.pools.reserves and not app.executors and ctx.now.wall >= _due(ctx, app.record.id)
+
+
+def due_players(ctx: Context) -> list[Player]:
+    """Return the applications that are due, as they are dealt executors of their first profile."""
+    if not ctx.pools.reserves:
+        return []
+    return [player_of(ctx, wish, is_due=True) for wish in wishes(ctx) if is_due(ctx, wish.app)]
+
+
+def _claims(ctx: Context, queue: DriverQueue) -> list[Claim]:
+    """Return the claims of the applications that are due. In the order of the queue each comes before the drivers that began
+    to wait later."""
+    players = due_players(ctx)
+    heads = [(queue.head(lane) or (0, ""), driver_id) for lane, driver_id in due_heads(ctx, queue)] if players else []
+    found = []
+    for player in players:
+        since = _due(ctx, player.app_id)
+        before = [sequence for (sequence, _), driver_id in heads if _due(ctx, driver_id) <= since]
+        found.append(player.claim._replace(sequence=before[-1] + 0.5 if before else -0.5))
+    return found
+
+
+def deal(
+    ctx: Context, players: list[Player], offers: list[Offer], turns: Turns, reserver: Reserver | None
+) -> list[list[tuple[str, int]]]:
+    """Return (worker id, cores) of each executor that a pass gives to each of the players."""
+    spread_out, selection = ctx.policy.spread_out_apps, ctx.policy.worker_selection
+    return deal_executors(players, offers, turns, spread_out=spread_out, selection=selection, reserver=reserver)
 
 
 def _busy(ctx: Context, worker: Worker) -> Iterator[Busy]:
@@ -89,14 +130,20 @@ def _ends(started: float, limit: float, wall: float) -> float:
     return max(0.0, started + limit - wall) if limit else math.inf
 
 
-def reserve_for_drivers(ctx: Context, reserver: Reserver, turns: Turns, offers: list[Offer]) -> None:
-    """Make the reservations of the drivers that still wait when a pass has placed what fits."""
+def reserve_for_heads(ctx: Context, reserver: Reserver, turns: Turns, offers: list[Offer]) -> None:
+    """Make the reservations of the drivers that still wait when a pass has placed what fits. An application makes its own
+    when it is dealt executors."""
     queue = ctx.books.queue
     if not slots_of(ctx):
         return
-    order = LaneOrder(queue, turns, [lane for lane, _ in due_heads(ctx)])
+    order = LaneOrder(queue, turns, [lane for lane, _ in due_heads(ctx)], reserver.claims)
     while (following := order.pop()) is not None:
         lane, driver_id = following
+        if isinstance(lane, Claim):
+            order.put_back(lane.lane, again=False)
+            if may_claim(lane, turns):
+                reserver.promise(lane.lane.pool, driver_id)
+            continue
         order.put_back(lane, again=False)
         cores, memory = lane.demand.cores, lane.demand.memory_mib
         if turns.refusal(lane.pool, lane.principal, cores, memory, is_driver=True):
@@ -108,10 +155,12 @@ def reserve_for_drivers(ctx: Context, reserver: Reserver, turns: Turns, offers: 
 def reservation_views(ctx: Context) -> tuple[ReservationView, ...]:
     """Return the reservations that a pass would make now."""
     offers = [offer_of(worker) for worker in ctx.books.workers.values() if worker.is_usable]
-    reserver = reserver_of(ctx, offers)
+    reserver = reserver_of(ctx, offers, ctx.books.queue)
     if reserver is None or ctx.state is not MasterState.ALIVE:
         return ()
-    reserve_for_drivers(ctx, reserver, turns_of(ctx), offers)
+    turns = turns_of(ctx)
+    reserve_for_heads(ctx, reserver, turns, offers)
+    deal(ctx, due_players(ctx), offers, turns, reserver)
     return tuple(_view(ctx, made) for made in reserver.made)
 
 
