@@ -17,6 +17,7 @@
 ``drain``        nothing new is placed on a draining worker, and nothing runs there after the drain's deadline
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again
 ``hold``         a job whose hold was acknowledged is not started, and gets no executor, before somebody releases it
+``dry-run``      a dry run's answer equals what submitting right after does (checks_dry_run.py)
 ``after``        no driver starts before its parents have ended as it wants, or waits when they have
 ``share``        nothing is granted beyond a limit of a pool or of a user in it
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons

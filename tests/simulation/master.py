@@ -22,6 +22,7 @@ from stoker.recovery.base import StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
 from stoker.wire import codec
 from tests.simulation.checks import Checks
+from tests.simulation.checks_dry_run import rehearse
 from tests.simulation.network import Closed, Connection, Network, Opened
 from tests.simulation.process import Node
 from tests.simulation.storage import Engine, Ensemble, FencedEngine, Session, Store
@@ -180,7 +181,9 @@ class Master(Node):
 
     def _act(self, leading: core.MasterCore) -> Iterator[float]:
         now = self.now()
-        for event in self._pause.take() or self._drain():
+        batch = self._pause.take() or self._drain()
+        rehearsal = rehearse(leading, batch, now)
+        for event in batch:
             if isinstance(event, Incoming):
                 received = core_effects.Received(event.peer, event.key, event.role, event.message, event.name)
                 self._checks.hears(self, event.name)
@@ -189,6 +192,8 @@ class Master(Node):
             elif isinstance(event, PeerGone):
                 leading.handle(core_effects.Gone(event.peer), now)
         effects = leading.finish_batch(now)
+        if rehearsal is not None:
+            rehearsal.compare(effects, self._checks.fail)
         self._checks.batch(self, effects)
         yield from self._release(effects)
         self.round_by(self._write_at if self._pause.unwritten else leading.next_deadline())

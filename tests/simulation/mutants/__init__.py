@@ -67,5 +67,6 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     waiting.forgotten_child: (),
     waiting.child_of_a_failure: (),
     waiting.dropped_parents: ("kill_master",),
+    waiting.hopeful_dry_run: (),
     waiting.forgotten_hold: ("kill_master",),
 }

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from stoker.core.master import drivers, recovery
 from stoker.core.master.context import Context
-from stoker.core.master.waiting import after
+from stoker.core.master.waiting import after, dry_run
 
 
 @contextmanager
@@ -78,4 +78,11 @@ def dropped_parents() -> Iterator[None]:
         load(ctx, records)
 
     with patch.object(recovery, "load", without):
+        yield
+
+
+@contextmanager
+def hopeful_dry_run() -> Iterator[None]:
+    """A dry run does not ask for room or limits."""
+    with patch.object(dry_run, "would_place_driver", lambda *_: True):
         yield
