@@ -19,6 +19,7 @@
 ``hold``         a job whose hold was acknowledged is not started, and gets no executor, before somebody releases it
 ``dry-run``      a dry run's answer equals what submitting right after does (checks_dry_run.py)
 ``after``        no driver starts before its parents have ended as it wants, or waits when they have
+``array``        the tasks of an array start in the order of their indices (checks_arrays.py)
 ``share``        nothing is granted beyond a limit of a pool or of a user in it
 ``refusal``      no driver ends because a worker could not start it for the worker's own reasons
 ``walls``        a hostile worker changes nothing but what was placed on it (checks_walls.py)
@@ -245,7 +246,7 @@ class Checks:
         if not self.is_durable or connection.client.name == HOSTILE:
             return
         if isinstance(message, Submitted):
-            self._recorded(f"driver/{message.driver_id}", message)
+            self._recorded(f"{'array' if message.tasks else 'driver'}/{message.driver_id}", message)
             self.acknowledged.add(message.driver_id)
         elif isinstance(message, RegisteredApplication):
             self._recorded(f"app/{message.app_id}", message)
@@ -269,25 +270,26 @@ class Checks:
                 self.fail("record", f"{message} goes out, on record is {record}")
         elif isinstance(message, DriverUpdate):
             if message.driver.state.is_final:
-                record = self._recorded(f"driver/{message.driver.id}", message)
+                record = self._recorded(f"{'array' if message.driver.array else 'driver'}/{message.driver.id}", message)
                 if isinstance(record, DriverRecord) and not record.state.is_final:
-                    self.fail(
-                        "record", f"{record.id} is told to be {message.driver.state.value}, on record is {record}"
-                    )
+                    self.fail("record", f"{message.driver.state.value} goes out, on record is {record}")
         elif isinstance(message, Accepted):
             question = self.asked_by.get((connection.client.name, connection.incarnation, message.request))
-            self._kill_recorded(question)
             if question is not None:
-                self.holds.accepted(question, self._record(f"{question.id.split('-')[0]}/{question.id}"))
+                self._kill_recorded(question)
+                self.holds.accepted(question, self._job_record(question.id))
 
     def _kill_recorded(self, question: Any) -> None:
         if not isinstance(question, KillJob):
             return
-        record = self._record(f"{question.id.split('-')[0]}/{question.id}")
+        record = self._job_record(question.id)
         is_killed = record is None or record.state.is_final or getattr(record, "kill_requested", False)
         if not is_killed:
             self.fail("record", f"the kill of {question.id} is acknowledged, on record is {record}")
         self.kills.add(question.id)
+
+    def _job_record(self, job_id: str) -> Any:
+        return self._record(f"{job_id.split('-', maxsplit=1)[0]}/{job_id}") or self._record(f"array/{job_id}")
 
     def _record(self, key: str) -> Any:
         assert self.store is not None

@@ -13,6 +13,7 @@ from stoker.core.model.records import AppRecord, DriverRecord
 from stoker.core.model.states import ApplicationState, DriverState, JobPhase, WorkerState
 from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.recovery.records import decode_record
+from tests.simulation.checks_arrays import left_out, unrecorded
 from tests.simulation.hostile import HOSTILE
 from tests.simulation.master import Master
 from tests.simulation.scenario import Cluster
@@ -107,6 +108,7 @@ def _agree(cluster: Cluster, leader: Master) -> Iterator[str]:
         if booked.get(key) != running.get(key):
             yield f"{key} is booked on {booked.get(key, 'no host')} and runs on {running.get(key, 'no host')}"
     yield from _addresses(cluster, leader)
+    yield from left_out(books, cluster.checks.ran, cluster.checks.kills)
     yield from _true_ends(cluster, leader)
     known = {*books.drivers, *books.completed_drivers, *cluster.checks.dropped}
     for driver_id in sorted(cluster.checks.acknowledged - known):
@@ -161,7 +163,7 @@ def _records(cluster: Cluster, leader: Master) -> Iterator[str]:
     books, records = _books(leader), cluster.store.records
     expected = {}
     for driver_id, driver in {**books.drivers, **books.completed_drivers}.items():
-        expected[f"driver/{driver_id}"] = driver.record
+        expected[f"{'driver' if driver.tasks is None else 'array'}/{driver_id}"] = driver.record
     for app_id, entry in {**books.apps, **books.completed_apps}.items():
         expected[f"app/{app_id}"] = entry.record
         for executor in entry.executors.values():
@@ -169,8 +171,11 @@ def _records(cluster: Cluster, leader: Master) -> Iterator[str]:
     for key, record in expected.items():
         if key not in records or not _same(decode_record(key, records[key]), record):
             yield f"{key} is not on record as it is in the books"
+    yield from unrecorded(books, records, cluster.store.damaged)
     for key in records:
-        if key.split("/")[0] in ("driver", "app") and key not in expected:
+        if key.startswith("tasks/") and books.find_driver(key.split("/")[1]) is None:
+            yield f"{key} is on record without its array"
+        if key.split("/")[0] in ("driver", "array", "app") and key not in expected:
             yield f"{key} is on record, and the books do not have it"
         if key.startswith("executor/"):
             _, app_id, number = key.split("/")

@@ -17,6 +17,7 @@ from stoker.core.model.profiles import with_profile
 from stoker.core.model.resources import Amounts, counted
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, DriverDescription
+from tests.simulation.checks_arrays import check_arrays
 
 Fail = Callable[[str, str], None]
 LAUNCHES = (LaunchDriver, LaunchExecutor)
@@ -26,6 +27,7 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
     if ctx.state is not MasterState.ALIVE:
         return
     sent = [effect for effect in effects if isinstance(effect, Send)]
+    check_arrays(ctx.books, sent, fail)
     _drivers_in_order(ctx, [send.message for send in sent if isinstance(send.message, LaunchDriver)], fail)
     granted: dict[str, list[LaunchExecutor]] = {}  # worker -> executors granted there now
     for send in sent:
@@ -60,7 +62,7 @@ class Room(NamedTuple):
 
 
 def _number(identifier: str) -> int:
-    return int(identifier.rsplit("-", 1)[1])
+    return int(identifier.rsplit("-", 1)[1].partition("_")[0])
 
 
 def _drivers_in_order(ctx: Context, launches: list[LaunchDriver], fail: Fail) -> None:

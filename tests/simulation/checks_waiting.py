@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from stoker.core.master.arrays.booking import task_of
 from stoker.core.master.books import Books
 from stoker.core.master.effects import Effect, Send
 from stoker.core.model.messages import HoldJob, LaunchDriver, LaunchExecutor
@@ -36,7 +37,9 @@ class Holds:
         """Check what a master starts that nobody has deposed."""
         for effect in effects if is_leader else ():
             launch = effect.message if isinstance(effect, Send) else None
-            if isinstance(launch, LaunchDriver) and launch.driver_id in self._held - self._released:
+            if isinstance(launch, LaunchDriver) and (
+                {launch.driver_id, launch.driver_id.partition("_")[0]} & (self._held - self._released)
+            ):
                 self._fail("hold", f"{launch.driver_id} is held, and attempt {launch.attempt} is started")
             if isinstance(launch, LaunchExecutor) and launch.app_id in self._held - self._released:
                 self._fail("hold", f"{launch.app_id} is held, and gets executor {launch.executor_id}")
@@ -44,6 +47,8 @@ class Holds:
 
 def check_parents(books: Books, effects: Iterable[Effect], fail: Fail) -> None:
     for driver_id, driver in books.drivers.items():
+        if (driver.tasks is not None and not driver.record.awaits) or task_of(books, driver_id) is not None:
+            continue  # parked for its limit, or in its array
         if driver.record.state is DriverState.SUBMITTED and driver_id in books.parked and driver.record.hold is None:
             waits_for = [parent_id for parent_id in driver.record.description.after if parent_id in books.drivers]
             if not waits_for:

@@ -47,6 +47,7 @@ class Cluster:
     devices: random.Random | None  # draws named resources; None: there are none
     pools: Pools
     sharing: random.Random = field(default_factory=lambda: random.Random(0))  # draws the pools of jobs
+    arrays: random.Random = field(default_factory=lambda: random.Random(0))  # draws which drivers are arrays
     parents: random.Random = field(default_factory=lambda: random.Random(0))  # draws which drivers start after which
     masters: list[Master] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
@@ -89,6 +90,7 @@ def build(world: World) -> Cluster:
     )  # fmt: skip
     cluster.sharing.seed(world.seed)
     cluster.parents.seed(world.seed + 0.375)
+    cluster.arrays.seed(world.seed + 0.625)
     _add_masters(cluster)
     _add_workers(cluster)
     _add_applications(cluster)
@@ -299,6 +301,11 @@ def _submit(cluster: Cluster, client: Client, description: DriverDescription) ->
         parents = tuple(dict.fromkeys(draw.choice(ids) for _ in range(draw.randint(1, 3))))
         after_end = draw.choice(get_args(AfterEnd))
         description = msgspec.structs.replace(description, after=parents, after_end=after_end)
+    draw = cluster.arrays
+    if draw.random() < 0.25:
+        array = draw.choice(("1-3", "0-7%2", "5-9:2%1", "1,4-6"))
+        args = (description.args[0], draw.choice(("0.2", "3.000")), description.args[2])
+        description = msgspec.structs.replace(description, array=array, args=args)
     client.submit(description)
 
 

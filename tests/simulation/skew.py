@@ -21,7 +21,7 @@ ADDED_LAST = {
 }
 # Values inside messages, likewise.
 ADDED_TO_VALUES = {
-    "driver": {"time_limit", "hold", "after", "after_end", "max_disk_mib"},
+    "driver": {"array", "time_limit", "hold", "after", "after_end", "max_disk_mib"},
     "app": {"time_limit", "max_disk_mib"},
     "exit": {"expired", "oom", "peak_mib", "cpu_seconds", "over_disk"},
 }

@@ -26,7 +26,7 @@ from stoker.client.session.pages import read_cluster
 from stoker.client.session.session import TIMEOUT, Session
 from stoker.client.submit.sources import FileIndex
 from stoker.client.submit.submission import DriverOptions, describe, options_of
-from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission, check_size
+from stoker.client.submit.submitting import BulkSubmission, Uploads, WatchedSubmission, check_array, check_size
 from stoker.config.client import ClientConfig, client_config, doubts
 from stoker.config.types import parse_time_limit
 from stoker.core.model.changes import JobChange
@@ -137,6 +137,7 @@ class Client:
         uploads = Uploads(self.session, self.book)
         while not isinstance(answer := self.session.call(message), Submitted):
             uploads.send([answer])
+        check_array(self.session, driver, answer, self.door)
         return answer.driver_id
 
     def submit_watched(self, driver: DriverDescription) -> WatchedDriver:
@@ -147,7 +148,8 @@ class Client:
         while True:
             submission = WatchedSubmission(self.session, message)
             self.session.wait(submission.is_answered)
-            if submission.driver is not None:
+            if submission.driver is not None and submission.answer is not None:
+                check_array(self.session, driver, submission.answer, self.door)
                 return submission.driver
             assert submission.refusal is not None
             uploads.send([self.session.checked(submission.refusal)])

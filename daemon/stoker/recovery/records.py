@@ -8,10 +8,12 @@ import msgspec
 
 from stoker.core.model.records import (
     AppRecord,
+    ArrayRecord,
     Counters,
     DriverRecord,
     ExecutorRecord,
     Record,
+    TaskChunk,
     UsageRecord,
     WorkerRecord,
 )
@@ -20,6 +22,8 @@ from stoker.recovery.base import RecoveryEngine
 
 _TYPES: dict[str, type[Record]] = {
     "driver": DriverRecord,
+    "array": ArrayRecord,
+    "tasks": TaskChunk,
     "app": AppRecord,
     "executor": ExecutorRecord,
     "worker": WorkerRecord,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.mutants import books, drivers, journal, peers, reservations, storage, waiting
+from tests.simulation.mutants import arrays, books, drivers, journal, peers, reservations, storage, waiting
 
 Mutation = Callable[[], Any]  # a context manager
 
@@ -69,4 +69,9 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     waiting.dropped_parents: ("kill_master",),
     waiting.hopeful_dry_run: (),
     waiting.forgotten_hold: ("kill_master",),
+    arrays.unwritten_chunk: (),
+    arrays.unasked_limit: (),
+    arrays.skipped_index: ("kill_master",),
+    arrays.unnoted_end: (),
+    arrays.last_index_first: (),
 }

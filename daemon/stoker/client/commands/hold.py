@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from stoker.client.api import Client
 from stoker.client.commands.common import add_connection_arguments, configured, connected
 from stoker.client.notices import say
+from stoker.core.model.arrays.ids import tasks_id
 from stoker.core.model.states import Role
 from stoker.core.model.values import APP_ID, DRIVER_ID
 from stoker.errors import NotAuthorized, NotFound, Refused, UsageError
@@ -27,13 +28,15 @@ def add_names(parser: argparse.ArgumentParser, command: str) -> None:
     parser.add_argument(
         "--admin", action="store_true", help=f"use this machine's admin key, which may {command} everybody's jobs"
     )
-    parser.add_argument("ids", nargs="+", metavar="ID", help="driver-... or app-...")
+    parser.add_argument(
+        "ids", nargs="+", metavar="ID", help="driver-..., app-..., or tasks of an array: driver-..._17, driver-..._3-9"
+    )
 
 
 def for_each(args: argparse.Namespace, environ: Mapping[str, str], change: Callable[[Client, str], str]) -> int:
     """Change each of ``args.ids`` and print the master's answer. Return 0 when it has accepted all, else 1."""
     for job_id in args.ids:
-        if not DRIVER_ID.fullmatch(job_id) and not APP_ID.fullmatch(job_id):
+        if not DRIVER_ID.fullmatch(job_id) and not APP_ID.fullmatch(job_id) and tasks_id(job_id) is None:
             raise UsageError(
                 f"{job_id!r} is not an id: write it like driver-20260131120000-0000 or app-20260131120000-0000"
             )

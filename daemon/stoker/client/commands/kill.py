@@ -11,13 +11,14 @@ from stoker.client.api import Client
 from stoker.client.commands.common import add_connection_arguments, configured, connected
 from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.notices import say
+from stoker.core.model.arrays.ids import tasks_id
 from stoker.core.model.messages import Accepted, Failed, GetStatus, KillJob, Message, Status
 from stoker.core.model.states import Role
 from stoker.core.model.values import APP_ID, DRIVER_ID
 from stoker.errors import UsageError
 
 WAIT = 15.0  # seconds; a program has 10 between TERM and KILL
-LOOK_AGAIN = 0.1  # seconds between two questions about an application
+LOOK_AGAIN = 0.1  # seconds between two questions about an application, or several tasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin", action="store_true", help="use this machine's admin key, which may kill everybody's jobs"
     )
-    parser.add_argument("ids", nargs="+", metavar="ID", help="driver-... or app-...")
+    parser.add_argument(
+        "ids", nargs="+", metavar="ID", help="driver-..., app-..., or tasks of an array: driver-..._17, driver-..._3-9"
+    )
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -79,9 +82,9 @@ class _Kill:
         self.text = ""
         self._client = client
         self._watched: WatchedDriver | None = None
-        self._app_over = False
+        self._is_over = False
         self._look_at = math.inf
-        if DRIVER_ID.fullmatch(job_id) or APP_ID.fullmatch(job_id):
+        if DRIVER_ID.fullmatch(job_id) or APP_ID.fullmatch(job_id) or tasks_id(job_id):
             client.session.ask(KillJob(request=0, id=job_id, door=client.door), self._take)
         else:
             self.answered = True
@@ -91,16 +94,16 @@ class _Kill:
 
     @property
     def over(self) -> bool:
-        return self._app_over or (self._watched is not None and self._watched.is_over)
+        return self._is_over or (self._watched is not None and self._watched.is_over)
 
     def look(self) -> None:
         """Start waiting for its end."""
-        if self.id.startswith("driver-"):
+        if DRIVER_ID.fullmatch(self.id):
             self._watched = WatchedDriver(self._client.session, self.id, known=True)
             self._watched.watch()
         else:
             self._look_at = math.inf
-            self._client.session.ask(GetStatus(request=0, id=self.id), self._take_app)
+            self._client.session.ask(GetStatus(request=0, id=self.id), self._take_status)
 
     def work(self) -> float:
         if self._watched is not None:
@@ -131,8 +134,9 @@ class _Kill:
             self.refusal = f"{self.id} has already finished: it is {view.state.value}"
         return True
 
-    def _take_app(self, answer: Message) -> bool:
-        app = answer.app if isinstance(answer, Status) else None
-        self._app_over = app is None or app.state.is_final
+    def _take_status(self, answer: Message) -> bool:
+        """Take the state of an application, or of tasks ``ID_3-9``."""
+        view = (answer.app or answer.driver) if isinstance(answer, Status) else None
+        self._is_over = view is None or view.state.is_final
         self._look_at = time.monotonic() + LOOK_AGAIN
         return True

@@ -34,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--name", metavar="NAME", help="only jobs of this name; * stands for any text")
     option("--worker", metavar="WORKER", help="only this worker (id, HOST:PORT or HOST), and the jobs on it")
     option("--text", metavar="WORDS", help="only jobs that contain all these words")
-    parser.add_argument("id", nargs="?", metavar="ID", help="driver-..., app-... or worker-...; default: the cluster")
+    parser.add_argument(
+        "id",
+        nargs="?",
+        metavar="ID",
+        help="driver-..., app-..., worker-... or tasks of an array: driver-..._3-9; default: the cluster",
+    )
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -79,7 +84,11 @@ def _as_text(view: AnyView, cluster: ClusterView | None, *, all_rows: bool, filt
     if isinstance(view, (DriverView, AppView)):
         from stoker.client.show import job  # noqa: PLC0415 - most ask for the cluster
 
-        return job.driver(view, cluster) if isinstance(view, DriverView) else job.app(view, cluster, all_rows=all_rows)
+        return (
+            job.driver(view, cluster, all_rows=all_rows)
+            if isinstance(view, DriverView)
+            else job.app(view, cluster, all_rows=all_rows)
+        )
     from stoker.client.show import cluster as render  # noqa: PLC0415 - the other way
 
     return (

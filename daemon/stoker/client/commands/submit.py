@@ -71,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="start it when these drivers have ended; :ok (default), :any or :failed says how each must end",
     )
+    option(
+        "--array",
+        metavar="RANGES",
+        help="run it once for each index, such as 1-1000, 0-99:10 or 1,5,7-9; with %%20 at most 20 at once",
+    )
     option("--hold", action="store_true", help="do not start it before 'stoker release ID'")
     option("--files", metavar="F,..", help="files for the program's directory")
     option("--py-files", metavar="F,..", help=".py, .zip, .egg and .whl files for its PYTHONPATH")
@@ -100,6 +105,10 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise UsageError("nothing to submit: stoker submit [OPTIONS] APP [ARGUMENT...]")
     if args.kill_on_interrupt and not args.wait:
         raise UsageError("--kill-on-interrupt needs --wait")
+    if args.array is not None and args.deploy_mode == "client":
+        raise UsageError("--array runs in the cluster, and --deploy-mode client does not: leave one of them out")
+    if args.array == "":
+        raise UsageError("--array must not be empty: write it like --array 1-1000, or leave it out")
     if args.dry_run and args.deploy_mode == "client":
         raise UsageError("--dry-run asks the cluster, and --deploy-mode client does not: leave one of them out")
     config = configured(args, environ)
@@ -114,6 +123,10 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         driver = describe(options, config, client.book)
         if args.dry_run:
             return dry_run(client, driver)
+        if (args.wait or config.waits) and driver.array:
+            from stoker.client.commands.wait_array import submit_array_and_wait  # noqa: PLC0415 - the rarer way
+
+            return submit_array_and_wait(client, driver, kill_on_interrupt=args.kill_on_interrupt)
         if args.wait or config.waits:
             from stoker.client.commands.wait import submit_and_wait  # noqa: PLC0415 - not for a submission that does not wait
 
@@ -165,4 +178,5 @@ def _options(args: argparse.Namespace, words: list[str], config: ClientConfig, e
         time_limit=time_limit(args.time_limit),
         hold=args.hold,
         after=args.after,
+        array=args.array or "",
     )

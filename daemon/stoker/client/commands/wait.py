@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from stoker.client.api import Client
@@ -37,24 +38,32 @@ def submit_and_wait(client: Client, driver: DriverDescription, *, kill_on_interr
     """
     watched = client.submit_watched(driver)
     say(f"submitted {watched.id}")
-    client.session.timeout = max(client.session.timeout, PATIENCE)
-    handled = END_SIGNALS if kill_on_interrupt else (signal.SIGINT,)
-    before = {number: signal.signal(number, _interrupt) for number in handled}
-    try:
-        _stream(client, watched)
-    except Interrupted as interruption:
-        for number in handled:
-            signal.signal(number, signal.SIG_IGN)
-        return _interrupted(client, watched.id, interruption.number, kill=kill_on_interrupt)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    ended = interruptible(client, watched.id, lambda: _stream(client, watched), kill=kill_on_interrupt)
+    if ended is not None:
+        return ended
     if watched.failure is not None:
         raise watched.failure
     assert watched.view is not None
     if watched.view.state is not DriverState.FINISHED:
         say(outcome(watched.view))
     return exit_code(watched.view)
+
+
+def interruptible(client: Client, driver_id: str, wait: Callable[[], None], *, kill: bool) -> int | None:
+    """Wait for a driver; return the exit code if a signal interrupted that, else None. It is killed then if ``kill``."""
+    client.session.timeout = max(client.session.timeout, PATIENCE)
+    handled = END_SIGNALS if kill else (signal.SIGINT,)
+    before = {number: signal.signal(number, _interrupt) for number in handled}
+    try:
+        wait()
+    except Interrupted as interruption:
+        for number in handled:
+            signal.signal(number, signal.SIG_IGN)
+        return _interrupted(client, driver_id, interruption.number, kill=kill)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return None
 
 
 def exit_code(view: DriverView) -> int:

@@ -195,13 +195,22 @@ def _app(app: AppView) -> list[str]:
     ]
 
 
+def _again(driver: DriverView) -> str:
+    """Return how many attempts it had, or how many tasks of an array have ended."""
+    if driver.array is not None:
+        return f" {driver.array.ended}/{driver.array.tasks}"
+    return f" #{len(driver.attempts)}" if len(driver.attempts) > 1 else ""
+
+
 def _driver(driver: DriverView) -> list[str]:
     status = driver.attempts[-1].exit.status if driver.attempts and driver.state.is_final else None
+    if driver.array is not None and driver.state.is_final:
+        status = driver.array.status
     return [
         driver.id,
         text.clean(driver.name, 30),
         text.clean(driver.who, 20),
-        text.state(driver.state.value) + (f" #{len(driver.attempts)}" if len(driver.attempts) > 1 else ""),
+        text.state(driver.state.value) + _again(driver),
         str(driver.cores),
         text.memory(driver.memory_mib),
         text.clean(driver.worker_host, 30),

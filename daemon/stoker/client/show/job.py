@@ -13,13 +13,14 @@ from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Amounts, address_words, words
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.values import Exit
-from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView
+from stoker.core.model.views import AppView, ArrayView, AttemptView, ClusterView, DriverView, ExecutorView
 
 _WIDE = 400  # characters of a reason or a command line
 
 
-def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
-    """``cluster`` is needed to say why it waits."""
+def driver(view: DriverView, cluster: ClusterView | None = None, *, all_rows: bool = False) -> str:
+    """A driver, an array, or several of its tasks; at most 50 runs of tasks in equal states unless ``all_rows``. ``cluster``
+    is needed to say why it waits."""
     reason = view.reason
     if view.state is DriverState.SUBMITTED and cluster is not None:
         reason = "; ".join(filter(None, [reason, Waiting(cluster).driver(view)]))
@@ -34,6 +35,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
             "Wants",
             f"{view.cores} core{'s' * (view.cores != 1)}, {text.memory(view.memory_mib)}{_named(view.resources)}{supervised}",
         ),
+        *_array(view.array),
         ("Time limit", with_rest(view.time_limit, view.running_since, time.time())),
         ("Disk limit", disk(view.max_disk_mib) if view.max_disk_mib else ""),
         ("Submitted", text.when(view.submitted) + (f" by {text.clean(view.who)}" if view.who else "")),
@@ -52,7 +54,34 @@ def driver(view: DriverView, cluster: ClusterView | None = None) -> str:
         )
         rows = [_attempt(attempt)[: len(headers)] for attempt in view.attempts]
         parts.append(text.table("Attempts", headers, rows))
+    if view.array is not None and view.array.runs:
+        rows = [[run.indices, str(run.tasks), text.state(run.state)] for run in view.array.runs]
+        most = None if all_rows else text.MOST_ROWS
+        parts.append(text.table("Tasks", ("Indices", "Tasks", "State"), rows[:most], total=len(rows)))
     return "\n\n".join(parts)
+
+
+def _array(array: ArrayView | None) -> list[tuple[str, str]]:
+    """Return the fields of an array: its indices, and what has become of its tasks."""
+    if array is None:
+        return []
+    limit = f", at most {array.limit} at once" if array.limit else ""
+    return [("Array", f"{text.clean(array.indices, _WIDE)}{limit}"), ("Tasks", progress(array))]
+
+
+def progress(array: ArrayView) -> str:
+    """Return what has become of the tasks, in words."""
+    counts = (
+        ("waiting", array.waiting),
+        ("held", array.held),
+        ("running", array.running),
+        ("finished", array.finished),
+        ("failed", array.failed),
+        ("killed", array.killed),
+        ("lost or not startable", array.error),
+    )
+    known = ", ".join(f"{count} {word}" for word, count in counts if count)
+    return f"{array.tasks} task{'s' * (array.tasks != 1)}: {known}"
 
 
 def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = False) -> str:

@@ -50,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     time_limit: float | None = None  # seconds
     hold: bool = False
     after: str = ""  # ID[,ID][:ok|any|failed]
+    array: str = ""  # of indices, as 1-1000%20
 
 
 class DriverOptions(TypedDict, total=False):
@@ -65,6 +66,7 @@ class DriverOptions(TypedDict, total=False):
     supervise: bool  # restart the program when it fails or loses its worker
     hold: bool  # do not start it before ``Client.release(ID)``
     after: str  # ids of drivers, with commas: start it when all have ended; with ":any" or ":failed" at the end, not ok
+    array: str  # indices, as "1-1000", "0-99:10" or "1,5,7-9"; with "%20" at the end at most 20 at once
     time_limit: str | float | None  # of one attempt: "2h", or seconds; ``spark.stoker.timeLimit``, default none
     env: Mapping[str, str] | None  # added to its environment
     conf: Mapping[str, str] | None  # ``spark.*`` properties
@@ -109,6 +111,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
     if kind == "program":
         check_program(options.app)
     parents, after_end = parse_after(options.after)
+    _check_array(options.array)
     main = book.source(options.app, executable=kind == "program")
     check_suffixes("--py-files", options.py_files, PY_FILES)
     check_suffixes("--jars", options.jars, (".jar",))
@@ -144,6 +147,7 @@ def describe(options: Options, config: ClientConfig, book: FileIndex) -> DriverD
             hold=options.hold,
             after=parents,
             after_end=after_end,
+            array=options.array,
             user=user_name(),
             pool=conf.get(POOL_PROPERTY, ""),
             priority=_typed(conf, PRIORITY_PROPERTY),
@@ -166,6 +170,17 @@ def parse_after(text: str) -> tuple[tuple[str, ...], AfterEnd]:
     if text and not parents:
         raise UsageError("--after: name the drivers to wait for: --after ID[,ID][:ok|any|failed]")
     return parents, wanted
+
+
+def _check_array(text: str) -> None:
+    """Raise UsageError for indices that are malformed, or too many."""
+    if text:
+        from stoker.core.model.arrays.indices import parse_array  # noqa: PLC0415 - most submissions have none
+
+        try:
+            parse_array(text)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 def submitted_conf(defaults: Mapping[str, str], said: Mapping[str, str], kind: DriverKind) -> dict[str, str]:

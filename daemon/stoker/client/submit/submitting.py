@@ -10,7 +10,7 @@ from pathlib import Path
 from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.session.session import Session
 from stoker.client.submit.sources import FileIndex
-from stoker.core.model.messages import Failed, FindMissingBlobs, Message, MissingBlobs, SubmitDriver, Submitted
+from stoker.core.model.messages import Failed, FindMissingBlobs, KillJob, Message, MissingBlobs, SubmitDriver, Submitted
 from stoker.core.model.values import DriverDescription
 from stoker.errors import ProtocolError, Refused, StokerError
 
@@ -30,6 +30,16 @@ def check_size(session: Session, path: Path, size: int) -> None:
     if isinstance(answer, MissingBlobs) and 0 < answer.max_size < size:
         limit = f"{answer.max_size} bytes (spark.stoker.upload.maxSize)"
         raise Refused(f"{path}: the file has {size} bytes; the limit is {limit}: give a URL instead")
+
+
+def check_array(session: Session, driver: DriverDescription, answer: Submitted, door: str) -> None:
+    """Raise Refused if a master of an older release has taken an array for a single program; it is killed then."""
+    if driver.array and not answer.tasks:
+        session.call(KillJob(request=0, id=answer.driver_id, door=door))
+        raise Refused(
+            f"--array: the master knows no arrays and took it for one program, {answer.driver_id}, which is killed:"
+            " upgrade the master"
+        )
 
 
 class Uploads:
@@ -64,6 +74,7 @@ class WatchedSubmission:
     def __init__(self, session: Session, message: SubmitDriver) -> None:
         self.driver: WatchedDriver | None = None
         self.refusal: Message | None = None
+        self.answer: Submitted | None = None
         self._session = session
         self._exchange = session.ask(message, self._take)
 
@@ -76,6 +87,7 @@ class WatchedSubmission:
         if not isinstance(answer, Submitted):
             self.refusal = answer
             return True
+        self.answer = answer
         self.driver = WatchedDriver(self._session, answer.driver_id, known=True)
         # After a fail-over it is not submitted again, which a master without records would do a second time.
         self._exchange.message = self.driver.question()

@@ -11,21 +11,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
+from stoker.core.master.arrays.tasks import Tasks
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.sharing.accounts import Account, Accounts
 from stoker.core.master.waiting.parked import Parked
+from stoker.core.model.arrays.ids import runs_tasks
 from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.profiles import Profile
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
 from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
 from stoker.core.model.states import WorkerState
-from stoker.core.model.values import ApplicationDescription, Unfit, number_of
+from stoker.core.model.values import UNLIMITED, ApplicationDescription, Unfit, number_of
 from stoker.core.model.views import AppView, DriverView, WorkerView
 
 ExecutorKey = tuple[str, int]  # (application id, executor id)
 
 _HIGHEST_FOLLOWED = 10**10  # number of an id; far beyond what a cluster counts, far below what an id may have
 _FORGOTTEN_KEPT = 10_000  # ids
+TASKS = "tasks of arrays"  # asked for as a named resource, which workers of release 0.1.0 do not offer
 REMOVED_EXECUTORS_SHOWN = 1000  # per application, as spark.worker.ui.retainedExecutors
 
 
@@ -87,11 +90,11 @@ class Worker:
         return self.record.memory_mib - self.memory_used
 
     def resources_free(self) -> dict[str, int]:
-        """Return how many addresses of each named resource no job holds."""
-        return {
-            name: sum((name, address) not in self.held for address in addresses)
-            for name, addresses in self.record.resources
+        """Return how many addresses of each named resource no job holds. Tasks of arrays are asked for like one."""
+        found = {
+            name: sum((name, one) not in self.held for one in addresses) for name, addresses in self.record.resources
         }
+        return found | {TASKS: UNLIMITED} if runs_tasks(self.record.version) else found
 
     def lowest_free(self, amounts: Amounts) -> Addresses:
         """Return the lowest free addresses for ``amounts``."""
@@ -107,13 +110,17 @@ class Driver:
     queued_at: float = 0.0  # since when it waits for a worker (seconds since the Unix epoch)
     watchers: list[tuple[bytes, int]] = field(default_factory=list)  # (connection, request number)
     view: DriverView | None = None
+    tasks: Tasks | None = None  # of an array; None: it is not one
 
     @property
     def lane(self) -> Lane:
         """Where it waits."""
         description = self.record.description
-        demand = Demand(description.cores, description.memory_mib, description.resources)
-        return Lane(demand, *self.account, description.priority or 0, description.time_limit)
+        named, array = description.resources, ""
+        if self.tasks is not None:
+            named, array = (*named, (TASKS, 1)), self.record.id
+        demand = Demand(description.cores, description.memory_mib, named)
+        return Lane(demand, *self.account, description.priority or 0, description.time_limit, array)
 
     @property
     def account(self) -> Account:
@@ -176,13 +183,15 @@ class Books:
         self.worker_of_peer: dict[bytes, str] = {}
         self.worker_at: dict[tuple[str, int], str] = {}  # (host, port) -> id
         self.successor: dict[str, str] = {}  # id of a restarted worker -> its new id, to find old logs
-        self.drivers: dict[str, Driver] = {}  # active
+        self.drivers: dict[str, Driver] = {}  # active; arrays, too, and those of their tasks that have started
+        self.arrays: dict[str, Driver] = {}  # active
         self.completed_drivers: dict[str, Driver] = {}  # oldest first
         self.queue: DriverQueue = DriverQueue()
         self.relaunching: set[str] = set()
         self.waited_for: dict[str, dict[str, None]] = {}  # driver -> those that start after it and wait for its end
         self.ended: deque[DriverRecord] = deque()  # drivers whose end their children do not know yet
         self.parked: Parked = Parked()  # SUBMITTED drivers that are not in the queue
+        self.touched_arrays: dict[str, Driver] = {}  # changed in this batch
         self.watching: dict[bytes, set[str]] = {}  # connection -> active drivers it watches
         self.apps: dict[str, BookedApp] = {}  # active, in order of registration
         self.completed_apps: dict[str, BookedApp] = {}
@@ -239,8 +248,12 @@ class Books:
         return self.drivers.get(driver_id) or self.completed_drivers.get(driver_id)
 
     def waiting_drivers(self, pool: str, principal: str | None = None) -> int:
-        """Return how many SUBMITTED drivers of a pool there are, of one principal or of all."""
-        return self.queue.waiting(pool, principal) + self.parked.waiting(pool, principal)
+        """Return how many SUBMITTED drivers of a pool there are, of one principal or of all; of an array, its tasks."""
+        arrays = [
+            head for head in self.arrays.values() if head.account[0] == pool and principal in (None, head.account[1])
+        ]
+        tasks = sum(head.tasks.left - 1 for head in arrays if head.tasks is not None)
+        return self.queue.waiting(pool, principal) + self.parked.waiting(pool, principal) + tasks
 
     def find_app(self, app_id: str) -> BookedApp | None:
         return self.apps.get(app_id) or self.completed_apps.get(app_id)

@@ -16,7 +16,18 @@ from stoker.core.model.moves import E, Lifecycle, Recent, S, move
 from stoker.core.model.paging import Paging
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
-from stoker.core.model.records import COUNTERS_KEY, app_key, driver_key, executor_key, usage_key, worker_key
+from stoker.core.model.records import (
+    COUNTERS_KEY,
+    ArrayRecord,
+    TaskChunk,
+    app_key,
+    array_key,
+    chunk_key,
+    driver_key,
+    executor_key,
+    usage_key,
+    worker_key,
+)
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, Now, Rng
 
@@ -81,7 +92,12 @@ class Context:
         self._effects.append(Invite(app_id, app, self.webui_url, within))
 
     def save_driver(self, record: Any) -> None:
-        self._effects.append(Persist(driver_key(record.id), record))
+        """Record a driver, or an array."""
+        key = array_key(record.id) if isinstance(record, ArrayRecord) else driver_key(record.id)
+        self._effects.append(Persist(key, record))
+
+    def save_chunk(self, record: TaskChunk) -> None:
+        self._effects.append(Persist(chunk_key(record.array_id, record.number), record))
 
     def save_app(self, record: Any) -> None:
         self._effects.append(Persist(app_key(record.id), record))

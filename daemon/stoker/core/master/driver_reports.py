@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.master import drivers, vouching
+from stoker.core.master.arrays import booking
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.fitness import refusals
@@ -131,8 +132,10 @@ def _may_adopt(ctx: Context, report: DriverReport) -> bool:
     books, driver_id = ctx.books, report.driver_id
     if driver_id in books.drivers or driver_id in books.completed_drivers or driver_id in books.forgotten:
         return False
-    is_running = not report.state.is_final
-    return vouching.may_adopt(ctx) and (is_running or vouching.has_driver_seal(ctx, report))
+    is_running, is_sealed = not report.state.is_final, vouching.has_driver_seal(ctx, report)
+    if not booking.may_adopt(books, driver_id, is_sealed=is_sealed):
+        return False
+    return vouching.may_adopt(ctx) and (is_running or is_sealed)
 
 
 def _may_run(driver: Driver, report: DriverReport) -> bool:
@@ -155,6 +158,7 @@ def _adopt(ctx: Context, report: DriverReport) -> Driver:
     )
     driver = Driver(record)
     ctx.books.drivers[record.id] = driver
+    booking.load(ctx.books, driver, [])
     ctx.books.reserve_id(record.id)
     ctx.save_counters()
     ctx.log(f"took over {record.id} from its worker")
@@ -163,9 +167,7 @@ def _adopt(ctx: Context, report: DriverReport) -> Driver:
 
 def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) -> None:
     ctx.books.release_driver(driver)
-    ctx.books.queue.remove(report.driver_id)  # the books took it for never started
-    ctx.books.relaunching.discard(report.driver_id)
-    ctx.books.parked.discard(report.driver_id)
+    booking.unqueue(ctx.books, report.driver_id)  # the books took it for never started
     after.forget(ctx.books, driver)
     driver.relaunch_at = None
     record = driver.record
@@ -214,6 +216,7 @@ def _true_end(ctx: Context, worker: Worker, report: DriverStateChanged | DriverR
     if ctx.books.release_dying(worker, (report.driver_id, report.attempt)):
         ctx.schedule_wanted = True
     record.reason = "" if event is DriverEvent.FINISHED else report.exit.reason
+    booking.ended(ctx.books, driver)
     ctx.log(f"{record.id} was given up, and is {record.state.value}: {worker.record.id} knows its end")
     drivers.changed(ctx, driver)
     return True

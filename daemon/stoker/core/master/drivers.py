@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.master import vouching, watching
+from stoker.core.master.arrays import booking
 from stoker.core.master.books import Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -18,7 +19,7 @@ from stoker.core.master.sharing import admission
 from stoker.core.master.show import driver_view
 from stoker.core.master.waiting import after
 from stoker.core.master.waiting.limits import unenforced
-from stoker.core.model.lifecycles import ATTEMPT, DRIVER, DriverEvent
+from stoker.core.model.lifecycles import ARRAY, ATTEMPT, DRIVER, DriverEvent
 from stoker.core.model.messages import (
     Accepted,
     DriverUpdate,
@@ -30,7 +31,7 @@ from stoker.core.model.messages import (
 )
 from stoker.core.model.pools import wish_of_driver
 from stoker.core.model.principal import Asker, belongs_to
-from stoker.core.model.records import Attempt, DriverRecord
+from stoker.core.model.records import ArrayRecord, Attempt, DriverRecord
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverDescription, Exit, Order
 
@@ -48,7 +49,7 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
         if isinstance(described, str):
             ctx.send(peer, Failed(request=message.request, reason=described))
             return
-        record = DriverRecord(
+        record = (ArrayRecord if described.array else DriverRecord)(
             id=books.new_driver_id(ctx.now.wall),
             description=described,
             submitted=ctx.now.wall,
@@ -57,25 +58,23 @@ def submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
             principal=event.principal,
             hold=event.asker.order(ctx.now.wall) if message.driver.hold else None,
         )
-        driver = Driver(record)
-        books.tokens[message.token] = record.id
-        books.drivers[record.id] = driver
-        ctx.tally.drivers_submitted += 1
+        driver = booking.add(books, record)
+        ctx.tally.drivers_submitted += booking.size_of(described)
         ctx.save_counters()
         begin(ctx, driver, described.after)
     if message.watch:
         watching.add(ctx, driver, peer, message.request)
     driver_id = driver.record.id
-    ctx.send(
-        peer,
-        Submitted(request=message.request, driver_id=driver_id, text=f"Driver successfully submitted as {driver_id}"),
-    )
+    text, tasks = f"Driver successfully submitted as {driver_id}", 0 if driver.tasks is None else len(driver.tasks)
+    ctx.send(peer, Submitted(request=message.request, driver_id=driver_id, text=text, tasks=tasks))
     if message.watch and (is_repeated or driver.record.state.is_final):  # perhaps no change will follow
         ctx.send(peer, DriverUpdate(request=message.request, driver=driver_view(driver)))
 
 
 def in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescription | str:
     """Return the driver with its pool and priority, or why it is refused."""
+    if why := booking.refusal(ctx.books, driver):
+        return why
     assigned = admission.assigned(ctx.pools, driver, wish_of_driver(driver.pool, driver.priority, driver.conf), by)
     if isinstance(assigned, str) or not ctx.pools.is_configured:
         return assigned
@@ -85,6 +84,7 @@ def in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescrip
         by.principal,
         in_pool=ctx.books.waiting_drivers(assigned.pool),
         of_principal=ctx.books.waiting_drivers(assigned.pool, by.principal),
+        more=booking.size_of(driver),
     )
     return too_many or assigned
 
@@ -105,7 +105,9 @@ def enqueue(ctx: Context, driver: Driver, *, first: bool = False) -> None:
     driver.relaunch_at = None
     driver.queued_at = ctx.now.wall if record.attempts else record.submitted
     ctx.books.relaunching.discard(record.id)
-    if record.hold is not None or record.awaits:
+    if booking.queue(ctx.books, driver):
+        pass  # an array, or a task of one
+    elif record.hold is not None or record.awaits:
         ctx.books.parked.add(record.id, driver.account)
     else:
         ctx.books.queue.push(record.id, driver.lane, first=first)
@@ -318,8 +320,7 @@ def kill(ctx: Context, peer: bytes | None, request: int, driver_id: str, *, by: 
     if not record.kill_requested:
         record.kill_requested, record.kill = True, by.order(ctx.now.wall)
     if record.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING):
-        ctx.books.queue.remove(driver_id)
-        ctx.books.relaunching.discard(driver_id)
+        booking.unqueue(ctx.books, driver_id)
         finish(ctx, driver, DriverEvent.KILLED, killed_by(record))
         text = f"{driver_id} was not running and is killed"
     else:
@@ -340,9 +341,9 @@ def killed_by(record: DriverRecord) -> str:
 def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> None:
     """End the driver by ``event``, one of the four that lead to a final state."""
     books, record = ctx.books, driver.record
-    ctx.move(DRIVER, record, event)
+    ctx.move(DRIVER if driver.tasks is None else ARRAY, record, event)
     record.reason, record.ended = reason, ctx.now.wall
-    ctx.tally.drivers_ended[record.state] += 1
+    ctx.tally.drivers_ended[record.state] += booking.finished(books, driver)
     if record.attempts:
         ctx.tally.driver_duration.observe(record.ended - record.attempts[0].started)
     books.drivers.pop(record.id, None)
@@ -363,6 +364,8 @@ def finish(ctx: Context, driver: Driver, event: DriverEvent, reason: str) -> Non
             for child, why in after.parent_ended(books, books.ended[0]):
                 _parent_ended(ctx, child, why)
             books.ended.popleft()
+    if (head := booking.ended(books, driver)) is not None:
+        finish(ctx, head, *booking.end_of(head))
     trim_drivers(ctx, ctx.policy.retained_drivers)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 
+from stoker.core.master.arrays.booking import keys_of, too_large
 from stoker.core.master.books import Books
 from stoker.core.master.context import Context
-from stoker.core.model.records import app_key, driver_key, executor_key
+from stoker.core.model.records import app_key, executor_key
 from stoker.core.model.states import ApplicationState, WorkerState
 from stoker.core.model.views import Sample
 
@@ -48,15 +49,16 @@ def take_sample(books: Books, wall: float) -> Sample:
 
 
 def trim_drivers(ctx: Context, keep: int) -> None:
-    """Remove the oldest ended drivers beyond ``keep``, except those for which others wait."""
+    """Remove the oldest ended drivers beyond ``keep``, except those for which others wait, and arrays beyond their limit."""
     books = ctx.books
-    excess = len(books.completed_drivers) - keep
-    if excess <= 0:
-        return
-    oldest_first = islice(books.completed_drivers, excess + len(books.waited_for))
-    for oldest in [each for each in oldest_first if each not in books.waited_for][:excess]:
-        books.forget(oldest, books.completed_drivers.pop(oldest).record.token)
-        ctx.forget(driver_key(oldest))
+    excess = max(0, len(books.completed_drivers) - keep)
+    oldest_first = islice(books.completed_drivers, excess + len(books.waited_for)) if excess else ()
+    too_many = [each for each in oldest_first if each not in books.waited_for][:excess]
+    for oldest in dict.fromkeys((*too_many, *too_large(books))):
+        old = books.completed_drivers.pop(oldest)
+        books.forget(oldest, old.record.token)
+        for key in keys_of(old):
+            ctx.forget(key)
 
 
 def trim_apps(ctx: Context, keep: int) -> None:

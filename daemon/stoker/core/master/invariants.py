@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from stoker.core.master.arrays.booking import task_of
+from stoker.core.master.arrays.invariants import array_violations
 from stoker.core.master.books import Books, Worker
 from stoker.core.master.sharing.accounts import Use
 from stoker.core.model.resources import pairs
@@ -26,6 +28,7 @@ def violations(books: Books) -> list[str]:
     found.extend(_applications(books))
     found.extend(_history(books))
     found.extend(_accounts(books))
+    found.extend(array_violations(books))
     return found
 
 
@@ -96,8 +99,11 @@ def _drivers(books: Books) -> Iterator[str]:
         is_parked = driver_id in books.parked
         if (driver_id in books.queue or is_parked) != (state is DriverState.SUBMITTED):
             yield f"{driver_id} is {state.value} and {'' if driver_id in books.queue else 'not '}in the queue"
-        if state is DriverState.SUBMITTED and is_parked != (
-            driver.record.hold is not None or bool(driver.record.awaits)
+        of_array = driver.tasks is not None or task_of(books, driver_id) is not None  # these wait by other rules
+        if (
+            state is DriverState.SUBMITTED
+            and not of_array
+            and is_parked != (driver.record.hold is not None or bool(driver.record.awaits))
         ):
             yield f"{driver_id} is {'' if is_parked else 'not '}parked, contrary to its record"
         if is_parked and driver_id in books.queue:

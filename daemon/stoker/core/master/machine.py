@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from stoker.core.master import applications, drivers, recovery, watching, workers
+from stoker.core.master.arrays import booking, recording
+from stoker.core.master.arrays.tasks import STATE_OF
 from stoker.core.master.clock import OwnTime
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Effect, Event, Gone, Received
@@ -19,6 +21,7 @@ from stoker.core.master.history import trim_apps, trim_drivers
 from stoker.core.master.rules import RULES, Rule
 from stoker.core.master.schedule import schedule
 from stoker.core.master.show import cluster_view
+from stoker.core.model.arrays.ids import task_id
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import MastersChanged, Message, Reconnect
 from stoker.core.model.policy import Policy
@@ -79,6 +82,7 @@ class MasterCore:
         self.ctx.adopts_until = self.ctx.now.mono + max(waits)
         if records:
             recovery.load(self.ctx, records)
+        recording.save(self.ctx)
         self.ctx.save_usage()
         return self.ctx.take_effects()
 
@@ -103,6 +107,7 @@ class MasterCore:
             recovery.complete_if_all_answered(ctx)
         if ctx.schedule_wanted:
             schedule(ctx)
+        recording.save(ctx)
         ctx.save_usage()
         self._due = self._next_due()
         return ctx.take_effects()
@@ -212,8 +217,8 @@ class MasterCore:
 
     def _driver_output(self, driver_id: str, number: int) -> OutputLocation:
         driver = self.ctx.books.find_driver(driver_id)
-        if driver is None:
-            return OutputLocation(error=f"There is no driver {driver_id}")
+        if driver is None or driver.tasks is not None:
+            return self._task_output(driver_id)
         attempts = driver.record.attempts
         for attempt in reversed(attempts):
             if number in (0, attempt.number):
@@ -223,6 +228,21 @@ class MasterCore:
         if attempts:
             return OutputLocation(error=f"{driver_id} has no attempt {number}: its latest is {attempts[-1].number}")
         if driver.record.state.is_final:
+            return OutputLocation(error=f"{driver_id} has never run")
+        return OutputLocation(waiting=True)
+
+    def _task_output(self, driver_id: str) -> OutputLocation:
+        """Find the output of a task that has not started, or whose driver the history has forgotten."""
+        task, head = booking.task_of(self.ctx.books, driver_id), self.ctx.books.find_driver(driver_id)
+        if head is not None and head.tasks is not None:
+            first = task_id(driver_id, head.tasks.indices.first)
+            return OutputLocation(error=f"{driver_id} is an array: name one of its tasks, for example {first}")
+        if task is None:
+            return OutputLocation(error=f"There is no driver {driver_id}")
+        worker_id = task.tasks.worker_of(task.position)
+        if worker_id:
+            return self._location(worker_id)
+        if STATE_OF[task.tasks.states[task.position]].is_final:
             return OutputLocation(error=f"{driver_id} has never run")
         return OutputLocation(waiting=True)
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 from stoker.core.master import drivers, workers
 from stoker.core.master.applications import wait_for_return
-from stoker.core.master.books import BookedApp, Books, Driver, Worker
+from stoker.core.master.arrays import booking
+from stoker.core.master.books import BookedApp, Books, Worker
 from stoker.core.master.context import Context
 from stoker.core.model.lifecycles import (
     APPLICATION,
+    ARRAY,
     DRIVER,
     MASTER,
     WORKER,
@@ -24,10 +26,12 @@ from stoker.core.model.lifecycles import (
 )
 from stoker.core.model.records import (
     AppRecord,
+    ArrayRecord,
     Counters,
     DriverRecord,
     ExecutorRecord,
     Record,
+    TaskChunk,
     UsageRecord,
     WorkerRecord,
 )
@@ -58,12 +62,20 @@ def load(ctx: Context, records: Mapping[str, Record]) -> None:
     for record in by_type.get(ExecutorRecord, []):
         assert isinstance(record, ExecutorRecord)
         _load_executor(ctx.books, record)
-    for record in by_type.get(DriverRecord, []):
+    chunks: dict[str, list[TaskChunk]] = {}
+    for record in by_type.get(TaskChunk, []):
+        assert isinstance(record, TaskChunk)
+        chunks.setdefault(record.array_id, []).append(record)
+    # An array before its tasks, which have its number.
+    submitted = [*by_type.get(ArrayRecord, []), *by_type.get(DriverRecord, [])]
+    for record in sorted(submitted, key=lambda record: _order(f"driver/{getattr(record, 'id', '')}")[:2]):
         assert isinstance(record, DriverRecord)
-        _load_driver(ctx, record)
+        _load_driver(ctx, record, chunks.get(record.id, []))
     accounts.is_loading = False
     accounts.all_changed()
     _sort_history(ctx.books)
+    for head in booking.loaded(ctx.books):
+        drivers.finish(ctx, head, *booking.end_of(head))
     _load_parents(ctx)
     ctx.move(MASTER, ctx, MasterEvent.RECORDS_FOUND)
     # A worker that was unreachable when the last master wrote may have become so only a moment before.
@@ -84,7 +96,7 @@ def _order(key: str) -> tuple[str, int, str]:
     if kind == "executor":
         app_id, _, number = identifier.rpartition("/")
         return kind, int(number) if number.isdecimal() else 0, app_id
-    is_counted = kind in ("driver", "app") and identifier.rpartition("-")[2].isdecimal()
+    is_counted = kind in ("driver", "array", "app") and identifier.rpartition("-")[2].replace("_", "").isdecimal()
     return kind, number_of(identifier) if is_counted else 0, identifier
 
 
@@ -117,15 +129,15 @@ def _load_executor(books: Books, record: ExecutorRecord) -> None:
         books.place_executor(app, record, worker)
 
 
-def _load_driver(ctx: Context, record: DriverRecord) -> None:
-    driver = Driver(record)
-    ctx.books.tokens[record.token] = record.id
+def _load_driver(ctx: Context, record: DriverRecord, chunks: list[TaskChunk]) -> None:
+    driver = booking.add(ctx.books, record)
     ctx.books.reserve_id(record.id)
+    booking.load(ctx.books, driver, chunks)
     if record.state.is_final:
-        ctx.books.completed_drivers[record.id] = driver
+        ctx.books.completed_drivers[record.id] = ctx.books.drivers.pop(record.id)
+        ctx.books.arrays.pop(record.id, None)
         return
-    ctx.books.drivers[record.id] = driver
-    ctx.move(DRIVER, record, DriverEvent.MASTER_STARTED)
+    ctx.move(DRIVER if driver.tasks is None else ARRAY, record, DriverEvent.MASTER_STARTED)
     if record.state is DriverState.SUBMITTED:
         drivers.enqueue(ctx, driver)
         return

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from stoker.core.master import applications, driver_reports, drivers, executor_reports, watching, workers
+from stoker.core.master.arrays import requests
+from stoker.core.master.arrays.show import find_view
 from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.fitness import draining
-from stoker.core.master.show import app_view, cluster_view, driver_view, snapshot, worker_view
+from stoker.core.master.show import app_view, cluster_view, snapshot, worker_view
 from stoker.core.master.waiting.dry_run import dry_run
 from stoker.core.master.waiting.hold import hold
 from stoker.core.master.waiting.update import update
@@ -81,12 +83,14 @@ def _submit(ctx: Context, event: Received, message: SubmitDriver) -> None:
 def _kill(ctx: Context, event: Received, message: KillJob) -> None:
     if _not_alive(ctx, event, message.request, "kill drivers"):
         return
+    if requests.kill(ctx, event, message):
+        return
     kill = applications.kill if message.id.startswith("app-") else drivers.kill
     kill(ctx, event.peer, message.request, message.id, by=event.asker)
 
 
 def _hold(ctx: Context, event: Received, message: HoldJob) -> None:
-    if not _not_alive(ctx, event, message.request, "hold and release jobs"):
+    if not _not_alive(ctx, event, message.request, "hold and release jobs") and not requests.hold(ctx, event, message):
         hold(ctx, event, message)
 
 
@@ -109,8 +113,8 @@ def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
     request, wanted, books = message.request, message.id, ctx.books
     if not wanted:
         answer: Message = ctx.paging.answer(event.peer, message, lambda: cluster_view(ctx))
-    elif (driver := books.find_driver(wanted)) is not None:
-        answer = Status(request=request, driver=driver_view(driver))
+    elif (driver := find_view(books, wanted)) is not None:
+        answer = Status(request=request, driver=driver)
     elif (app := books.find_app(wanted)) is not None:
         answer = Status(request=request, app=app_view(app))
     elif (worker := books.current_worker(wanted)) is not None:

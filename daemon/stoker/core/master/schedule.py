@@ -4,6 +4,7 @@ order of core.master.sharing."""
 from __future__ import annotations
 
 from stoker.core.master import drivers, executors
+from stoker.core.master.arrays.booking import next_of
 from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.placement import Offer, Shuffle, place_drivers, place_executors
@@ -52,7 +53,7 @@ def _pass(ctx: Context) -> bool:
     if books.queue:
         placed = _place_drivers(ctx, books.queue, offers, turns, reserver, shuffle=ctx.rng.shuffle)
         for driver_id, worker_id in placed:
-            drivers.launch(ctx, books.drivers[driver_id], books.workers[worker_id])
+            drivers.launch(ctx, next_of(books, books.drivers[driver_id], ctx.now.wall), books.workers[worker_id])
     if turns is not None:
         if hungry and reserver is not None:
             reserve_for_heads(ctx, reserver, turns, offers)

@@ -3,6 +3,7 @@ so a status of 10,000 drivers costs little more than its encoding."""
 
 from __future__ import annotations
 
+from stoker.core.master.arrays.summary import counts_of, state_of
 from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.sharing.reserving import reservation_views
@@ -89,10 +90,11 @@ def driver_view(driver: Driver) -> DriverView:
     record, description = driver.record, driver.record.description
     last = record.attempts[-1] if record.attempts else None
     placed = last is not None and record.state not in (DriverState.SUBMITTED, DriverState.RELAUNCHING)
+    tasks = driver.tasks
     driver.view = DriverView(
         id=record.id,
         name=description.name or description.main,
-        state=record.state,
+        state=record.state if tasks is None or record.state.is_final else state_of(tasks, range(len(tasks))),
         submitted=record.submitted,
         cores=description.cores,
         memory_mib=description.memory_mib,
@@ -118,6 +120,7 @@ def driver_view(driver: Driver) -> DriverView:
         after_end=description.after_end,
         awaits=record.awaits,
         max_disk_mib=description.max_disk_mib,
+        array=None if tasks is None else counts_of(tasks, range(len(tasks))),
     )
     return driver.view
 

@@ -232,6 +232,22 @@ ATTEMPT = Lifecycle(
     events=DriverEvent,
 )
 
+# An array is SUBMITTED until all its tasks have ended: they have drivers of their own.
+ARRAY = Lifecycle(
+    "array",
+    D.SUBMITTED,
+    {state: {} for state in D}
+    | {
+        D.SUBMITTED: {
+            DE.MASTER_STARTED: D.SUBMITTED,
+            DE.FINISHED: D.FINISHED,
+            DE.FAILED: D.FAILED,
+            DE.KILLED: D.KILLED,
+        }
+    },
+    events=DriverEvent,
+)
+
 # The end of an attempt, and of its unsupervised driver, that was given up with its worker (``Attempt.lost``), and that the
 # worker reports after all: nothing else may follow, so only the end changes.
 LATE_END = Lifecycle(

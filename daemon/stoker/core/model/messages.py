@@ -461,6 +461,7 @@ class Submitted(Message, frozen=True):
     request: int
     driver_id: str
     text: str = ""
+    tasks: int = 0  # of an array; 0: it is not one, or the master does not know arrays
 
 
 class DryRunResult(Message, frozen=True):

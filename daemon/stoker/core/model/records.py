@@ -1,7 +1,8 @@
-"""The records that survive a master: one for each driver, application, executor and worker, the use of pools, and the id
-counters.
+"""The records that survive a master: one for each driver, array, application, executor and worker, the tasks of arrays in
+chunks, the use of pools, and the id counters.
 
-Keys are ``driver/ID``, ``app/ID``, ``executor/APP/N``, ``worker/ID``, ``usage/POOL/PRINCIPAL`` and ``meta/counters``. The
+Keys are ``driver/ID``, ``array/ID``, ``tasks/ARRAY/N``, ``app/ID``, ``executor/APP/N``, ``worker/ID``,
+``usage/POOL/PRINCIPAL`` and ``meta/counters``. The
 structs are mutable because they are the master's books; each change that must survive is followed by a ``Persist`` of the
 whole record.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.model.addresses import address_of
+from stoker.core.model.arrays.indices import parse_array
 from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
@@ -61,6 +63,27 @@ class DriverRecord(Record):
     def attempt(self) -> int:
         """The number of the latest attempt, 0 before the first."""
         return self.attempts[-1].number if self.attempts else 0
+
+
+class ArrayRecord(DriverRecord):
+    """An array: what a driver's record has before its first attempt. The state stays SUBMITTED until all tasks have ended.
+    Tasks that run, or ended lately, have a ``DriverRecord`` each."""
+
+    chunks: int = 0  # how many ``TaskChunk`` records it has
+
+    def __post_init__(self) -> None:
+        parse_array(self.description.array)
+
+
+class TaskChunk(Record):
+    """What has become of ``CHUNK`` tasks of an array (core.master.arrays): by position, without zeros at the end."""
+
+    array_id: str
+    number: int
+    states: bytes  # one byte each
+    statuses: bytes = b""  # exit statuses, one byte each
+    workers: bytes = b""  # two bytes each, little-endian: 0, or 1 + the place in ``names``
+    names: tuple[str, ...] = ()  # ids of workers
 
 
 class AppRecord(Record):
@@ -140,6 +163,14 @@ class Counters(Record):
 
 def driver_key(driver_id: str) -> str:
     return f"driver/{driver_id}"
+
+
+def array_key(array_id: str) -> str:
+    return f"array/{array_id}"
+
+
+def chunk_key(array_id: str, number: int) -> str:
+    return f"tasks/{array_id}/{number}"
 
 
 def app_key(app_id: str) -> str:

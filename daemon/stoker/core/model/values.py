@@ -21,7 +21,8 @@ UNLIMITED = 2**31 - 1  # Spark's Int.Max: "no limit" for cores and executors
 HIGHEST_EXECUTOR_ID = UNLIMITED // 2  # that a peer may claim; the numbers of later executors must fit above it
 
 # Ids name folders and are numbers in part: at most 12 digits, so that a counter made from one stays far below 64 bits.
-DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}")
+# ``_N``: the task with index N of an array.
+DRIVER_ID = re.compile(r"driver-[0-9]{14}-[0-9]{4,12}(?:_[0-9]{1,10})?")
 APP_ID = re.compile(r"app-[0-9]{14}-[0-9]{4,12}")
 WORKER_ID = re.compile(r"worker-[0-9]{14}-[A-Za-z0-9_.:\[\]-]{1,255}-[0-9]{1,5}")
 POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
@@ -54,7 +55,7 @@ _THROUGH: dict[Door, str] = {
 
 def number_of(identifier: str) -> int:
     """Return the counter in the id of a driver or an application. It grows with every submission, even if clocks jump."""
-    return int(identifier.rsplit("-", 1)[1])
+    return int(identifier.rsplit("-", 1)[1].partition("_")[0])
 
 
 class Now(msgspec.Struct, frozen=True, gc=False):
@@ -171,6 +172,7 @@ class DriverDescription(Value, frozen=True):
     after: tuple[str, ...] = ()  # ids of drivers, its parents: it waits until all of them have ended
     after_end: AfterEnd = "ok"  # how each of them must end
     max_disk_mib: int = 0  # that its directory may hold; 0: no limit
+    array: str = ""  # of indices, as 1-1000%20 (core.model.arrays): it runs once for each; "": once
 
     def __post_init__(self) -> None:
         _check_range("cores", self.cores, 0)

@@ -92,8 +92,38 @@ class AttemptView(Value, frozen=True):
     resources: Addresses = ()  # named ones that it holds, or held
 
 
+class TaskRun(Value, frozen=True):
+    """Tasks of an array, one after the other, that are in the same state."""
+
+    indices: str  # as in ``--array``
+    state: str  # WAITING, HELD, RUNNING, FINISHED, FAILED, KILLED or ERROR
+    tasks: int
+
+
+class ArrayView(Value, frozen=True):
+    """The tasks of an array, or some of them, counted by state."""
+
+    indices: str  # as in ``--array``
+    tasks: int
+    limit: int = 0  # of tasks that run at once; 0: none
+    waiting: int = 0
+    held: int = 0
+    running: int = 0  # started, and not ended: also those that are to be placed again
+    finished: int = 0
+    failed: int = 0
+    killed: int = 0
+    error: int = 0
+    status: int = 0  # the highest exit status, at least 1 if a task ended in another state than FINISHED
+    runs: tuple[TaskRun, ...] = ()  # the first ones; only in the view of a single array
+
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return self.finished + self.failed + self.killed + self.error
+
+
 class DriverView(Value, frozen=True):
-    """A submitted driver and all its attempts."""
+    """A submitted driver and all its attempts; or an array (``array`` is set), which has none of its own."""
 
     id: str
     name: str
@@ -123,6 +153,7 @@ class DriverView(Value, frozen=True):
     after_end: AfterEnd = "ok"  # how each of them must end
     awaits: tuple[str, ...] = ()  # those of them that have not ended
     max_disk_mib: int = 0  # that its directory may hold; 0: no limit
+    array: ArrayView | None = None  # None: it is not an array
 
     @property
     def is_queued(self) -> bool:

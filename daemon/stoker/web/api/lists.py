@@ -66,10 +66,11 @@ EXECUTORS = (
 )
 
 
-def age(identifier: str) -> tuple[str, int, str]:
-    """Return a key by which ids sort in the order in which they were made."""
-    before, _, number = identifier.rpartition("-")
-    return before, len(number), number
+def age(identifier: str) -> tuple[str, int, str, int]:
+    """Return a key by which ids sort in the order in which they were made; tasks of an array by their indices."""
+    before, _, last = identifier.rpartition("-")
+    number, _, index = last.partition("_")
+    return before, len(number), number, int(index or -1)
 
 
 def chosen(active: str, running: Sequence[Entry], ended: Sequence[Entry]) -> list[Entry]:

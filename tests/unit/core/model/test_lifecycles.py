@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[4]
 CORES = Path(stoker.__file__).parent / "core"
 LIFECYCLES = [value for value in vars(lifecycles).values() if isinstance(value, Lifecycle)]
 LIFECYCLES.remove(lifecycles.LATE_END)  # no life: one step, from a final state
+LIFECYCLES.remove(lifecycles.ARRAY)  # one step, to a final state
 
 
 # States that only others of the name have, see the comments in the tables.

@@ -17,6 +17,7 @@ from stoker.core.master.scheduling.explanation import (
 from stoker.core.master.scheduling.gangs import at_once, shortage, whole
 from stoker.core.master.scheduling.reserved import Reserved
 from stoker.core.master.scheduling.shares import Shares
+from stoker.core.model.arrays.ids import runs_tasks
 from stoker.core.model.resources import Amounts, words
 from stoker.core.model.states import ApplicationState, DriverState, MasterState, WorkerState
 from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
@@ -53,6 +54,8 @@ class Waiting:
         # A worker with room may have refused it, or was lost with it.
         limits = self._shares.limits(driver, cores=driver.cores)
         lack = self._why(driver.cores, driver.memory_mib, driver.resources)
+        if driver.array is not None and not lack and not any(runs_tasks(worker.version) for worker in self._usable):
+            lack = "the release of every usable worker runs no tasks of arrays: upgrade one"
         lack = lack or self._kept(driver, driver.cores, driver.memory_mib, driver.resources) or driver.reason
         why = "; ".join(filter(None, [*limits, lack, self._reserved.for_job(driver.id)]))
         return (why or "a worker has room: it is waiting for its turn (spark.deploy.maxDrivers?)") + queue

@@ -15,6 +15,7 @@ import msgspec
 from stoker.core.master.scheduling.gangs import at_once, fitting, possible, shortage, whole
 from stoker.core.master.scheduling.reserved import Reserved
 from stoker.core.master.scheduling.shares import Shares, ahead_by
+from stoker.core.model.arrays.ids import runs_tasks
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.resources import counted, words
 from stoker.core.model.states import DriverState, MasterState, WorkerState
@@ -114,6 +115,15 @@ class _Case:
             yield held(self._job)
         if isinstance(self._job, DriverView) and self._job.awaits:
             yield awaited(self._job, self._cluster)
+        if (
+            isinstance(self._job, DriverView)
+            and (array := self._job.array) is not None
+            and not self._job.state.is_final
+        ):
+            if not array.waiting:
+                yield "none of its tasks waits"
+            elif 0 < array.limit <= array.running:
+                yield f"{array.running} of its tasks run, which is its limit (--array ...%{array.limit})"
         yield from self._refusals_of_cluster()
 
     def _refusals_of_cluster(self) -> Iterator[str]:
@@ -152,8 +162,8 @@ class _Case:
         memory = self._job.memory_mib if memory is None else memory
         if not self._is_large_enough(worker, cores, memory):
             return "too small for it, also when empty"
-        if worker.draining or worker.trouble:
-            return "draining" if worker.draining else worker.trouble
+        if why := self._closed(worker):
+            return why
         if worker.cores - worker.cores_used < cores:
             return "too few free cores"
         if worker.memory_mib - worker.memory_used_mib < memory:
@@ -163,6 +173,13 @@ class _Case:
             if offered - used.get(name, 0) < dict(self._job.resources).get(name, 0):
                 return f"too few free {name}"
         return self._reserved.refusal(worker.id, self._job, cores, memory, self._job.resources)
+
+    def _closed(self, worker: WorkerView) -> str:
+        """Return why nothing of the kind is placed on the worker, whatever is free there; "" if it is."""
+        if worker.draining or worker.trouble:
+            return "draining" if worker.draining else worker.trouble
+        of_array = isinstance(self._job, DriverView) and self._job.array is not None
+        return "" if not of_array or runs_tasks(worker.version) else "its release runs no tasks of arrays: upgrade it"
 
     def _is_large_enough(self, worker: WorkerView, cores: int, memory: int) -> bool:
         offered = dict(counted(worker.resources))

@@ -134,7 +134,8 @@ def place_drivers(
     turns: TurnRules | None = None,
     reserver: Reserving | None = None,
 ) -> list[tuple[str, str]]:
-    """Take drivers from the queue; return (driver id, worker id) for each one placed. ``slots``: how many more may run.
+    """Take drivers from the queue; return (driver id, worker id) for each one placed; for a task of an array, the id of the
+    array. ``slots``: how many more may run.
     ``turns`` orders pools and principals, and knows their limits; without it priority and order of submission decide.
     ``reserver`` keeps room for drivers that do not fit, from those that are served after them.
 
@@ -192,7 +193,7 @@ def place_drivers(
             turns.grant(lane.pool, lane.principal, demand.cores, demand.memory_mib, drivers=1)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
-        queue.remove(driver_id)
+        queue.take(driver_id)
         order.put_back(lane, again=True)
     return placed
 

@@ -25,6 +25,7 @@ class Lane(NamedTuple):
     principal: str = ""
     priority: int = 0
     limit: float = 0.0  # seconds that they may run; 0: no limit
+    array: str = ""  # an array has a lane of its own, so that it can come back to its place
 
 
 class DriverQueue:
@@ -36,6 +37,7 @@ class DriverQueue:
         # repeatedly scans all slots emptied before.
         self._lanes: dict[Demand, dict[Lane, OrderedDict[str, int]]] = {}
         self._lane_of: dict[str, Lane] = {}
+        self._times: dict[str, int] = {}  # how often an array may be taken, if more than once
         self._waiting: Counter[tuple[str, str]] = Counter()
         self._next = 0
         self._before_first = -1
@@ -43,24 +45,45 @@ class DriverQueue:
     def push(self, driver_id: str, lane: Lane, *, first: bool = False) -> None:
         """Append a driver, or with ``first`` put it before all others of its lane, and of its rank. A driver that is already
         waiting keeps its place."""
+        self._push(driver_id, lane, self._before_first if first else self._next, first=first)
+
+    def push_array(self, array_id: str, lane: Lane, *, times: int, place: int | None) -> int:
+        """Put an array at the end, or back to its ``place``; return its place. A pass may take it ``times`` times."""
+        place = self._next if place is None else place
+        self._push(array_id, lane, place, first=False)
+        self._times[array_id] = times
+        return place
+
+    def _push(self, driver_id: str, lane: Lane, place: int, *, first: bool) -> None:
         if driver_id in self._lane_of:
             return
         self._lane_of[driver_id] = lane
         self._waiting[lane.pool, lane.principal] += 1
         drivers = self._lanes.setdefault(lane.demand, {}).setdefault(lane, OrderedDict())
+        drivers[driver_id] = place
         if first:
-            drivers[driver_id] = self._before_first
             drivers.move_to_end(driver_id, last=False)
             self._before_first -= 1
+        self._next = max(self._next, place + 1)
+
+    def take(self, driver_id: str) -> None:
+        """Take a driver out, or a task of an array, which stays while there is another one."""
+        left = self._times.get(driver_id, 1) - 1
+        if left > 0:
+            self._times[driver_id] = left
         else:
-            drivers[driver_id] = self._next
-            self._next += 1
+            self.remove(driver_id)
+
+    def times(self, driver_id: str) -> int:
+        """Return how often a pass may take it; 0 if it does not wait."""
+        return self._times.get(driver_id, int(driver_id in self._lane_of))
 
     def remove(self, driver_id: str) -> bool:
         """Remove a driver; False if it was not waiting."""
         lane = self._lane_of.pop(driver_id, None)
         if lane is None:
             return False
+        self._times.pop(driver_id, None)
         whose = (lane.pool, lane.principal)
         self._waiting[whose] -= 1
         if not self._waiting[whose]:
@@ -76,9 +99,11 @@ class DriverQueue:
     def move(self, driver_id: str, lane: Lane) -> None:
         """Put a waiting driver into another lane; it keeps its place in the order of submission."""
         before = self._lane_of[driver_id]
-        sequence = self._lanes[before.demand][before][driver_id]
+        sequence, times = self._lanes[before.demand][before][driver_id], self._times.get(driver_id)
         self.remove(driver_id)
         self.push(driver_id, lane)
+        if times is not None:
+            self._times[driver_id] = times
         drivers = self._lanes[lane.demand][lane]
         drivers[driver_id] = sequence
         in_order = sorted(drivers.items(), key=lambda item: item[1])

@@ -70,16 +70,19 @@ def too_large(pools: Pools, name: str, limit_mib: int) -> str:
     return f"{what} is more than pool {name} permits: the highest is {disk(most)}"
 
 
-def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int) -> str:
-    """Return why a pool takes no more drivers that wait; "" if it does. The numbers are of those that wait now."""
+def too_many_queued(pools: Pools, name: str, principal: str, *, in_pool: int, of_principal: int, more: int = 1) -> str:
+    """Return why a pool takes no ``more`` drivers that wait; "" if it does. The other numbers are of those that wait now."""
     pool = pools.of(name)
-    if pool.most.queued is not None and in_pool >= pool.most.queued:
-        return f"{in_pool} drivers wait in pool {name} already, which is the most (max: queued)"
-    if pool.most_per_user.queued is not None and of_principal >= pool.most_per_user.queued:
-        whose = principal or "nobody in particular"
-        return (
-            f"{of_principal} drivers of {whose} wait in pool {name} already, which is the most (max_per_user: queued)"
-        )
+    whose = f"drivers of {principal or 'nobody in particular'}"
+    for what, waiting, most, limit in (
+        ("drivers", in_pool, pool.most.queued, "max: queued"),
+        (whose, of_principal, pool.most_per_user.queued, "max_per_user: queued"),
+    ):
+        if most is None or waiting + more <= most:
+            continue
+        if waiting >= most:
+            return f"{waiting} {what} wait in pool {name} already, which is the most ({limit})"
+        return f"{waiting} {what} wait in pool {name}, and at most {most} may ({limit}): {more} tasks are too many"
     return ""
 
 

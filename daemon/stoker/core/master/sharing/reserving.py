@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from stoker.core.master.books import BookedApp, Worker
+from stoker.core.master.books import TASKS, BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.dealing import Player, deal_executors
 from stoker.core.master.scheduling.order import Claim, LaneOrder
@@ -175,7 +175,7 @@ def _view(ctx: Context, made: Reservation) -> ReservationView:
                 worker_id=place.worker_id,
                 spare_cores=place.spare.cores_free,
                 spare_memory_mib=place.spare.memory_free,
-                spare_resources=tuple(sorted(place.spare.resources_free.items())),
+                spare_resources=tuple(sorted(item for item in place.spare.resources_free.items() if item[0] != TASKS)),
             )
             for place in made.places
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stoker.core.master import applications, drivers
+from stoker.core.master.arrays import booking
 from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -61,7 +62,7 @@ def _driver(ctx: Context, event: Received, wanted: DriverDescription) -> Driver 
         hold=event.asker.order(ctx.now.wall) if wanted.hold else None,
         awaits=after.outlook(ctx.books, described, described.after)[0],
     )
-    return Driver(record)
+    return booking.made_of(record)
 
 
 def _app(ctx: Context, event: Received, wanted: ApplicationDescription | None) -> BookedApp | str:

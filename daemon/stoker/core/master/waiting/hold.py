@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stoker.core.master import drivers
+from stoker.core.master.arrays import booking
 from stoker.core.master.books import BookedApp, Driver
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
@@ -48,8 +49,9 @@ def requeue(ctx: Context, driver: Driver) -> None:
     record, books = driver.record, ctx.books
     if record.state is not DriverState.SUBMITTED:
         return
-    books.queue.remove(record.id)
-    books.parked.discard(record.id)
+    booking.unqueue(books, record.id)
+    if driver.tasks is not None:
+        driver.tasks.place = None
     drivers.enqueue(ctx, driver)
     driver.queued_at = ctx.now.wall
 
