@@ -247,6 +247,7 @@ class SimulatedKeeper(KEEPER.Keeper):  # type: ignore[misc,name-defined]
         self._seen: Any = None
         self._closing = False
         self._marks: dict[str, str] = {}
+        self._identities = KEEPER.Identities(None)
         self._journal = Journal(machine.notes, str(machine.boot))
         self._journal.begin(machine.host.mono())
         self._restore()

@@ -293,7 +293,7 @@ class Worker(Node):
             core.started(message["key"], message["pid"], now)
         elif op == "failed":
             failed = cast("NotStarted", message)
-            exit = keeper_refusal(failed) or notes.start_failure(failed["errno"], failed["reason"])
+            exit = keeper_refusal(failed) or notes.start_failure(failed)
             core.could_not_start(message["key"], exit, now)
         elif op == "exited":
             core.exited(message["key"], notes.exit_of(cast("Exited", message)), now)

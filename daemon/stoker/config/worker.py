@@ -129,6 +129,8 @@ class WorkerConfig:
     log_mode: int  # of log files; what it allows to others decides the umask
     resources: ResourceSettings
     limits: LimitsConfig
+    run_as: str  # off, mapped or required
+    conf_dir: Path
     instances: int  # workers the playbooks start on this machine; each is its own ``stoker worker``
     job_environ: Mapping[str, str]  # what every program that the worker starts inherits
     ignored: tuple[str, ...] = ()
@@ -153,6 +155,7 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
     ports = _ports(args, settings)
     host = _host(settings, args.host, masters)
     public_dns = settings.variable("SPARK_PUBLIC_DNS")
+    run_as = _run_as(settings)
     return WorkerConfig(
         masters=masters,
         host=host,
@@ -174,8 +177,9 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
         reconnect_timeout=settings.get("spark.stoker.worker.reconnectTimeout"),
         log_rolling=_rolling(settings),
         spark_homes=_paths(settings.get("spark.stoker.spark.home")),
-        class_data_sharing=settings.get("spark.stoker.spark.classDataSharing"),
-        unpack_python=settings.get("spark.stoker.spark.unpackPython"),
+        # What the worker makes for all executors is in a folder of its own, which other accounts cannot read.
+        class_data_sharing=settings.get("spark.stoker.spark.classDataSharing") and run_as == "off",
+        unpack_python=settings.get("spark.stoker.spark.unpackPython") and run_as == "off",
         spark_secret=spark_secret(settings),
         worker_timeout=settings.get("spark.worker.timeout"),
         max_port_retries=settings.get("spark.port.maxRetries"),
@@ -187,11 +191,20 @@ def worker_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Worke
             hard_cpu=settings.get("spark.stoker.worker.cpu") == "hard",
             processes=settings.get("spark.stoker.worker.maxProcesses"),
         ),
+        run_as=run_as,
+        conf_dir=settings.conf_dir.absolute(),
         instances=settings.parsed(_parse_count, "SPARK_WORKER_INSTANCES") or 1,
         job_environ=_job_environ(settings),
         ignored=tuple(settings.ignored),
         warnings=tuple(settings.warnings),
     )
+
+
+def _run_as(settings: Settings) -> str:
+    """Check ``minUid`` too, which the keeper reads itself."""
+    settings.get("spark.stoker.worker.minUid")
+    mode: str = settings.get("spark.stoker.worker.runAs")
+    return mode
 
 
 def _job_environ(settings: Settings) -> dict[str, str]:

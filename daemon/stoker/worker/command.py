@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 
 from stoker.config.common import is_own
+from stoker.config.sources import configuration_folder
 from stoker.config.worker import WorkerConfig, add_worker_arguments, worker_config
 from stoker.core.model.addresses import address_of
 from stoker.core.model.resources import address_words
@@ -28,6 +29,8 @@ from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
 from stoker.worker.devices.discovery import discover
 from stoker.worker.jobs.limits import LimitsInForce
+from stoker.worker.jobs.submitter import open_ways
+from stoker.worker.runas.starting import Starter
 from stoker.worker.slot import Slot
 
 LOG = logging.getLogger("stoker.worker")
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    starter = Starter.begin(configuration_folder(environ))  # first: from now on this process has no capability
     config = worker_config(args, environ)
     set_up_logging(config.log_mode)
     open_trail("worker", *config.audit)
@@ -45,6 +49,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     limit_memory(config.memory_limit_mib)
     resources = discover(config.resources, config.job_environ)
     limits = LimitsInForce.found(config.limits)
+    open_ways(config, starter is not None)
     slot = Slot.take(config.work_dir)
     listener = _listen(config, slot.last_port)
     port = listener.getsockname()[1]
@@ -67,7 +72,16 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     )
     # Programs that connect to the cluster use this worker's keys.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}
-    daemon = WorkerDaemon(config, identity, loop=loop, slot=slot, keys=_keys(config), environ=environ, limits=limits)
+    daemon = WorkerDaemon(
+        config,
+        identity,
+        loop=loop,
+        slot=slot,
+        keys=_keys(config),
+        environ=environ,
+        limits=limits,
+        starter=starter if config.run_as != "off" else None,
+    )
     loop.add_reader(listener.fileno(), lambda: _turn_away(listener))
     signal.signal(signal.SIGTERM, lambda *_: daemon.stop(keeping=True))
     signal.signal(signal.SIGINT, lambda *_: daemon.stop(keeping=False))

@@ -28,6 +28,7 @@ from stoker.worker.jobs.files import JobFiles
 from stoker.worker.jobs.limits import LimitsInForce
 from stoker.worker.jobs.logs import LogReader, has_ended
 from stoker.worker.processes import Processes
+from stoker.worker.runas.starting import Starter
 from stoker.worker.slot import Slot
 from stoker.worker.view import PageMaker
 
@@ -47,6 +48,7 @@ class WorkerDaemon:
         keys: Keys | None,
         environ: Mapping[str, str],
         limits: LimitsInForce,
+        starter: Starter | None = None,
     ) -> None:
         self._loop, self._slot = loop, slot
         self._core = WorkerCore(
@@ -73,6 +75,7 @@ class WorkerDaemon:
             slot,
             environ=environ,
             limits=limits,
+            starter=starter,
             on_change=self._job_changed,
             on_lost=self._all_lost,
         )
@@ -84,9 +87,10 @@ class WorkerDaemon:
             jobs=self._core.jobs.values,
             disk_used=lambda key, used: self._core.disk_used(key, used, read_clock()),
             slot=slot.folder,
+            say=self._processes.say,
             in_loop=loop.call_soon_threadsafe,
         )
-        self._processes.attach(self._files.preparer)
+        self._processes.attach(self._files.preparer, self._files.removal.cleared)
         self._logs = LogReader(
             config.work_dir, is_over=self._has_ended, reply=self._answer_log, rolls=config.log_rolling.is_on, loop=loop
         )

@@ -27,14 +27,17 @@ from stoker.worker.jobs.output import Outputs
 from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.jobs.program import fault_of, has_crlf
 from stoker.worker.jobs.refusal import is_full, keeper_refusal
+from stoker.worker.jobs.submitter import Submitters
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
 from stoker.worker.keeper.messages import FIRST_RELEASE, Exited, FromKeeper, Kept, Rolling, Spawn, ToKeeper, kind_of
+from stoker.worker.runas.starting import Starter
 from stoker.worker.slot import Slot
 from stoker.worker.spark.startup import SparkStartup
 
 LOG = logging.getLogger("stoker.worker")
 PINGS_PER_SILENCE = 4
+_OLD_KEEPER = "the worker's keeper cannot run jobs as other accounts: it is replaced when its present jobs have ended"
 NOT_FOUND = (126, 127)  # the exit status of a shell or env whose interpreter cannot be started
 
 
@@ -53,6 +56,7 @@ class Processes:
         *,
         environ: Mapping[str, str],
         limits: LimitsInForce,
+        starter: Starter | None,
         on_change: Callable[[AnyJob | None], None],
         on_lost: Callable[[], None],
     ) -> None:
@@ -63,7 +67,11 @@ class Processes:
         self._on_change = on_change
         self._on_lost = on_lost
         self._on_stopped = loop.stop
-        self._keeper = KeeperLink(loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost)
+        self._keeper = KeeperLink(
+            loop, slot.folder, on_message=self._from_keeper, on_lost=self._keeper_lost, starter=starter
+        )
+        self._submitters = Submitters(config.run_as, environ)
+        self._has_accounts = False  # the keeper can run jobs as other accounts
         self._held: list[ToKeeper] | None = None  # messages for the next keeper, while the present one is being stopped
         self._is_shutting_down = False
         self._ping_every = min(config.worker_timeout / PINGS_PER_SILENCE, 15.0)  # seconds
@@ -74,14 +82,15 @@ class Processes:
         self._launcher = Launcher(
             config,
             core.identity,
-            environ=environ,
+            environ=self._submitters.environ,
             archive_for=self._startup.archive_for,
             view_for=self._startup.view_for,
         )
         self._outputs = Outputs(rolls=config.log_rolling.is_on)
 
-    def attach(self, preparer: Preparer) -> None:
-        self._preparer = preparer
+    def attach(self, preparer: Preparer, cleared: Callable[[str], None]) -> None:
+        """``cleared`` is called with each folder that the keeper has cleared."""
+        self._preparer, self._cleared = preparer, cleared
 
     def open(self) -> None:
         """Connect to the slot's keeper, or start one. Raises StokerError."""
@@ -114,8 +123,10 @@ class Processes:
             self.say({"op": "ping"})
 
     def _renew_old_keeper(self) -> None:
-        """Replace an idle keeper that an earlier release of this worker has started: it cannot do what is new."""
-        is_old = self.are_known and self.keeper_release != RELEASE and self._held is None
+        """Replace an idle keeper that an earlier release of this worker has started, or one with other rights: it cannot do
+        what is new."""
+        is_other = self.keeper_release != RELEASE or (self._submitters.are_accounts and not self._has_accounts)
+        is_old = self.are_known and is_other and self._held is None
         if is_old and not self._core.jobs and self._startup.is_idle and not self._is_shutting_down:
             LOG.info("replacing the idle process keeper of release %s by one of %s", self.keeper_release, RELEASE)
             self.say({"op": "shutdown", "grace": self._config.driver_terminate_timeout})
@@ -145,18 +156,21 @@ class Processes:
     # --- orders of the core ---
 
     def spawn(self, job: AnyJob, master_url: str) -> None:
-        folder = self._preparer.folder(job)
+        folder, work = self._preparer.folder(job), self._preparer.work_folder(job)
+        local_dirs = self._preparer.local_dirs_for(job)
+        if self._submitters.are_accounts and not self._has_accounts:
+            self._could_not_start(job.key, Exit(reason=_OLD_KEEPER, refused=True))
+            return
         try:
-            local_dirs = self._preparer.local_dirs_of(job.app_id) if isinstance(job, ExecutorJob) else []
-            launch = self._launcher.launch(job, folder, master_url, local_dirs)
-            launch.write_files(folder)
+            launch = self._launcher.launch(job, work, master_url, local_dirs)
+            launch.write_files(work)
             limits = self._limits.of(job)
         except StokerError as error:
             self._could_not_start(job.key, Exit(reason=str(error)))
             return
         except OSError as error:
             # A missing or unreadable file is the job's fault, as long as the folder exists.
-            refused = is_full(error) or not folder.is_dir()
+            refused = is_full(error) or not work.is_dir()
             self._could_not_start(job.key, Exit(reason=f"cannot start it: {error}", refused=refused))
             return
         if isinstance(job, DriverJob):
@@ -169,7 +183,7 @@ class Processes:
             "key": job.key,
             "argv": list(launch.argv),
             "env": launch.env,
-            "cwd": str(folder),
+            "cwd": str(work),
             "stdout": str(folder / "stdout"),
             "stderr": str(folder / "stderr"),
             "header": f"{title}: {quoted}\n{'=' * 40}\n\n",
@@ -182,6 +196,8 @@ class Processes:
             request["limit"] = job.time_limit
         if limits is not None:
             request["limits"] = limits
+        if self._submitters.are_accounts:
+            request["run_as"] = self._submitters.request(job, (work, *local_dirs))
         self.say(request)
 
     def stop(self, key: str, grace: float) -> None:
@@ -197,19 +213,22 @@ class Processes:
         if message["op"] == "jobs":
             kept = [entry["key"] for entry in message["jobs"]]
             self.keeper_release = message.get("release", FIRST_RELEASE)
+            self._has_accounts = message.get("accounts", False)
             self._core.registration.keeper_is(self.keeper_release if self.keeper_release != RELEASE else "")
             self._core.keeper_back(now, message.get("served", []), message.get("lost", []), kept)
             self._adopt(message["jobs"])
         elif message["op"] == "bye":
             if self._is_shutting_down:
                 self._on_stopped()
+        elif message["op"] == "cleared":
+            self._cleared(message["folder"])
         elif kind_of(message) == "class-data":
             self._startup.on_keeper(message)
         elif message["op"] == "started":
-            self._core.started(message["key"], message["pid"], now)
+            self._core.started(message["key"], message["pid"], now, message.get("account", ""))
             self._on_change(self._core.jobs.get(message["key"]))
         elif message["op"] == "failed":
-            failure = keeper_refusal(message) or notes.start_failure(message["errno"], message["reason"])
+            failure = keeper_refusal(message) or notes.start_failure(message)
             self._could_not_start(message["key"], self._with_hint(message["key"], failure))
         else:
             self._exited(message)
@@ -240,7 +259,7 @@ class Processes:
         if not exit.code or not isinstance(job, DriverJob) or job.driver.kind != "program":
             return exit
         name = job.driver.main
-        file = self._preparer.folder(job) / name
+        file = self._preparer.work_folder(job) / name
         if has_crlf(file):
             hint = f"the first line of {name} ends with CR LF (Windows): run 'dos2unix {name}' and submit it again"
         elif exit.code in NOT_FOUND and (fault := fault_of(file)):

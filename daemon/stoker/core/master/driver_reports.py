@@ -43,7 +43,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: DriverStat
         ctx.move(DRIVER, driver.record, event)
         attempt = driver.record.attempts[-1]
         ctx.tally.driver_start.observe(ctx.now.wall - attempt.started)
-        attempt.pid, attempt.started = message.pid, ctx.now.wall
+        attempt.pid, attempt.started, attempt.account = message.pid, ctx.now.wall, message.account
         drivers.changed(ctx, driver)
         return
     if event is DriverEvent.ERROR and message.exit.refused:
@@ -178,7 +178,7 @@ def _bind(ctx: Context, driver: Driver, worker: Worker, report: DriverReport) ->
     attempt.worker_key, attempt.resources = worker.record.key, report.resources
     ctx.move(DRIVER, record, DriverEvent.REPORTED)
     ctx.move(ATTEMPT, attempt, DriverEvent.REPORTED)
-    attempt.pid = report.pid
+    attempt.pid, attempt.account = report.pid, report.account
     attempt.started = report.started or attempt.started
     assert worker.peer is not None
     driver.launched_via = worker.peer

@@ -32,7 +32,7 @@ def state_changed(ctx: Context, worker: Worker, peer: bytes, message: ExecutorSt
         refusals.started(worker)
         ctx.move(EXECUTOR, executor, event)
         ctx.tally.executor_start.observe(ctx.now.wall - executor.started)
-        executor.pid, app.view = message.pid, None
+        executor.pid, executor.account, app.view = message.pid, message.account, None
         ctx.save_executor(executor)
         executors.tell(ctx, app, executor)
         return
@@ -199,7 +199,8 @@ def _is_as_booked(executor: ExecutorRecord, worker: Worker, report: ExecutorRepo
     fail-over are like this."""
     booked = (executor.state, executor.pid, executor.cores, executor.memory_mib, executor.resources)
     told = (report.state, report.pid, report.cores, report.memory_mib, report.resources)
-    return executor.worker_id == worker.record.id and booked == told
+    is_here = executor.worker_id == worker.record.id and executor.account == report.account
+    return is_here and booked == told
 
 
 def _has_room(app: BookedApp, report: ExecutorReport) -> bool:
@@ -234,6 +235,7 @@ def _bind(
         worker_key=worker.record.key,
         resources=report.resources,
         profile=report.app.profile,
+        account=report.account,
     )
     if report.state is not ExecutorState.LAUNCHING:
         ctx.move(EXECUTOR, record, ExecutorEvent.STARTED)

@@ -94,6 +94,7 @@ class DriverStateChanged(Message, frozen=True):
     state: DriverState  # RUNNING, or a final state
     pid: int = 0
     exit: Exit = Exit()
+    account: str = ""  # as in ``DriverReport``
 
 
 class ExecutorStateChanged(Message, frozen=True):
@@ -103,6 +104,7 @@ class ExecutorStateChanged(Message, frozen=True):
     state: ExecutorState  # RUNNING, or a final state
     pid: int = 0
     exit: Exit = Exit()
+    account: str = ""  # as in ``ExecutorReport``
 
 
 class FetchBlob(Message, frozen=True):

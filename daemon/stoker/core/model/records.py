@@ -37,6 +37,7 @@ class Attempt(Record):
     lost: bool = False  # given up with its worker, which may still know how it ended
     worker_key: str = ""  # of its worker; "": unknown, from release 0.1.0, or without authentication
     resources: Addresses = ()  # that it holds, or held
+    account: str = ""  # that it ran as, by its mapping at its launch; as in ``DriverReport``
 
 
 class DriverRecord(Record):
@@ -121,6 +122,7 @@ class ExecutorRecord(Record):
     worker_key: str = ""  # as in ``Attempt``
     resources: Addresses = ()  # that it holds, or held
     profile: int = 0  # of its application (core.model.profiles)
+    account: str = ""  # as in ``Attempt``
 
 
 class WorkerRecord(Record):

@@ -391,6 +391,7 @@ class DriverReport(Value, frozen=True):
     principal: str | None = None  # whose it is, as its master said; None: unknown, from release 0.1.0
     seal: str = ""  # as its master sent it; "": from release 0.1.0, or without authentication
     resources: Addresses = ()  # that it holds
+    account: str = ""  # that it runs as on its worker; "": the worker's, which runs no job as another account
 
     def __post_init__(self) -> None:
         _check_id(self.driver_id, DRIVER_ID, "a driver")
@@ -414,6 +415,7 @@ class ExecutorReport(Value, frozen=True):
     principal: str | None = None  # of the application, as in ``DriverReport``
     seal: str = ""  # as in ``DriverReport``
     resources: Addresses = ()  # that it holds
+    account: str = ""  # as in ``DriverReport``
 
     def __post_init__(self) -> None:
         _check_id(self.app_id, APP_ID, "an application")

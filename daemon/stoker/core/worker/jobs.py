@@ -46,6 +46,7 @@ class Job:
     stop_at: float = math.inf  # monotonic seconds; when the daemon stops it, because its keeper knows no time limits
     expired: bool = False  # the daemon has stopped it for that
     over_disk: str = ""  # why the daemon has stopped it: how much its directory held
+    account: str = ""  # that its process runs as; "": the worker's, which runs no job as another account
 
     @property
     def time_limit(self) -> float:
@@ -134,6 +135,7 @@ class DriverJob(Job):
             principal=self.principal,
             seal=self.seal,
             resources=self.resources,
+            account=self.account,
         )
 
     def state_changed(self, worker_id: str) -> DriverStateChanged:
@@ -144,6 +146,7 @@ class DriverJob(Job):
             state=self.state,
             pid=self.pid,
             exit=self.exit,
+            account=self.account,
         )
 
     def run(self, event: JobEvent, recent: Recent | None = None) -> None:
@@ -210,6 +213,7 @@ class ExecutorJob(Job):
             principal=self.principal,
             seal=self.seal,
             resources=self.resources,
+            account=self.account,
         )
 
     def state_changed(self, worker_id: str) -> ExecutorStateChanged:
@@ -220,6 +224,7 @@ class ExecutorJob(Job):
             state=self.state,
             pid=self.pid,
             exit=self.exit,
+            account=self.account,
         )
 
     def run(self, event: JobEvent, recent: Recent | None = None) -> None:

@@ -271,7 +271,8 @@ class WorkerCore:
             self.fitness.could_not_start(exit, now.wall)
             self._end(job, exit, could_not_run=True)
 
-    def started(self, key: str, pid: int, now: Now) -> None:
+    def started(self, key: str, pid: int, now: Now, account: str = "") -> None:
+        """Note that the keeper has started a job, as ``account``; "": jobs run as the worker's account."""
         self._now = now
         job = self.jobs.get(key)
         if job is None or job.phase is JobPhase.ENDED:  # ended meanwhile: a process without a job must stop
@@ -280,7 +281,7 @@ class WorkerCore:
             return
         job.run(JobEvent.STARTED, self._recent)
         self.fitness.works()
-        job.pid, job.started = pid, now.wall
+        job.pid, job.started, job.account = pid, now.wall, account
         job.limit(now)
         self._report(job)
         if job.killed:

@@ -53,14 +53,22 @@ class Cleaner:
     """One round after another in a thread of its own. ``take(removal)`` runs in the loop's thread, where jobs start: it
     renames what may be removed, and returns its path now, or None for a job that is active."""
 
-    def __init__(self, config: CleanupConfig, work_dir: Path, scratch: Iterable[Path], slot: Path) -> None:
+    def __init__(
+        self,
+        config: CleanupConfig,
+        work_dir: Path,
+        scratch: Iterable[Path],
+        slot: Path,
+        remove: Callable[[Path], None] = remove,
+    ) -> None:
+        self._remove = remove
         self._config, self._work_dir, self._scratch, self._slot = config, work_dir, tuple(scratch), slot
         self._sizes: dict[tuple[str, float], tuple[int, int]] = {}  # of a leftover: all, and its logs
 
     def round(self, active: set[str], take: Callable[[ToRemove], Path | None], *, known: set[str]) -> int:
         """Remove what is too old or too much; return how many folders. ``active`` and ``known``: keys of the jobs that this
         worker runs, and of those that it has seen end."""
-        remove_all(_set_aside((self._work_dir, *self._scratch)))
+        self._remove_all(_set_aside((self._work_dir, *self._scratch)))
         busy = active | set(_active_elsewhere(self._slot))
         is_shared = any(_other_slots(self._slot))
         found = [
@@ -74,13 +82,17 @@ class Cleaner:
             aside = take(removal)
             if aside is not None:
                 done += 1
-                remove(aside)
+                self._remove(aside)
         self._remove_scratch(busy)
         for folder in _empty_applications(self._work_dir, time.time() - YOUNG if is_shared else math.inf):
             take(ToRemove(folder.name, folder, whole=True))
         if done:
             LOG.info("removed the files of %d ended jobs", done)
         return done
+
+    def _remove_all(self, folders: Iterable[Path]) -> None:
+        for folder in folders:
+            self._remove(folder)
 
     def plan(self, found: list[Leftover]) -> Iterator[ToRemove]:
         """Yield what must go: what is too old, then what is too much."""
@@ -129,7 +141,7 @@ class Cleaner:
                 if entry.name.startswith(_SCRATCH) and APP_ID.fullmatch(app_id) and app_id not in running:
                     with suppress(OSError):
                         if entry.stat(follow_symlinks=False).st_mtime < old:
-                            remove(Path(entry.path))
+                            self._remove(Path(entry.path))
 
 
 def leftovers(work_dir: Path) -> Iterator[Leftover]:
@@ -151,11 +163,6 @@ def ended_at(folder: Path) -> float:
         with suppress(OSError):
             latest = max(latest, path.stat(follow_symlinks=False).st_mtime)
     return latest
-
-
-def remove_all(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        remove(folder)
 
 
 def _set_aside(bases: Iterable[Path]) -> Iterator[Path]:

@@ -13,12 +13,14 @@ from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.disk import DiskWatch, limited
 from stoker.worker.jobs.housekeeping import Housekeeping
 from stoker.worker.jobs.prepare import Preparer
+from stoker.worker.jobs.removal import FolderRemoval
+from stoker.worker.keeper.messages import Clear
 
 
 class JobFiles:
     """``ask`` sends to the master that uploads are fetched from, False if there is none. ``prepared(key)`` and
     ``failed(key, exit)`` are called in the loop's thread, and ``disk_used(key, bytes)`` for jobs with a disk limit. ``slot``
-    is the worker's own folder.
+    is the worker's own folder; ``say`` sends to the keeper.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class JobFiles:
         jobs: Callable[[], Iterable[AnyJob]],
         disk_used: Callable[[str, int], None],
         slot: Path,
+        say: Callable[[Clear], None],
         in_loop: Callable[[Callable[[], None]], None],
     ) -> None:
         self._cache = BlobCache(config.work_dir / ".stoker" / "cache", ask)
@@ -42,9 +45,13 @@ class JobFiles:
             prepared=prepared,
             failed=failed,
             in_loop=in_loop,
+            runs_as_others=config.run_as != "off",
         )
         self._jobs = jobs
-        self._housekeeping = Housekeeping(config, self._cache, self.preparer, slot=slot, jobs=jobs, in_loop=in_loop)
+        self.removal = FolderRemoval(say, in_loop, has_accounts=config.run_as != "off")
+        self._housekeeping = Housekeeping(
+            config, self._cache, self.preparer, slot=slot, jobs=jobs, in_loop=in_loop, remove=self.removal.remove
+        )
         self._disk = DiskWatch(used=disk_used, in_loop=in_loop)
         self._master: str | None = None  # address of the one that uploads are fetched from
         self.received: Callable[[BlobData], None] = self._cache.received
@@ -68,5 +75,6 @@ class JobFiles:
 
     def close(self) -> None:
         self._disk.close()
+        self.removal.close()
         self._housekeeping.close()
         self.preparer.close()

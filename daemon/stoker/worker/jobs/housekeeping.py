@@ -32,7 +32,8 @@ _KNOWN = 10_000  # ended jobs that are remembered
 
 
 class Housekeeping:
-    """``jobs`` are those of the worker. ``slot`` is its own folder."""
+    """``jobs`` are those of the worker. ``slot`` is its own folder. ``remove`` removes a folder that was set aside, in
+    the thread."""
 
     def __init__(
         self,
@@ -43,10 +44,11 @@ class Housekeeping:
         slot: Path,
         jobs: Callable[[], Iterable[AnyJob]],
         in_loop: Callable[[Callable[[], None]], None],
+        remove: Callable[[Path], None] = remove,
     ) -> None:
-        self._config = config.cleanup
+        self._config, self._remove = config.cleanup, remove
         self._cache, self._preparer, self._jobs, self._in_loop = cache, preparer, jobs, in_loop
-        self._cleaner = Cleaner(config.cleanup, config.work_dir, config.local_dirs, slot)
+        self._cleaner = Cleaner(config.cleanup, config.work_dir, config.local_dirs, slot, remove)
         self._over: set[str] = set()
         self._known: dict[str, None] = {}  # keys of leftovers of jobs that this daemon has seen end, oldest first
         self._clean_at = time.monotonic() + config.cleanup.interval if config.cleanup.is_on else float("inf")
@@ -142,7 +144,7 @@ class Housekeeping:
 
     def _remove_aside(self) -> None:
         while self._aside and not self._stopping:
-            remove(self._aside.popleft())
+            self._remove(self._aside.popleft())
 
 
 def _aside(folder: Path, *, whole: bool) -> Path | None:

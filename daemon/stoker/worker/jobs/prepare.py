@@ -19,6 +19,7 @@ from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.refusal import folder_failure, is_full
 
 FETCHERS = 4  # downloads from URLs, and copies of large uploads, at once
+PASSABLE = 0o711  # a folder of the worker with folders of other accounts: they pass through it, and do not list it
 SMALL = 4 << 20  # bytes; an upload up to there is copied at once
 
 
@@ -28,7 +29,8 @@ class UnknownScheme(Exception):
 
 class Preparer:
     """``prepared(key)`` and ``failed(key, exit)`` are called in the loop's thread. ``environ`` holds the variables that
-    spark-env exports for jobs; they configure remote file systems and credentials."""
+    spark-env exports for jobs; they configure remote file systems and credentials. ``runs_as_others``: jobs may run as other
+    accounts, so each attempt has a folder of its own that the keeper hands over (ADR 31)."""
 
     def __init__(
         self,
@@ -40,11 +42,13 @@ class Preparer:
         prepared: Callable[[str], None],
         failed: Callable[[str, Exit], None],
         in_loop: Callable[[Callable[[], None]], None],
+        runs_as_others: bool = False,
     ) -> None:
         self._work_dir = work_dir
         self._local_dirs = local_dirs
         self._cache = cache
         self._environ = environ
+        self._runs_as_others = runs_as_others
         self._prepared = prepared
         self._failed = failed
         self._in_loop = in_loop
@@ -53,9 +57,16 @@ class Preparer:
         self._pool: ThreadPoolExecutor | None = None
 
     def folder(self, job: AnyJob) -> Path:
+        """Return where its output is."""
         if isinstance(job, DriverJob):
             return self._work_dir / job.driver_id
         return self._work_dir / job.app_id / str(job.executor_id)
+
+    def work_folder(self, job: AnyJob) -> Path:
+        """Return where it runs, with its files."""
+        if not self._runs_as_others:
+            return self.folder(job)
+        return self.folder(job) / f"attempt-{job.attempt if isinstance(job, DriverJob) else 1}"
 
     def prepare(self, job: AnyJob) -> None:
         try:
@@ -88,16 +99,30 @@ class Preparer:
         folder = self.folder(job)
         make_private(folder.parent)
         folder.mkdir(mode=0o700)
-        for path in self.local_dirs_of(job.app_id):
+        for path in self.local_dirs_for(job):
             make_private(path)
+        if self._runs_as_others:
+            self.work_folder(job).mkdir(mode=0o700)
+            for path in (folder.parent, folder, *self.local_dirs_of(job.app_id)):
+                path.chmod(PASSABLE)
         self._waiting[job.key] = set()
 
+    def local_dirs_for(self, job: AnyJob) -> list[Path]:
+        """Return the executor's scratch folders; none for a driver."""
+        if isinstance(job, DriverJob):
+            return []
+        folders = self.local_dirs_of(job.app_id)
+        return [folder / str(job.executor_id) for folder in folders] if self._runs_as_others else folders
+
     def local_dirs_of(self, app_id: str) -> list[Path]:
+        """Return the scratch folders of an application."""
         return [base / f"stoker-{app_id}" for base in self._local_dirs]
 
     def _driver_files(self, job: DriverJob) -> None:
-        folder = self.folder(job)
+        folder = self.work_folder(job)
         make_private(folder)
+        if self._runs_as_others:
+            folder.parent.chmod(PASSABLE)
         waiting = self._waiting[job.key] = {artifact.name for artifact in job.driver.artifacts}
         for artifact in job.driver.artifacts:
             target = folder / artifact.name
@@ -167,7 +192,8 @@ class Preparer:
 
     def _place_url(self, key: str, driver: DriverDescription, artifact: Artifact, target: Path) -> None:
         parts = urlsplit(artifact.url)
-        if parts.scheme == "local":
+        # The worker must not copy a file that the job's account cannot read.
+        if parts.scheme == "local" or (parts.scheme == "file" and self._runs_as_others):
             target.symlink_to(unquote(parts.path))
             self._waiting[key].discard(artifact.name)
             return

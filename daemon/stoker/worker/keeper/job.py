@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from stoker.worker.groups.account import JobAccount
 from stoker.worker.groups.group import JobGroup
 from stoker.worker.keeper.messages import Kept, Kind, ProcessExit
+
+KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL ended
+
+
+def exit_of(status: int) -> tuple[ProcessExit, bool]:
+    """Return how a process ended, from its wait status, and whether KILL may have ended it."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return {"signal": number}, number == signal.SIGKILL
+    code = os.WEXITSTATUS(status)
+    return {"code": code}, code == KILLED_STATUS
 
 
 class KeptJob:
@@ -25,6 +39,7 @@ class KeptJob:
         self.is_clean = False  # the main process has ended, and nothing of the job is left
         self.forgotten = False
         self.account: JobAccount | None = None  # None: it is not measured
+        self.runs_as = ""  # its account on this machine; "": the keeper's, because the daemon asked for no other
 
     @property
     def group(self) -> JobGroup | None:
@@ -38,7 +53,7 @@ class KeptJob:
 
     def describe(self) -> Kept:
         exit = self.exit if self.is_clean else None
-        return {
+        kept: Kept = {
             "key": self.key,
             "pid": self.pid,
             "note": self.note,
@@ -46,3 +61,6 @@ class KeptJob:
             "exit": exit,
             "kind": self.kind,
         }
+        if self.runs_as:
+            kept["account"] = self.runs_as
+        return kept

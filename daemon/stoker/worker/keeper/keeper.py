@@ -39,18 +39,20 @@ from stoker.worker.groups.account import GroupFailed, JobAccount, clear_groups
 from stoker.worker.groups.tree import own_tree
 from stoker.worker.groups.usage import Rhythm
 from stoker.worker.keeper.connection import DaemonConnection
-from stoker.worker.keeper.job import KeptJob
+from stoker.worker.keeper.identity import AccountRefused, Identities
+from stoker.worker.keeper.job import KeptJob, exit_of
 from stoker.worker.keeper.journal import Journal, JournalFile, boot_id
-from stoker.worker.keeper.messages import ProcessExit, Spawn, ToKeeper
+from stoker.worker.keeper.messages import Jobs, ProcessExit, Spawn, Started, ToKeeper
 from stoker.worker.keeper.oom import OomCounter
 from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.keeper.rolling import RollingLogs
 from stoker.worker.keeper.spawn import OutputFailed, start
+from stoker.worker.runas.accounts import Accounts
+from stoker.worker.runas.capabilities import KILL, NEEDED, restrict
 
 PR_SET_CHILD_SUBREAPER = 36
 CHECK = 0.1  # seconds between two checks while a job is being stopped
-KILLED_STATUS = 128 + signal.SIGKILL  # how a shell reports a command that KILL ended
 
 
 class Keeper:
@@ -66,6 +68,7 @@ class Keeper:
         silence: float,
         grace: float,
         release: str,
+        identities: Identities | None = None,
     ) -> None:
         self._daemon = DaemonConnection(listener, silence)
         self._away = away
@@ -73,6 +76,7 @@ class Keeper:
         self._release = release
         self._journal = journal
         self._marks = marks  # in the environment of each process
+        self._identities = identities or Identities(None)
         self._jobs: dict[str, KeptJob] = {}
         self._by_pid: dict[int, KeptJob] = {}
         self._seen: Orphans | None = None
@@ -160,13 +164,16 @@ class Keeper:
             jobs = [job.describe() for job in self._jobs.values() if not job.forgotten]
             self._journal.hello(message.get("name", ""))
             served, lost = self._journal.served, sorted(self._lost)
-            self._daemon.say({"op": "jobs", "jobs": jobs, "served": served, "lost": lost, "release": self._release})
+            known: Jobs = {"op": "jobs", "jobs": jobs, "served": served, "lost": lost, "release": self._release}
+            self._daemon.say({**known, "accounts": self._identities.accounts is not None})
         elif message["op"] == "shutdown":
             self._close_down(message["grace"])
         elif message["op"] == "stop" and message["key"] in self._jobs:
             self._stop(self._jobs[message["key"]], message["grace"])
         elif message["op"] == "forget":
             self._forget(message["key"])
+        elif message["op"] == "clear" and not self._identities.clear(message["folder"]):
+            self._daemon.say({"op": "cleared", "folder": message["folder"]})
 
     def _forget(self, key: str) -> None:
         self._journal.forgotten(key)
@@ -202,29 +209,33 @@ class Keeper:
             reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
             stage = "output" if isinstance(error, OutputFailed) or where == message["cwd"] else "process"
             stage = "limits" if isinstance(error, GroupFailed) else stage
+            stage = "account" if isinstance(error, AccountRefused) else stage
             self._daemon.say(
                 {"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason, "stage": stage, "kind": kind}
             )
             return
         self._jobs[key] = self._by_pid[job.pid] = job
-        self._daemon.say({"op": "started", "key": key, "pid": job.pid, "kind": kind})
+        started: Started = {"op": "started", "key": key, "pid": job.pid, "kind": kind}
+        self._daemon.say({**started, "account": job.runs_as} if job.runs_as else started)
 
     def _start(self, message: Spawn) -> KeptJob:
         """Journal that the process is about to start, and start it. Raises OSError; then it has not started."""
         key, kind, now = message["key"], message.get("kind", "job"), time.time()
+        become = self._identities.of(message)
         try:
             self._journal.intent(key, message["note"], now)
         except OSError as error:
             raise OutputFailed(error.errno, error.strerror, "the keeper's journal") from error
         try:
+            runs_as = self._identities.hand_over(message, become)
             account = JobAccount.open(key, message["limits"]) if "limits" in message else None
             with account.entered() if account is not None else contextlib.nullcontext():
-                pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key})
+                pid, logs = start(message, {**self._marks, MARK.decode()[:-1]: key}, become)
         except OSError:
             self._journal.forgotten(key)
             raise
         job = KeptJob(key, pid, message["note"], kind=kind, started=now, start_time=start_time(pid))
-        job.account = account
+        job.account, job.runs_as = account, runs_as
         if "limit" in message:
             job.limit_at = time.monotonic() + message["limit"]
         self._journal.started(key, pid, job.start_time, time.monotonic())
@@ -246,8 +257,10 @@ class Keeper:
         while (found := self._next_ended()) is not None:
             pid, status, used = found
             job = self._by_pid.pop(pid, None)
-            if job is None:
-                continue  # an adopted descendant of some job
+            if job is None:  # an adopted descendant of some job, or a process that removes files
+                if folder := self._identities.cleared(pid):
+                    self._daemon.say({"op": "cleared", "folder": folder})
+                continue
             if job.account is not None:
                 job.account.reaped(used)
             job.exit = self._exit_of(status, job)
@@ -268,12 +281,7 @@ class Keeper:
         return ended if ended[0] else None
 
     def _exit_of(self, status: int, job: KeptJob) -> ProcessExit:
-        if os.WIFSIGNALED(status):
-            found: ProcessExit = {"signal": os.WTERMSIG(status)}
-            is_killed = found["signal"] == signal.SIGKILL
-        else:
-            found = {"code": os.WEXITSTATUS(status)}
-            is_killed = found["code"] == KILLED_STATUS
+        found, is_killed = exit_of(status)
         if is_killed and job.kill_at is None and self._is_out_of_memory(job):
             found["oom"] = True
         return found
@@ -370,18 +378,22 @@ def main() -> None:
     parser.add_argument("--silence", type=float, required=True)
     parser.add_argument("--grace", type=float, required=True)
     parser.add_argument("--release", required=True)
+    parser.add_argument("--accounts", help="the configuration folder, from a starter with capabilities")
     args = parser.parse_args()
     os.set_inheritable(args.listen, False)
+    if args.accounts:
+        restrict(NEEDED, effective=frozenset({KILL}))
+    identities = Identities(Accounts(args.accounts) if args.accounts else None)
     journal = Journal(JournalFile(args.journal), boot_id())
     if not journal.is_of_another_boot:
-        end_survivors(args.journal, min(1.0, args.grace))
+        end_survivors(args.journal, min(1.0, args.grace), identities.least_uid)
         if groups := own_tree():
             clear_groups(groups, journal.notes)
     journal.begin(time.monotonic())
     marks = {KEEPER: os.path.realpath(args.journal)}
     listener = socket.socket(fileno=args.listen)
     times = {"away": args.away, "silence": args.silence, "grace": args.grace}
-    Keeper(listener, journal, marks, **times, release=args.release).run()
+    Keeper(listener, journal, marks, **times, release=args.release, identities=identities).run()
 
 
 if __name__ == "__main__":

@@ -8,26 +8,36 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 from stoker.errors import StokerError
 from stoker.io.loop import Loop
 from stoker.version import RELEASE
 from stoker.worker.keeper.messages import FromKeeper, ToKeeper, encode, read_by_daemon
+from stoker.worker.runas.starting import Starter
 
 RECEIVE = 1 << 20  # bytes read at once
 LOG = logging.getLogger("stoker.worker")
 
 
 class KeeperLink:
-    """Messages both ways are those of ``messages``. ``on_lost`` is called once, when the keeper has gone."""
+    """Messages both ways are those of ``messages``. ``on_lost`` is called once, when the keeper has gone. ``starter`` starts
+    keepers that can run jobs as other accounts."""
 
     def __init__(
-        self, loop: Loop, slot: Path, *, on_message: Callable[[FromKeeper], None], on_lost: Callable[[], None]
+        self,
+        loop: Loop,
+        slot: Path,
+        *,
+        on_message: Callable[[FromKeeper], None],
+        on_lost: Callable[[], None],
+        starter: Starter | None = None,
     ) -> None:
         self._loop = loop
         self._slot = slot
+        self._starter = starter
         self._on_message = on_message
         self._on_lost = on_lost
         self._inbox = b""
@@ -71,28 +81,18 @@ class KeeperLink:
             path.unlink(missing_ok=True)
             self._at_slot(listener.bind)
             listener.listen(4)
-            os.set_inheritable(listener.fileno(), True)
-            script = Path(__file__).with_name("keeper.py")
-            command = [sys.executable, "-I", "-S", str(script)]
             options = {
-                "--listen": str(listener.fileno()),
-                "--journal": str(self._slot / "journal"),
-                "--away": str(away),
-                "--silence": str(silence),
-                "--grace": str(grace),
-                "--release": RELEASE,
+                "journal": str(self._slot / "journal"),
+                "away": str(away),
+                "silence": str(silence),
+                "grace": str(grace),
+                "release": RELEASE,
             }
             with (self._slot / "keeper.log").open("ab") as log:
-                process = subprocess.Popen(
-                    [*command, *(word for pair in options.items() for word in pair)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._slot,
-                    start_new_session=True,
-                    pass_fds=[listener.fileno()],
-                )
-            process.returncode = 0  # it outlives this process on purpose; nobody waits for it
+                if self._starter is not None:
+                    self._starter.start(options, listener.fileno(), log.fileno())
+                else:
+                    self._popen(options, listener.fileno(), log)
         except OSError as error:
             raise StokerError(f"cannot start a keeper in {self._slot}: {error.strerror}") from None
         finally:
@@ -101,6 +101,19 @@ class KeeperLink:
         if connection is None:
             raise StokerError(f"the keeper did not start: see {self._slot / 'keeper.log'}")
         return connection
+
+    def _popen(self, options: Mapping[str, str], listener: int, log: IO[bytes]) -> None:
+        words = [f"--{name}={value}" for name, value in options.items()]
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), f"--listen={listener}", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self._slot,
+            start_new_session=True,
+            pass_fds=[listener],
+        )
+        process.returncode = 0  # it outlives this process on purpose; nobody waits for it
 
     def say(self, message: ToKeeper) -> None:
         """Queue a message; never blocks."""

@@ -40,6 +40,16 @@ class Rolling(TypedDict):
     compress: bool
 
 
+class RunAs(TypedDict):
+    """Whose job it is: the keeper finds the account, and becomes it."""
+
+    principal: str  # "": nobody in particular
+    pool: str
+    required: bool  # without an account it does not run as the daemon's
+    folders: list[str]  # that the account gets
+    environment: dict[str, str]  # besides ``env``, if it runs as the daemon's account
+
+
 class _Spawn(TypedDict):
     op: Literal["spawn"]
     key: str
@@ -59,6 +69,7 @@ class Spawn(_Spawn, total=False):
     rolling: Rolling
     limit: float  # seconds after which the keeper stops the job
     limits: JobLimits  # without it the job is neither limited nor measured
+    run_as: RunAs  # without it the job runs as the daemon's account; only for a keeper with ``accounts``
 
 
 class Stop(TypedDict):
@@ -74,6 +85,13 @@ class Forget(TypedDict):
 
     op: Literal["forget"]
     key: str
+
+
+class Clear(TypedDict):
+    """Remove all that is in a folder that belongs to an account of jobs, as that account. Answered by ``Cleared``."""
+
+    op: Literal["clear"]
+    folder: str
 
 
 class Ping(TypedDict):
@@ -117,6 +135,7 @@ class Kept(_Kept, total=False):
     """A job in the keeper's list."""
 
     kind: Kind
+    account: str  # that it runs as; missing: the keeper's own, without ``RunAs``
 
 
 class _Jobs(TypedDict):
@@ -130,6 +149,7 @@ class Jobs(_Jobs, total=False):
     served: list[str]  # daemons that said hello to this keeper, or to one whose journal it read; the latest last
     lost: list[str]  # keys of jobs that may have run under an earlier keeper, and whose end nobody saw
     release: str  # of Stoker, whose code the keeper runs
+    accounts: bool  # whether it can run jobs as other accounts
 
 
 class _Started(TypedDict):
@@ -140,6 +160,7 @@ class _Started(TypedDict):
 
 class Started(_Started, total=False):
     kind: Kind
+    account: str  # as in ``Kept``
 
 
 class _NotStarted(TypedDict):
@@ -151,7 +172,7 @@ class _NotStarted(TypedDict):
 
 class NotStarted(_NotStarted, total=False):
     """The process could not be started. ``stage`` says where: its files and folder (``output``), its control
-    group (``limits``), or the process itself."""
+    group (``limits``), its account (``account``), or the process itself."""
 
     kind: Kind
     stage: str
@@ -168,12 +189,17 @@ class Exited(_Exited, ProcessExit, total=False):
     kind: Kind
 
 
+class Cleared(TypedDict):
+    op: Literal["cleared"]
+    folder: str
+
+
 class Bye(TypedDict):
     op: Literal["bye"]
 
 
-ToKeeper = Hello | Spawn | Stop | Forget | Ping | Shutdown
-FromKeeper = Jobs | Started | NotStarted | Exited | Bye
+ToKeeper = Hello | Spawn | Stop | Forget | Clear | Ping | Shutdown
+FromKeeper = Jobs | Started | NotStarted | Exited | Cleared | Bye
 
 
 # --- reading and writing -------------------------------------------------------------------------------------------
@@ -216,10 +242,18 @@ _TO_KEEPER: dict[str, type] = {
     "spawn": Spawn,
     "stop": Stop,
     "forget": Forget,
+    "clear": Clear,
     "ping": Ping,
     "shutdown": Shutdown,
 }
-_FROM_KEEPER: dict[str, type] = {"jobs": Jobs, "started": Started, "failed": NotStarted, "exited": Exited, "bye": Bye}
+_FROM_KEEPER: dict[str, type] = {
+    "jobs": Jobs,
+    "started": Started,
+    "failed": NotStarted,
+    "exited": Exited,
+    "cleared": Cleared,
+    "bye": Bye,
+}
 
 
 def _read(line: bytes, shapes: dict[str, type]) -> Any:

@@ -37,7 +37,7 @@ def decode(entry: messages.Kept) -> AnyJob | None:
     except (ValueError, msgspec.DecodeError):
         return None
     job.run(JobEvent.FOUND)
-    job.pid, job.started = entry["pid"], entry["started"]
+    job.pid, job.started, job.account = entry["pid"], entry["started"], entry.get("account", "")
     if entry["exit"] is not None:
         job.end(exit_of(entry["exit"]), could_not_run=False)
     return job
@@ -102,8 +102,12 @@ def _plain_exit(message: messages.ProcessExit | messages.Exited) -> Exit:
     return Exit(code=message["code"], reason=f"Command exited with code {message['code']}", expired=expired)
 
 
-def start_failure(number: int, reason: str) -> Exit:
-    """Return the Exit of a program that cannot be started, with the status that a shell would return."""
+def start_failure(message: messages.NotStarted) -> Exit:
+    """Return the Exit of a program that cannot be started, with the status that a shell would return; without a status for a
+    job that has no account."""
+    number, reason = message["errno"], message["reason"]
+    if message.get("stage") == "account":
+        return Exit(reason=reason)
     if number == errno.ENOENT:
         return Exit(code=127, reason=f"there is no such program (or its interpreter): {reason}")
     if number in (errno.EACCES, errno.ENOEXEC):

@@ -9,6 +9,8 @@ import signal
 import time
 from collections.abc import Iterable
 
+from stoker.worker.runas.capabilities import files_as
+
 MARK = b"STOKER_JOB="  # every process of a job carries its key in its environment
 KEEPER = "STOKER_KEEPER"  # and its keeper's journal: another keeper of this machine may have a job of that key
 
@@ -31,11 +33,21 @@ def group_of(pid: int) -> int:
 
 
 def environment(pid: int) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-            return file.read().split(b"\0")
-    except OSError:
-        return []
+    """Return the environment of a process; that of another account only if this process may become that account."""
+    path = f"/proc/{pid}/environ"
+    with contextlib.suppress(OSError):
+        try:
+            return _words_of(path)
+        except PermissionError:
+            status = os.stat(path)  # noqa: PTH116
+            with files_as(status.st_uid, status.st_gid):
+                return _words_of(path)
+    return []
+
+
+def _words_of(path: str) -> list[bytes]:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read().split(b"\0")
 
 
 def mark_of(pid: int) -> bytes:
@@ -95,9 +107,10 @@ def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
-def end_survivors(journal: str, grace: float) -> None:
+def end_survivors(journal: str, grace: float, least_uid: int = 0) -> None:
     """Kill the processes that a killed keeper left: those in its journal, their descendants, and all that carry a key in it
-    and its path."""
+    and its path. A keeper that may signal other accounts leaves those with a uid below ``least_uid`` alone, whatever the
+    journal says: the daemon could have written it."""
     try:
         with open(journal, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             lines = [line.split() for line in file]
@@ -119,7 +132,7 @@ def end_survivors(journal: str, grace: float) -> None:
     known = set(alive.values())
     deadline = time.monotonic() + grace
     number = signal.SIGTERM
-    while survivors := _survivors(known, marks, keeper):
+    while survivors := _survivors(known, marks, keeper, least_uid):
         for pid in survivors:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
@@ -129,7 +142,7 @@ def end_survivors(journal: str, grace: float) -> None:
         time.sleep(0.02)
 
 
-def _survivors(known: set[tuple[int, int]], marks: set[bytes], keeper: bytes) -> dict[int, int]:
+def _survivors(known: set[tuple[int, int]], marks: set[bytes], keeper: bytes, least_uid: int) -> dict[int, int]:
     if not marks:
         return {}
     roots = {pid for pid, start in known if start_time(pid) == start}
@@ -138,4 +151,13 @@ def _survivors(known: set[tuple[int, int]], marks: set[bytes], keeper: bytes) ->
         if keeper in carried and not marks.isdisjoint(carried) and pid != os.getpid():
             roots.add(pid)
     # A process that runs as another user now cannot be signalled.
-    return {pid: start for pid, start in tree(roots).items() if is_ours(pid)}
+    return {pid: start for pid, start in tree(roots).items() if is_ours(pid) and _is_of_jobs(pid, least_uid)}
+
+
+def _is_of_jobs(pid: int, least_uid: int) -> bool:
+    """Return whether the process is of this account, or of one that jobs may run as."""
+    try:
+        owner = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116
+    except OSError:
+        return False
+    return not least_uid or owner == os.getuid() or owner >= least_uid

@@ -45,7 +45,7 @@ def test_a_note_of_another_version_is_no_job(note: str) -> None:
     ("number", "code"), [(errno.ENOENT, 127), (errno.EACCES, 126), (errno.ENOEXEC, 126), (errno.E2BIG, None)]
 )
 def test_a_program_that_cannot_be_started_has_the_status_of_a_shell(number: int, code: int | None) -> None:
-    assert notes.start_failure(number, "x").code == code
+    assert notes.start_failure({"op": "failed", "key": "k", "errno": number, "reason": "x"}).code == code
 
 
 def test_the_reason_names_the_signal_and_the_oom_killer() -> None:
