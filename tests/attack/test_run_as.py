@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.accounts import UIDS, Machine, SharedCluster, machine
+from tests.support.accounts import UIDS, AccountsMachine, SharedCluster, machine
 
 __all__ = ["machine"]
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -26,7 +26,7 @@ os.system("echo to-stderr >> /dev/stderr; echo end >> /dev/stdout")
 """
 
 
-def test_a_job_runs_as_its_submitter(machine: Machine) -> None:
+def test_a_job_runs_as_its_submitter(machine: AccountsMachine) -> None:
     with SharedCluster(machine, "required", users="principals:\n  carol: bob\n") as cluster:
         cluster.invite("ada")
         script = cluster.script("who.py", WHO)

@@ -40,18 +40,18 @@ def why_not() -> str:
 
 
 @pytest.fixture
-def machine() -> Iterator[Machine]:
+def machine() -> Iterator[AccountsMachine]:
     """Skips, with the reason, where it cannot be."""
     if reason := why_not():
         pytest.skip(reason)
-    with Machine() as made:
+    with AccountsMachine() as made:
         yield made
 
 
-class Machine:
+class AccountsMachine:
     """``home`` is a folder that all accounts can pass through."""
 
-    def __enter__(self) -> Machine:
+    def __enter__(self) -> AccountsMachine:
         self.home = Path(tempfile.mkdtemp(prefix="stoker-accounts-", dir="/tmp"))
         self.home.chmod(0o755)
         passwd, group = Path("/etc/passwd").read_text(), Path("/etc/group").read_text()
@@ -133,7 +133,7 @@ class _Unit(Daemon):
 class SharedCluster(Cluster):
     """Its daemons run as ``stoker``; ``as_person`` submits with the key of a person."""
 
-    def __init__(self, machine: Machine, mode: str, *, users: str = "", **more: Any) -> None:
+    def __init__(self, machine: AccountsMachine, mode: str, *, users: str = "", **more: Any) -> None:
         self.machine = machine
         properties = {"spark.stoker.worker.runAs": mode, "spark.stoker.worker.minFreeDisk": "0"}
         super().__init__(machine.home, properties={**properties, **more.pop("properties", {})}, **more)

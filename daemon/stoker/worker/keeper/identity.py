@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from stoker.worker.keeper.messages import Spawn
-from stoker.worker.runas.accounts import Account, Accounts, NoAccount
+from stoker.worker.runas.accounts import NoAccount, UnixAccount, UnixAccounts
 from stoker.worker.runas.capabilities import SETGID, SETUID, raised
 from stoker.worker.runas.handover import hand_over
 
@@ -22,7 +22,7 @@ class AccountRefused(OSError):
 class Identities:
     """``accounts`` None: this keeper has no capability, and all jobs run as its own account."""
 
-    def __init__(self, accounts: Accounts | None) -> None:
+    def __init__(self, accounts: UnixAccounts | None) -> None:
         self.accounts = accounts
         self._clearing: dict[int, str] = {}  # pid -> folder
 
@@ -31,7 +31,7 @@ class Identities:
         """Return the lowest uid of jobs, besides the keeper's own."""
         return self.accounts.min_uid if self.accounts is not None else 0
 
-    def of(self, message: Spawn) -> Account | None:
+    def of(self, message: Spawn) -> UnixAccount | None:
         """Return the account that the job must run as, None for the keeper's own. Raises AccountRefused."""
         wanted = message.get("run_as")
         if wanted is None:
@@ -43,7 +43,7 @@ class Identities:
         except NoAccount as error:
             raise AccountRefused(0, str(error)) from None
 
-    def hand_over(self, message: Spawn, account: Account | None) -> str:
+    def hand_over(self, message: Spawn, account: UnixAccount | None) -> str:
         """Give the job's folders to its account, and put the account's variables into its environment. Return the account's
         name; "" if the daemon does not ask for accounts. Raises OSError."""
         wanted = message.get("run_as")

@@ -48,7 +48,7 @@ from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.keeper.rolling import RollingLogs
 from stoker.worker.keeper.spawn import OutputFailed, start
-from stoker.worker.runas.accounts import Accounts
+from stoker.worker.runas.accounts import UnixAccounts
 from stoker.worker.runas.capabilities import KILL, NEEDED, restrict
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -383,7 +383,7 @@ def main() -> None:
     os.set_inheritable(args.listen, False)
     if args.accounts:
         restrict(NEEDED, effective=frozenset({KILL}))
-    identities = Identities(Accounts(args.accounts) if args.accounts else None)
+    identities = Identities(UnixAccounts(args.accounts) if args.accounts else None)
     journal = Journal(JournalFile(args.journal), boot_id())
     if not journal.is_of_another_boot:
         end_survivors(args.journal, min(1.0, args.grace), identities.least_uid)

@@ -10,7 +10,7 @@ from typing import Any
 
 from stoker.worker.keeper.messages import Spawn
 from stoker.worker.keeper.rolling import RollingLog
-from stoker.worker.runas.accounts import Account
+from stoker.worker.runas.accounts import UnixAccount
 from stoker.worker.runas.capabilities import files_as
 from stoker.worker.runas.handover import share_output, share_pipe
 
@@ -21,7 +21,7 @@ class OutputFailed(OSError):
     """A file for the job's output cannot be opened or written."""
 
 
-def start(message: Spawn, marks: Mapping[str, str], account: Account | None = None) -> tuple[int, list[RollingLog]]:
+def start(message: Spawn, marks: Mapping[str, str], account: UnixAccount | None = None) -> tuple[int, list[RollingLog]]:
     """Start the process in a session of its own, as ``account`` if there is one; return its pid, and the logs to pump.
     ``marks`` join its environment.
 
@@ -47,7 +47,7 @@ def start(message: Spawn, marks: Mapping[str, str], account: Account | None = No
 
 
 def _popen(
-    message: Spawn, marks: Mapping[str, str], opened: list[int], account: Account | None
+    message: Spawn, marks: Mapping[str, str], opened: list[int], account: UnixAccount | None
 ) -> subprocess.Popen[bytes]:
     # Without preexec_fn Popen goes through vfork: half the cost of a fork, whatever the keeper's size.
     more: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def _popen(
         )
 
 
-def _open_outputs(message: Spawn, opened: list[int], logs: list[RollingLog], account: Account | None) -> None:
+def _open_outputs(message: Spawn, opened: list[int], logs: list[RollingLog], account: UnixAccount | None) -> None:
     """Append the descriptors for stdout and stderr to ``opened``."""
     rolling = message.get("rolling")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC

@@ -27,7 +27,7 @@ class NoAccount(Exception):
     """One line: why a job has no account here, and what to do."""
 
 
-class Account(NamedTuple):
+class UnixAccount(NamedTuple):
     name: str
     uid: int
     gid: int
@@ -41,7 +41,7 @@ class Account(NamedTuple):
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell}
 
 
-class Accounts:
+class UnixAccounts:
     """``conf_dir`` is what the starter had before the daemon began."""
 
     def __init__(self, conf_dir: str) -> None:
@@ -66,7 +66,7 @@ class Accounts:
         except KeyError:
             return str(self._own_uid)
 
-    def of(self, principal: str, pool: str, *, required: bool) -> Account | None:
+    def of(self, principal: str, pool: str, *, required: bool) -> UnixAccount | None:
         """Return the account; None for a job that runs as the daemon's account, because it has none and needs none. Raises
         NoAccount."""
         self._look()
@@ -89,7 +89,7 @@ class Accounts:
         """Return whether the keeper may act as this uid."""
         return uid >= max(self._min_uid, 1) and uid != self._own_uid
 
-    def _checked(self, name: str) -> Account:
+    def _checked(self, name: str) -> UnixAccount:
         """Return the account of that name. Raises NoAccount."""
         host = os.uname().nodename
         try:
@@ -104,7 +104,9 @@ class Accounts:
             raise NoAccount(f"{name} is of the group {group} on {host}: give the account a primary group of its own")
         groups = os.getgrouplist(found.pw_name, found.pw_gid)
         allowed = tuple(gid for gid in groups if gid not in (0, self._own_gid))
-        return Account(found.pw_name, found.pw_uid, found.pw_gid, allowed, found.pw_dir, found.pw_shell or "/bin/sh")
+        return UnixAccount(
+            found.pw_name, found.pw_uid, found.pw_gid, allowed, found.pw_dir, found.pw_shell or "/bin/sh"
+        )
 
     # --- the files ---
 

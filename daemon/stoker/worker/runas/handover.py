@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 
-from stoker.worker.runas.accounts import Account
+from stoker.worker.runas.accounts import UnixAccount
 from stoker.worker.runas.capabilities import CHOWN, raised
 
 _SEEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,7 +23,7 @@ _UNDEFINED = 0xFFFFFFFF
 _READ, _READ_WRITE = 4, 6
 
 
-def hand_over(folder: str, account: Account) -> None:
+def hand_over(folder: str, account: UnixAccount) -> None:
     """Give a folder of this user, and all of its own in it, to the account. Raises OSError."""
     seen = os.open(folder, _SEEN)
     try:
@@ -32,7 +32,7 @@ def hand_over(folder: str, account: Account) -> None:
         os.close(seen)
 
 
-def _give(seen: int, path: str, account: Account, *, is_top: bool = False) -> None:
+def _give(seen: int, path: str, account: UnixAccount, *, is_top: bool = False) -> None:
     status = os.fstat(seen)
     if is_top and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()):
         raise PermissionError(errno.EPERM, "it is not a folder of the worker", path)
@@ -70,7 +70,7 @@ def share_output(descriptor: int, uid: int) -> None:
         os.setxattr(descriptor, _ACL, packed)
 
 
-def share_pipe(descriptor: int, account: Account) -> None:
+def share_pipe(descriptor: int, account: UnixAccount) -> None:
     """The same for the pipe of a rolled output. Raises OSError."""
     with raised(CHOWN):
         os.chown(descriptor, account.uid, account.gid)

@@ -23,7 +23,7 @@ _ENTRY = re.compile(rf" +({_PLAIN}|{_QUOTED})\s*:\s+({_PLAIN}\$?|{_QUOTED})\s*(?
 
 
 class Users(NamedTuple):
-    """Accounts by principal and by pool."""
+    """UnixAccounts by principal and by pool."""
 
     principals: dict[str, str]
     pools: dict[str, str]
