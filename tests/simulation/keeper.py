@@ -169,7 +169,7 @@ class _Nobody:
         return []
 
 
-def _start(message: dict[str, Any], marks: dict[str, str]) -> tuple[int, list[Any]]:
+def _start(message: dict[str, Any], marks: dict[str, str], account: None) -> tuple[int, list[Any]]:
     """``spawn.start``. Raises OSError."""
     if message["argv"][0] == "missing":
         raise OSError(errno.ENOENT, "No such file or directory", message["argv"][0])
