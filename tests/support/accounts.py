@@ -147,6 +147,10 @@ class SharedCluster(Cluster):
         self.master = self._unit(self.master, capabilities=False)
         self.worker = [self._unit(worker, capabilities=True) for worker in self.worker]
 
+    def __enter__(self) -> SharedCluster:
+        super().__enter__()
+        return self
+
     def _unit(self, daemon: Daemon, *, capabilities: bool) -> Daemon:
         unit = _Unit(daemon.words, {**daemon.env, "HOME": str(self.machine.folder_of("stoker"))}, daemon.log)
         unit.before = self.machine.words("stoker", capabilities=capabilities)
@@ -162,7 +166,7 @@ class SharedCluster(Cluster):
     def of(self, name: str) -> dict[str, str]:
         """Return the environment of a person's commands."""
         home = self.machine.folder_of(name)
-        keep = {key: self.environ[key] for key in ("PATH", "PYTHONPATH") if key in self.environ}
+        keep: dict[str, str] = {key: self.environ[key] for key in ("PATH", "PYTHONPATH") if key in self.environ}
         return {**keep, "HOME": str(home), "SPARK_CONF_DIR": str(home / ".config" / "stoker"), "MASTER": self.url}
 
     def as_person(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
