@@ -36,15 +36,15 @@ from stoker.core.model.messages import (
     DryRun,
     DryRunResult,
     ForgetWorkers,
+    GetScheduling,
     GetStatus,
     HoldJob,
     KillJob,
-    Snapshot,
+    Scheduling,
     Status,
     Stream,
     SubmitDriver,
     Submitted,
-    TakeSnapshot,
     UpdateJob,
     Workers,
 )
@@ -168,11 +168,11 @@ class Client:
             raise ProtocolError(f"the master answered a dry run with {type(answer).__name__}")
         return answer
 
-    def snapshot(self) -> Snapshot:
-        """Return all that decides what starts when, for a forecast. Raises Refused by a master of an earlier release."""
-        answer = self.session.call(TakeSnapshot(request=0))
-        if not isinstance(answer, Snapshot):
-            raise ProtocolError(f"the master answered a question for a snapshot with {type(answer).__name__}")
+    def scheduling(self) -> Scheduling:
+        """Return how the master decides what starts when: for a forecast."""
+        answer = self.session.call(GetScheduling(request=0))
+        if not isinstance(answer, Scheduling):
+            raise ProtocolError(f"the master answered a question about its scheduling with {type(answer).__name__}")
         return answer
 
     # --- status -----------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from stoker.client.commands.common import add_connection_arguments, add_sharing_
 from stoker.client.show import forecast as show
 from stoker.config.pools import read_pools
 from stoker.config.types import parse_memory, parse_time_limit
-from stoker.core.forecast.compare import Changes, NewDrivers, NewWorkers, forecast
+from stoker.core.forecast.compare import ClusterChanges, NewDrivers, NewWorkers, forecast
+from stoker.core.forecast.rebuild import Snapshot
 from stoker.core.model.resources import Amounts, check_name
 from stoker.core.model.values import HIGHEST_PRIORITY
 from stoker.core.model.views import ClusterView
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     submit = tuple(_size("--submit", text, _drivers) for text in args.submit)
     if not submit and (args.pool is not None or args.priority is not None):
         raise UsageError("--pool and --priority are of what --submit submits, for example --submit 4c16g@2h --pool etl")
-    changes = Changes(
+    changes = ClusterChanges(
         add=tuple(_size("--add", text, _workers) for text in args.add),
         pools=read_pools(Path(args.pools)) if args.pools is not None else None,
         submit=submit,
@@ -67,8 +68,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     )
     assumed = _time("--assume", args.assume) if args.assume is not None else None
     with connected(args, configured(args, environ)) as client:
-        snapshot = client.snapshot()
-    changes = Changes(
+        snapshot = Snapshot(client.cluster(), client.scheduling())
+    changes = ClusterChanges(
         changes.add, _found(snapshot.cluster, args.remove), changes.pools, submit, changes.pool, changes.priority
     )
     found = forecast(snapshot, changes, lambda: random.Random(_SEED), assumed)  # noqa: S311 - guards nothing
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if args.json:
         print(show.as_json(found))
     else:
-        print(show.as_text(found, snapshot.at, is_change=changes != Changes(), all_rows=args.all))
+        print(show.as_text(found, snapshot.at, is_change=changes != ClusterChanges(), all_rows=args.all))
     sys.stdout.flush()
     return 0
 

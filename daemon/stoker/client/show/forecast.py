@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stoker.client.show import table as text
-from stoker.core.forecast.compare import Forecast, Row
+from stoker.core.forecast.compare import Forecast, ForecastRow
 
 NOTHING = "Nothing waits."
 _HEADERS = ("Id", "Name", "User", "Pool", "Starts")
@@ -20,7 +20,7 @@ def as_text(found: Forecast, at: float, *, is_change: bool, all_rows: bool) -> s
     return "\n\n".join(parts)
 
 
-def _cells(row: Row, at: float, *, is_change: bool) -> list[str]:
+def _cells(row: ForecastRow, at: float, *, is_change: bool) -> list[str]:
     before = "" if row.is_new else _start(row.before, at)
     cells = [row.id, text.clean(row.name), text.clean(row.who), text.clean(row.pool), before]
     return [*cells, _start(row.after, at)] if is_change else cells

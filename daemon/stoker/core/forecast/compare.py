@@ -11,9 +11,9 @@ import msgspec
 
 from stoker.core.forecast.lengths import Lengths, Source
 from stoker.core.forecast.play import Play
-from stoker.core.forecast.rebuild import PROGRAM, rebuild
+from stoker.core.forecast.rebuild import PROGRAM, Snapshot, rebuild
 from stoker.core.master.machine import MasterCore
-from stoker.core.model.messages import Failed, Snapshot, SubmitDriver, Submitted
+from stoker.core.model.messages import Failed, SubmitDriver, Submitted
 from stoker.core.model.pools import DEFAULT_POOL, Pools
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, WorkerState
@@ -43,7 +43,7 @@ class NewDrivers(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ClusterChanges:
     """``remove``: ids of workers that get nothing new; what runs on them ends there. ``pools``: in place of the present
     ones."""
 
@@ -55,7 +55,7 @@ class Changes:
     priority: int | None = None
 
 
-class Row(NamedTuple):
+class ForecastRow(NamedTuple):
     """One job that waits. ``before`` and ``after``: seconds from now until it starts; None: it never does."""
 
     id: str
@@ -64,35 +64,45 @@ class Row(NamedTuple):
     pool: str
     before: float | None
     after: float | None
-    is_new: bool = False  # one of ``Changes.submit``; it has no ``before``
+    is_new: bool = False  # one of ``ClusterChanges.submit``; it has no ``before``
 
 
 class Forecast(NamedTuple):
     """``refused``: why the master would not accept what is to be submitted. ``sources``: how many lengths came from where."""
 
-    rows: list[Row]
+    rows: list[ForecastRow]
     sources: dict[Source, int]
     assumed: float
     refused: str = ""
 
 
 def forecast(
-    snapshot: Snapshot, changes: Changes, new_rng: Callable[[], Rng], assumed: float | None = None
+    snapshot: Snapshot, changes: ClusterChanges, new_rng: Callable[[], Rng], assumed: float | None = None
 ) -> Forecast:
     """Play the snapshot forward twice. ``assumed``: as in ``Lengths``; ``new_rng`` makes two generators of the same seed."""
     lengths = Lengths(snapshot.cluster, assumed)
     waiting = [job for job in _jobs(snapshot) if _waits(job)]
-    before, _ = _played(snapshot, Changes(), lengths, waiting, new_rng())
+    before, _ = _played(snapshot, ClusterChanges(), lengths, waiting, new_rng())
     after, new = _played(snapshot, changes, lengths, waiting, new_rng())
     sources = Counter(lengths.of(job).source for job in _jobs(snapshot))
     if isinstance(new, str):
         return Forecast([], dict(sources), lengths.assumed, new)
     rows = [
-        Row(job.id, job.name, job.who, job.pool or DEFAULT_POOL, before.starts.get(job.id), after.starts.get(job.id))
+        ForecastRow(
+            job.id, job.name, job.who, job.pool or DEFAULT_POOL, before.starts.get(job.id), after.starts.get(job.id)
+        )
         for job in waiting
     ]
     rows += [
-        Row("", name, snapshot.principal, changes.pool or DEFAULT_POOL, None, after.starts.get(job_id), is_new=True)
+        ForecastRow(
+            "",
+            name,
+            snapshot.scheduling.principal,
+            changes.pool or DEFAULT_POOL,
+            None,
+            after.starts.get(job_id),
+            is_new=True,
+        )
         for job_id, name in new
     ]
     return Forecast(rows, dict(sources), lengths.assumed)
@@ -108,7 +118,7 @@ def _waits(job: DriverView | AppView) -> bool:
 
 
 def _played(
-    snapshot: Snapshot, changes: Changes, lengths: Lengths, waiting: list[DriverView | AppView], rng: Rng
+    snapshot: Snapshot, changes: ClusterChanges, lengths: Lengths, waiting: list[DriverView | AppView], rng: Rng
 ) -> tuple[Play, list[tuple[str, str]] | str]:
     """Return the play, and (id, name) of each job that was submitted, or why the master refuses them."""
     core = rebuild(changed(snapshot, changes), rng)
@@ -120,7 +130,7 @@ def _played(
     new: list[tuple[str, str]] = []
     for wanted in changes.submit:
         for _ in range(wanted.number):
-            answer = _submit(play, core, changes, wanted, snapshot.principal)
+            answer = _submit(play, core, changes, wanted, snapshot.scheduling.principal)
             if isinstance(answer, Failed):
                 return play, answer.reason
             of_waiting[answer.driver_id] = lengths.of_limit(wanted.seconds)
@@ -129,7 +139,9 @@ def _played(
     return play, new
 
 
-def _submit(play: Play, core: MasterCore, changes: Changes, wanted: NewDrivers, principal: str) -> Submitted | Failed:
+def _submit(
+    play: Play, core: MasterCore, changes: ClusterChanges, wanted: NewDrivers, principal: str
+) -> Submitted | Failed:
     driver = DriverDescription(
         kind="program",
         main="job",
@@ -146,7 +158,7 @@ def _submit(play: Play, core: MasterCore, changes: Changes, wanted: NewDrivers, 
     return next(answer for answer in answers if isinstance(answer, (Submitted, Failed)))
 
 
-def changed(snapshot: Snapshot, changes: Changes) -> Snapshot:
+def changed(snapshot: Snapshot, changes: ClusterChanges) -> Snapshot:
     """Return the snapshot with the changes to workers and pools."""
     cluster = snapshot.cluster
     workers = [
@@ -155,10 +167,10 @@ def changed(snapshot: Snapshot, changes: Changes) -> Snapshot:
     ]
     for kind in changes.add:
         workers += [_new_worker(len(workers) + number, kind) for number in range(kind.number)]
-    return msgspec.structs.replace(
-        snapshot,
-        cluster=msgspec.structs.replace(cluster, workers=tuple(workers)),
-        pools=snapshot.pools if changes.pools is None else changes.pools,
+    pools = snapshot.scheduling.pools if changes.pools is None else changes.pools
+    return Snapshot(
+        msgspec.structs.replace(cluster, workers=tuple(workers)),
+        msgspec.structs.replace(snapshot.scheduling, pools=pools),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from stoker.core.master import drivers
 from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.machine import MasterCore
-from stoker.core.model.messages import Snapshot
+from stoker.core.model.messages import Scheduling
 from stoker.core.model.records import AppRecord, Attempt, DriverRecord, ExecutorRecord, UsageRecord, WorkerRecord
 from stoker.core.model.states import ApplicationState, DriverState, WorkerState
 from stoker.core.model.values import (
@@ -20,22 +22,36 @@ from stoker.core.model.values import (
     Now,
     Rng,
 )
-from stoker.core.model.views import AppView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
 _NEVER = 1e12  # seconds: nobody falls silent in virtual time
 _PLACED = (DriverState.RUNNING, DriverState.UNKNOWN)
 PROGRAM = (Artifact(name="job", url="file:/bin/true"),)
 
 
+class Snapshot(NamedTuple):
+    """The cluster at one moment, and how its master decides."""
+
+    cluster: ClusterView
+    scheduling: Scheduling
+
+    @property
+    def at(self) -> float:
+        """The moment, by the master's clock: seconds since the Unix epoch."""
+        return self.scheduling.at
+
+
 def rebuild(snapshot: Snapshot, rng: Rng) -> MasterCore:
     """Return a core at virtual time 0, which is ``snapshot.at`` by the clock. What is only known for moments (processes that
     are being killed, pauses after refusals and failures) is left out."""
-    policy = msgspec.structs.replace(snapshot.policy, worker_timeout=_NEVER, retained_apps=1, retained_drivers=1)
+    policy = msgspec.structs.replace(
+        snapshot.scheduling.policy, worker_timeout=_NEVER, retained_apps=1, retained_drivers=1
+    )
     core = MasterCore(policy=policy, epoch=1, url="", rng=rng)
     now = Now(0.0, snapshot.at)
     core.recover({}, now)
-    core.pools_are(snapshot.pools, now)
-    for usage in snapshot.usage:
+    core.pools_are(snapshot.scheduling.pools, now)
+    for usage in snapshot.scheduling.usage:
         core.ctx.books.accounts.load(
             UsageRecord(
                 pool=usage.pool,

@@ -16,7 +16,7 @@ from stoker.core.master.books import Worker
 from stoker.core.master.context import Context
 from stoker.core.master.effects import Received
 from stoker.core.master.fitness import draining
-from stoker.core.master.show import app_view, cluster_view, snapshot, worker_view
+from stoker.core.master.show import app_view, cluster_view, scheduling, worker_view
 from stoker.core.master.waiting.dry_run import dry_run
 from stoker.core.master.waiting.hold import hold
 from stoker.core.master.waiting.update import update
@@ -28,6 +28,7 @@ from stoker.core.model.messages import (
     ExecutorStateChanged,
     Failed,
     ForgetWorkers,
+    GetScheduling,
     GetStatus,
     HoldJob,
     KillExecutors,
@@ -38,7 +39,6 @@ from stoker.core.model.messages import (
     RequestExecutors,
     Status,
     SubmitDriver,
-    TakeSnapshot,
     UnregisterApplication,
     UpdateJob,
     WatchDriver,
@@ -104,9 +104,9 @@ def _dry_run(ctx: Context, event: Received, message: DryRun) -> None:
         dry_run(ctx, event, message)
 
 
-def _take_snapshot(ctx: Context, event: Received, message: TakeSnapshot) -> None:
+def _get_scheduling(ctx: Context, event: Received, message: GetScheduling) -> None:
     if not _not_alive(ctx, event, message.request, "look ahead"):
-        ctx.send(event.peer, snapshot(ctx, message.request, event.principal))
+        ctx.send(event.peer, scheduling(ctx, message.request, event.principal))
 
 
 def _get_status(ctx: Context, event: Received, message: GetStatus) -> None:
@@ -140,7 +140,7 @@ RULES: dict[type[Message], Rule] = {
     HoldJob: _hold,
     UpdateJob: _update,
     DryRun: _dry_run,
-    TakeSnapshot: _take_snapshot,
+    GetScheduling: _get_scheduling,
     GetStatus: _get_status,
     WatchDriver: lambda ctx, event, message: watching.watch(ctx, event.peer, message),
     DrainWorkers: lambda ctx, event, message: draining.drain(ctx, event.peer, message, by=event.asker),

@@ -8,7 +8,7 @@ from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.sharing.reserving import reservation_views
 from stoker.core.master.sharing.show import pool_views
-from stoker.core.model.messages import Snapshot
+from stoker.core.model.messages import Scheduling
 from stoker.core.model.records import Attempt, ExecutorRecord
 from stoker.core.model.redaction import redacted
 from stoker.core.model.resources import grouped
@@ -38,12 +38,11 @@ def cluster_view(ctx: Context) -> ClusterView:
     )
 
 
-def snapshot(ctx: Context, request: int, principal: str) -> Snapshot:
-    """Return what a forecast for this principal needs (core.forecast)."""
-    return Snapshot(
+def scheduling(ctx: Context, request: int, principal: str) -> Scheduling:
+    """Return what a forecast for this principal needs besides a view of the cluster (core.forecast)."""
+    return Scheduling(
         request=request,
         at=ctx.now.wall,
-        cluster=cluster_view(ctx),
         policy=ctx.policy,
         pools=ctx.pools,
         usage=tuple(ctx.books.accounts.past_uses()),

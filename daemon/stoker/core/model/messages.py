@@ -331,8 +331,8 @@ class DryRun(Message, frozen=True):
     app: ApplicationDescription | None = None
 
 
-class TakeSnapshot(Message, frozen=True):
-    """Ask for what a forecast needs. Answered by ``Snapshot``."""
+class GetScheduling(Message, frozen=True):
+    """Ask for what, besides the cluster's status, decides what starts when. Answered by ``Scheduling``."""
 
     request: int
 
@@ -478,12 +478,11 @@ class DryRunResult(Message, frozen=True):
     helps: tuple[str, ...] = ()
 
 
-class Snapshot(Message, frozen=True):
-    """All that decides what starts when (core.forecast). It tells nothing about jobs that a view does not tell."""
+class Scheduling(Message, frozen=True):
+    """How the master decides what starts when (core.forecast)."""
 
     request: int
     at: float  # by the master's clock, seconds since the Unix epoch
-    cluster: ClusterView
     policy: Policy
     pools: Pools
     usage: tuple[PastUse, ...] = ()  # decayed to ``at``
@@ -590,7 +589,7 @@ ToMaster = (
     | HoldJob
     | UpdateJob
     | DryRun
-    | TakeSnapshot
+    | GetScheduling
     | GetStatus
     | DrainWorkers
     | ForgetWorkers
@@ -625,7 +624,7 @@ ToClient = (
     | ApplicationRemoved
     | Submitted
     | DryRunResult
-    | Snapshot
+    | Scheduling
     | Accepted
     | Failed
     | MissingBlobs
