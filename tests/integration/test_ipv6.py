@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,11 +41,33 @@ def use(cluster: Cluster) -> None:
     assert cluster.cli("drain", cluster.host, worker_id).returncode == 0
 
 
+@contextlib.contextmanager
+def serving_files(folder: Path) -> Iterator[str]:
+    """An HTTP server's address, on IPv6."""
+
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    with Server(("::1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"[::1]:{server.server_port}"
+        server.shutdown()
+
+
 def test_a_cluster_at_an_address(tmp_path: Path) -> None:
     with Cluster(tmp_path, host="::1") as cluster:
         use(cluster)
         for name in ("[::1]", "0:0:0:0:0:0:0:1"):
             assert cluster.cli("undrain", name).returncode == 0
+        seen = cluster.cli("doctor", "[::1]").stdout
+        assert (
+            f"worker [::1]:{cluster.status()['workers'][0]['port']} accepts connections" in seen
+            and "unknown" not in seen
+        )
+        with serving_files(tmp_path) as address:
+            script = cluster.script("job::1.sh", "#!/bin/sh\necho fetched\n")
+            fetched = cluster.cli("submit", "--wait", f"http://{address}/{Path(script).name}")
+            assert (fetched.returncode, fetched.stdout) == (0, "fetched\n"), fetched.stderr
         unknown = cluster.cli("undrain", "::2")
         assert unknown.returncode == 1 and "'::2'" in unknown.stderr
 

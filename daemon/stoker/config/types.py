@@ -129,6 +129,8 @@ def _address(part: str, url: str, form: str, port: str = str(DEFAULT_PORT)) -> s
     if not part.endswith("]") and ":" in part:
         host, _, port = part.rpartition(":")
     if not _HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= 65535:
+        if part.count(":") > 1 and "[" not in part:
+            form = "write an IPv6 address in brackets, like [fd00::1]:7077"
         raise UsageError(f"{url!r} has no valid HOST:PORT in {part!r}: {form}")
     return f"{host}:{int(port)}"
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 # What to do about reasons that only experts understand, by words in them.
@@ -41,12 +42,7 @@ def main() -> int:
     scheme = url.partition("://")[0].lower()
     part = Path(f"{target}.part")
     try:
-        import fsspec  # noqa: PLC0415 - what may be missing is reported below
-
-        with (
-            fsspec.open(url.replace("s3a://", "s3://", 1), "rb", **_options(url, scheme)) as source,
-            part.open("wb") as file,
-        ):
+        with _opened(url, scheme) as source, part.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
         part.replace(target)
     except ImportError as error:
@@ -60,6 +56,18 @@ def main() -> int:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return 0
+
+
+def _opened(url: str, scheme: str) -> IO[bytes]:
+    """Open a remote file. Not by ``fsspec.open``, which takes ``::``, of an IPv6 address or a name, for the start of another
+    URL. Raises ImportError without the scheme's package, and whatever the file system raises."""
+    import fsspec  # noqa: PLC0415 - what may be missing is reported
+
+    url = url.replace("s3a://", "s3://", 1)
+    kind = fsspec.get_filesystem_class("s3" if scheme == "s3a" else scheme)
+    system = kind(**{**kind._get_kwargs_from_urls(url), **_options(url, scheme)})
+    opened: IO[bytes] = system.open(kind._strip_protocol(url), "rb")
+    return opened
 
 
 def _options(url: str, scheme: str) -> dict[str, str]:

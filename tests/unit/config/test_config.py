@@ -84,6 +84,12 @@ def test_bad_master_url(url: str) -> None:
         parse.parse_master_url(url)
 
 
+def test_an_ipv6_address_without_brackets_is_named() -> None:
+    for url in ("spark://::1:7077", "spark://fd00::1"):
+        with pytest.raises(UsageError, match="in brackets, like"):
+            parse.parse_master_url(url)
+
+
 @given(st.text(max_size=40))
 def test_any_text_parses_or_is_refused(text: str) -> None:
     for function in (

@@ -18,6 +18,7 @@ from stoker.client.doctor.finding import RANK, Check, Finding, each, run_checks
 from stoker.client.show.table import clean
 from stoker.config.client import ClientConfig, client_config
 from stoker.config.sources import Settings, load_settings
+from stoker.core.model.addresses import canonical_host
 from stoker.core.model.views import ClusterView
 from stoker.errors import StokerError, UsageError
 from stoker.version import RELEASE
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for host in args.hosts:
         if not host.strip() or any(c in host for c in " /,@\t\n"):
             raise UsageError(f"{host!r} is not a host: give a name or an address, for example 10.0.0.5")
+    args.hosts = [canonical_host(host) if ":" in host else host for host in args.hosts]
     timeout = timeout_of(args) if args.timeout is not None else 5.0
     findings = _examine(args, environ, timeout)
     worst = max((RANK[finding.level] for finding in findings), default=0)
