@@ -14,7 +14,7 @@ from stoker.core.master.scheduling.queue import Demand
 from stoker.core.master.sharing.reserving import turns_of
 from stoker.core.model.messages import LaunchDriver, LaunchExecutor
 from stoker.core.model.profiles import with_profile
-from stoker.core.model.resources import Amounts, counted
+from stoker.core.model.resources import Amounts, counted, negative
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 from tests.simulation.checks_arrays import check_arrays
@@ -162,14 +162,14 @@ def _allowed_demands(ctx: Context) -> set[tuple[Demand, float]]:
         (demand, lane.limit)
         for demand in queue.demands()
         for lane in queue.lanes(demand)
-        if not turns.refusal(lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True)
+        if not turns.refusal(lane.pool, lane.principal, *demand, is_driver=True)
     }
 
 
 def _is_limited(ctx: Context, app: BookedApp, sizes: ApplicationDescription) -> bool:
     cores = sizes.cores_per_executor or 1
     principal = app.record.principal or ""
-    return bool(turns_of(ctx).refusal(app.pool, principal, cores, sizes.memory_mib, is_driver=False))
+    return bool(turns_of(ctx).refusal(app.pool, principal, cores, sizes.memory_mib, sizes.resources, is_driver=False))
 
 
 def _limits_hold(ctx: Context, sent: list[object], fail: Fail) -> None:
@@ -179,15 +179,17 @@ def _limits_hold(ctx: Context, sent: list[object], fail: Fail) -> None:
     for message in sent:
         if isinstance(message, LaunchDriver):
             pool, cores, memory = message.driver.pool, message.driver.cores, message.driver.memory_mib
+            named = message.driver.resources
         elif isinstance(message, LaunchExecutor):
             pool, cores, memory = message.app.pool, message.cores, message.memory_mib
+            named = counted(message.resources)
         else:
             continue
         is_driver = isinstance(message, LaunchDriver)
         principal = message.principal or ""
-        turns.grant(pool, principal, -cores, -memory, drivers=-is_driver)
-        why = turns.refusal(pool, principal, cores, memory, is_driver=is_driver)
-        turns.grant(pool, principal, cores, memory, drivers=int(is_driver))
+        turns.grant(pool, principal, -cores, -memory, negative(named), drivers=-is_driver)
+        why = turns.refusal(pool, principal, cores, memory, named, is_driver=is_driver)
+        turns.grant(pool, principal, cores, memory, named, drivers=int(is_driver))
         if why:
             fail("share", f"{pool or 'default'}: more was granted than a limit permits: before the last grant, {why}")
 

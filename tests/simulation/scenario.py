@@ -213,8 +213,10 @@ def _pools(draw: random.Random) -> Pools:
     if draw.random() < 0.5:
         return Pools()
     pools = [_drawn_pool(draw, name) for name in ("default", "a", "b")]
+    lots = random.Random()
+    lots.setstate(draw.getstate())  # GPUs change nothing else of a seed
     return Pools(
-        pools={pool.name: pool for pool in pools},
+        pools={pool.name: _with_gpus(lots, pool) for pool in pools},
         half_life=draw.choice((60.0, 86400.0)),
         is_configured=True,
         reserve_after=draw.choice((0.0, 1.0, 10.0, 60.0, -1.0)),
@@ -233,6 +235,14 @@ def _drawn_pool(draw: random.Random, name: str) -> Pool:
         policy=draw.choice(("fair", "fifo")),
         max_priority=2,
     )
+
+
+def _with_gpus(draw: random.Random, pool: Pool) -> Pool:
+    """Return the pool with a share and limits of GPUs, in some seeds."""
+    amounts = [(("gpu", amount),) if amount is not None else () for amount in draw.choices((None, None, 0, 1, 2), k=3)]
+    quotas = zip((pool.min_share, pool.most, pool.most_per_user), amounts, strict=True)
+    least, most, per_user = (msgspec.structs.replace(quota, resources=amount) for quota, amount in quotas)
+    return msgspec.structs.replace(pool, min_share=least, most=most, most_per_user=per_user)
 
 
 def _pool(cluster: Cluster) -> str:

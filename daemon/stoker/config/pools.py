@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from stoker.config.spark_env import read_text
 from stoker.core.model.limits import disk as words
 from stoker.core.model.limits import span
 from stoker.core.model.pools import Pool, Pools, Quota
+from stoker.core.model.resources import GPU, check_name
 from stoker.core.model.values import HIGHEST_PRIORITY, POOL_NAME
 from stoker.errors import ConfigError, UsageError, did_you_mean
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 FILE = "pools.yml"
 _MOST = 2**31 - 1
 _LEAST_HALF_LIFE = 60.0  # seconds
+_SHARED = ("cores", "memory")
+_LIMITED = (*_SHARED, "drivers", "queued")
 _POOL_KEYS = (
     "weight",
     "min_share",
@@ -157,9 +160,9 @@ class _PoolsReader:
         pool = Pool(
             name=name,
             weight=self.parsed(name, settings, "weight", _weight, 1),
-            min_share=self.amounts(name, settings, "min_share", ("cores", "memory")),
-            most=self.amounts(name, settings, "max", ("cores", "memory", "drivers", "queued")),
-            most_per_user=self.amounts(name, settings, "max_per_user", ("cores", "memory", "drivers", "queued")),
+            min_share=self.amounts(name, settings, "min_share", _SHARED),
+            most=self.amounts(name, settings, "max", _LIMITED),
+            most_per_user=self.amounts(name, settings, "max_per_user", _LIMITED),
             max_driver_share=self.parsed(name, settings, "max_driver_share", _share, None),
             policy=self.parsed(name, settings, "policy", _policy, "fair"),
             default_priority=default,
@@ -174,25 +177,49 @@ class _PoolsReader:
         for what, least, most in (
             ("cores", pool.min_share.cores, pool.most.cores),
             ("memory", pool.min_share.memory_mib, pool.most.memory_mib),
+            *((what, least, dict(pool.most.resources).get(what)) for what, least in pool.min_share.resources),
         ):
             if least is not None and most is not None and least > most:
                 self.fault(name, f"max: {what} is less than min_share: {what}: raise max, or lower min_share")
         return pool
 
-    def part(self, name: str, settings: dict[Any, Any], key: str, known: Iterable[str]) -> dict[Any, Any]:
+    def part(
+        self, name: str, settings: dict[Any, Any], key: str, known: Collection[str] | None, example: str = "default"
+    ) -> dict[Any, Any]:
+        """Return a list of settings inside a pool; with ``known`` None their names are not checked."""
         part = settings.get(key)
         if part is None:
             return {}
         if not isinstance(part, dict):
-            self.fault(name, f"{key}: {part!r} is not a list of settings: write '{key}: {{{next(iter(known))}: 4}}'")
+            self.fault(name, f"{key}: {part!r} is not a list of settings: write '{key}: {{{example}: 4}}'")
             return {}
-        self.keys(f"{name}: {key}", part, known)
+        if known is not None:
+            self.keys(f"{name}: {key}", part, known)
         return part
 
-    def amounts(self, name: str, settings: dict[Any, Any], key: str, known: Iterable[str]) -> Quota:
-        part = self.part(name, settings, key, known)
-        where = f"{name}: {key}"
+    def is_resource(self, where: str, name: Any, known: Collection[str]) -> bool:
+        """Return whether a key that is not ``known`` can name a resource; if it can only be a slip, it is a fault."""
+        if name in known:
+            return False
+        hint = did_you_mean(str(name), [*known, GPU]) if name != GPU and name not in _LIMITED else None
+        try:
+            check_name(str(name))
+        except ValueError as error:
+            hint = str(error)
+        if hint or name in _LIMITED:
+            others = f"use one of {', '.join(known)}, or the name of a resource such as gpu"
+            self.fault(where, f"unknown setting {str(name)[:40]!r}: {hint or others}")
+            return False
+        return True
+
+    def amounts(self, name: str, settings: dict[Any, Any], key: str, known: Collection[str]) -> Quota:
+        """Return the quota; a key that is not ``known`` names a resource of workers, such as gpu."""
+        part, where = self.part(name, settings, key, None, example=next(iter(known))), f"{name}: {key}"
+        named = {
+            what: self.parsed(where, part, what, _count, None) for what in part if self.is_resource(where, what, known)
+        }
         return Quota(
+            resources=tuple(sorted((what, amount) for what, amount in named.items() if amount is not None)),
             cores=self.parsed(where, part, "cores", _count, None),
             memory_mib=self.parsed(where, part, "memory", _memory, None),
             drivers=self.parsed(where, part, "drivers", _count, None),

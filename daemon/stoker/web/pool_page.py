@@ -111,6 +111,7 @@ def _amounts(quota: Quota) -> Iterator[str]:
         yield f"{quota.cores} core{'s' * (quota.cores != 1)}"
     if quota.memory_mib is not None:
         yield show_mib(quota.memory_mib)
+    yield from (f"{amount} {name}" for name, amount in quota.resources)
     if quota.drivers is not None:
         yield f"{quota.drivers} running driver{'s' * (quota.drivers != 1)}"
     if quota.queued is not None:

@@ -29,6 +29,7 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     peers.immortal: ("kill_worker",),
     books.last_in_first_out: (),
     books.no_limits: (),
+    books.unlimited_gpus: (),
     books.never_credited: (),
     reservations.unreserved: (),
     reservations.reserved_at_once: (),

@@ -21,7 +21,7 @@ from stoker.core.master.sharing import reserving
 from stoker.core.master.sharing.accounts import Accounts
 from stoker.core.master.sharing.turns import Turns
 from stoker.core.model.principal import Asker
-from stoker.core.model.resources import pairs, take_lowest
+from stoker.core.model.resources import Amounts, pairs, take_lowest
 from stoker.core.worker import machine
 from stoker.core.worker.room import lack_for
 from tests.simulation.mutants.left_out import left_out
@@ -58,13 +58,32 @@ def no_limits() -> Iterator[None]:
 
 
 @contextmanager
+def unlimited_gpus() -> Iterator[None]:
+    """A pass does not ask for the limits of pools on named resources."""
+    turns_of = reserving.turns_of
+
+    def blind(ctx: Context) -> Turns:
+        turns = turns_of(ctx)
+        refusal = turns.refusal
+        turns.refusal = (  # type: ignore[method-assign]
+            lambda name, who, cores, memory, _=(), **more: refusal(name, who, cores, memory, **more)
+        )
+        return turns
+
+    with patch.object(schedule, "turns_of", blind):
+        yield
+
+
+@contextmanager
 def never_credited() -> Iterator[None]:
     """The end of a driver is not credited to its pool and user."""
     charge = Accounts.charge
 
-    def only_debits(self: Accounts, account: Any, cores: int, memory_mib: int, *, drivers: int = 0) -> None:
+    def only_debits(
+        self: Accounts, account: Any, cores: int, memory_mib: int, resources: Amounts = (), *, drivers: int = 0
+    ) -> None:
         if drivers >= 0:
-            charge(self, account, cores, memory_mib, drivers=drivers)
+            charge(self, account, cores, memory_mib, resources, drivers=drivers)
 
     with patch.object(Accounts, "charge", only_debits):
         yield

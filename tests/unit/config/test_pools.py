@@ -66,6 +66,14 @@ def test_a_whole_file() -> None:
         ("{time_limit: 8h}", "time_limit: '8h' is not a list of settings: write 'time_limit: {default: 4}'"),
         ("{time_limit: {max: 0}}", "p: time_limit: max: '0' is not a time limit: write a duration above 0"),
         ("{time_limit: {default: 3d, max: 2d}}", "p: time_limit: default is 3 d, longer than max, which is 2 d"),
+        ("{max: {core: 3}}", "p: max: unknown setting 'core': did you mean cores?"),
+        ("{max: {gpus: 3}}", "p: max: unknown setting 'gpus': did you mean gpu?"),
+        ("{max: {a b: 3}}", "p: max: unknown setting 'a b': 'a b' is not the name of a resource"),
+        ("{min_share: {drivers: 3}}", "p: min_share: unknown setting 'drivers': use one of cores, memory, or the name"),
+        ("{max: {gpu: few}}", "p: max: gpu: 'few' is not a whole number of at least 0"),
+        ("{max: {gpu: -1}}", "p: max: gpu: -1 is not a whole number of at least 0"),
+        ("{max: {gpu: 0.5}}", "p: max: gpu: 0.5 is not a whole number of at least 0"),
+        ("{min_share: {gpu: 3}, max: {gpu: 2}}", "p: max: gpu is less than min_share: gpu: raise max"),
         ("{max_disk: 20g}", "max_disk: '20g' is not a list of settings: write 'max_disk: {default: 4}'"),
         ("{max_disk: {max: 0}}", "p: max_disk: max: '0' is not a disk limit: write a size of at least 1m"),
         ("{max_disk: {default: much}}", "p: max_disk: default: 'much' is not a size: write it like 512m or 20g"),
@@ -133,3 +141,12 @@ def test_the_longest_time_limit_is_the_usual_one_too() -> None:
     pools, faults = parse_pools("pools: {p: {time_limit: {max: 2h}}}", "pools.yml")
     assert faults == [] and pools is not None
     assert (pools.of("p").default_time_limit, pools.of("p").max_time_limit) == (7200.0, 7200.0)
+
+
+def test_resources_of_workers_are_limited_by_their_names() -> None:
+    text = "pools: {p: {min_share: {gpu: 1}, max: {cores: 4, fpga: 0, gpu: 8}, max_per_user: {gpu: 2}}}"
+    pools, faults = parse_pools(text, "pools.yml")
+    assert pools is not None and not faults
+    pool = pools.of("p")
+    assert (pool.min_share.resources, pool.most_per_user.resources) == ((("gpu", 1),), (("gpu", 2),))
+    assert pool.most == Quota(cores=4, resources=(("fpga", 0), ("gpu", 8)))

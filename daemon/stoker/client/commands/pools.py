@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from stoker.client.commands.common import add_connection_arguments, configured, connected
 from stoker.client.show import table as text
+from stoker.core.model.pools import Quota
+from stoker.core.model.resources import Amounts
 from stoker.core.model.views import PoolView
 
 _POOL = (
@@ -24,6 +26,7 @@ _POOL = (
     "Oldest wait",
 )
 _PERSON = ("Pool", "User", "Part", "Cores", "Memory", "Drivers", "Waiting")
+_RESOURCES = "Resources"  # the last column of both, where there are any
 NONE = "This cluster has no pools: its jobs are served in the order they came (pools.yml: docs/scheduling.md)."
 
 
@@ -63,15 +66,24 @@ def _tables(pools: tuple[PoolView, ...], *, all_rows: bool) -> str:
             _of(text.memory(person.memory_mib), _memory(pool.settings.most_per_user.memory_mib)),
             _of(str(person.drivers), _text(pool.settings.most_per_user.drivers)),
             str(person.waiting),
+            _named(person.resources, pool.settings.most_per_user),
         ]
         for pool in pools
         for person in pool.principals
     ]
-    parts = [text.table("Pools", _POOL, [_pool(pool) for pool in pools])]
+    parts = [text.table("Pools", *_used(_POOL, [_pool(pool) for pool in pools]))]
     if people:
-        shown = people if all_rows else people[: text.MOST_ROWS]
-        parts.append(text.table("Users", _PERSON, shown, total=len(people)))
+        headers, rows = _used(_PERSON, people)
+        shown = rows if all_rows else rows[: text.MOST_ROWS]
+        parts.append(text.table("Users", headers, shown, total=len(people)))
     return "\n\n".join(parts)
+
+
+def _used(headers: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return the table with its last column, resources, if a row has any."""
+    if any(row[-1] for row in rows):
+        return (*headers, _RESOURCES), rows
+    return headers, [row[:-1] for row in rows]
 
 
 def _pool(pool: PoolView) -> list[str]:
@@ -89,7 +101,15 @@ def _pool(pool: PoolView) -> list[str]:
         str(pool.applications),
         str(pool.waiting),
         text.lasting(pool.oldest, 0.0),
+        _named(pool.resources, settings.most),
     ]
+
+
+def _named(held: Amounts, most: Quota) -> str:
+    """Return ``2 of 8 gpu`` for each resource that is held or limited."""
+    has, limits = dict(held), dict(most.resources)
+    names = sorted(has.keys() | limits.keys())
+    return ", ".join(f"{_of(str(has.get(name, 0)), _text(limits.get(name)))} {text.clean(name)}" for name in names)
 
 
 def _percent(part: float) -> str:

@@ -307,7 +307,7 @@ class Books:
         worker.drivers.add(driver.record.id)
         self._charge(worker, description.cores, description.memory_mib)
         _hold(worker, driver.record.attempts[-1].resources)
-        self.accounts.charge(driver.account, description.cores, description.memory_mib, drivers=1)
+        self.accounts.charge_driver(driver.account, description, 1)
 
     def release_driver(self, driver: Driver) -> None:
         """Free the driver's resources on its worker, if it holds any."""
@@ -319,7 +319,7 @@ class Books:
             description = driver.record.description
             self._charge(worker, -description.cores, -description.memory_mib)
             _let_go(worker, driver.record.attempts[-1].resources)
-            self.accounts.charge(driver.account, -description.cores, -description.memory_mib, drivers=-1)
+            self.accounts.charge_driver(driver.account, description, -1)
 
     def mark_dying(
         self, worker: Worker, key: tuple[str, int], cores: int, memory_mib: int, resources: Addresses
@@ -346,7 +346,7 @@ class Books:
         worker.executors.add((executor.app_id, executor.id))
         self._charge(worker, executor.cores, executor.memory_mib)
         _hold(worker, executor.resources)
-        self.accounts.charge(app.account, executor.cores, executor.memory_mib)
+        self.accounts.charge_executor(app.account, executor, 1)
 
     def release_executor(self, app: BookedApp, executor: ExecutorRecord) -> None:
         app.executors.pop(executor.id, None)
@@ -358,7 +358,7 @@ class Books:
             worker.executors.discard((executor.app_id, executor.id))
             self._charge(worker, -executor.cores, -executor.memory_mib)
             _let_go(worker, executor.resources)
-            self.accounts.charge(app.account, -executor.cores, -executor.memory_mib)
+            self.accounts.charge_executor(app.account, executor, -1)
 
     def account_changed(self, job: BookedApp | Driver, before: Account) -> None:
         """Charge what the job holds to its present account, and no longer to the one of ``before``."""
@@ -369,16 +369,15 @@ class Books:
             return
         app = job
         for executor in app.executors.values():
-            self.accounts.charge(before, -executor.cores, -executor.memory_mib)
-            self.accounts.charge(app.account, executor.cores, executor.memory_mib)
+            self.accounts.charge_executor(before, executor, -1)
+            self.accounts.charge_executor(app.account, executor, 1)
 
     def _driver_account_changed(self, driver: Driver, before: Account) -> None:
         record = driver.record
         worker = self.workers.get(record.attempts[-1].worker_id) if record.attempts else None
         if worker is not None and record.id in worker.drivers:
-            cores, memory_mib = record.description.cores, record.description.memory_mib
-            self.accounts.charge(before, -cores, -memory_mib, drivers=-1)
-            self.accounts.charge(driver.account, cores, memory_mib, drivers=1)
+            self.accounts.charge_driver(before, record.description, -1)
+            self.accounts.charge_driver(driver.account, record.description, 1)
 
     def _charge(self, worker: Worker, cores: int, memory_mib: int) -> None:
         worker.cores_used += cores

@@ -13,7 +13,7 @@ from stoker.core.master.arrays.booking import task_of
 from stoker.core.master.arrays.invariants import array_violations
 from stoker.core.master.books import Books, Worker
 from stoker.core.master.sharing.accounts import Use
-from stoker.core.model.resources import pairs
+from stoker.core.model.resources import counted, pairs
 from stoker.core.model.states import DriverState
 
 
@@ -163,12 +163,14 @@ def _accounts(books: Books) -> Iterator[str]:
             if driver is not None:
                 description = driver.record.description
                 counts = {"cores": description.cores, "memory": description.memory_mib, "drivers": 1}
+                counts |= {f"resource {name}": amount for name, amount in description.resources}
                 held.setdefault(driver.account, Counter()).update(counts, driver_cores=description.cores)
         for app_id, executor_id in worker.executors:
             app = books.apps.get(app_id)
             executor = app.executors.get(executor_id) if app is not None else None
             if app is not None and executor is not None:
                 counts = {"cores": executor.cores, "memory": executor.memory_mib}
+                counts |= {f"resource {name}": amount for name, amount in counted(executor.resources)}
                 held.setdefault(app.account, Counter()).update(counts)
     for account, use in books.accounts.used.items():
         yield from _differs(f"{account[1] or 'nobody'} in pool {account[0]}", use, held.pop(account, Counter()))
@@ -187,13 +189,15 @@ def _present(use: Use) -> dict[str, int]:
         "memory": use.memory_mib,
         "drivers": use.drivers,
         "driver_cores": use.driver_cores,
+        **{f"resource {name}": amount for name, amount in use.resources},
     }
 
 
-def _differs(what: str, use: Use, counted: Counter[str]) -> Iterator[str]:
-    for name, amount in _present(use).items():
-        if amount != counted[name]:
-            yield f"{what} is charged with {name} {amount}, a recount says {counted[name]}"
+def _differs(what: str, use: Use, recount: Counter[str]) -> Iterator[str]:
+    present = _present(use)
+    for name in sorted(present.keys() | recount.keys()):
+        if present.get(name, 0) != recount[name]:
+            yield f"{what} is charged with {name} {present.get(name, 0)}, a recount says {recount[name]}"
 
 
 def _history(books: Books) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from stoker.core.model.resources import Amounts
 from stoker.core.model.values import Value
 
 DEFAULT_POOL = "default"
@@ -20,12 +21,14 @@ Ordering = Literal["fair", "fifo"]
 
 
 class Quota(Value, frozen=True):
-    """Quota of what is shared; None: no limit. ``drivers``: that run, ``queued``: that wait."""
+    """Quota of what is shared; None: no limit. ``drivers``: that run, ``queued``: that wait. ``resources``: amounts of named
+    resources, 0 included; what is not named has no limit."""
 
     cores: int | None = None
     memory_mib: int | None = None
     drivers: int | None = None
     queued: int | None = None
+    resources: Amounts = ()
 
 
 class Pool(Value, frozen=True):

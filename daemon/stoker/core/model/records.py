@@ -14,7 +14,7 @@ import msgspec
 from stoker.core.model.addresses import address_of
 from stoker.core.model.arrays.indices import parse_array
 from stoker.core.model.profiles import Profile
-from stoker.core.model.resources import Addresses
+from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, WorkerState
 from stoker.core.model.values import ApplicationDescription, DrainMark, DriverDescription, Exit, Order
 
@@ -146,14 +146,15 @@ class WorkerRecord(Record):
 
 
 class UsageRecord(Record):
-    """What a principal has used in a pool: core-milliseconds and MiB-milliseconds, decayed up to ``at`` (milliseconds since
-    the Unix epoch). Written only while there is a ``pools.yml``."""
+    """What a principal has used in a pool: core-milliseconds, MiB-milliseconds and the like, decayed up to ``at``
+    (milliseconds since the Unix epoch). Written only while there is a ``pools.yml``."""
 
     pool: str
     principal: str
     cores: int = 0
     memory_mib: int = 0
     at: int = 0
+    resources: Amounts = ()  # unit-milliseconds of named ones
 
 
 class Counters(Record):

@@ -129,6 +129,24 @@ def grouped(held: Iterable[tuple[str, str]]) -> Addresses:
     return tuple((name, tuple(sorted(of[name], key=address_order))) for name in sorted(of))
 
 
+def added(amounts: Amounts, more: Amounts) -> Amounts:
+    """Return the sums, without those that are 0; amounts may be negative."""
+    if not more:
+        return amounts
+    sums = dict(amounts)
+    for name, amount in more:
+        sums[name] = sums.get(name, 0) + amount
+    return amounts_of(sums)
+
+
+def times(amounts: Amounts, factor: int) -> Amounts:
+    return tuple((name, factor * amount) for name, amount in amounts)
+
+
+def negative(amounts: Amounts) -> Amounts:
+    return times(amounts, -1)
+
+
 def counted(resources: Addresses) -> Amounts:
     """Return how many addresses there are of each."""
     return tuple((name, len(addresses)) for name, addresses in resources)

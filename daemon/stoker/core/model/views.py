@@ -240,6 +240,7 @@ class PrincipalView(Value, frozen=True):
     drivers: int = 0
     waiting: int = 0  # drivers
     part: float = 0.0  # of the cluster
+    resources: Amounts = ()  # named ones that its jobs hold
 
 
 class PoolView(Value, frozen=True):
@@ -257,12 +258,17 @@ class PoolView(Value, frozen=True):
     part_now: float = 0.0  # of the cluster, what runs now
     part_past: float = 0.0  # the average of what ran; use counts half after each half-life
     principals: tuple[PrincipalView, ...] = ()
+    resources: Amounts = ()  # named ones that its jobs hold
 
     @property
     def is_below_min(self) -> bool:
         """Whether it has less than its min_share, so that it is served before others."""
-        least = self.settings.min_share
-        return self.cores < (least.cores or 0) or self.memory_mib < (least.memory_mib or 0)
+        least, held = self.settings.min_share, dict(self.resources)
+        return (
+            self.cores < (least.cores or 0)
+            or self.memory_mib < (least.memory_mib or 0)
+            or any(held.get(name, 0) < amount for name, amount in least.resources)
+        )
 
 
 class PlaceView(Value, frozen=True):

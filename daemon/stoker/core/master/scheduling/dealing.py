@@ -15,7 +15,7 @@ from stoker.core.master.scheduling.order import Claim, TurnRules
 from stoker.core.master.scheduling.placement import AppNeed, Offer, Reserving, claim_room, in_order
 from stoker.core.master.scheduling.queue import Demand, Lane
 from stoker.core.model.policy import WorkerSelection
-from stoker.core.model.resources import Amounts
+from stoker.core.model.resources import Amounts, times
 
 _ROUNDS = 256  # in which a pass deals all that is free: over many thousand cores, several bites at once
 
@@ -61,14 +61,14 @@ class _Hand:
         """Whether as many executors as it needs at once fit."""
         return self._need.has_room(self._offers)
 
-    def next(self) -> tuple[int, int] | None:
-        """Return the cores and the memory of the next bite, if there is one."""
+    def next(self) -> Demand | None:
+        """Return what the next bite takes, if there is one."""
         while self._heap and self._cores >= self.least:
             index = self._heap[0][1]
-            memory = self._memory(index)
+            bite = Demand(self.least, self._memory(index), self._resources(index))
             has_room = self._has_begun(index) or self._executors < self._need.executor_limit
-            if has_room and self._offers[index].fits(self.least, memory, self._resources(index), self._need.limit):
-                return self.least, memory
+            if has_room and self._offers[index].fits(*bite, self._need.limit):
+                return bite
             heapq.heappop(self._heap)  # offers only shrink
         return None
 
@@ -149,8 +149,9 @@ def _begin(player: Player, hand: _Hand, turns: TurnRules, bites: int) -> int:
     need = player.need
     if need.at_once < 2:
         return _deal(player, hand, turns, bites)
-    cores, memory_mib = need.at_once * hand.least, need.at_once * need.memory_mib
-    if not hand.may_begin or turns.refusal(player.pool, player.principal, cores, memory_mib, is_driver=False):
+    count = need.at_once
+    whole = Demand(count * hand.least, count * need.memory_mib, times(need.resources, count))
+    if not hand.may_begin or turns.refusal(player.pool, player.principal, *whole, is_driver=False):
         return 0
     return _deal(player, hand, turns, max(bites, need.at_once))
 

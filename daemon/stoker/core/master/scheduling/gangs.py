@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from stoker.core.master.scheduling.reserved import Reserved
-from stoker.core.model.resources import counted
+from stoker.core.model.resources import counted, times
 from stoker.core.model.views import AppView, DriverView, WorkerView
 
 
@@ -17,9 +17,11 @@ def at_once(job: DriverView | AppView) -> int:
 
 
 def whole(job: DriverView | AppView) -> DriverView | AppView:
-    """Return the job with the memory of all that it needs at once."""
+    """Return the job with the memory and the named resources of all that it needs at once."""
     count = at_once(job)
-    return job if count == 1 else msgspec.structs.replace(job, memory_mib=count * job.memory_mib)
+    if count == 1:
+        return job
+    return msgspec.structs.replace(job, memory_mib=count * job.memory_mib, resources=times(job.resources, count))
 
 
 def fitting(workers: Iterable[WorkerView], app: AppView, reserved: Reserved) -> int:

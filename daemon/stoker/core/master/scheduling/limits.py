@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from stoker.core.model.pools import Pool, Quota
+from stoker.core.model.resources import Amounts
 
 
 class Held(NamedTuple):
@@ -19,6 +20,7 @@ class Held(NamedTuple):
     memory_mib: int = 0
     drivers: int = 0
     driver_cores: int = 0
+    resources: Amounts = ()
 
 
 def refusals(
@@ -31,9 +33,10 @@ def refusals(
     memory_mib: int,
     is_driver: bool,
     cluster_cores: int,
+    resources: Amounts = (),
 ) -> Iterator[str]:
     """Yield each limit that a grant of so much would break, in words. ``cluster_cores``: of all usable workers."""
-    wanted = Held(cores, memory_mib, 1 if is_driver else 0)
+    wanted = Held(cores, memory_mib, 1 if is_driver else 0, resources=resources)
     yield from _over(f"pool {pool.name}", pool.most, of_pool, wanted)
     whom = f"{principal or 'nobody in particular'} in pool {pool.name}"
     yield from _over(whom, pool.most_per_user, of_principal, wanted)
@@ -55,3 +58,8 @@ def _over(whom: str, most: Quota, held: Held, wanted: Held) -> Iterator[str]:
         yield f"{whom} has {held.memory_mib} of at most {most.memory_mib} MiB"
     if most.drivers is not None and drivers and held.drivers + drivers > most.drivers:
         yield f"{whom} has {held.drivers} of at most {most.drivers} running drivers"
+    if wanted.resources:
+        more, has = dict(wanted.resources), dict(held.resources)
+        for name, limit in most.resources:
+            if name in more and has.get(name, 0) + more[name] > limit:
+                yield f"{whom} has {has.get(name, 0)} of at most {limit} {name}"

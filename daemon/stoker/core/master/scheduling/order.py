@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 from stoker.core.master.scheduling.queue import DriverQueue, Lane
+from stoker.core.model.resources import Amounts
 
 
 class TurnRules(Protocol):
@@ -16,11 +17,15 @@ class TurnRules(Protocol):
 
     def principal_key(self, name: str, principal: str, /) -> Any: ...
 
-    def refusal(self, name: str, principal: str, cores: int, memory_mib: int, /, *, is_driver: bool) -> str:
+    def refusal(
+        self, name: str, principal: str, cores: int, memory_mib: int, resources: Amounts = (), /, *, is_driver: bool
+    ) -> str:
         """Return the limit that a grant would break; "" if none."""
         ...
 
-    def grant(self, name: str, principal: str, cores: int, memory_mib: int, /, *, drivers: int = 0) -> None: ...
+    def grant(
+        self, name: str, principal: str, cores: int, memory_mib: int, resources: Amounts = (), /, *, drivers: int = 0
+    ) -> None: ...
 
 
 class Claim(NamedTuple):

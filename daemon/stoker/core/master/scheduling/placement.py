@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from stoker.core.master.scheduling.order import Claim, LaneOrder, PlainOrder, TurnRules
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.policy import WorkerSelection
-from stoker.core.model.resources import Amounts
+from stoker.core.model.resources import Amounts, times
 
 
 @dataclass(slots=True)
@@ -170,9 +170,7 @@ def place_drivers(
             order.put_back(lane, again=False)
             continue
         # A limit that is reached stays reached for the rest of the pass.
-        if turns is not None and turns.refusal(
-            lane.pool, lane.principal, demand.cores, demand.memory_mib, is_driver=True
-        ):
+        if turns is not None and turns.refusal(lane.pool, lane.principal, *demand, is_driver=True):
             order.put_back(lane, again=False)
             continue
         chosen = None
@@ -190,7 +188,7 @@ def place_drivers(
             continue
         candidates[chosen].take(*demand, lane.limit)
         if turns is not None:
-            turns.grant(lane.pool, lane.principal, demand.cores, demand.memory_mib, drivers=1)
+            turns.grant(lane.pool, lane.principal, *demand, drivers=1)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
         queue.take(driver_id)
@@ -208,7 +206,8 @@ def may_claim(claim: Claim, turns: TurnRules) -> bool:
     """Return whether no limit forbids the executors."""
     lane, slots = claim.lane, claim.slots
     cores, memory_mib = slots * lane.demand.cores, slots * lane.demand.memory_mib
-    return not turns.refusal(lane.pool, lane.principal, cores, memory_mib, is_driver=False)
+    named = times(lane.demand.resources, slots)
+    return not turns.refusal(lane.pool, lane.principal, cores, memory_mib, named, is_driver=False)
 
 
 def _lanes(

@@ -32,8 +32,8 @@ class Shares:
         if view is None:
             return []
         person = self._person(name, job.principal)
-        of_pool = Held(view.cores, view.memory_mib, view.drivers, view.driver_cores)
-        of_principal = Held(person.cores, person.memory_mib, person.drivers)
+        of_pool = Held(view.cores, view.memory_mib, view.drivers, view.driver_cores, view.resources)
+        of_principal = Held(person.cores, person.memory_mib, person.drivers, resources=person.resources)
         return list(self._refusals(view.settings, of_pool, of_principal, job, cores))
 
     def exceeds(self, job: DriverView | AppView, *, cores: int) -> str:
@@ -53,6 +53,7 @@ class Shares:
             memory_mib=job.memory_mib,
             is_driver=isinstance(job, DriverView),
             cluster_cores=self._cores,
+            resources=job.resources,
         )
 
     def rank(self, job: DriverView | AppView) -> tuple[Any, ...]:

@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stoker.core.model.pools import DAY, DEFAULT_POOL, PastUse
-from stoker.core.model.records import UsageRecord
+from stoker.core.model.records import ExecutorRecord, UsageRecord
+from stoker.core.model.resources import Amounts, added, amounts_of, counted, negative
+from stoker.core.model.values import DriverDescription
 
 Account = tuple[str, str]  # (pool, principal)
 _BITS = 32  # of the fixed-point factor by which past use decays
@@ -28,13 +30,15 @@ class Use:
     memory_mib: int = 0
     drivers: int = 0
     driver_cores: int = 0
+    resources: Amounts = ()  # named ones
     past_cores: int = 0
     past_memory: int = 0
+    past_resources: Amounts = ()
     at: int = 0  # milliseconds since the Unix epoch
 
     @property
     def is_idle(self) -> bool:
-        return not (self.cores or self.memory_mib or self.drivers)
+        return not (self.cores or self.memory_mib or self.drivers or self.resources)
 
 
 @dataclass(slots=True)
@@ -53,7 +57,9 @@ class Accounts:
         """Set the time; it never goes backwards, whatever the clock does."""
         self.now = max(self.now, round(wall * 1000))
 
-    def charge(self, account: Account, cores: int, memory_mib: int, *, drivers: int = 0) -> None:
+    def charge(
+        self, account: Account, cores: int, memory_mib: int, resources: Amounts = (), *, drivers: int = 0
+    ) -> None:
         """Add to what runs now, or with negative amounts subtract. ``drivers``: 1 for a driver, -1 for its end."""
         pool, principal = account[0] or DEFAULT_POOL, account[1]
         account = (pool, principal)
@@ -66,14 +72,27 @@ class Accounts:
             changed.cores += cores
             changed.memory_mib += memory_mib
             changed.drivers += drivers
+            changed.resources = added(changed.resources, resources)
             if drivers:
                 changed.driver_cores += cores
         self.changed[account] = None
+
+    def charge_driver(self, account: Account, driver: DriverDescription, sign: int) -> None:
+        """Charge a driver that starts (1), or credit one that has ended (-1)."""
+        named = driver.resources if sign > 0 else negative(driver.resources)
+        self.charge(account, sign * driver.cores, sign * driver.memory_mib, named, drivers=sign)
+
+    def charge_executor(self, account: Account, executor: ExecutorRecord, sign: int) -> None:
+        """As of a driver."""
+        held = counted(executor.resources)
+        named = held if sign > 0 else negative(held)
+        self.charge(account, sign * executor.cores, sign * executor.memory_mib, named)
 
     def load(self, record: UsageRecord) -> None:
         """Take past use from an earlier master's record."""
         use = self.used.setdefault((record.pool, record.principal), Use())
         use.past_cores, use.past_memory, use.at = record.cores, record.memory_mib, record.at
+        use.past_resources = record.resources
 
     def of(self, account: Account) -> Use:
         return self.used.get(account) or Use(at=self.now)
@@ -93,6 +112,25 @@ class Accounts:
             (use.past_cores * left + use.cores * risen) >> _BITS,
             (use.past_memory * left + use.memory_mib * risen) >> _BITS,
         )
+
+    def past_resources(self, use: Use) -> Amounts:
+        """Return past use of named resources likewise, in unit-milliseconds."""
+        elapsed = max(0, self.now - use.at)
+        if not elapsed or not (use.resources or use.past_resources):
+            return use.past_resources
+        left = _factor(elapsed, self.half_life)
+        risen = self.life * ((1 << _BITS) - left)
+        before, now = dict(use.past_resources), dict(use.resources)
+        names = before.keys() | now.keys()
+        return amounts_of({name: (before.get(name, 0) * left + now.get(name, 0) * risen) >> _BITS for name in names})
+
+    def past_resources_of_pools(self) -> dict[str, Amounts]:
+        """As ``past_of_pools``; pools without any are left out."""
+        found: dict[str, Amounts] = {}
+        for (pool, _), use in self.used.items():
+            if past := self.past_resources(use):
+                found[pool] = added(found.get(pool, ()), past)
+        return found
 
     def past_of_pools(self) -> dict[str, tuple[int, int]]:
         """Return the past use of each pool: the sum over its principals."""
@@ -123,7 +161,7 @@ class Accounts:
         for account in self.changed:
             use = self.used[account]
             self._settle(use)
-            if use.is_idle and not use.past_cores and not use.past_memory:
+            if use.is_idle and not use.past_cores and not use.past_memory and not use.past_resources:
                 del self.used[account]
                 found.append((account, None))
             else:
@@ -142,6 +180,7 @@ class Accounts:
         self.changed = dict.fromkeys(self.used)
 
     def _settle(self, use: Use) -> None:
+        use.past_resources = self.past_resources(use)
         use.past_cores, use.past_memory = self.past(use)
         use.at = self.now
 
@@ -154,5 +193,10 @@ def _factor(elapsed: int, half_life: float) -> int:
 
 def _record(account: Account, use: Use) -> UsageRecord:
     return UsageRecord(
-        pool=account[0], principal=account[1], cores=use.past_cores, memory_mib=use.past_memory, at=use.at
+        pool=account[0],
+        principal=account[1],
+        cores=use.past_cores,
+        memory_mib=use.past_memory,
+        at=use.at,
+        resources=use.past_resources,
     )

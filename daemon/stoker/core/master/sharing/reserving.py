@@ -14,7 +14,7 @@ from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.scheduling.reservation import Busy, Reservation, Reserver
 from stoker.core.master.sharing.turns import Turns
 from stoker.core.master.sharing.wishes import player_of, wishes
-from stoker.core.model.resources import Amounts, counted
+from stoker.core.model.resources import Amounts, added, counted
 from stoker.core.model.states import MasterState
 from stoker.core.model.views import PlaceView, ReservationView
 
@@ -42,7 +42,10 @@ def turns_of(ctx: Context) -> Turns:
     """Return the order and the limits of a pass that begins now."""
     usable = [worker.record for worker in ctx.books.workers.values() if worker.is_usable]
     cores, memory = sum(record.cores for record in usable), sum(record.memory_mib for record in usable)
-    return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory)
+    named: Amounts = ()
+    for record in usable:
+        named = added(named, counted(record.resources))
+    return Turns(ctx.pools, ctx.books.accounts, cores=cores, memory_mib=memory, resources=named)
 
 
 def slots_of(ctx: Context) -> int:
@@ -145,8 +148,7 @@ def reserve_for_heads(ctx: Context, reserver: Reserver, turns: Turns, offers: li
                 reserver.promise(lane.lane.pool, driver_id)
             continue
         order.put_back(lane, again=False)
-        cores, memory = lane.demand.cores, lane.demand.memory_mib
-        if turns.refusal(lane.pool, lane.principal, cores, memory, is_driver=True):
+        if turns.refusal(lane.pool, lane.principal, *lane.demand, is_driver=True):
             continue
         if not any(offer.fits(*lane.demand, lane.limit) for offer in offers):
             reserver.reserve(driver_id, lane.pool, lane.demand)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from stoker.core.master.context import Context
 from stoker.core.master.sharing.accounts import Account, Use
+from stoker.core.model.resources import Amounts, added, counted
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.views import PoolView, PrincipalView
 
@@ -34,7 +36,7 @@ def pool_views(ctx: Context) -> tuple[PoolView, ...]:
     for pool in apps:
         people.setdefault(pool, set())
     parts = _Parts(ctx)
-    past = books.accounts.past_of_pools()
+    past, past_named = books.accounts.past_of_pools(), books.accounts.past_resources_of_pools()
     views = []
     for name, principals in people.items():
         use = books.accounts.of_pool(name)
@@ -50,22 +52,25 @@ def pool_views(ctx: Context) -> tuple[PoolView, ...]:
                 waiting=sum(waiting[name, who] for who in principals) + idle_apps[name],
                 oldest=oldest.get(name, 0.0),
                 part_now=parts.present(use),
-                part_past=parts.past(*past.get(name, (0, 0))),
+                part_past=parts.past(*past.get(name, (0, 0)), past_named.get(name, ())),
                 principals=tuple(_principal(ctx, parts, (name, who), waiting) for who in sorted(principals)),
+                resources=use.resources,
             )
         )
     return tuple(views)
 
 
 def _principal(ctx: Context, parts: _Parts, account: Account, waiting: Counter[Account]) -> PrincipalView:
-    use = ctx.books.accounts.of(account)
+    accounts = ctx.books.accounts
+    use = accounts.of(account)
     return PrincipalView(
         name=account[1],
         cores=use.cores,
         memory_mib=use.memory_mib,
         drivers=use.drivers,
         waiting=waiting[account],
-        part=parts.both(use, *ctx.books.accounts.past(use)),
+        part=parts.both(use, *accounts.past(use), accounts.past_resources(use)),
+        resources=use.resources,
     )
 
 
@@ -76,19 +81,33 @@ class _Parts:
         usable = [worker.record for worker in ctx.books.workers.values() if worker.is_usable]
         self._cores = max(1, sum(record.cores for record in usable))
         self._memory = max(1, sum(record.memory_mib for record in usable))
+        named: Amounts = ()
+        for record in usable:
+            named = added(named, counted(record.resources))
+        self._named = dict(named)
         self._life = ctx.books.accounts.life
 
     def present(self, use: Use) -> float:
-        return max(use.cores / self._cores, use.memory_mib / self._memory)
+        return max(use.cores / self._cores, use.memory_mib / self._memory, self._of_named(dict(use.resources)))
 
-    def past(self, cores: int, memory: int) -> float:
-        return max(cores / self._life / self._cores, memory / self._life / self._memory)
+    def past(self, cores: int, memory: int, resources: Amounts) -> float:
+        named = {name: amount / self._life for name, amount in resources}
+        return max(cores / self._life / self._cores, memory / self._life / self._memory, self._of_named(named))
 
-    def both(self, use: Use, cores: int, memory: int) -> float:
-        """Return the larger sum, which is not the sum of the larger ones."""
+    def both(self, use: Use, cores: int, memory: int, resources: Amounts) -> float:
+        """Return the largest sum, which is not the sum of the largest ones."""
+        named: dict[str, float] = dict(use.resources)
+        for name, amount in resources:
+            named[name] = named.get(name, 0) + amount / self._life
         return max(
-            (use.cores + cores / self._life) / self._cores, (use.memory_mib + memory / self._life) / self._memory
+            (use.cores + cores / self._life) / self._cores,
+            (use.memory_mib + memory / self._life) / self._memory,
+            self._of_named(named),
         )
+
+    def _of_named(self, amounts: Mapping[str, float]) -> float:
+        """Return the largest part of a named resource; those that no usable worker has do not count."""
+        return max((amounts.get(name, 0) / there for name, there in self._named.items()), default=0.0)
 
 
 def _note(oldest: dict[str, float], pool: str, at: float) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stoker.core.master.scheduling.dealing import Player, deal_executors
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_executors
 from stoker.core.model.policy import WorkerSelection
+from stoker.core.model.resources import Amounts
 
 
 class NoPools:
@@ -21,10 +22,14 @@ class NoPools:
     def principal_key(self, _name: str, _principal: str) -> int:
         return 0
 
-    def refusal(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, is_driver: bool) -> str:
+    def refusal(
+        self, _name: str, _principal: str, _cores: int, _memory_mib: int, _resources: Amounts = (), *, is_driver: bool
+    ) -> str:
         return ""
 
-    def grant(self, _name: str, _principal: str, _cores: int, _memory_mib: int, *, drivers: int = 0) -> None:
+    def grant(
+        self, _name: str, _principal: str, _cores: int, _memory_mib: int, _resources: Amounts = (), *, drivers: int = 0
+    ) -> None:
         return None
 
 

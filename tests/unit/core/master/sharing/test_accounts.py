@@ -66,3 +66,20 @@ def test_a_new_half_life_counts_from_now_on() -> None:
     assert accounts.past(accounts.of(OURS))[0] == 4_000_000
     accounts.look(1_800_000_180.0)
     assert accounts.past(accounts.of(OURS))[0] == 2_000_000
+
+
+def test_named_resources_count_as_cores_do() -> None:
+    accounts = Accounts(half_life=3600.0)
+    accounts.look(1_800_000_000.0)
+    for amount, seconds in ((4, 100.0), (-3, 50.0), (-1, 4000.0)):
+        accounts.charge(OURS, amount, 0, (("gpu", amount),))
+        accounts.look(accounts.now / 1000 + seconds)
+    use = accounts.of(OURS)
+    assert use.resources == () and dict(accounts.past_resources(use)) == {"gpu": accounts.past(use)[0]}
+    assert accounts.past_resources_of_pools() == {"p": accounts.past_resources(use)}
+    ((_, record),) = accounts.take_changed()
+    assert record is not None and dict(record.resources)["gpu"] == record.cores > 0
+    twin = Accounts(half_life=3600.0)
+    twin.look(accounts.now / 1000)
+    twin.load(record)
+    assert twin.past_resources(twin.of(OURS)) == record.resources

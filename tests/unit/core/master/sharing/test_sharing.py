@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stoker.core.master.scheduling.explanation import explain
 from stoker.core.master.scheduling.queue import Demand, Lane
 from stoker.core.master.sharing.reserving import turns_of
 from stoker.core.model.messages import (
@@ -20,9 +21,10 @@ from stoker.core.model.messages import (
     SubmitDriver,
 )
 from stoker.core.model.pools import Pool, Pools, Quota
-from stoker.core.model.records import usage_key
+from stoker.core.model.records import UsageRecord, usage_key
 from stoker.core.model.states import DriverState, Role
 from stoker.core.model.values import Command
+from stoker.core.model.views import ClusterView
 from stoker.recovery.records import decode_record
 from tests.support.core import Bench, application, driver
 
@@ -240,3 +242,87 @@ def test_status_names_the_fault_of_the_file() -> None:
         b.send("c1", GetStatus(request=1), key="ada")
         cluster = b.take("c1", Status).cluster
         assert cluster is not None and cluster.warnings == warnings
+
+
+GPUS = (("gpu", ("0", "1", "2", "3")),)
+
+
+def with_gpus(b: Bench, pool: str, amount: int, *, by: str = "ada") -> str:
+    """Submit a driver that needs GPUs; return its id."""
+    known = set(b.core.ctx.books.drivers)
+    described = driver(cores=1, pool=pool, resources=(("gpu", amount),))
+    b.send("c1", SubmitDriver(request=1, token=f"g{len(known)}", driver=described), key=by)
+    (found,) = set(b.core.ctx.books.drivers) - known
+    return found
+
+
+def cluster_of(b: Bench) -> ClusterView:
+    b.send("c1", GetStatus(request=9))
+    cluster = b.take_all("c1", Status)[-1].cluster
+    assert cluster is not None
+    return cluster
+
+
+def test_gpus_of_a_pool_and_of_each_user_are_limited() -> None:
+    b = bench(
+        Pool(
+            name="p",
+            most=Quota(resources=(("gpu", 3),)),
+            most_per_user=Quota(resources=(("gpu", 2),)),
+        ),
+        Pool(name="none", most=Quota(resources=(("gpu", 0),))),
+    )
+    jobs = [with_gpus(b, "p", 2), with_gpus(b, "p", 1), with_gpus(b, "p", 2, by="bob"), with_gpus(b, "p", 1, by="bob")]
+    barred = with_gpus(b, "none", 1)
+    b.worker("w1", cores=16, memory=99999, resources=GPUS)
+    assert launched(b) == [jobs[0], jobs[3]]
+    for waiting, words in (
+        (jobs[1], "ada in pool p has 2 of at most 2 gpu"),
+        (jobs[2], "pool p has 3 of at most 3 gpu"),
+        (barred, "pool none has 0 of at most 0 gpu"),
+    ):
+        cluster = cluster_of(b)
+        (view,) = (job for job in cluster.active_drivers if job.id == waiting)
+        assert words in explain(cluster, view).refusals
+
+
+def test_a_limit_of_gpus_holds_for_executors() -> None:
+    b = bench(Pool(name="p", most=Quota(resources=(("gpu", 3),))))
+    b.application("c1", pool="p", cores_per_executor=1, resources=(("gpu", 1),))
+    b.worker("w1", cores=16, memory=99999, resources=GPUS)
+    assert len(b.take_all("w1", LaunchExecutor)) == 3
+    assert b.core.ctx.books.accounts.of_pool("p").resources == (("gpu", 3),)
+
+
+def test_a_pool_below_its_share_of_gpus_goes_first() -> None:
+    b = bench(Pool(name="a", weight=100), Pool(name="b", min_share=Quota(resources=(("gpu", 1),))))
+    jobs = [with_gpus(b, name, 2) for name in "aaab"]
+    b.worker("w1", cores=16, memory=99999, resources=GPUS)
+    assert launched(b) == [jobs[3], jobs[0]]
+
+
+def test_gpus_count_as_the_part_of_a_pool() -> None:
+    b = bench(Pool(name="a"), Pool(name="b"))
+    b.worker("w1", cores=100, memory=99999, resources=GPUS)
+    held = [with_gpus(b, "a", 2), with_gpus(b, "a", 2), submit(b, "b", cores=30)]
+    orders = b.take_all("w1", LaunchDriver)
+    assert [order.driver_id for order in orders] == held
+    pools = {pool.name: pool for pool in cluster_of(b).pools}
+    assert (pools["a"].part_now, pools["b"].part_now) == (1.0, 0.3)
+    assert pools["a"].resources == (("gpu", 4),) == pools["a"].principals[0].resources
+    b.live(2000)
+    late, early = submit(b, "a", cores=71), submit(b, "b", cores=71)  # neither fits before a job has ended
+    b.send("c1", KillJob(request=5, id=held[2]), key="ada")
+    b.driver_is("w1", orders[2], DriverState.KILLED, signal=15)
+    assert launched(b) == [early] and late, "all GPUs are more than 30 of 100 cores, now and in the past"
+
+
+def test_past_use_of_gpus_survives_a_new_master() -> None:
+    b = bench(Pool(name="a"), Pool(name="b"))
+    b.worker("w1", cores=100, memory=99999, resources=GPUS)
+    with_gpus(b, "a", 2)
+    b.live(1000)
+    b.core.ctx.books.accounts.all_changed()
+    submit(b, "b")  # a batch that records
+    stored = decode_record(usage_key("a", "ada"), b.store[usage_key("a", "ada")])
+    assert isinstance(stored, UsageRecord) and dict(stored.resources)["gpu"] > 0
