@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stoker.client.notices import deliver
-from stoker.client.show import table as text
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ _WORDS = {"now": "it would start now", "wait": "it would wait", "never": "it can
 
 def dry_run(client: Client, job: DriverDescription | ApplicationDescription) -> int:
     """Print the master's answer; return the exit code. Raises Refused where the submission would be refused."""
+    from stoker.client.show import table as text  # noqa: PLC0415 - submit and run import this module for HELP
+
     found = client.dry_run(job)
     lines = [_WORDS[found.verdict]]
     if found.needs:
