@@ -25,7 +25,7 @@ _SAID_DEFAULT = re.compile(r"\(default(?:, and [^:]*)?: ([^)]*(?:\([^)]*\)[^)]*)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One setting as one or more programs read it. ``readers`` are some of master, worker and client."""
 
     name: str
@@ -49,7 +49,7 @@ def show(environ: Mapping[str, str], *, properties_file: str | None, options: Se
 
 def effective_rows(
     environ: Mapping[str, str], *, properties_file: str | None = None, options: Sequence[str] = ()
-) -> list[Row]:
+) -> list[SettingRow]:
     """Return each setting, by name; more than once where two programs read different values of it. Raises ConfigError or
     UsageError."""
     read = {reader: load_settings(environ, properties_file=properties_file, daemon=reader) for reader in READERS}
@@ -79,22 +79,22 @@ def _reads(reader: Daemon | None, name: str) -> bool:
     return any(covers(entry, name) for entry in SUBMISSIONS) or not daemons_only
 
 
-def _merged(found: Iterable[tuple[Daemon | None, Row | None]]) -> list[Row]:
+def _merged(found: Iterable[tuple[Daemon | None, SettingRow | None]]) -> list[SettingRow]:
     """Return one row for all programs that read the same value."""
-    readers: dict[Row, list[str]] = {}
+    readers: dict[SettingRow, list[str]] = {}
     for reader, row in found:
         if row is not None:
             readers.setdefault(row, []).append(reader or "client")
     return [
-        Row(row.name, row.value, row.source, tuple(names), row.problem, row.is_rejected)
+        SettingRow(row.name, row.value, row.source, tuple(names), row.problem, row.is_rejected)
         for row, names in readers.items()
     ]
 
 
-def _property(name: str, settings: Settings) -> Row | None:
+def _property(name: str, settings: Settings) -> SettingRow | None:
     known, setting = PROPERTIES.get(name), settings.properties.get(name)
     if setting is None:
-        return Row(name, _default(known), DEFAULT, ()) if known is not None else None
+        return SettingRow(name, _default(known), DEFAULT, ()) if known is not None else None
     problem, is_rejected = "", False
     if known is not None:
         try:
@@ -106,7 +106,7 @@ def _property(name: str, settings: Settings) -> Row | None:
         problem = WITHOUT_EFFECT + (f": {hint}" if hint else "")
     else:
         problem = "".join(line.replace(f"{setting.source} sets the ", "") for line in _doubts(name, setting))
-    return Row(name, shown(name, setting.value), setting.source, (), problem, is_rejected)
+    return SettingRow(name, shown(name, setting.value), setting.source, (), problem, is_rejected)
 
 
 def _doubts(name: str, setting: Setting) -> list[str]:
@@ -130,14 +130,14 @@ def _plain(value: Any) -> str:
     return "unlimited" if value == UNLIMITED else str(value)
 
 
-def _variable(name: str, settings: Settings) -> Row | None:
+def _variable(name: str, settings: Settings) -> SettingRow | None:
     value, meaning = settings.environ.get(name), VARIABLES[name]
     if not value:
         default = _default_of_variable(name, settings)
-        return Row(name, default, DEFAULT, ()) if default else None
+        return SettingRow(name, default, DEFAULT, ()) if default else None
     source = settings.origins.get(name, "environment").removeprefix(f"{name} in ")
     problem = meaning if meaning.startswith(WITHOUT_EFFECT) else ""
-    return Row(name, shown(name, value), source, (), problem)
+    return SettingRow(name, shown(name, value), source, (), problem)
 
 
 def _default_of_variable(name: str, settings: Settings) -> str:
@@ -155,7 +155,7 @@ def _default_of_variable(name: str, settings: Settings) -> str:
     return {"SPARK_MASTER_PORT": "7077", "SPARK_WORKER_INSTANCES": "1"}.get(name, "")
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[SettingRow]) -> str:
     lines = [("Setting", "Value", "From", "Read by")]
     lines += [(row.name, _cell(row.value) or "-", _cell(row.source), _readers(row.readers)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -23,7 +23,7 @@ from stoker.web.access.policy import Access, who
 from stoker.web.common import refusal
 
 
-class Changes(Protocol):
+class ClusterControl(Protocol):
     """Called from the dashboard's threads. All methods return what was done, in words, and raise StokerError, whose text
     is shown."""
 
@@ -45,7 +45,7 @@ class Changes(Protocol):
         ...
 
 
-def add_changes(app: Flask, control: Changes, access: Access) -> None:
+def add_changes(app: Flask, control: ClusterControl, access: Access) -> None:
     def check() -> None:
         if not access.kill_enabled:
             raise Forbidden("Changing things from this dashboard is switched off (spark.ui.killEnabled).")

@@ -9,7 +9,7 @@ import pytest
 
 from stoker.cli import main
 from stoker.config.registry import PROPERTIES
-from stoker.config.show import Row, effective_rows
+from stoker.config.show import SettingRow, effective_rows
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def rows(folder: Path, *options: str, **environ: str) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def rows(folder: Path, *options: str, **environ: str) -> dict[str, list[SettingRow]]:
+    found: dict[str, list[SettingRow]] = {}
     for row in effective_rows({"HOME": "/nonexistent", "SPARK_CONF_DIR": str(folder), **environ}, options=options):
         found.setdefault(row.name, []).append(row)
     return found
@@ -30,11 +30,11 @@ def test_every_property_is_shown_with_its_default(folder: Path) -> None:
     assert set(PROPERTIES) <= set(found)
     assert {row.source for name in PROPERTIES for row in found[name]} == {"default"}
     assert found["spark.worker.timeout"] == [
-        Row("spark.worker.timeout", "60s", "default", ("master", "worker", "client"))
+        SettingRow("spark.worker.timeout", "60s", "default", ("master", "worker", "client"))
     ]
     assert found["spark.executor.memory"][0].value == "1024m"
     assert found["spark.deploy.recoveryTimeout"] == [
-        Row("spark.deploy.recoveryTimeout", "spark.worker.timeout", "default", ("master",))
+        SettingRow("spark.deploy.recoveryTimeout", "spark.worker.timeout", "default", ("master",))
     ]
 
 
@@ -43,13 +43,13 @@ def test_the_source_is_named(folder: Path) -> None:
     defaults.write_text("spark.deploy.maxDrivers 3\nspark.cores.max 2\n")
     env.write_text("SPARK_WORKER_CORES=3\nSPARK_MASTER_OPTS=-Dspark.worker.timeout=7\n")
     found = rows(folder, "spark.cores.max=4", SPARK_WORKER_MEMORY="2g")
-    assert found["spark.deploy.maxDrivers"] == [Row("spark.deploy.maxDrivers", "3", str(defaults), ("master",))]
-    assert found["spark.cores.max"] == [Row("spark.cores.max", "4", "--conf", ("client",))]
-    assert found["SPARK_WORKER_CORES"] == [Row("SPARK_WORKER_CORES", "3", str(env), ("worker",))]
-    assert found["SPARK_WORKER_MEMORY"] == [Row("SPARK_WORKER_MEMORY", "2g", "environment", ("worker",))]
+    assert found["spark.deploy.maxDrivers"] == [SettingRow("spark.deploy.maxDrivers", "3", str(defaults), ("master",))]
+    assert found["spark.cores.max"] == [SettingRow("spark.cores.max", "4", "--conf", ("client",))]
+    assert found["SPARK_WORKER_CORES"] == [SettingRow("SPARK_WORKER_CORES", "3", str(env), ("worker",))]
+    assert found["SPARK_WORKER_MEMORY"] == [SettingRow("SPARK_WORKER_MEMORY", "2g", "environment", ("worker",))]
     assert found["spark.worker.timeout"] == [
-        Row("spark.worker.timeout", "7", f"SPARK_MASTER_OPTS in {env}", ("master",)),
-        Row("spark.worker.timeout", "60s", "default", ("worker", "client")),
+        SettingRow("spark.worker.timeout", "7", f"SPARK_MASTER_OPTS in {env}", ("master",)),
+        SettingRow("spark.worker.timeout", "60s", "default", ("worker", "client")),
     ]
 
 

@@ -33,7 +33,7 @@ from stoker.core.model.states import RegistrationPhase as Phase
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.peer.events import Answered, Connect, Disconnect, GaveUp, Lost, Note, Send
 from stoker.core.peer.masters import NEVER
-from stoker.errors import InvariantBroken, NotAuthorized, Refused, StokerError, Unreachable
+from stoker.errors import NotAuthorized, Refused, StokerError, Unreachable
 from stoker.io.loop import Loop
 from stoker.io.master_links import MasterLinks
 from stoker.security.keys import Keys
@@ -279,7 +279,7 @@ class Application:
         except Exception as error:
             log.debug("the application's connection failed", exc_info=True)
             with self._changed:
-                self._error = InvariantBroken(f"internal error in the application's connection: {error!r}")
+                self._error = StokerError(f"internal error in the application's connection: {error!r}")
             self._tell(Stopped())
         finally:
             self._answer_the_rest()

@@ -26,7 +26,7 @@ from stoker.core.model.messages import (
     RequestExecutors,
     UnregisterApplication,
 )
-from stoker.core.model.pools import wish_of_application
+from stoker.core.model.pools import requested_by_application
 from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.profiles import MOST_PROFILES
 from stoker.core.model.records import AppRecord, executor_key
@@ -95,8 +95,8 @@ def _may_register(by: Asker, app: BookedApp) -> bool:
 
 
 def in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
-    wish = wish_of_application(app.pool, app.priority, app.command.env)
-    assigned = admission.assigned(ctx.pools, app, wish, by)
+    request = requested_by_application(app.pool, app.priority, app.command.env)
+    assigned = admission.assigned(ctx.pools, app, request, by)
     return assigned if isinstance(assigned, str) else with_gang(assigned, cores_max(ctx, assigned))
 
 

@@ -29,7 +29,7 @@ from stoker.core.model.messages import (
     SubmitDriver,
     Submitted,
 )
-from stoker.core.model.pools import wish_of_driver
+from stoker.core.model.pools import requested_by_driver
 from stoker.core.model.principal import Asker, belongs_to
 from stoker.core.model.records import ArrayRecord, Attempt, DriverRecord
 from stoker.core.model.states import DriverState
@@ -75,7 +75,7 @@ def in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescrip
     """Return the driver with its pool and priority, or why it is refused."""
     if why := booking.refusal(ctx.books, driver):
         return why
-    assigned = admission.assigned(ctx.pools, driver, wish_of_driver(driver.pool, driver.priority, driver.conf), by)
+    assigned = admission.assigned(ctx.pools, driver, requested_by_driver(driver.pool, driver.priority, driver.conf), by)
     if isinstance(assigned, str) or not ctx.pools.is_configured:
         return assigned
     too_many = admission.too_many_queued(

@@ -97,7 +97,7 @@ def _matches(principal: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-class Wish(msgspec.Struct, frozen=True):
+class PoolRequest(msgspec.Struct, frozen=True):
     """What a submission says about its pool: names may be "", the priority None."""
 
     pool: str = ""
@@ -111,10 +111,11 @@ POOL_VARIABLE, PRIORITY_VARIABLE = "STOKER_POOL", "STOKER_PRIORITY"
 EXECUTOR_POOL = f"spark.executorEnv.{POOL_VARIABLE}"
 
 
-def wish_of_driver(pool: str, priority: int | None, conf: Mapping[str, str]) -> Wish:
+def requested_by_driver(pool: str, priority: int | None, conf: Mapping[str, str]) -> PoolRequest:
     """The description's own fields are stronger than its properties."""
-    return Wish(pool or conf.get(POOL_PROPERTY, ""), conf.get(QUEUE_PROPERTY, ""), priority)
+    return PoolRequest(pool or conf.get(POOL_PROPERTY, ""), conf.get(QUEUE_PROPERTY, ""), priority)
 
 
-def wish_of_application(pool: str, priority: int | None, env: Mapping[str, str]) -> Wish:
-    return Wish(pool, env.get(POOL_VARIABLE, ""), priority)
+def requested_by_application(pool: str, priority: int | None, env: Mapping[str, str]) -> PoolRequest:
+    """Executors have an environment only: Spark's applications name their pool there."""
+    return PoolRequest(pool, env.get(POOL_VARIABLE, ""), priority)

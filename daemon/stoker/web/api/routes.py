@@ -25,7 +25,7 @@ from stoker.web.api.document import document
 from stoker.web.api.elsewhere import mention_others
 from stoker.web.api.page import add_page
 from stoker.web.api.query import Parameter
-from stoker.web.changes import Changes
+from stoker.web.changes import ClusterControl
 from stoker.web.common import as_json, refusal
 from stoker.web.log_window import MAX_WINDOW, WINDOW, JobOutput, LogReaders
 
@@ -44,7 +44,7 @@ STREAM = (("stream", "(stdout|stderr)"),)
 EXECUTOR = (("executor", "[0-9]{1,9}"),)
 
 
-class ApiControl(Changes, Protocol):
+class ApiControl(ClusterControl, Protocol):
     """What the API needs from the master besides snapshots. All methods raise StokerError, whose text is shown."""
 
     def submit(self, driver: DriverDescription, by: Asker) -> str: ...

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from stoker.core.model.limits import disk, span
-from stoker.core.model.pools import DEFAULT_POOL, Pools, Wish
+from stoker.core.model.pools import DEFAULT_POOL, PoolRequest, Pools
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 from stoker.errors import did_you_mean
@@ -20,25 +20,25 @@ class Admitted(NamedTuple):
     priority: int
 
 
-def admit(pools: Pools, wish: Wish, by: Asker) -> Admitted | str:
+def admit(pools: Pools, request: PoolRequest, by: Asker) -> Admitted | str:
     """Return the pool and the priority of a submission, or in one line why it is refused."""
-    name = wish.pool or (wish.queue if pools.is_configured else "") or DEFAULT_POOL
+    name = request.pool or (request.queue if pools.is_configured else "") or DEFAULT_POOL
     pool = pools.pools.get(name)
     if pool is None:
-        return _unknown(pools, name, is_named=bool(wish.pool or wish.queue))
+        return _unknown(pools, name, is_named=bool(request.pool or request.queue))
     if pools.is_configured and not by.is_admin and not pool.admits(by.principal):
         return f"{by.principal or 'who has proved no name'} may not submit to pool {name}: {_others(pools, by)}"
-    priority = pool.default_priority if wish.priority is None else wish.priority
+    priority = pool.default_priority if request.priority is None else request.priority
     if priority > pool.max_priority:
         where = f"pool {name}" if pools.is_configured else "a cluster without pools"
         return f"priority {priority} is higher than {where} permits: the highest is {pool.max_priority}"
     return Admitted(name, priority)
 
 
-def assigned(pools: Pools, job: D, wish: Wish, by: Asker) -> D | str:
+def assigned(pools: Pools, job: D, request: PoolRequest, by: Asker) -> D | str:
     """Return the description with its pool, priority and limits, or why it is refused. Without pools nothing of it
     changes."""
-    admitted = admit(pools, wish, by)
+    admitted = admit(pools, request, by)
     if isinstance(admitted, str):
         return admitted
     if not pools.is_configured:

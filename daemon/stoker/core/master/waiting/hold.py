@@ -26,7 +26,7 @@ def hold(ctx: Context, event: Received, message: HoldJob) -> None:
             requeue(ctx, job)
         save(ctx, job)
         ctx.log(f"{record.id} was {order.words('held' if message.hold else 'released')}")
-    ctx.send(event.peer, Accepted(request=message.request, text=f"{record.id} is {_now(job)}"))
+    ctx.send(event.peer, Accepted(request=message.request, text=f"{record.id} is {_hold_in_words(job)}"))
 
 
 def changeable(ctx: Context, event: Received, request: int, job_id: str) -> Driver | BookedApp | None:
@@ -66,7 +66,7 @@ def save(ctx: Context, job: Driver | BookedApp) -> None:
         ctx.save_app(job.record)
 
 
-def _now(job: Driver | BookedApp) -> str:
+def _hold_in_words(job: Driver | BookedApp) -> str:
     """Return what the hold means for the job as it is now."""
     if job.record.hold is None:
         return "released"

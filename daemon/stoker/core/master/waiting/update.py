@@ -12,7 +12,7 @@ from stoker.core.master.waiting.hold import changeable, requeue, save
 from stoker.core.model.changes import JobChange
 from stoker.core.model.limits import span
 from stoker.core.model.messages import Accepted, Failed, UpdateJob
-from stoker.core.model.pools import DEFAULT_POOL, Wish
+from stoker.core.model.pools import DEFAULT_POOL, PoolRequest
 from stoker.core.model.principal import Asker
 from stoker.core.model.states import DriverState
 
@@ -67,7 +67,7 @@ def _not_admitted(ctx: Context, job: Driver | BookedApp, change: JobChange, by: 
     if not change.pool and change.priority is None:
         return ""
     owner = Asker(principal, by.is_admin)
-    admitted = admission.admit(ctx.pools, Wish(pool=pool, priority=priority), owner)
+    admitted = admission.admit(ctx.pools, PoolRequest(pool=pool, priority=priority), owner)
     if isinstance(admitted, str):
         return admitted
     if isinstance(job, BookedApp) or not ctx.pools.is_configured or pool == (description.pool or DEFAULT_POOL):
