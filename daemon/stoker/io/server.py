@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 import zmq
 
 from stoker.core.model.messages import Failed, Message, ToMaster, roles_allowed
@@ -47,8 +48,7 @@ MISDIRECTED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A message, from a peer whose key may send it. ``key`` and ``principal`` (the key's name) are empty without
     authentication; ``name`` is then what the peer calls itself."""
 

@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Union
 
 import zmq
@@ -38,6 +39,7 @@ def make_routing_id(role: Role, name: str) -> bytes:
     return f"{role.value}/{shown}/{os.urandom(8).hex()}".encode()
 
 
+@lru_cache(4096)  # once for each message otherwise
 def parse_routing_id(peer: bytes) -> tuple[Role, str] | None:
     """Return the (role, name) that a routing id claims; None when it is not one of Stoker's."""
     role, _, rest = peer.decode(errors="replace").partition("/")
@@ -87,11 +89,15 @@ def events(monitor: zmq.Socket[bytes]) -> Iterator[tuple[int, int]]:
 
 def receive_all(sock: zmq.Socket[bytes], limit: int | None) -> Iterator[list[zmq.Frame]]:
     """The messages waiting in ``sock``, up to ``limit``."""
+    flags = int(zmq.NOBLOCK)  # an enumeration costs pyzmq time at each call
     for _ in itertools.count() if limit is None else range(limit):
         try:
-            yield sock.recv_multipart(zmq.NOBLOCK, copy=False)
+            frames = [sock.recv(flags, copy=False)]
         except zmq.Again:
             return
+        while frames[-1].more:
+            frames.append(sock.recv(flags, copy=False))
+        yield frames
 
 
 def close(sock: zmq.Socket[bytes], monitor: zmq.Socket[bytes] | None, linger_ms: int = 0) -> None:

@@ -62,10 +62,7 @@ def line_of(action: str, target: str, result: str, *, who: str, role: str, door:
     """Return the line of such an event, without its time, and count it if it is a refusal."""
     if result != "done" and not result.startswith("unanswered"):
         _REFUSALS.add()
-    line = (
-        f"action={_written(action)} target={_written(target)} who={_written(who)} role={_written(role)}"
-        f" from={_written(address)} result={_written(result)}"
-    )
+    line = f"action={_written(action)} target={_encoded(target)} {_asker(who, role, address)} result={_written(result)}"
     return f"{line} door={_written(door)}" if door else line
 
 
@@ -77,7 +74,16 @@ def write(lines: Sequence[str]) -> None:
 
 
 @lru_cache(4096)
+def _asker(who: str, role: str, address: str) -> str:
+    return f"who={_encoded(who)} role={_encoded(role)} from={_encoded(address)}"
+
+
+@lru_cache(4096)
 def _written(value: str) -> str:
+    return _encoded(value)
+
+
+def _encoded(value: str) -> str:
     value = value[:_WIDEST]
     return (value if _IS_PLAIN(value) else quote(value, _PLAIN)) or "-"
 

@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,6 +150,7 @@ class Admission:
         return key if self._authorizer.admits(key, address.decode("ascii", "replace")) else None
 
 
+@lru_cache(4096)  # once for each message otherwise
 def parse_user_id(user_id: str) -> tuple[int, str]:
     """(serial of the connection, public key or empty) from a user id that ``Admission`` gave."""
     serial, _, key = user_id.partition(" ")

@@ -1,7 +1,7 @@
 """The input of the master's core, *events*, and its output, *effects*: what its shell must do.
 
 The shell commits every ``Persist`` and ``ForgetRecord`` of a batch in one durable write, and only then releases the ``Send``s
-(docs/architecture.md).
+(docs/architecture.md). The frequent ones are msgspec's structs, which take a quarter of a dataclass's time to make.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from stoker.core.model.messages import Message
 from stoker.core.model.principal import CLIENT_DOORS, Asker
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription, Door
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A message from a peer whose key and role the shell has checked.
 
     ``principal`` is the name it has proved ("": none), ``door`` how it came if that is not the message's to say. ``key``
@@ -51,16 +52,14 @@ Event = Received | Gone
 # --- effects -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send a message to a connection; ``peer`` is its routing id."""
 
     peer: bytes
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(msgspec.Struct, frozen=True):
     """Write a record under ``key``, e.g. ``driver/driver-...``, and replace an earlier one."""
 
     key: str

@@ -73,6 +73,7 @@ class MasterCore:
         }
         self._silence_checked = float("-inf")
         self._own_time, self._due = OwnTime(), float("-inf")
+        self._looked: Now | None = None
 
     def recover(self, records: Mapping[str, Record], now: Now) -> list[Effect]:
         """Start from an earlier master's records, of which there may be none."""
@@ -122,6 +123,9 @@ class MasterCore:
         return silence if timer is None else min(silence, timer)
 
     def _look(self, now: Now) -> None:
+        if now is self._looked:
+            return  # as for all events of a batch but the first
+        self._looked = now
         self.ctx.now = self._own_time.at(now, self._due)
         self.ctx.books.accounts.look(self.ctx.now.wall)
 

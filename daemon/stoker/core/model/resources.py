@@ -32,6 +32,8 @@ def check_name(name: str) -> str:
 
 def check_amounts(amounts: Amounts) -> None:
     """Raise ValueError for amounts below 1 and for names that are invalid, repeated or unsorted."""
+    if not amounts:
+        return  # as nearly always
     _check_names([name for name, _ in amounts])
     for name, amount in amounts:
         if not 1 <= amount <= MOST_ADDRESSES:
