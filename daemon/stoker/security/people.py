@@ -14,7 +14,7 @@ from typing import Any
 
 from stoker.core.model.states import Role
 from stoker.errors import ConfigError, NotFound, UsageError
-from stoker.security.authorizer import parse_authorized
+from stoker.security.authorizer import Peer, parse_authorized
 from stoker.security.files import locked, read_text, write_private
 from stoker.security.keys import KEY, Keys, new_pair
 from stoker.security.times import iso
@@ -51,11 +51,16 @@ def revoke(keys: Keys, name: str) -> None:
             line for line in lines if len(words := line.split()) != 4 or words[0].startswith("#") or words[2] != name
         ]
         if len(left) == len(lines):
-            people = sorted({peer.name for peer in parse_authorized(keys.authorized).values() if peer.is_person})
+            people = sorted({peer.name for _, peer in listed(keys)})
             raise NotFound(f"nobody named {name} was invited here; there {_are(people)}")
         return left
 
     _change(keys, remove)
+
+
+def listed(keys: Keys) -> list[tuple[str, Peer]]:
+    """Return the keys of people in ``authorized``, also expired ones, with their public keys. Raises ConfigError."""
+    return [(public, peer) for public, peer in parse_authorized(keys.authorized).items() if peer.is_person]
 
 
 def invite(keys: Keys, name: str, role: Role, lifetime: float | None, masters: Sequence[str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from stoker.core.model.states import Role
 from stoker.errors import StokerError, UsageError
 from stoker.security import people
 from stoker.security.audit import audit_command, open_for_command
+from stoker.security.authorizer import Peer
 from stoker.security.keys import Keys, host_name
+from stoker.security.times import iso
 
 _EPILOG = """\
 Private keys of machines never leave the machine. The lines that `show` prints go into the file `authorized` in the keys
@@ -34,9 +37,8 @@ A person gets a key in one of two ways, both on a master's machine:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = (
-        "stoker keys make ROLE... | show | stage | switch | invite NAME | admit NAME KEY | accept FILE | revoke NAME"
-    )
+    machine_actions = "make ROLE... | show | stage | switch"
+    parser.usage = f"stoker keys {machine_actions} | invite NAME | admit NAME KEY | accept FILE | list | revoke NAME"
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", prog="stoker keys")
@@ -66,11 +68,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept.add_argument("file", help="file with the invitation; - for standard input")
     revoke = actions.add_parser("revoke", description="admit a person's keys no longer: rejected within a second")
     revoke.add_argument("name")
+    people_list = actions.add_parser("list", description="print the people whose keys are admitted")
+    people_list.add_argument("--json", action="store_true", help="print for scripts; expires: seconds since 1970, or 0")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = load_settings(environ)
     folder = keys_dir(settings)
+    if args.action == "list":
+        _list(Keys.open(folder, create=None), as_json=args.json)
+        return 0
     if args.action != "show":
         open_for_command(*audit_trail(settings))
     if args.action == "accept":
@@ -127,6 +134,33 @@ def _change_people(args: argparse.Namespace, keys: Keys, environ: Mapping[str, s
     if len(masters) > 1:
         say(f"on the other masters' machines run: stoker keys admit {args.name} {public}{_same(args)}")
     say(f"whoever has this line is {args.name} for the cluster: send it as a secret; 'stoker keys accept' takes it")
+
+
+def _list(keys: Keys, *, as_json: bool) -> None:
+    found = sorted(people.listed(keys), key=lambda entry: entry[1].name)
+    if as_json:
+        rows = [
+            {
+                "name": peer.name,
+                "role": peer.role.value,
+                "public": public,
+                "expires": peer.expires,
+                "expired": _has_expired(peer),
+            }
+            for public, peer in found
+        ]
+        print(json.dumps(rows))
+        return
+    for public, peer in found:
+        word = "expired" if _has_expired(peer) else "until"
+        expiry = f"{word} {iso(peer.expires)}" if peer.expires else "never expires"
+        print(f"{peer.name:20} {peer.role.value:6} {expiry:28} {public}")
+    if not found:
+        print("nobody was invited here: 'stoker keys invite NAME'")
+
+
+def _has_expired(peer: Peer) -> bool:
+    return 0 < peer.expires <= time.time()
 
 
 def _same(args: argparse.Namespace) -> str:
