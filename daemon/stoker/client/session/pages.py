@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stoker.client.session.session import Session
 from stoker.core.model.messages import GetStatus, Status
-from stoker.core.model.paging import joined
+from stoker.core.model.pages.paging import joined
 from stoker.core.model.views import ClusterView
 from stoker.errors import NotFound, ProtocolError
 

@@ -13,7 +13,7 @@ from stoker.core.master.scheduling.reservation import Reservation
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
-from stoker.core.model.paging import Paging
+from stoker.core.model.pages.paging import Paging
 from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.records import (

@@ -10,7 +10,7 @@ from stoker.client.session import pages as pages_module
 from stoker.client.session.pages import TRIES, read_cluster
 from stoker.client.session.session import Session
 from stoker.core.model.messages import Failed, GetStatus, Message, Status
-from stoker.core.model.paging import Paging
+from stoker.core.model.pages.paging import Paging
 from stoker.core.model.views import ClusterView
 from stoker.errors import NotFound
 from tests.support.scripted_master import ScriptedMaster

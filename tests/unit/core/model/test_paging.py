@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stoker.core.model import paging
 from stoker.core.model.messages import Failed, GetStatus, Status
-from stoker.core.model.paging import MOST_READ, Paging, joined
+from stoker.core.model.pages import paging
+from stoker.core.model.pages.paging import MOST_READ, Paging, joined
 from stoker.core.model.states import DriverState, MasterState, WorkerState
 from stoker.core.model.views import ClusterView, DriverView, WorkerView
 from stoker.wire import codec
