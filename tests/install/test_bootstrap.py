@@ -227,6 +227,16 @@ def test_an_index_out_of_reach_is_one_line(checkout: Path, tmp_path: Path) -> No
         assert "PIP_INDEX_URL" in line and [part for part in rest if not part.startswith("make: ***")] == []
 
 
+def test_a_home_that_cannot_be_written_is_one_line() -> None:
+    environ = {"PATH": os.environ["PATH"], "HOME": "/proc/none"}
+    done = subprocess.run(
+        [ROOT / "scripts" / "start"], env=environ, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("stoker: this user cannot write to the home folder /proc/none:"), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_it_installs_without_an_index_what_was_fetched_once_and_a_moved_checkout_says_so(
     checkout: Path, tmp_path: Path
 ) -> None:
