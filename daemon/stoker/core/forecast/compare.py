@@ -11,7 +11,7 @@ import msgspec
 
 from stoker.core.forecast.lengths import Lengths, Source
 from stoker.core.forecast.play import Play
-from stoker.core.forecast.rebuild import PROGRAM, Snapshot, rebuild
+from stoker.core.forecast.rebuild import PROGRAM, Snapshot, numbered, rebuild
 from stoker.core.master.machine import MasterCore
 from stoker.core.model.messages import Failed, SubmitDriver, Submitted
 from stoker.core.model.pools import DEFAULT_POOL, Pools
@@ -80,6 +80,7 @@ def forecast(
     snapshot: Snapshot, changes: ClusterChanges, new_rng: Callable[[], Rng], assumed: float | None = None
 ) -> Forecast:
     """Play the snapshot forward twice. ``assumed``: as in ``Lengths``; ``new_rng`` makes two generators of the same seed."""
+    snapshot = Snapshot(numbered(snapshot.cluster), snapshot.scheduling)
     lengths = Lengths(snapshot.cluster, assumed)
     waiting = [job for job in _jobs(snapshot) if _waits(job)]
     before, _ = _played(snapshot, ClusterChanges(), lengths, waiting, new_rng())
@@ -89,7 +90,7 @@ def forecast(
         return Forecast([], dict(sources), lengths.assumed, new)
     rows = [
         ForecastRow(
-            job.id, job.name, job.who, job.pool or DEFAULT_POOL, before.starts.get(job.id), after.starts.get(job.id)
+            job.id, _name(job), job.who, job.pool or DEFAULT_POOL, before.starts.get(job.id), after.starts.get(job.id)
         )
         for job in waiting
     ]
@@ -114,7 +115,19 @@ def _jobs(snapshot: Snapshot) -> Iterator[DriverView | AppView]:
 
 
 def _waits(job: DriverView | AppView) -> bool:
+    if isinstance(job, DriverView) and job.array is not None:
+        return job.array.waiting > 0
     return job.state in (DriverState.SUBMITTED, DriverState.RELAUNCHING, ApplicationState.WAITING)
+
+
+def _tasks(waiting: list[DriverView | AppView]) -> dict[str, int]:
+    """Return how many tasks of each array wait."""
+    return {job.id: job.array.waiting for job in waiting if isinstance(job, DriverView) and job.array is not None}
+
+
+def _name(job: DriverView | AppView) -> str:
+    array = job.array if isinstance(job, DriverView) else None
+    return job.name if array is None else f"{job.name} ({array.waiting:,} task{'s' * (array.waiting != 1)})"
 
 
 def _played(
@@ -122,10 +135,12 @@ def _played(
 ) -> tuple[Play, list[tuple[str, str]] | str]:
     """Return the play, and (id, name) of each job that was submitted, or why the master refuses them."""
     core = rebuild(changed(snapshot, changes), rng)
+    books = core.ctx.books
     of_waiting = {job.id: lengths.of(job) for job in waiting}
-    play = Play(core, snapshot.at, of_waiting)
+    play = Play(core, snapshot.at, of_waiting, _tasks(waiting))
     for job in _jobs(snapshot):
-        if job.id not in of_waiting and (job.id in core.ctx.books.drivers or job.id in core.ctx.books.apps):
+        is_in = job.id in books.drivers or job.id in books.apps
+        if is_in and job.id not in of_waiting and job.id not in books.arrays:
             play.runs_on(job.id, lengths.left(job, snapshot.at).seconds)
     new: list[tuple[str, str]] = []
     for wanted in changes.submit:

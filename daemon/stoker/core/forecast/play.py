@@ -9,6 +9,7 @@ from stoker.core.forecast.lengths import Length
 from stoker.core.forecast.rebuild import peer_of
 from stoker.core.master.effects import Received, Send
 from stoker.core.master.machine import MasterCore
+from stoker.core.model.arrays.ids import tasks_id
 from stoker.core.model.messages import (
     DriverStateChanged,
     ExecutorStateChanged,
@@ -26,12 +27,13 @@ _HORIZON = 1e9  # seconds; a timer beyond it is one that never comes
 
 
 class Play:
-    """``lengths``: of the jobs that wait, by id, from their starts. ``starts``: seconds from now, by id."""
+    """``lengths``: of the jobs that wait, by id, from their starts; of an array, of each task. ``tasks``: how many tasks of
+    each array wait. ``starts``: seconds from now, by id; of an array, of its last task."""
 
-    def __init__(self, core: MasterCore, at: float, lengths: dict[str, Length]) -> None:
+    def __init__(self, core: MasterCore, at: float, lengths: dict[str, Length], tasks: dict[str, int]) -> None:
         self.core, self.now = core, Now(0.0, at)
         self.starts: dict[str, float] = {}
-        self._lengths = lengths
+        self._lengths, self._tasks = lengths, tasks
         self._ends: list[tuple[float, str]] = []
 
     def runs_on(self, job_id: str, seconds: float) -> None:
@@ -82,9 +84,15 @@ class Play:
             self._report(peer, ended)
 
     def _begin(self, job_id: str) -> None:
-        if job_id not in self.starts and job_id in self._lengths:
-            self.starts[job_id] = self.now.mono
-            self.runs_on(job_id, self.now.mono + self._lengths[job_id].seconds)
+        task = None if job_id in self._lengths else tasks_id(job_id)
+        head = job_id if task is None else task.array_id
+        if head not in self._lengths or (task is None and head in self.starts):
+            return
+        self.runs_on(job_id, self.now.mono + self._lengths[head].seconds)
+        if task is not None:
+            self._tasks[head] -= 1
+        if task is None or not self._tasks[head]:
+            self.starts[head] = self.now.mono
 
     def _end(self, job_id: str) -> None:
         if job_id.startswith("app-"):

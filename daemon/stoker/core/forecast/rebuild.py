@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import msgspec
 
 from stoker.core.master import drivers
+from stoker.core.master.arrays import booking
 from stoker.core.master.books import BookedApp, Driver, Worker
 from stoker.core.master.machine import MasterCore
+from stoker.core.model.arrays.ids import task_id, tasks_id
 from stoker.core.model.messages import Scheduling
-from stoker.core.model.records import AppRecord, Attempt, DriverRecord, ExecutorRecord, UsageRecord, WorkerRecord
+from stoker.core.model.records import (
+    AppRecord,
+    ArrayRecord,
+    Attempt,
+    DriverRecord,
+    ExecutorRecord,
+    UsageRecord,
+    WorkerRecord,
+)
 from stoker.core.model.states import ApplicationState, DriverState, WorkerState
 from stoker.core.model.values import (
     UNLIMITED,
@@ -22,7 +33,7 @@ from stoker.core.model.values import (
     Now,
     Rng,
 )
-from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ArrayView, ClusterView, DriverView, WorkerView
 
 _NEVER = 1e12  # seconds: nobody falls silent in virtual time
 _PLACED = (DriverState.RUNNING, DriverState.UNKNOWN)
@@ -67,7 +78,10 @@ def rebuild(snapshot: Snapshot, rng: Rng) -> MasterCore:
     for app in snapshot.cluster.active_apps:
         _add_app(core, app)
     for driver in snapshot.cluster.active_drivers:
-        _add_driver(core, driver)
+        if driver.array is None:
+            _add_driver(core, driver)
+        else:
+            _add_array(core, driver, driver.array)
     core.ctx.schedule_wanted = True
     return core
 
@@ -123,8 +137,50 @@ def _add_driver(core: MasterCore, view: DriverView) -> None:
     elif view.state not in _PLACED:
         books.drivers[record.id] = driver
         drivers.enqueue(core.ctx, driver)
-        for parent in record.description.after if record.awaits else ():
-            books.waited_for.setdefault(parent, {})[record.id] = None
+        _await_parents(core, record)
+
+
+def numbered(cluster: ClusterView) -> ClusterView:
+    """Return the cluster with the indices of each array's started tasks counted from 0: which tasks are left does not
+    matter."""
+    started: Counter[str] = Counter()
+    drivers = []
+    for driver in cluster.active_drivers:
+        task = tasks_id(driver.id)
+        if task is not None:
+            driver = msgspec.structs.replace(driver, id=task_id(task.array_id, started[task.array_id]))  # noqa: PLW2901
+            started[task.array_id] += 1
+        drivers.append(driver)
+    return msgspec.structs.replace(cluster, active_drivers=tuple(drivers))
+
+
+def _add_array(core: MasterCore, view: DriverView, array: ArrayView) -> None:
+    """Add an array of the tasks that have started, as ``numbered`` counts them, and of those that wait."""
+    tasks = array.running + array.waiting
+    if not tasks:
+        return
+    limit = f"%{array.limit}" if array.limit else ""
+    record = ArrayRecord(
+        id=view.id,
+        token=view.id,
+        description=msgspec.structs.replace(_driver_description(view), array=f"0-{tasks - 1}{limit}"),
+        submitted=view.submitted,
+        principal=view.principal,
+        hold=view.hold,
+        awaits=view.awaits,
+    )
+    head = booking.add(core.ctx.books, record)
+    core.ctx.books.reserve_id(record.id)
+    assert head.tasks is not None
+    for _ in range(array.running):
+        head.tasks.start_next()
+    _await_parents(core, record)
+    drivers.enqueue(core.ctx, head)
+
+
+def _await_parents(core: MasterCore, record: DriverRecord) -> None:
+    for parent in record.description.after if record.awaits else ():
+        core.ctx.books.waited_for.setdefault(parent, {})[record.id] = None
 
 
 def _driver_description(view: DriverView) -> DriverDescription:

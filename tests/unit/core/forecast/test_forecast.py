@@ -177,3 +177,19 @@ def test_a_recovering_master_has_no_forecast() -> None:
     assert bench.core.ctx.state is MasterState.RECOVERING
     bench.send("c9", GetScheduling(request=4))
     assert bench.take("c9", Failed).code == "not-leader"
+
+
+@pytest.mark.parametrize(("limit", "last"), [("", 30.0), ("%1", 70.0)])
+def test_an_array_has_started_with_its_last_task(limit: str, last: float) -> None:
+    """At most two run at once. The first has 10 seconds left, the next ones 20."""
+    bench = Bench()
+    bench.worker("w1", cores=2)
+    launched = []
+    bench.submit(cores=1, array=f"5-9{limit}", time_limit=20.0)
+    launched += bench.take_all("w1", LaunchDriver)
+    for launch in launched:
+        bench.driver_is("w1", launch, DriverState.RUNNING)
+    bench.wait(10.0)
+    found = look_ahead(snapshot_of(bench))
+    assert len(launched) == (1 if limit else 2)
+    assert [(row.name, row.before) for row in found.rows] == [(f"job ({5 - len(launched)} tasks)", last)]
