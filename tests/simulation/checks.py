@@ -260,7 +260,8 @@ class Checks:
             self._recorded(f"executor/{message.app_id}/{message.executor_id}", message)
         elif isinstance(message, DriverStateAck):
             record = self._record(f"driver/{message.driver_id}")
-            if isinstance(record, DriverRecord) and record.attempt == message.attempt and _may_run(record.state):
+            may_run = isinstance(record, DriverRecord) and record.state in (DriverState.RUNNING, DriverState.UNKNOWN)
+            if may_run and record.attempt == message.attempt:
                 self.fail("record", f"{message} goes out, on record is {record}")
         elif isinstance(message, ExecutorStateAck):
             record = self._record(f"executor/{message.app_id}/{message.executor_id}")
@@ -395,7 +396,3 @@ class Checks:
 
 def _phases(core: WorkerCore) -> dict[str, tuple[JobPhase, bool]]:
     return {key: (job.phase, job.killed) for key, job in core.jobs.items()}
-
-
-def _may_run(state: DriverState) -> bool:
-    return state in (DriverState.RUNNING, DriverState.UNKNOWN)

@@ -19,7 +19,7 @@ from stoker.core.model.arrays.ids import runs_tasks
 from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.profiles import Profile
 from stoker.core.model.records import AppRecord, Counters, DriverRecord, ExecutorRecord, WorkerRecord
-from stoker.core.model.resources import Addresses, Amounts, pairs, take_lowest
+from stoker.core.model.resources import Addresses, Amounts, hold, release, take_lowest
 from stoker.core.model.states import WorkerState
 from stoker.core.model.values import UNLIMITED, ApplicationDescription, Unfit, number_of
 from stoker.core.model.views import AppView, DriverView, WorkerView
@@ -306,7 +306,7 @@ class Books:
         description = driver.record.description
         worker.drivers.add(driver.record.id)
         self._charge(worker, description.cores, description.memory_mib)
-        _hold(worker, driver.record.attempts[-1].resources)
+        hold(worker.held, driver.record.attempts[-1].resources)
         self.accounts.charge_driver(driver.account, description, 1)
 
     def release_driver(self, driver: Driver) -> None:
@@ -318,7 +318,7 @@ class Books:
             worker.drivers.discard(driver.record.id)
             description = driver.record.description
             self._charge(worker, -description.cores, -description.memory_mib)
-            _let_go(worker, driver.record.attempts[-1].resources)
+            release(worker.held, driver.record.attempts[-1].resources)
             self.accounts.charge_driver(driver.account, description, -1)
 
     def mark_dying(
@@ -328,7 +328,7 @@ class Books:
         if key not in worker.dying:
             worker.dying[key] = (cores, memory_mib, resources)
             self._charge(worker, cores, memory_mib)
-            _hold(worker, resources)
+            hold(worker.held, resources)
 
     def release_dying(self, worker: Worker, key: tuple[str, int]) -> bool:
         """Free the resources of a dying process that has ended; False if there was none."""
@@ -336,7 +336,7 @@ class Books:
         if held is None:
             return False
         self._charge(worker, -held[0], -held[1])
-        _let_go(worker, held[2])
+        release(worker.held, held[2])
         return True
 
     def place_executor(self, app: BookedApp, executor: ExecutorRecord, worker: Worker) -> None:
@@ -345,7 +345,7 @@ class Books:
         app.view = None
         worker.executors.add((executor.app_id, executor.id))
         self._charge(worker, executor.cores, executor.memory_mib)
-        _hold(worker, executor.resources)
+        hold(worker.held, executor.resources)
         self.accounts.charge_executor(app.account, executor, 1)
 
     def release_executor(self, app: BookedApp, executor: ExecutorRecord) -> None:
@@ -357,7 +357,7 @@ class Books:
         if worker is not None and (executor.app_id, executor.id) in worker.executors:
             worker.executors.discard((executor.app_id, executor.id))
             self._charge(worker, -executor.cores, -executor.memory_mib)
-            _let_go(worker, executor.resources)
+            release(worker.held, executor.resources)
             self.accounts.charge_executor(app.account, executor, -1)
 
     def account_changed(self, job: BookedApp | Driver, before: Account) -> None:
@@ -390,18 +390,6 @@ class Books:
             self.with_free_cores[worker_id] = worker
         else:
             self.with_free_cores.pop(worker_id, None)
-
-
-def _hold(worker: Worker, resources: Addresses) -> None:
-    for pair in pairs(resources):
-        worker.held[pair] = worker.held.get(pair, 0) + 1
-
-
-def _let_go(worker: Worker, resources: Addresses) -> None:
-    for pair in pairs(resources):
-        worker.held[pair] -= 1
-        if not worker.held[pair]:
-            del worker.held[pair]
 
 
 @lru_cache(1)  # thousands of ids are made in one second

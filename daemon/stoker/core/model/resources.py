@@ -162,3 +162,17 @@ def words(amounts: Amounts) -> str:
 def address_words(resources: Addresses) -> str:
     """Return the addresses for people: ``gpu 0,1``; "" without any."""
     return "; ".join(f"{name} {','.join(addresses)}" for name, addresses in resources)
+
+
+def hold(held: dict[tuple[str, str], int], resources: Addresses) -> None:
+    """Count one more holder of each address in ``held``: (name, address) -> holders."""
+    for pair in pairs(resources):
+        held[pair] = held.get(pair, 0) + 1
+
+
+def release(held: dict[tuple[str, str], int], resources: Addresses) -> None:
+    """Take back one ``hold``."""
+    for pair in pairs(resources):
+        held[pair] -= 1
+        if not held[pair]:
+            del held[pair]
