@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.programs import run_program
 from tests.support.wait import wait_until
 
 
@@ -108,3 +109,20 @@ def test_a_worker_with_too_few_addresses_does_not_start(tmp_path: Path) -> None:
         "stoker: spark.worker.resource.gpu.amount is 2, and this machine has 1 (0)"
     )
     assert "Traceback" not in done.stderr
+
+
+DASK = """
+import os, stoker
+with stoker.connect(name="cards", conf={"spark.cores.max": 2, "spark.executor.resource.gpu.amount": 1}) as app:
+    client = app.dask()
+    client.wait_for_workers(2)
+    held = client.run(lambda dask_worker: (os.environ["CUDA_VISIBLE_DEVICES"], dask_worker.state.total_resources))
+    assert sorted(held.values()) == [("0", {"GPU": 1.0}), ("1", {"GPU": 1.0})], held
+    card = lambda: os.environ["CUDA_VISIBLE_DEVICES"]
+    print(sorted(client.gather([client.submit(card, resources={"GPU": 1}, workers=[one], pure=False) for one in held])))
+"""
+
+
+def test_tasks_of_dask_ask_for_the_cards_of_their_executors(cluster: Cluster) -> None:
+    with cluster:
+        assert run_program(cluster, DASK) == "['0', '1']\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stoker.core.application.events import Executor
-from stoker.core.model.resources import Amounts
+from stoker.core.model.resources import GPU, Amounts
 from stoker.core.model.values import UNLIMITED, Command
 
 
@@ -38,6 +38,11 @@ class Resources:
     env: Mapping[str, str] = field(default_factory=dict)
     py_files: tuple[Path, ...] = ()
     named: Amounts = ()
+
+    @property
+    def engine_resources(self) -> dict[str, int]:
+        """What each executor has for tasks to ask for: named resources, of which Dask and Ray write GPUs as ``GPU``."""
+        return {name.upper() if name == GPU else name: amount for name, amount in self.named}
 
     @property
     def executor_limit(self) -> int:

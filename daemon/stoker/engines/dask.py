@@ -118,11 +118,14 @@ class StokerCluster(Cluster):  # type: ignore[misc]
         assert self.scheduler is not None
         # Beyond loopback a worker is reached at the address it has towards the scheduler, which Dask finds out.
         here = ("--host", self._resources.host) if self._resources.host in ("127.0.0.1", "::1") else ()
+        offers = [f"{name}={amount}" for name, amount in self._resources.engine_resources.items()]
+        resources = ("--resources", " ".join(offers)) if offers else ()
         argv = python_command(
             *(self.scheduler.address, "--no-nanny", "--nthreads", "{{CORES}}", "--name", "{{EXECUTOR_ID}}"),
             *("--memory-limit", f"{self._resources.memory_mib}MiB", "--death-timeout", "60"),
             *("--no-dashboard", "--dashboard-address", _LOOPBACK),
             *here,
+            *resources,
             python=self._resources.python,
             package="distributed",
             version=distributed.__version__,

@@ -8,6 +8,7 @@ agents take a minute to notice.
 from __future__ import annotations
 
 import _thread
+import json
 import os
 import secrets
 import shutil
@@ -77,6 +78,7 @@ class RayEngine:
             os.environ.update([mark])  # for Ray's processes, not for those the program starts later
             ray.init(
                 num_cpus=0,
+                num_gpus=0,  # those of the driver's machine are not the application's
                 _memory=MIB,  # what asks for memory belongs on a node
                 include_dashboard=False,
                 object_store_memory=self._store_mib * MIB,
@@ -110,8 +112,12 @@ class RayEngine:
         return {"working_dir": str(folder)}
 
     def command(self) -> Command:
+        others = self._resources.engine_resources
+        gpus = others.pop("GPU", 0)  # without a number, Ray would offer every GPU that it finds
+        named = (f"--num-gpus={gpus}", *([f"--resources={json.dumps(others)}"] if others else []))
         node = python_command(
             *("start", f"--address={self.address}", "--block", "--num-cpus={{CORES}}"),
+            *named,
             f"--memory={self._resources.memory_mib * MIB}",
             f"--object-store-memory={self._store_mib * MIB}",
             *("--disable-usage-stats", "--log-color=false"),
