@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 FILE = "pools.yml"
 _MOST = 2**31 - 1
+_DEEPEST = 50  # nested [ and {
 _LEAST_HALF_LIFE = 60.0  # seconds
 _SHARED = ("cores", "memory")
 _LIMITED = (*_SHARED, "drivers", "queued")
@@ -65,9 +66,15 @@ def parse_pools(text: str, name: str) -> tuple[Pools | None, list[str]]:
 
 
 def _loader(yaml: Any) -> Any:
-    """Return a SafeLoader that refuses a key that is given twice; of two pools of one name YAML would take the later."""
+    """Return a SafeLoader that refuses a key that is given twice; of two pools of one name YAML would take the later. It
+    also refuses deep nesting, at which the time of PyYAML's scanner grows with the square of the depth."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc, name-defined, unused-ignore]
+        def fetch_flow_collection_start(self, kind: Any) -> None:
+            if self.flow_level >= _DEEPEST:
+                raise yaml.scanner.ScannerError(None, None, f"nested over {_DEEPEST} deep", self.get_mark())
+            super().fetch_flow_collection_start(kind)
+
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen: set[Any] = set()
             for key, _ in node.value:

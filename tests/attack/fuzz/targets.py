@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from stoker.config.pools import read_pools
 from stoker.config.sources import read_properties
 from stoker.config.spark_env import parse_spark_env
 from stoker.core.master.invariants import violations
@@ -25,6 +26,7 @@ from stoker.gateway.sasl import AuthError
 from stoker.gateway.session import PeerSession
 from stoker.gateway.spark_rpc import Address, Envelope, Frame, FrameReader, Kind, RpcError, frame, seal_envelope
 from stoker.gateway.terms import Terms
+from stoker.security.authorizer import parse_authorized
 from stoker.web.master import make_app
 from stoker.web.rest.protocol import MalformedRequest, parse_create
 from stoker.web.rest.submission import describe
@@ -235,6 +237,15 @@ _SPARK_ENV = [
     b"X=${Y:+${Z-a\\ b}}\n",
     b"P=~root:~/x\nQ=$'a\\n'\n",
 ]
+_POOLS = [
+    b"pools:\n  etl: {weight: 3, users: [ada, 'team-*'], max: {cores: 10, memory: 4g}, time_limit: 2h}\n  default:\n"
+    b"scheduler: {half_life: 1d}\n",
+    b"pools: {a: &a {min_share: {cores: 2}, priority: {default: 1, max: 5}}, b: *a, c: {max_disk: 20g, operators: [x]}}\n",
+]
+_AUTHORIZED = [
+    b"client " + b"a" * 40 + b" ada 2030-12-31T00:00:00Z\nworker " + b"b" * 40 + b" h1\n# no\n",
+    b"admin " + b"c" * 40 + b" eve -\n",
+]
 
 TARGETS: dict[str, Callable[[], Maker]] = {
     "codec": Codec,
@@ -245,4 +256,6 @@ TARGETS: dict[str, Callable[[], Maker]] = {
     "rest": Rest,
     "properties": lambda: ConfigurationFile(read_properties, _PROPERTIES),
     "spark-env": lambda: ConfigurationFile(lambda path: parse_spark_env(path, {"HOME": "/h", "A": "0"}), _SPARK_ENV),
+    "pools": lambda: ConfigurationFile(read_pools, _POOLS),
+    "authorized": lambda: ConfigurationFile(parse_authorized, _AUTHORIZED),
 }

@@ -150,3 +150,9 @@ def test_resources_of_workers_are_limited_by_their_names() -> None:
     pool = pools.of("p")
     assert (pool.min_share.resources, pool.most_per_user.resources) == ((("gpu", 1),), (("gpu", 2),))
     assert pool.most == Quota(cores=4, resources=(("fpga", 0), ("gpu", 8)))
+
+
+def test_deep_nesting_is_one_fault() -> None:
+    """PyYAML would need a time that grows with the square of the depth."""
+    pools, faults = parse_pools("pools: " + "[" * 100_000, "p.yml")
+    assert pools is None and faults == ["p.yml:1: nested over 50 deep"]
