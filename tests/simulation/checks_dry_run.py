@@ -29,7 +29,9 @@ class Rehearsal:
                 fail("dry-run", f"a dry run says {self.verdict!r}, and the submission is refused")
             return
         accepted = next((message.driver_id for message in sent if isinstance(message, Submitted)), "")
-        starts = any(isinstance(message, LaunchDriver) and message.driver_id == accepted for message in sent)
+        # An array starts with its first task, ARRAY_INDEX.
+        launched = (message.driver_id for message in sent if isinstance(message, LaunchDriver))
+        starts = any(driver_id == accepted or driver_id.startswith(f"{accepted}_") for driver_id in launched)
         if accepted and starts != (self.verdict == "now"):
             what = "starts" if starts else "does not start"
             fail("dry-run", f"a dry run says {self.verdict or 'refused'!r}, and {accepted} {what}")
