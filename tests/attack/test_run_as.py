@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support.accounts import UIDS, AccountsMachine, SharedCluster, machine
+from tests.support.wait import wait_until
 
 __all__ = ["machine"]
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -50,3 +52,155 @@ def test_a_job_runs_as_its_submitter(machine: AccountsMachine) -> None:
         assert "CapPrm:\t00000000000000e1" in keeper and "CapEff:\t0000000000000020" in keeper
         assert "CapAmb:\t0000000000000000" in keeper
         assert os.stat(cluster.work / job / "stdout").st_uid == UIDS["stoker"]
+
+
+HOSTILE = """\
+import ctypes, glob, json, os, signal, socket, subprocess, sys
+work, conf, victim, keeper, daemon, other = sys.argv[1:]
+broken = []
+
+def attack(name, deed):
+    try:
+        found = deed()
+    except Exception:
+        return
+    if found not in (None, False, b"", ""):
+        broken.append(f"{name}: {found!r}"[:200])
+
+def reads(path):
+    return lambda: open(path, "rb").read(100)
+
+def connects(path):
+    def deed():
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+        return "connected"
+    return deed
+
+def traces(pid):
+    return lambda: ctypes.CDLL(None, use_errno=True).ptrace(16, int(pid), 0, 0) == 0
+
+for name in ("worker.key_secret", "client.key_secret", "authorized", "tokens"):
+    attack("key", reads(f"{conf}/keys/{name}"))
+attack("keys", lambda: os.listdir(f"{conf}/keys"))
+attack("work folder", lambda: os.listdir(work))
+attack("other's folder", lambda: os.listdir(f"{work}/{other}"))
+attack("other's files", lambda: os.listdir(f"{work}/{other}/attempt-1"))
+attack("other's output", reads(f"{work}/{other}/stdout"))
+attack("own output replaced", lambda: os.unlink("../stdout") or "removed")
+attack("link planted", lambda: os.symlink("/etc/passwd", "../planted") or "planted")
+attack("slot", lambda: os.listdir(f"{work}/.stoker"))
+attack("keeper's socket", connects(f"{work}/.stoker/worker-1/keeper.sock"))
+attack("keeper's journal", reads(f"{work}/.stoker/worker-1/journal"))
+for pid in (victim, keeper, daemon):
+    attack("environment", reads(f"/proc/{pid}/environ"))
+    attack("memory", reads(f"/proc/{pid}/mem"))
+    attack("files", lambda: os.listdir(f"/proc/{pid}/fd"))
+    attack("ptrace", traces(pid))
+    attack("kill", lambda: os.kill(int(pid), signal.SIGCONT) or "signalled")
+for uid in (0, 64200, 64202):
+    attack("setuid", lambda: os.setuid(uid) or "became it")
+    attack("setresuid", lambda: os.setresuid(uid, uid, uid) or "became it")
+attack("setgroups", lambda: os.setgroups([0]) or "joined")
+attack("keys in the environment", lambda: [v for v in os.environ.values() if f"{conf}/keys" in v] or "")
+environ = {**os.environ, "STOKER_KEYS_DIR": f"{conf}/keys"}
+for words in (["status"], ["kill", other], ["worker", "-h", "127.0.0.1", "--webui-port", "0", os.environ["MASTER"]]):
+    done = subprocess.run([sys.executable, "-m", "stoker", *words], env=environ, capture_output=True, text=True, timeout=30)
+    if done.returncode == 0:
+        broken.append(f"stoker {words}: {done.stdout[:100]}")
+print(json.dumps(broken))
+"""
+
+
+def test_a_hostile_job_gets_nowhere(machine: AccountsMachine) -> None:
+    with SharedCluster(machine, "required", cores=4) as cluster:
+        cluster.invite("ada")
+        cluster.invite("bob")
+        victim_script = cluster.script(
+            "victim.py", "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n"
+        )
+        other = cluster.submit_as("bob", victim_script)
+        victim = str(cluster.wait_for(other, "RUNNING")["attempts"][-1]["pid"])
+        script = cluster.script("hostile.py", HOSTILE)
+        words = [str(cluster.work), str(cluster.home / "conf"), victim, str(cluster.keeper_pid())]
+        job = cluster.submit_as("ada", script, *words, str(cluster.worker[0].pid), other)
+        found = cluster.wait_for(job, "FINISHED", "FAILED", "ERROR", within=90)
+        assert found["state"] == "FINISHED", cluster.cli("logs", "--stderr", job).stdout
+        assert json.loads(cluster.cli("logs", job).stdout) == []
+        assert cluster.status(other)["state"] == "RUNNING"
+        # The key alone is what counts: the same commands work for who has one.
+        assert cluster.as_person("ada", "kill", other).returncode != 0
+        assert cluster.as_person("bob", "kill", other).returncode == 0
+        cluster.wait_for(other, "KILLED")
+
+
+def test_who_has_no_account(machine: AccountsMachine) -> None:
+    """Who is mapped, who is rejected with which words, what a bad file changes, and what status says."""
+    with SharedCluster(machine, "required", users="principals:\n  root: ada\n") as cluster:
+        script = cluster.script("id.py", "import os\nprint(os.getuid())\n")
+        job = cluster.submit(script)  # root's commands: its keys are the daemon's
+        found = cluster.wait_for(job, "FINISHED", "FAILED", "ERROR")
+        assert found["state"] == "ERROR", found
+        assert "stoker is the worker's own account" in found["reason"] and "users.yml" in found["reason"]
+
+        cluster.users.write_text("principals:\n  stoker: ada\n")
+        job = cluster.submit(script)
+        found = cluster.wait_for(job, "FINISHED", "FAILED", "ERROR")
+        assert (found["state"], found["attempts"][-1]["account"]) == ("FINISHED", "ada"), found
+        assert cluster.cli("logs", job).stdout == f"{UIDS['ada']}\n"
+
+        cluster.users.write_text("principals:\n  stoker: root\n")
+        job = cluster.submit(script)  # the mapping before the fault still holds
+        assert cluster.wait_for(job, "FINISHED", "ERROR")["attempts"][-1]["account"] == "ada"
+        checked = cluster.cli("config", "check", str(cluster.users))
+        assert checked.returncode == 1 and "users.yml:2: stoker: jobs never run as root" in checked.stderr
+
+        for account, why in (("service", "has the uid 420"), ("nobody-here", "nobody is called nobody-here")):
+            cluster.users.write_text(f"principals:\n  stoker: {account}\n")
+            found = cluster.wait_for(cluster.submit(script), "FINISHED", "ERROR")
+            assert found["state"] == "ERROR" and why in found["reason"], found
+
+        cluster.users.write_text("principals:\n  stoker: bob\n")
+        os.chown(cluster.users, UIDS["stoker"], UIDS["stoker"])  # what a daemon that was taken over could write
+        found = cluster.wait_for(cluster.submit(script), "FINISHED", "ERROR")
+        assert found["state"] == "ERROR", found
+        assert "Jobs run as" in cluster.cli("status").stdout
+
+
+def test_jobs_outlive_the_daemon_and_leave_nothing(machine: AccountsMachine) -> None:
+    clean = {
+        "spark.worker.cleanup.enabled": "true",
+        "spark.worker.cleanup.interval": "1",
+        "spark.worker.cleanup.appDataTtl": "1",
+    }
+    users = "principals:\n  stoker: ada\n"
+    with SharedCluster(machine, "mapped", users=users, properties=clean) as cluster:
+        text = "import os, time\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\nos.chmod('a/b', 0o500)\n"
+        script = cluster.script("long.py", text + "os.system('setsid sleep 600 &')\ntime.sleep(600)\n")
+        job = cluster.submit(script)
+        pid = cluster.wait_for(job, "RUNNING")["attempts"][-1]["pid"]
+        wait_until((cluster.work / job / "attempt-1" / "a" / "b" / "c").exists, what="its files")
+        keeper = cluster.keeper_pid()
+        cluster.worker[0].kill(signal.SIGTERM)
+        cluster.worker[0].start()
+        wait_until(lambda: cluster.registrations() == 2, what="registered again")
+        found = cluster.status(job)
+        assert (found["state"], found["attempts"][-1]["pid"], found["attempts"][-1]["account"]) == (
+            "RUNNING",
+            pid,
+            "ada",
+        )
+        assert cluster.keeper_pid() == keeper
+        assert cluster.cli("kill", job).returncode == 0
+        cluster.wait_for(job, "KILLED")
+        left = [p for p in Path("/proc").iterdir() if p.name.isdigit() and _owner(p) == UIDS["ada"]]
+        assert not left, left
+        wait_until(lambda: not (cluster.work / job).exists(), within=40, what="the folder is removed")
+        wait_until(lambda: not list(cluster.work.glob(".removed*")), what="nothing of it is left")
+
+
+def _owner(path: Path) -> int:
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return -1

@@ -1,4 +1,4 @@
-"""``stoker config check FILE...``: would daemons start with this spark-env, spark-defaults.conf or pools.yml?
+"""``stoker config check FILE...``: would daemons start with this spark-env, spark-defaults.conf, pools.yml or users.yml?
 ``stoker config import FILE``: have bash read a spark-env.sh once, and print plain values.
 ``stoker config show``: every setting that counts here, and where it comes from (``config.show``)."""
 
@@ -15,6 +15,7 @@ from stoker.config.pools import parse_pools
 from stoker.config.registry import PROPERTIES
 from stoker.config.sources import SLIP, Setting, Settings, read_properties, unknown_properties
 from stoker.config.spark_env import parse_spark_env, read_text
+from stoker.config.users_file import parse_users
 from stoker.config.variables import VARIABLES
 from stoker.config.worker import add_worker_arguments, worker_config
 from stoker.errors import ConfigError, UsageError, did_you_mean
@@ -27,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--as",
         dest="kind",
-        choices=["spark-env", "spark-defaults", "pools"],
+        choices=["spark-env", "spark-defaults", "pools", "users"],
         help="what the files are (default: by their names)",
     )
     check.add_argument("--strict", action="store_true", help="a probably misspelt name is a problem, too")
-    check.add_argument("files", nargs="+", metavar="FILE", help="spark-env, spark-defaults.conf or pools.yml")
+    check.add_argument(
+        "files", nargs="+", metavar="FILE", help="spark-env, spark-defaults.conf, pools.yml or users.yml"
+    )
     bash = actions.add_parser("import", description="run one spark-env.sh in bash, print its values")
     bash.add_argument(
         "--format", choices=["env", "yaml"], default="env", help="a spark-env, or spark_env of an inventory"
@@ -56,8 +59,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         path = Path(name)
         kind = args.kind or _kind(path)
         problems, doubts = (
-            (check_pools(path), [])
-            if kind == "pools"
+            (check_yaml(path, kind), [])
+            if kind in ("pools", "users")
             else find_problems(path, environ if kind == "spark-env" else None)
         )
         for line in problems:
@@ -75,14 +78,15 @@ def _kind(path: Path) -> str:
     if "defaults" in path.name or path.suffix in (".conf", ".properties"):
         return "spark-defaults"
     if path.suffix in (".yml", ".yaml"):
-        return "pools"
+        return "users" if path.name.startswith("users") else "pools"
     raise UsageError(f"{path}: is it a spark-env or a spark-defaults? Say it with --as")
 
 
-def check_pools(path: Path) -> list[str]:
-    """A line for each fault of a pools.yml."""
+def check_yaml(path: Path, kind: str) -> list[str]:
+    """A line for each fault of a pools.yml or a users.yml."""
+    parse = parse_pools if kind == "pools" else parse_users
     try:
-        return parse_pools(read_text(path), str(path))[1]
+        return parse(read_text(path), str(path))[1]
     except ConfigError as error:
         return [str(error)]
 

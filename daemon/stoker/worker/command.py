@@ -29,7 +29,7 @@ from stoker.web.serve import LazyWebServer
 from stoker.worker.daemon import WorkerDaemon
 from stoker.worker.devices.discovery import discover
 from stoker.worker.jobs.limits import LimitsInForce
-from stoker.worker.jobs.submitter import open_ways
+from stoker.worker.jobs.submitter import RUN_AS, open_ways
 from stoker.worker.runas.starting import Starter
 from stoker.worker.slot import Slot
 
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         version=RELEASE,
         resources=resources,
         limits=limits.words,
+        run_as=RUN_AS[config.run_as],
     )
     # Programs that connect to the cluster use this worker's keys.
     environ = {**config.job_environ, "STOKER_KEYS_DIR": str(config.keys_dir)}

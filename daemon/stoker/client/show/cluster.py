@@ -100,16 +100,17 @@ def _summary(view: ClusterView) -> str:
             ),
         ),
         ("Resources", text.named([w.resources for w in alive], [w.resources_used for w in alive])),
-        ("Limits", _limits(alive)),
+        ("Limits", _same_or_counted([worker.limits for worker in alive])),
+        ("Jobs run as", _same_or_counted([worker.run_as for worker in alive])),
         ("Applications", f"{len(view.active_apps)} running, {len(view.completed_apps)} completed"),
         ("Drivers", drivers),
     ]
     return text.fields(pairs)
 
 
-def _limits(alive: Sequence[WorkerView]) -> str:
+def _same_or_counted(words_of_workers: Sequence[str]) -> str:
     """What the workers do, with their number where they differ."""
-    counts = Counter(worker.limits for worker in alive if worker.limits)
+    counts = Counter(filter(None, words_of_workers))
     if len(counts) == 1:
         return text.clean(next(iter(counts)), 100)
     return text.clean("; ".join(f"{count} {words}" for words, count in counts.most_common()), 200)

@@ -147,10 +147,14 @@ def _last_error_line(view: DriverView) -> str:
     return view.attempts[-1].exit.last_error_line if view.attempts else ""
 
 
+def _account(run: AttemptView | ExecutorView) -> str:
+    return f" as {text.clean(run.account)}" if run.account else ""
+
+
 def _attempt(attempt: AttemptView) -> list[str]:
     return [
         str(attempt.number),
-        text.clean(attempt.worker_id),
+        text.clean(attempt.worker_id) + _account(attempt),
         text.state(attempt.state.value),
         str(attempt.pid or ""),
         text.when(attempt.started),
@@ -164,7 +168,7 @@ def _attempt(attempt: AttemptView) -> list[str]:
 def _executor(executor: ExecutorView) -> list[str]:
     return [
         str(executor.id),
-        text.clean(executor.worker_id),
+        text.clean(executor.worker_id) + _account(executor),
         str(executor.cores),
         text.memory(executor.memory_mib) + (f" (profile {executor.profile})" if executor.profile else ""),
         text.state(executor.state.value),

@@ -58,6 +58,7 @@ class Worker:
     kin: frozenset[str] = frozenset()  # other keys of the same name: its host's before they were changed
     keeper_release: str = ""  # that of its keeper, if it is another than the worker's
     limits: str = ""  # as it reports
+    run_as: str = ""  # likewise
 
     def owns(self, key: str) -> bool:
         """Return whether ``key`` is of this worker's machine. An unknown key is anybody's."""

@@ -77,6 +77,7 @@ def worker_view(worker: Worker) -> WorkerView:
         drain_reason=record.drain.reason,
         drain_until=record.drain.until,
         limits=worker.limits,
+        run_as=worker.run_as,
     )
     if view != worker.view:
         worker.view = view
@@ -134,6 +135,7 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
         pid=attempt.pid,
         exit=attempt.exit,
         resources=attempt.resources,
+        account=attempt.account,
     )
 
 
@@ -151,6 +153,7 @@ def executor_view(executor: ExecutorRecord) -> ExecutorView:
         exit=executor.exit,
         resources=executor.resources,
         profile=executor.profile,
+        account=executor.account,
     )
 
 

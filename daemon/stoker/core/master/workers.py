@@ -71,7 +71,7 @@ def register(ctx: Context, event: Received, message: RegisterWorker) -> None:
     worker.record, worker.view, worker.kin = record, None, event.kin
     worker.last_seen, worker.reconnect_until, worker.has_registered = ctx.now.mono, None, True
     worker.leaving = worker.keeping = False
-    worker.limits = message.limits[:MOST_LIMITS]
+    worker.limits, worker.run_as = message.limits[:MOST_LIMITS], message.run_as[:MOST_LIMITS]
     unfit.reported(ctx, worker, message.unfit)
     books.add_worker(worker)
     books.bind_worker(worker, peer)

@@ -71,6 +71,7 @@ class RegisterWorker(Message, frozen=True):
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host: nothing new is to be placed there
     seal: str = ""  # of its id, from an earlier ``RegisteredWorker``
     limits: str = ""  # for people: whether it limits and measures its jobs, and how
+    run_as: str = ""  # for people: which accounts its jobs run as
 
 
 class WorkerHeartbeat(Message, frozen=True):

@@ -50,6 +50,7 @@ class WorkerView(Value, frozen=True):
     drain_reason: str = ""  # the operator's words
     drain_until: float = 0.0  # then what still runs on it is stopped; 0: never
     limits: str = ""  # for people: whether it limits and measures its jobs, and how; "": unknown
+    run_as: str = ""  # for people: which accounts its jobs run as; "": unknown
 
     @property
     def shown_version(self) -> str:
@@ -90,6 +91,7 @@ class AttemptView(Value, frozen=True):
     pid: int = 0  # 0: not started
     exit: Exit = Exit()
     resources: Addresses = ()  # named ones that it holds, or held
+    account: str = ""  # unix account that it ran as; "": the worker's, which runs no job as another one
 
 
 class TaskRun(Value, frozen=True):
@@ -187,6 +189,7 @@ class ExecutorView(Value, frozen=True):
     exit: Exit = Exit()
     resources: Addresses = ()  # named ones that it holds, or held
     profile: int = 0  # as in ``ExecutorRecord``
+    account: str = ""  # as in ``AttemptView``
 
 
 class AppView(Value, frozen=True):

@@ -38,6 +38,7 @@ class WorkerIdentity:
     version: str
     resources: Addresses = ()  # named ones that it offers, as GPUs
     limits: str = ""  # as in ``RegisterWorker``
+    run_as: str = ""  # likewise
 
     def registration(
         self,
@@ -71,6 +72,7 @@ class WorkerIdentity:
             unfit=unfit,
             seal=seal,
             limits=self.limits,
+            run_as=self.run_as,
         )
 
 

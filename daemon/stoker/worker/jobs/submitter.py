@@ -12,6 +12,11 @@ from stoker.core.worker.jobs import AnyJob, DriverJob
 from stoker.errors import ConfigError
 from stoker.worker.keeper.messages import RunAs
 
+RUN_AS = {  # in words
+    "off": "one account: jobs can read each other's files (docs/run-as.md)",
+    "mapped": "their submitters' accounts; those without one as the worker's, and read what it reads",
+    "required": "their submitters' accounts",
+}
 _OF_THE_DAEMON = frozenset({"HOME", "USER", "LOGNAME", "TMPDIR", "STOKER_KEYS_DIR", "STOKER_STATE_DIR"})
 
 

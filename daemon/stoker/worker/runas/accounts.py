@@ -15,7 +15,7 @@ import sys
 from typing import NamedTuple
 
 from stoker.config.properties_file import parse_properties
-from stoker.worker.runas.users_file import FILE, Users, parse_users
+from stoker.config.users_file import FILE, Users, parse_users
 
 MIN_UID = 1000
 MIN_UID_PROPERTY = "spark.stoker.worker.minUid"
