@@ -72,9 +72,16 @@ def new_app(name: str, *, access: Access | None = None) -> Flask:
     app.view_functions["static"] = needs(AccessRole.NONE)(app.view_functions["static"])
     _answer_errors(app)
 
+    @app.before_request
+    def check_query() -> None:
+        try:
+            request.query_string.decode()
+        except UnicodeDecodeError:
+            raise BadRequest("The query is not UTF-8: write such bytes as %XX.") from None
+
     @app.after_request
     def add_headers(response: Response) -> Response:
-        if request.endpoint == "static" and "v" in request.args and response.status_code == 200:
+        if request.endpoint == "static" and b"v=" in request.query_string and response.status_code == 200:
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"  # another version, another URL
         for header, value in _HEADERS.items():
             response.headers.setdefault(header, value)
