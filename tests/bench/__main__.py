@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.bench import (
+    arrays,
     commands,
     crowded,
     daemons,
@@ -37,6 +38,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Measure]]] = {
     "many": drivers.many,
     "size": daemons.idle_size,
     "crowd": crowded.crowded,
+    "arrays": arrays.arrays,
     "following": following.following,
     "interfaces": interfaces.interfaces,
     "kill": daemons.killed_worker,

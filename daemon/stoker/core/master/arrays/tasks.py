@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import insort
 from collections.abc import Iterable, Iterator
 
@@ -26,7 +25,6 @@ STATE_OF = {
     **{byte: state for state, byte in BYTE_OF.items()},
 }
 _HIGHEST_STATUS = 255
-_RUN = re.compile(rb"(.)\1*", re.DOTALL)
 _KILL = bytes(KILLED if byte in (WAITING, HELD) else byte for byte in range(256))
 
 
@@ -145,8 +143,19 @@ class Tasks:
 
     def runs(self, positions: range) -> Iterator[tuple[int, int, int]]:
         """Yield (start, stop, state) for each run of equal states."""
-        for found in _RUN.finditer(self.states, positions.start, positions.stop):
-            yield found.start(), found.end(), self.states[found.start()]
+        at, stop = positions.start, positions.stop
+        following = [self._find(state, at, stop) for state in range(len(NAMES))]  # where each state occurs next
+        while at < stop:
+            state = self.states[at]
+            following[state] = stop
+            end = min(following)
+            yield at, end, state
+            following[state] = self._find(state, end, stop)
+            at = end
+
+    def _find(self, state: int, start: int, stop: int) -> int:
+        found = self.states.find(state, start, stop)
+        return stop if found < 0 else found
 
     def status(self, positions: range) -> int:
         """Return the highest exit status; at least 1 if one has ended in another way than FINISHED."""
@@ -164,10 +173,11 @@ class Tasks:
 
     def chunk(self, array_id: str, number: int) -> TaskChunk:
         here = slice(number * CHUNK, (number + 1) * CHUNK)
-        numbers = self._workers[here].tolist()
+        have_run = bool(self._workers[here].tobytes().strip(b"\0"))
+        numbers = self._workers[here].tolist() if have_run else []
         used = sorted(set(numbers) - {0})
         place = {each: place.to_bytes(2, "little") for place, each in enumerate([0, *used])}
-        workers = b"".join(map(place.__getitem__, numbers)) if used else b""
+        workers = b"".join(map(place.__getitem__, numbers))
         return TaskChunk(
             array_id=array_id,
             number=number,
