@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,20 @@ def test_array_goes_on_after_its_master_was_killed(tmp_path: Path) -> None:
         shown = cluster.cli("status", array_id).stdout
         assert "1-8, at most 2 at once" in shown
         assert "8 tasks: 2 held, 3 finished, 1 failed, 2 killed" in shown
+        page = _page(cluster, array_id)
+        assert "At most at once" in page and '<td class="id">7-8</td>' in page, page
+        assert "it is held" in _page(cluster, f"{array_id}_8")
         assert cluster.cli("logs", f"{array_id}_4").stdout == f"task 4 of {array_id}, 4 of 8\n"
         assert "name one of its tasks, for example" in cluster.cli("logs", array_id).stderr
         assert cluster.cli("release", f"{array_id}_7").returncode == 0
         assert cluster.cli("kill", f"{array_id}_8").returncode == 0
         assert cluster.wait_for(array_id, "FAILED")["reason"] == "4 of 8 tasks did not finish"
+
+
+def _page(cluster: Cluster, job_id: str) -> str:
+    url = f"http://127.0.0.1:{cluster.webui_port}/driver/?driverId={job_id}"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 def test_waiting_for_an_array_returns_the_highest_exit_status(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def make_app(
     access = access or Access()
     app = new_app(__name__, access=access)
     connect_masters(app, snapshot)
-    add_pages(app, snapshot, access=access, title=title)
+    add_pages(app, snapshot, access=access, title=title, status=control.status)
     logs = LogReaders(control.read_log)
     add_log_pages(app, logs, back="Master")
     add_environment(app, own, daemon="Master")

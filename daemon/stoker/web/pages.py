@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,9 +12,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import NotFound
 
+from stoker.core.model.arrays.ids import tasks_id
 from stoker.core.model.resources import counted
 from stoker.core.model.states import ApplicationState, DriverState
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, WorkerView
+from stoker.errors import StokerError
 from stoker.security.roles import AccessRole
 from stoker.web.access.policy import Access, who
 from stoker.web.csrf import Csrf
@@ -23,6 +26,7 @@ from stoker.web.pool_page import pool_page
 from stoker.web.tables import ACTIVE_APPS, ACTIVE_DRIVERS, COMPLETED_APPS, COMPLETED_DRIVERS, WORKERS
 from stoker.web.timeline import app_timeline, driver_timeline
 
+Status = Callable[[str], DriverView | AppView]
 Item = TypeVar("Item", AppView, DriverView, WorkerView)
 REASONS = 3  # of waiting drivers and applications, on the overview
 EXECUTORS = 200  # rows of one application's page
@@ -52,12 +56,13 @@ def add_pages(
     *,
     access: Access,
     title: str,
+    status: Status,
 ) -> None:
-    """``title`` is spark.ui.title."""
+    """``title`` is spark.ui.title; ``status`` answers about one job, with the tasks of an array."""
     live = LivePages(snapshot)
     page = _page_maker(live, app.extensions["csrf"], access, title)
     _add_overview(app, live, page)
-    _add_details(app, live, page)
+    _add_details(app, live, page, status)
 
     @app.get("/pools/")
     def pools() -> Response:
@@ -138,7 +143,7 @@ def _reasons(scene: Scene) -> Iterator[Reason]:
             yield Reason(f"/driver/?driverId={driver.id}", driver)
 
 
-def _add_details(app: Flask, live: LivePages, page: PageRenderer) -> None:
+def _add_details(app: Flask, live: LivePages, page: PageRenderer, status: Status) -> None:
     @app.get("/app/")
     def app_page() -> Response:
         scene = live.scene()
@@ -156,13 +161,13 @@ def _add_details(app: Flask, live: LivePages, page: PageRenderer) -> None:
     @app.get("/driver/")
     def driver_page() -> Response:
         scene = live.scene()
-        found = _find((scene.cluster.active_drivers, scene.cluster.completed_drivers), "driverId", "No driver with ID")
+        found = _driver(scene.cluster, status)
 
         def values() -> dict[str, Any]:
             timeline = driver_timeline(found, time.time())
             return {"driver": found, "line": timeline, "title": f"Driver: {found.name}"}
 
-        return page("driver.html", scene, values)
+        return page("driver.html", scene, values, also=hash((found.state, found.array)))
 
     @app.get("/worker/")
     def worker_page() -> Response:
@@ -180,6 +185,21 @@ def _add_details(app: Flask, live: LivePages, page: PageRenderer) -> None:
             }
 
         return page("worker_of_master.html", scene, values, also=found.last_heartbeat)
+
+
+def _driver(cluster: ClusterView, status: Status) -> DriverView:
+    """Return the driver that is asked for; of an array with its tasks, and of a task also if it has not started."""
+    wanted = request.args.get("driverId", "")
+    views = (*cluster.active_drivers, *cluster.completed_drivers)
+    found = next((view for view in views if view.id == wanted), None)
+    if (found is not None and found.array is None) or (found is None and tasks_id(wanted) is None):
+        return _find((views,), "driverId", "No driver with ID")
+    in_full: DriverView | AppView | None = found
+    with contextlib.suppress(StokerError):  # of a master that leads no more, or it is unknown
+        in_full = status(wanted)
+    if not isinstance(in_full, DriverView):
+        raise NotFound(f"No driver with ID {wanted[:80]}")
+    return in_full
 
 
 def _executors_on(cluster: ClusterView, worker_id: str) -> Iterator[ExecutorOf]:

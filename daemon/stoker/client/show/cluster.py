@@ -83,10 +83,10 @@ def _table(title: str, headers: Sequence[str], rows: list[list[str]], everything
 
 def _summary(view: ClusterView) -> str:
     alive = view.live_workers
-    waiting = sum(driver.state.value == "SUBMITTED" for driver in view.active_drivers)
-    drivers = (
-        f"{len(view.active_drivers) - waiting} running, {waiting} waiting, {len(view.completed_drivers)} completed"
-    )
+    single = [driver for driver in view.active_drivers if driver.array is None]
+    running = sum(driver.state.value != "SUBMITTED" for driver in single)
+    waiting = len(single) - running + sum(each.array.not_started for each in view.active_drivers if each.array)
+    drivers = f"{running} running, {waiting} waiting, {len(view.completed_drivers)} completed"
     pairs = [
         ("Master", f"{text.clean(view.url)}  {text.state(view.state.value)}"),
         ("Version", f"{text.clean(view.version)}, epoch {view.epoch}"),

@@ -123,6 +123,11 @@ class ArrayView(Value, frozen=True):
         """How many have ended."""
         return self.finished + self.failed + self.killed + self.error
 
+    @property
+    def not_started(self) -> int:
+        """How many have not started."""
+        return self.waiting + self.held
+
 
 class DriverView(Value, frozen=True):
     """A submitted driver and all its attempts; or an array (``array`` is set), which has none of its own."""

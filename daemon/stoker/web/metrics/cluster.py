@@ -77,7 +77,9 @@ def named_resources(
 
 def _jobs(cluster: ClusterView) -> Iterator[Metric]:
     workers = Counter(worker.shown_state for worker in cluster.workers)
-    drivers = Counter(driver.state for driver in (*cluster.active_drivers, *cluster.completed_drivers))
+    single = (driver for driver in (*cluster.active_drivers, *cluster.completed_drivers) if driver.array is None)
+    drivers = Counter(driver.state for driver in single)
+    drivers[DriverState.SUBMITTED] += sum(each.array.not_started for each in cluster.active_drivers if each.array)
     apps = Counter(app.state for app in (*cluster.active_apps, *cluster.completed_apps))
     yield by_label(
         "stoker_workers", "Workers by state", ["state"], [([state.value], workers[state]) for state in WorkerState]
@@ -94,7 +96,7 @@ def _jobs(cluster: ClusterView) -> Iterator[Metric]:
     )
     yield by_label(
         "stoker_drivers",
-        "Drivers by state, those that are over as long as they are retained",
+        "Drivers and tasks of arrays by state, those that are over as long as they are retained",
         ["state"],
         [([state.value], drivers[state]) for state in DriverState],
     )

@@ -22,8 +22,10 @@ def pool_views(ctx: Context) -> tuple[PoolView, ...]:
     apps: Counter[str] = Counter()
     for driver in books.drivers.values():
         if driver.record.state is DriverState.SUBMITTED:
-            waiting[driver.account] += 1
-            _note(oldest, driver.account[0], driver.queued_at)
+            count = 1 if driver.tasks is None else driver.tasks.left
+            waiting[driver.account] += count
+            if count:
+                _note(oldest, driver.account[0], driver.queued_at)
     idle_apps: Counter[str] = Counter()
     for app in books.apps.values():
         apps[app.pool] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stoker.core.master.arrays.booking import task_of
 from stoker.core.master.books import Books, Driver
 from stoker.core.model.records import DriverRecord
 from stoker.core.model.states import DriverState
@@ -20,6 +21,8 @@ def unknown(books: Books, description: DriverDescription) -> str:
     """Return why a submission cannot wait for what it names; "" if it can."""
     for parent_id in description.after:
         if books.find_driver(parent_id) is None:
+            if (task := task_of(books, parent_id)) is not None:
+                return f"--after: {parent_id} does not run: name its array, {task.head.record.id}"
             if parent_id in books.forgotten:
                 return f"--after: {parent_id} ended too long ago: the master's history has no longer how"
             return f"--after: there is no driver {parent_id} to wait for: 'stoker status' lists them"

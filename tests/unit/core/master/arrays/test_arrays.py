@@ -281,6 +281,22 @@ def test_the_child_of_an_array_starts_when_all_tasks_have_ended(bench: Bench) ->
     assert [launch.driver_id for launch in launched(bench)] == [last]
 
 
+def test_a_child_of_one_task(bench: Bench) -> None:
+    bench.worker("w1", cores=1)
+    array_id = bench.submit(array="1-2")
+    (one,) = launched(bench)
+    child = bench.submit(after=(f"{array_id}_1",))
+    bench.send("c1", SubmitDriver(request=3, token="u", driver=driver(after=(f"{array_id}_2",))))
+    assert bench.take("c1", Failed).reason == f"--after: {array_id}_2 does not run: name its array, {array_id}"
+    end(bench, one)
+    order = []
+    while found := launched(bench):
+        order += [launch.driver_id for launch in found]
+        for launch in found:
+            end(bench, launch)
+    assert order == [f"{array_id}_2", child]
+
+
 # --- watching --------------------------------------------------------------------------------------------------------
 
 
