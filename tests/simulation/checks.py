@@ -269,11 +269,10 @@ class Checks:
             over = app is None or (isinstance(app, AppRecord) and app.state.is_final)
             if isinstance(record, ExecutorRecord) and not record.state.is_final and not over:
                 self.fail("record", f"{message} goes out, on record is {record}")
-        elif isinstance(message, DriverUpdate):
-            if message.driver.state.is_final:
-                record = self._recorded(f"{'array' if message.driver.array else 'driver'}/{message.driver.id}", message)
-                if isinstance(record, DriverRecord) and not record.state.is_final:
-                    self.fail("record", f"{message.driver.state.value} goes out, on record is {record}")
+        elif isinstance(message, DriverUpdate) and message.driver.state.is_final:
+            record = self._recorded(f"{'array' if message.driver.array else 'driver'}/{message.driver.id}", message)
+            if record is not None and not record.state.is_final:
+                self.fail("record", f"{message.driver.state.value} goes out, on record is {record}")
         elif isinstance(message, Accepted):
             question = self.asked_by.get((connection.client.name, connection.incarnation, message.request))
             if question is not None:
