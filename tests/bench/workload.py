@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from stoker.core.model.pools import Pools
+from stoker.core.model.pools import DEFAULT_POOL, Pool, Pools
 from tests.bench.common import Settings
 from tests.bench.table import Measure
 from tests.support import oracle
@@ -33,9 +33,15 @@ def textbook(algorithm: oracle.Algorithm) -> Schedule:
     return lambda jobs, cores: oracle.starts(jobs, cores, algorithm)
 
 
-def core(pools: Pools) -> Schedule:
+def core(pools: Pools, *, gangs: bool = False) -> Schedule:
     """Return the real core with these pools, on workers of 16 cores."""
-    return lambda jobs, cores: Replay(jobs, workers=cores // WORKER_CORES, pools=pools).run()
+    return lambda jobs, cores: Replay(jobs, workers=cores // WORKER_CORES, pools=pools, gangs=gangs).run()
+
+
+def one_pool(policy: Literal["fair", "fifo"], **scheduler: Any) -> Schedule:
+    """Return the real core with one pool, whose wide jobs are gangs. They may reserve the whole machine."""
+    pool = Pool(name=DEFAULT_POOL, policy=policy)
+    return core(Pools(pools={pool.name: pool}, is_configured=True, reserved_share=1.0, **scheduler), gangs=True)
 
 
 CASES = (
@@ -43,6 +49,9 @@ CASES = (
     Case("first fit", textbook("first fit")),
     Case("EASY backfilling", textbook("easy")),
     Case("Stoker without pools.yml", core(Pools()), limits="unknown"),
+    Case("Stoker, fifo pool", one_pool("fifo")),
+    Case("Stoker, fair pool", one_pool("fair")),
+    Case("Stoker, fair pool, limits unknown", one_pool("fair"), limits="unknown"),
 )
 
 

@@ -13,6 +13,8 @@
 ``capacity``     no host runs more than it has, no launch is refused for want of room
 ``addresses``    an address of a named resource is held by at most one process, until nothing of that process is left
 ``fifo``         jobs are served in the order they came, and no job waits that fits
+``gang``         an application that needs several executors at once begins with so many, or not
+``reservation``  only a job that has waited long reserves room, and others leave it alone
 ``fit``          nothing new is placed on a worker that has reported that its host is not well
 ``drain``        nothing new is placed on a draining worker, and nothing runs there after the drain's deadline
 ``limit``        no process outlives its time limit and the grace; a driver that reached it is not started again

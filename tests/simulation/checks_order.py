@@ -18,6 +18,7 @@ from stoker.core.model.resources import Amounts, counted, negative
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 from tests.simulation.checks_arrays import check_arrays
+from tests.simulation.checks_gangs import check_gangs
 
 Fail = Callable[[str, str], None]
 LAUNCHES = (LaunchDriver, LaunchExecutor)
@@ -39,6 +40,7 @@ def check_order(ctx: Context, effects: Iterable[Effect], fail: Fail) -> None:
     if ctx.pools.is_configured:
         _limits_hold(ctx, [send.message for send in sent], fail)
         _reservations_hold(ctx, fail)
+    check_gangs(ctx, (send.message for send in sent if isinstance(send.message, LaunchExecutor)), fail)
     for worker in ctx.books.workers.values():
         if worker.is_usable:
             _nothing_waits(ctx, worker, granted.get(worker.record.id, []), fail)
@@ -105,6 +107,8 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
             sizes = with_profile(app.record.description, profile)
             if ctx.pools.is_configured and _is_limited(ctx, app, sizes):
                 continue
+            if app.at_once > 1:
+                continue  # check_gangs
             if _wants(ctx, app, sizes, worker) and _fits(ctx, sizes, worker, behind):
                 fail("fifo", f"{app_id} wants executors of profile {sizes.profile}: one fits on {worker.record.id}")
 
@@ -147,8 +151,9 @@ def _reservations_hold(ctx: Context, fail: Fail) -> None:
     if (reserved := sum(made.cores for made in ctx.reservations)) > most:
         fail("reservation", f"{reserved} cores are reserved, of at most {most}")
     for made in ctx.reservations:
-        driver = ctx.books.drivers.get(made.job_id)
-        if driver is not None and ctx.now.wall < driver.queued_at + ctx.pools.reserve_after - 1e-6:
+        driver, app = ctx.books.drivers.get(made.job_id), ctx.books.apps.get(made.job_id)
+        since = driver.queued_at if driver is not None else app.record.submitted if app is not None else -math.inf
+        if ctx.now.wall < since + ctx.pools.reserve_after - 1e-6:
             fail("reservation", f"{made.job_id} has a reservation before it has waited long enough")
         for place in made.places:
             if place.spare.cores_free < 0 or place.spare.memory_free < 0:

@@ -49,6 +49,7 @@ class Cluster:
     sharing: random.Random = field(default_factory=lambda: random.Random(0))  # draws the pools of jobs
     arrays: random.Random = field(default_factory=lambda: random.Random(0))  # draws which drivers are arrays
     parents: random.Random = field(default_factory=lambda: random.Random(0))  # draws which drivers start after which
+    gangs: random.Random = field(default_factory=lambda: random.Random(0))  # draws which applications are gangs
     masters: list[Master] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)
@@ -91,6 +92,7 @@ def build(world: World) -> Cluster:
     cluster.sharing.seed(world.seed)
     cluster.parents.seed(world.seed + 0.375)
     cluster.arrays.seed(world.seed + 0.625)
+    cluster.gangs.seed(world.seed + 0.4375)
     _add_masters(cluster)
     _add_workers(cluster)
     _add_applications(cluster)
@@ -171,6 +173,7 @@ def _add_applications(cluster: Cluster) -> None:
             time_limit=cluster.lots.choice((0.0, 0.0, 0.0, 30.0)),
             pool=_pool(cluster),
         )
+        description = _gang(cluster, description)
         cluster.applications.append(
             Application(
                 cluster.world,
@@ -206,6 +209,15 @@ def driver(cluster: Cluster) -> DriverDescription:
         pool=_pool(cluster),
         priority=cluster.sharing.choice((None, 0, 2)) if cluster.pools.is_configured else None,
     )
+
+
+def _gang(cluster: Cluster, app: ApplicationDescription) -> ApplicationDescription:
+    """Make a gang of some applications: of as many executors at once as they may have, or fewer."""
+    most = min(cluster.policy.default_cores if app.max_cores is None else app.max_cores, 8)
+    count = most // app.cores_per_executor if app.cores_per_executor else 0
+    if count < 2 or cluster.gangs.random() < 0.4:
+        return app
+    return msgspec.structs.replace(app, min_executors=cluster.gangs.randint(2, count))
 
 
 def _pools(draw: random.Random) -> Pools:

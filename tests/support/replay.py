@@ -1,8 +1,8 @@
 """A trace through the real core of a master, in virtual time.
 
 A job of up to one worker's cores is a driver. A wider one is an application, which needs all its executors to begin: each has
-the largest number of cores that divides the job's and that a worker has. Nothing is on a network: a worker starts and ends
-jobs at once.
+4, 2 or 1 cores, the largest that divides the job's, so that they fit beside others. Nothing is on a network: a worker starts
+and ends jobs at once.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ _COMMAND = Command(argv=("job",))
 
 
 class Replay:
-    """An application takes what it gets, and waits for the rest."""
+    """With ``gangs`` an application begins with all its executors at once; without, it takes what it gets, and waits for the
+    rest."""
 
-    def __init__(self, jobs: Sequence[TracedJob], *, workers: int, pools: Pools, spread_out: bool = False) -> None:
+    def __init__(
+        self, jobs: Sequence[TracedJob], *, workers: int, pools: Pools, spread_out: bool = False, gangs: bool = False
+    ) -> None:
         policy = Policy(
             spread_out_apps=spread_out,
             spread_out_drivers=spread_out,
@@ -49,7 +52,7 @@ class Replay:
             retained_drivers=1,
         )
         self.jobs, self.starts = jobs, [-1.0] * len(jobs)
-        self.now = 0.0
+        self.now, self._gangs = 0.0, gangs
         self.core = MasterCore(policy=policy, epoch=1, url="spark://m:7077", rng=random.Random(1))
         self.core.pools_are(pools, self._now)
         self._ends: list[tuple[float, int, str]] = []  # (when, job, driver or application)
@@ -94,7 +97,7 @@ class Replay:
             )
             self._send(f"c{index}".encode(), SubmitDriver(request=1, token=f"{index}", driver=driver), by=job.user)
             return
-        each = next(cores for cores in range(WORKER_CORES, 0, -1) if job.cores % cores == 0)
+        each = next(cores for cores in (4, 2, 1) if job.cores % cores == 0)
         app = ApplicationDescription(
             name="job",
             command=_COMMAND,
@@ -102,6 +105,7 @@ class Replay:
             cores_per_executor=each,
             memory_mib=0,
             time_limit=job.limit,
+            min_executors=job.cores // each if self._gangs else 0,
         )
         self._send(f"c{index}".encode(), RegisterApplication(request=1, token=f"{index}", app=app), by=job.user)
 

@@ -34,6 +34,8 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     reservations.unreserved: (),
     reservations.reserved_at_once: (),
     reservations.reserved_without_end: (),
+    reservations.gang_in_parts: (),
+    reservations.gang_never_fits: (),
     drivers.ignored_token: ("reset", "kill_master"),
     storage.hasty_recovery: ("kill_master", "kill_worker"),
     drivers.hasty_replacement: ("kill_worker", "reset"),

@@ -1,13 +1,14 @@
-"""Bugs in reservations: who has one, how much is reserved, and who keeps out of it."""
+"""Bugs in reservations: who has one, how much is reserved, and who keeps out of it; and in gangs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from stoker.core.master.scheduling.placement import Offer
+from stoker.core.master.scheduling.placement import AppNeed, Offer
 from stoker.core.master.scheduling.reservation import Reserver
 from stoker.core.model.resources import Amounts
 
@@ -46,4 +47,23 @@ def reserved_without_end() -> Iterator[None]:
         made(self, *args, **{**more, "most_cores": 2**31})
 
     with patch.object(Reserver, "__init__", greedy):
+        yield
+
+
+@contextmanager
+def gang_in_parts() -> Iterator[None]:
+    """A gang begins with as many executors as fit."""
+    with patch.object(AppNeed, "has_room", lambda self, offers: True):
+        yield
+
+
+@contextmanager
+def gang_never_fits() -> Iterator[None]:
+    """A gang waits until more fit than it needs."""
+    has_room = AppNeed.has_room
+
+    def more(self: AppNeed, offers: list[Offer]) -> bool:
+        return has_room(replace(self, at_once=self.at_once + 1) if self.at_once > 1 else self, offers)
+
+    with patch.object(AppNeed, "has_room", more):
         yield

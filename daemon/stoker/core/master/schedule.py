@@ -32,14 +32,13 @@ def schedule(ctx: Context) -> None:
     ctx.schedule_wanted, ctx.reservations = False, []
     if ctx.state is not MasterState.ALIVE:
         return
-    # Room is reserved while jobs are placed. A job placed later in the pass may take its pool to a limit, and so void a
-    # reservation that others kept out of.
-    while _pass(ctx) and ctx.reservations:
+    while _pass(ctx):
         pass
 
 
 def _pass(ctx: Context) -> bool:
-    """Return whether anything was placed."""
+    """Return whether another pass may place more: room was reserved and something placed. What was placed later may have
+    taken a pool to a limit, and so voided a reservation that others kept out of."""
     books, ctx.reservations = ctx.books, []
     hungry = wishes(ctx)
     if not books.queue and not hungry:
@@ -57,7 +56,8 @@ def _pass(ctx: Context) -> bool:
     if turns is not None:
         if hungry and reserver is not None:
             reserve_for_heads(ctx, reserver, turns, offers)
-        return _deal(ctx, hungry, offers, turns, reserver) or bool(placed)
+        dealt = _deal(ctx, hungry, offers, turns, reserver)
+        return reserver is not None and reserver.has_reserved and (dealt or bool(placed))
     for wish in sorted(hungry, key=lambda wish: -(wish.app.record.description.priority or 0)):
         for profile in wish.needs:
             granted = place_executors(
@@ -67,7 +67,7 @@ def _pass(ctx: Context) -> bool:
                 selection=ctx.policy.worker_selection,
             )
             _grant(ctx, wish.app, granted, profile)
-    return bool(placed)
+    return False
 
 
 def would_place_driver(ctx: Context, driver: Driver) -> bool:

@@ -64,6 +64,7 @@ class Reserver:
         self.is_due = is_due
         self.claims = claims
         self.made: list[Reservation] = []
+        self.has_reserved = False  # also if it was given up again
         self._promised: dict[str, str] = {}  # pool -> application: it makes the pool's reservation, when its turn comes
         self._offers, self._busy = offers, busy
         self._left = most_cores
@@ -85,6 +86,7 @@ class Reserver:
         within, places = found
         reservation = Reservation(job_id, pool, demand, within, places)
         self.made.append(reservation)
+        self.has_reserved = True
         self._left -= reservation.cores
         window = within if math.isfinite(within) else 0.0
         self._windows.append(window)

@@ -22,8 +22,8 @@ def with_gang(app: ApplicationDescription, cores_max: int) -> ApplicationDescrip
             )
         if (cores := count * app.cores_per_executor) > cores_max:
             return (
-                f"{count} executors of {app.cores_per_executor} cores at once are {cores} cores, and the application may have"
-                f" {cores_max}: see spark.cores.max (--total-executor-cores)"
+                f"{count} executors at once, each with {app.cores_per_executor}, need {cores} cores, and the application may"
+                f" have {cores_max}: see spark.cores.max (--total-executor-cores)"
             )
     return app if count == app.min_executors else msgspec.structs.replace(app, min_executors=count)
 

@@ -25,10 +25,11 @@ def wishes(ctx: Context) -> list[Wish]:
 
 
 def needs_of(ctx: Context, app: BookedApp) -> list[Profile | None]:
-    """Return the profiles of which the application wants executors, in the order of their ids; None is the default one."""
+    """Return the profiles of which the application wants executors, in the order of their ids; None is the default one, with
+    which a gang begins."""
     if app.peer is None or app.not_before > ctx.now.mono or app.record.hold is not None or app.cores_left < 1:
         return []
-    profiles: list[Profile | None] = [None, *app.record.profiles]
+    profiles: list[Profile | None] = [None, *(app.record.profiles if app.at_once < 2 else ())]
     return [profile for profile in profiles if need_of(app, profile).is_open]
 
 

@@ -15,8 +15,10 @@ from stoker.core.model.messages import (
     Failed,
     LaunchExecutor,
     RegisterApplication,
+    RequestExecutors,
 )
 from stoker.core.model.pools import Pool, Quota
+from stoker.core.model.profiles import Profile
 from stoker.core.model.states import ExecutorState
 from stoker.core.model.values import Command
 from tests.support.core import Bench, application
@@ -183,7 +185,10 @@ def test_limits_of_pools_hold_for_the_whole_gang() -> None:
     ("wanted", "why"),
     [
         ({"min_executors": 4}, "4 executors at once need spark.executor.cores (--executor-cores)"),
-        ({"min_executors": 4, "cores_per_executor": 2, "max_cores": 6}, "4 executors of 2 cores at once are 8 cores"),
+        (
+            {"min_executors": 4, "cores_per_executor": 2, "max_cores": 6},
+            "4 executors at once, each with 2, need 8 cores",
+        ),
         (
             {"command": Command(argv=("x",), env={"STOKER_MIN_EXECUTORS": "many"})},
             "STOKER_MIN_EXECUTORS must be a whole number of at least 1, not 'many'",
@@ -215,3 +220,15 @@ def test_pools_that_never_reserve_leave_the_order_alone() -> None:
     b.live(300)
     assert not b.core.view().reservations
     assert jobs.runs(jobs.submit())
+
+
+def test_a_gang_begins_with_its_default_profile() -> None:
+    b = cluster()
+    first = Jobs(b)
+    busy = first.submit()
+    app = gang(b, 6)
+    other = Profile(id=1, executor_limit=1, memory_mib=0, cores_per_executor=1)
+    b.send("c9", RequestExecutors(request=2, app_id=app, executor_limit=6, profiles=(other,)))
+    assert not launches(b)
+    first.end(busy)
+    assert [launch.app.profile for _, launch in launches(b)] == [0] * 6
