@@ -39,10 +39,14 @@ def field(folder: Path) -> Iterator[Field]:
 
 
 def test_a_bug_is_found_and_a_change_without_effect_is_not(field: Field) -> None:
-    found = field.judge(Mutant("bug", FILE, "limit = time.time() - ttl", "limit = time.time() + ttl", TESTS))
+    found = field.judge(
+        Mutant(
+            "bug", FILE, "old = time.time() - self._config.max_age", "old = time.time() + self._config.max_age", TESTS
+        )
+    )
     assert found.verdict is Verdict.FOUND
     assert found.detail.startswith(TESTS[0])
-    assert field.judge(Mutant("no bug", FILE, "removed = []", "removed = list()", TESTS)).verdict is Verdict.SURVIVES
+    assert field.judge(Mutant("no bug", FILE, "done = 0", "done = int()", TESTS)).verdict is Verdict.SURVIVES
 
 
 IN_TEST = "def test_it(): import stoker.worker.jobs.cleanup"
@@ -73,7 +77,7 @@ def test_tests_that_did_not_run_give_no_verdict(field: Field, folder: Path, reas
 
 
 def test_slow_tests_give_no_verdict(field: Field) -> None:
-    result = field.judge(Mutant("bug", FILE, "removed = []", "removed = list()", TESTS), timeout=0.1)
+    result = field.judge(Mutant("bug", FILE, "done = 0", "done = int()", TESTS), timeout=0.1)
     assert result == Result(Verdict.NONE, "the tests took longer than 0 s")
 
 
