@@ -10,6 +10,7 @@ from stoker.core.master.context import Context
 from stoker.core.master.scheduling.placement import Offer
 from stoker.core.master.sharing.reserving import turns_of
 from stoker.core.model.messages import LaunchExecutor
+from stoker.core.model.resources import times
 
 Fail = Callable[[str, str], None]
 
@@ -37,7 +38,8 @@ def _may_begin(ctx: Context, app: BookedApp) -> bool:
     if app.record.hold is not None or app.peer is None or app.not_before > ctx.now.mono:
         return False
     cores, memory_mib = app.at_once * each, app.at_once * described.memory_mib
-    limited = turns_of(ctx).refusal(app.pool, app.record.principal or "", cores, memory_mib, is_driver=False)
+    resources = times(described.resources, app.at_once)
+    limited = turns_of(ctx).refusal(app.pool, app.record.principal or "", cores, memory_mib, resources, is_driver=False)
     return app.cores_left >= cores and not limited
 
 
