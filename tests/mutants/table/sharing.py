@@ -7,10 +7,11 @@ from tests.mutants.plant import Mutant
 _TRACES = ("tests/unit/core/master/scheduling/test_traces.py",)
 MUTANTS = (
     Mutant("a dry run ignores the limits of pools", "daemon/stoker/core/master/schedule.py",
-           "return bool(_place_drivers(ctx, queue, _offers(ctx, queue), turns, lambda _: None))",
-           "return bool(_place_drivers(ctx, queue, _offers(ctx, queue), None, lambda _: None))", _TRACES),
+           "placed = _place_drivers(ctx, queue, offers, turns, reserver_of(ctx, offers, queue), shuffle=lambda _: None)",
+           "placed = _place_drivers(ctx, queue, offers, None, None, shuffle=lambda _: None)", _TRACES),
     Mutant("a dry run draws from the random numbers of the next pass", "daemon/stoker/core/master/schedule.py",
-           "_offers(ctx, queue), turns, lambda _: None))", "_offers(ctx, queue), turns, ctx.rng.shuffle))", _TRACES),
+           "reserver_of(ctx, offers, queue), shuffle=lambda _: None)",
+           "reserver_of(ctx, offers, queue), shuffle=ctx.rng.shuffle)", _TRACES),
     Mutant("no time limit is within the longest one of a pool", "daemon/stoker/core/master/sharing/admission.py",
            "if not most or 0 < limit <= most:", "if not most or limit <= most:",
            ("tests/unit/core/master/waiting/test_update.py",)),
