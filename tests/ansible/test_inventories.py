@@ -19,6 +19,7 @@ pytestmark = pytest.mark.ansible
 REPO = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 COMMON = "playbooks/group_vars/all.yml"
+ZOOKEEPER_PROPERTIES = ("__stoker_zookeeper_properties", "__stoker_ensemble_properties")
 
 
 def ansible(*words: str, cwd: Path = REPO, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +34,7 @@ def ansible(*words: str, cwd: Path = REPO, **environ: str) -> subprocess.Complet
 def settings(inventory: Path, folder: Path, *words: str) -> dict[str, dict[str, Any]]:
     """Return the variables of every host of the inventory, without connecting to any."""
     common = yaml.safe_load((REPO / COMMON).read_text())
-    zookeeper = ("stoker_zookeeper_hosts", "__stoker_zookeepers", "__stoker_zookeeper_properties")
+    zookeeper = ("stoker_zookeeper_hosts", "__stoker_zookeepers", *ZOOKEEPER_PROPERTIES)
     wanted = ("stoker_common_env", "stoker_common_properties", *zookeeper)
     play = {
         "hosts": "all",
