@@ -80,7 +80,7 @@ def connects(path):
 def traces(pid):
     return lambda: ctypes.CDLL(None, use_errno=True).ptrace(16, int(pid), 0, 0) == 0
 
-for name in ("worker.key_secret", "client.key_secret", "authorized", "tokens"):
+for name in ("private/worker.key", "private/client.key", "private/master.key", "authorized", "tokens"):
     attack("key", reads(f"{conf}/keys/{name}"))
 attack("keys", lambda: os.listdir(f"{conf}/keys"))
 attack("work folder", lambda: os.listdir(work))
