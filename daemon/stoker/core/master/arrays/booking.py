@@ -43,9 +43,9 @@ def size_of(description: DriverDescription) -> int:
 
 
 def made_of(record: DriverRecord) -> Driver:
-    """Return the driver, or the array, of a record."""
-    array = record.description.array
-    return Driver(record, tasks=Tasks(parse_array(array)) if array else None)
+    """Return the driver, or the array, of a record. The record decides: a worker may report a driver with any description."""
+    is_array = isinstance(record, ArrayRecord)
+    return Driver(record, tasks=Tasks(parse_array(record.description.array)) if is_array else None)
 
 
 def add(books: Books, record: DriverRecord) -> Driver:

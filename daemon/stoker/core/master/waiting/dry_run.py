@@ -12,7 +12,7 @@ from stoker.core.master.scheduling.explanation import explain
 from stoker.core.master.show import app_view, cluster_view, driver_view
 from stoker.core.master.waiting import after
 from stoker.core.model.messages import DryRun, DryRunResult, Failed
-from stoker.core.model.records import AppRecord, DriverRecord
+from stoker.core.model.records import AppRecord, ArrayRecord, DriverRecord
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 
 _DRIVER, _APP = "driver-dry-run", "app-dry-run"  # never an id
@@ -54,7 +54,7 @@ def _driver(ctx: Context, event: Received, wanted: DriverDescription) -> Driver 
     described = after.unknown(ctx.books, wanted) or drivers.in_pool(ctx, wanted, event.asker)
     if isinstance(described, str):
         return described
-    record = DriverRecord(
+    record = (ArrayRecord if described.array else DriverRecord)(
         id=_DRIVER,
         description=described,
         submitted=ctx.now.wall,

@@ -8,7 +8,7 @@ from stoker.core.model.messages import DriverStateAck
 from stoker.core.model.policy import Policy
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverReport
-from tests.support.core import Bench
+from tests.support.core import Bench, driver
 from tests.unit.core.master.arrays.steps import drain, end, indices, launched, status
 
 FINISHED, FAILED = DriverState.FINISHED, DriverState.FAILED
@@ -94,6 +94,17 @@ def test_a_task_that_the_history_has_forgotten_is_known_by_its_bytes() -> None:
     assert view.attempts[0].worker_id == worker_id
     assert bench.core.locate_output(f"{array_id}_1", -1).peer == b"w1"
     assert "name one of its tasks" in bench.core.locate_output(array_id, -1).error
+
+
+def test_what_a_worker_reports_as_an_array_is_a_driver(bench: Bench) -> None:
+    described = driver(array="1-3")
+    invented = DriverReport(
+        driver_id="driver-20270101000000-0007", attempt=1, state=DriverState.RUNNING, driver=described, pid=3
+    )
+    bench.worker("w1", cores=2, drivers=(invented,))
+    assert status(bench, invented.driver_id).array is None
+    bench.restart(keep=True)
+    assert status(bench, invented.driver_id).array is None
 
 
 def test_a_master_without_records_takes_over_what_runs(bench: Bench) -> None:
