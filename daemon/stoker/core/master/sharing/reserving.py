@@ -94,13 +94,14 @@ def due_players(ctx: Context) -> list[Player]:
 def _claims(ctx: Context, queue: DriverQueue) -> list[Claim]:
     """Return the claims of the applications that are due. In the order of the queue each comes before the drivers that began
     to wait later."""
-    players = due_players(ctx)
+    players = sorted(due_players(ctx), key=lambda player: _due(ctx, player.app_id))
     heads = [(queue.head(lane) or (0, ""), driver_id) for lane, driver_id in due_heads(ctx, queue)] if players else []
     found = []
-    for player in players:
+    for rank, player in enumerate(players, 1):
         since = _due(ctx, player.app_id)
         before = [sequence for (sequence, _), driver_id in heads if _due(ctx, driver_id) <= since]
-        found.append(player.claim._replace(sequence=before[-1] + 0.5 if before else -0.5))
+        behind = before[-1] if before else -1
+        found.append(player.claim._replace(sequence=behind + rank / (len(players) + 1)))  # no two are equal
     return found
 
 

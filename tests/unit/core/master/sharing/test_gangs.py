@@ -232,3 +232,15 @@ def test_a_gang_begins_with_its_default_profile() -> None:
     assert not launches(b)
     first.end(busy)
     assert [launch.app.profile for _, launch in launches(b)] == [0] * 6
+
+
+def test_of_two_gangs_the_older_one_reserves() -> None:
+    b = cluster()
+    for n in range(3):
+        b.application(f"c{n}", max_cores=2, memory_mib=0)
+    wanted = application(min_executors=6, max_cores=6, cores_per_executor=1, memory_mib=0)
+    for peer, who in (("c8", "zoe"), ("c9", "ada")):
+        b.send(peer, RegisterApplication(request=1, token=who, app=wanted), key=who)
+    older = next(app.id for app in b.core.view().active_apps if app.principal == "zoe")
+    b.live(61)
+    assert [made.job_id for made in b.core.view().reservations] == [older]
