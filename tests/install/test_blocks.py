@@ -45,6 +45,8 @@ LEFT_OUT = {
     r"(pyspark|spark-shell|spark-submit) ": "needs Spark: tests/integration/test_spark_gateway.py, test_rest_spark_submit.py",
     r"stoker (submit|launch) .*(\.jar)": "needs a Java: tests/integration/test_spark_gateway.py, commands/test_submit.py",
     r"stoker (submit|run) .*--(gpus|resource) ": "needs GPUs: tests/integration/test_gpus.py",
+    r"stoker run --min-executors ": "needs several workers: tests/integration/test_gangs.py",
+    r"stoker (submit --array|(status|logs|kill|hold) ID)": "needs a cluster to itself: tests/integration/test_arrays.py",
     r"stoker doctor": "what it finds depends on the machine: tests/integration/test_doctor.py",
     r"stoker \w+ [^#'\"]*\[": "it shows the form of the command",
     r"stoker forget": "needs a worker that is dead: tests/integration/test_drain.py",
