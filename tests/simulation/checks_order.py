@@ -94,7 +94,7 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
     running = len(books.drivers) - len(books.queue) - len(books.relaunching) - len(books.parked)
     if running < ctx.policy.max_drivers:
         for shape, limit in _allowed_demands(ctx):
-            room = free.with_all(room for _, room in held)
+            room = free.with_all(room for app_id, room in held if not _came_before(ctx, app_id))
             if room.fits(*shape) and _is_open(ctx, worker, shape, limit):
                 fail("fifo", f"a driver of {shape} waits and fits on {worker.record.id}")
     order = list(ctx.books.apps)
@@ -111,6 +111,12 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
                 continue  # check_gangs
             if _wants(ctx, app, sizes, worker) and _fits(ctx, sizes, worker, behind):
                 fail("fifo", f"{app_id} wants executors of profile {sizes.profile}: one fits on {worker.record.id}")
+
+
+def _came_before(ctx: Context, app_id: str) -> bool:
+    """Return whether an application has waited long enough to be served before drivers that came later."""
+    app = ctx.books.apps.get(app_id)
+    return app is not None and ctx.pools.reserves and app.record.submitted + ctx.pools.reserve_after <= ctx.now.wall
 
 
 def _wants(ctx: Context, app: BookedApp, sizes: ApplicationDescription, worker: Worker) -> bool:
