@@ -8,8 +8,8 @@ export LC_ALL := C.UTF-8
 # no: make test without Spark, Ray, Dask, browsers and Debian's packages for tests (1.5 GB less); their tests skip.
 ENGINES ?= yes
 TESTS := $(if $(filter no,$(ENGINES)),tests,engines)
-# Tests that make test runs at a time. They wait for daemons more than half of their time, so two cores carry three.
-JOBS ?= 3
+# Tests that make test runs at a time. On two cores three at a time are hardly quicker, and some reach their deadlines.
+JOBS ?= 2
 LOCKED := pyproject.toml scripts/bootstrap.py scripts/pip_index.py
 
 # The programs in $(BIN) name the folder they were installed in.

@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TESTS = Path(__file__).parent
 STRICT = frozenset({"unit", "golden", "contract"})  # fail a test that leaves a file or socket open
 
-# `make test` runs several tests at a time (pytest -n 3 --dist loadscope). Tests of a file stay together, and so do those of
+# `make test` runs several tests at a time (pytest -n 2 --dist loadscope). Tests of a file stay together, and so do those of
 # the folders in TOGETHER; the tests of a file in SPREAD need nothing of each other. Folders in LONGEST begin first.
 SPREAD = frozenset({"ansible/test_playbooks.py"})
 TOGETHER = {"molecule": "containers", "browser": "browser", "chaos": "chaos"}
