@@ -31,7 +31,6 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     books.no_limits: (),
     books.unlimited_gpus: (),
     books.never_credited: (),
-    reservations.unreserved: (),
     reservations.reserved_at_once: (),
     reservations.reserved_without_end: (),
     reservations.gang_in_parts: (),

@@ -10,20 +10,6 @@ from unittest.mock import patch
 
 from stoker.core.master.scheduling.placement import AppNeed, Offer
 from stoker.core.master.scheduling.reservation import Reserver
-from stoker.core.model.resources import Amounts
-
-
-@contextmanager
-def unreserved() -> Iterator[None]:
-    """Later jobs take room that is reserved."""
-
-    def fits(self: Offer, cores: int, memory_mib: int, resources: Amounts = (), limit: float = 0.0) -> bool:
-        if self.cores_free < cores or self.memory_free < memory_mib:
-            return False
-        return all(self.resources_free.get(name, 0) >= amount for name, amount in resources)
-
-    with patch.object(Offer, "fits", fits):
-        yield
 
 
 @contextmanager
