@@ -32,7 +32,6 @@ MUTANTS: dict[Mutation, tuple[str, ...]] = {
     books.unlimited_gpus: (),
     books.never_credited: (),
     reservations.reserved_at_once: (),
-    reservations.reserved_without_end: (),
     reservations.gang_in_parts: (),
     reservations.gang_never_fits: (),
     drivers.ignored_token: ("reset", "kill_master"),

@@ -25,18 +25,6 @@ def reserved_at_once() -> Iterator[None]:
 
 
 @contextmanager
-def reserved_without_end() -> Iterator[None]:
-    """Nothing limits how much is reserved."""
-    made = Reserver.__init__
-
-    def greedy(self: Reserver, *args: Any, **more: Any) -> None:
-        made(self, *args, **{**more, "most_cores": 2**31})
-
-    with patch.object(Reserver, "__init__", greedy):
-        yield
-
-
-@contextmanager
 def gang_in_parts() -> Iterator[None]:
     """A gang begins with as many executors as fit."""
     with patch.object(AppNeed, "has_room", lambda self, offers: True):
