@@ -7,6 +7,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,9 +70,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     assumed = _time("--assume", args.assume) if args.assume is not None else None
     with connected(args, configured(args, environ)) as client:
         snapshot = Snapshot(client.cluster(), client.scheduling())
-    changes = ClusterChanges(
-        changes.add, _found(snapshot.cluster, args.remove), changes.pools, submit, changes.pool, changes.priority
-    )
+    changes = replace(changes, remove=_found(snapshot.cluster, args.remove))
     found = forecast(snapshot, changes, lambda: random.Random(_SEED), assumed)  # noqa: S311 - guards nothing
     if found.refused:
         raise Refused(f"--submit: {found.refused}")
