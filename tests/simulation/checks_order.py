@@ -121,8 +121,7 @@ def _came_before(ctx: Context, app_id: str) -> bool:
 
 def _wants(ctx: Context, app: BookedApp, sizes: ApplicationDescription, worker: Worker) -> bool:
     record = app.record
-    # An application that has not named its profiles again since a master without records has its executors at large.
-    has = [each for each in app.executors.values() if not record.profiles or each.profile == sizes.profile]
+    has = [executor for executor in app.executors.values() if executor.profile == sizes.profile]
     profile = app.profile(sizes.profile)
     limit = record.executor_limit if profile is None else profile.executor_limit
     if record.hold is not None or app.peer is None or app.not_before > ctx.now.mono or len(has) >= limit:

@@ -161,8 +161,6 @@ class BookedApp:
 
     def executors_of(self, profile: int) -> int:
         """Return how many live executors of a profile it has."""
-        if not self.record.profiles:
-            return len(self.executors)
         return sum(executor.profile == profile for executor in self.executors.values())
 
     def profile(self, number: int) -> Profile | None:
