@@ -27,10 +27,24 @@ def promtool(*words: str, cwd: Path = FOLDER) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def expressions() -> list[str]:
-    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+def of_alerts() -> list[str]:
+    return [rule["expr"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+
+
+def of_panels() -> list[str]:
     panels = json.loads((FOLDER / "grafana-dashboard.json").read_text())["panels"]
-    return [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
+    return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def names(expressions: list[str]) -> set[str]:
+    """The metrics asked for; a histogram by its name."""
+    found = {name for one in expressions for name in re.findall(r"\bstoker_\w+", one)}
+    return {name.removesuffix("_bucket") for name in found}
+
+
+def metrics_of_daemons() -> str:
+    text = master_app(cluster_view, Control()).test_client().get("/metrics/prometheus").text
+    return text + worker_app(worker_page, Control().read_log).test_client().get("/metrics/prometheus").text
 
 
 def test_rules_are_valid() -> None:
@@ -58,13 +72,19 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
 
 
 def test_only_metrics_that_exist_are_asked_for() -> None:
-    text = master_app(cluster_view, Control()).test_client().get("/metrics/prometheus").text
-    text += worker_app(worker_page, Control().read_log).test_client().get("/metrics/prometheus").text
+    text = metrics_of_daemons()
     known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | {"up"}
     known |= set(re.findall(r"^(\w+_bucket)\{", text, re.MULTILINE))
-    asked = {name for expr in expressions() for name in re.findall(r"\b(?:stoker|process)_\w+|\bup\b", expr)}
+    asked = {name for expr in of_alerts() + of_panels() for name in re.findall(r"\b(?:stoker|process)_\w+|\bup\b", expr)}
     assert asked <= known, asked - known
     assert len(asked) > 10
+
+
+def test_what_an_alert_is_about_and_all_that_is_counted_has_a_panel() -> None:
+    text = metrics_of_daemons()
+    counted = set(re.findall(r"^# TYPE (stoker_\w+) (?:counter|histogram)", text, re.MULTILINE))
+    assert len(counted) > 15
+    assert names(of_alerts()) | counted <= names(of_panels()), (names(of_alerts()) | counted) - names(of_panels())
 
 
 def test_panels_do_not_overlap_and_have_ids_of_their_own() -> None:
