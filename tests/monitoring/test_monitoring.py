@@ -75,7 +75,9 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     text = metrics_of_daemons()
     known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | {"up"}
     known |= set(re.findall(r"^(\w+_bucket)\{", text, re.MULTILINE))
-    asked = {name for expr in of_alerts() + of_panels() for name in re.findall(r"\b(?:stoker|process)_\w+|\bup\b", expr)}
+    asked = {
+        name for expr in of_alerts() + of_panels() for name in re.findall(r"\b(?:stoker|process)_\w+|\bup\b", expr)
+    }
     assert asked <= known, asked - known
     assert len(asked) > 10
 

@@ -65,7 +65,7 @@ class Api:
             query = read_query(operation.parameters)
             if operation.body is not None:
                 query["body"] = read_body(operation.body, is_needed=operation.needs_body)
-            elif operation.method != "GET":
+            else:
                 read_no_body()
             answer = view(**path, **query)
             if isinstance(answer, Response):

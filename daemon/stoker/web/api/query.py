@@ -3,6 +3,7 @@ find everything."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ def read_body(kind: type[Value], *, is_needed: bool = True) -> Value:
     try:
         # First, so that a misspelt field is named, and not what is missing because of it.
         given = _with_whole_numbers(msgspec.json.decode(data))
+        json.loads(data, object_pairs_hook=_each_once, parse_int=str)  # as text: Python limits the digits
         _reject_unknown(given, inspect.type_info(kind), "")
         return msgspec.convert(given, kind)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
@@ -106,7 +108,18 @@ def read_body(kind: type[Value], *, is_needed: bool = True) -> Value:
 def read_no_body() -> None:
     """Raises BadRequest for a body, since the operation takes none; an empty object does not count."""
     if not _is_empty():
-        raise BadRequest(f"{request.method} {request.path[:80]} takes no body.")
+        instead = ": filters belong into the query (curl -G)" if request.method == "GET" else ""
+        raise BadRequest(f"{request.method} {request.path[:80]} takes no body{instead}.")
+
+
+def _each_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object. Raises BadRequest for a field that it has twice: all readers ignore one of the two."""
+    found = dict(fields)
+    if len(found) < len(fields):
+        names = [name for name, _ in fields]
+        name = next(name for name in names if names.count(name) > 1)
+        raise BadRequest(f"The body has {name[:40]!r} twice: give it once.")
+    return found
 
 
 def _with_whole_numbers(value: Any) -> Any:
