@@ -44,6 +44,12 @@ def test_a_command_whose_output_is_full_does_not_begin(tmp_path: Path) -> None:
     assert line_of(done, 1) == "stoker: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_full_output_is_named(tmp_path: Path, buffered: str) -> None:
+    done = shell("$STOKER --version >/dev/full", tmp_path, PYTHONUNBUFFERED=buffered)
+    assert line_of(done, 1) == "stoker: cannot write the output: No space left on device\n"
+
+
 def test_closed_input_and_error_streams_are_survived(tmp_path: Path) -> None:
     done = shell(f"$STOKER status {MASTER} <&- 2>&-", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
@@ -104,3 +110,43 @@ def test_a_limit_that_no_daemon_starts_with(tmp_path: Path, setting: str) -> Non
 
 def test_too_few_descriptors(tmp_path: Path) -> None:
     assert "ulimit -n" in line_of(shell(f"ulimit -n 10; $STOKER status {MASTER}", tmp_path), 1)
+
+
+MASTERS = "master -h 127.0.0.1 --webui-port 0 -p 0"
+WORKERS = "worker spark://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("limit", "command"),
+    [
+        ("-n 6", f"status {MASTER}"),
+        ("-n 12", f"status {MASTER}"),
+        ("-v 30000", f"status {MASTER}"),
+        *((limit, command) for limit in ("-n 20", "-v 60000", "-v 200000") for command in (MASTERS, WORKERS)),
+    ],
+)
+def test_too_little_of_anything(tmp_path: Path, limit: str, command: str) -> None:
+    done = shell(f"ulimit {limit}; timeout 20 $STOKER {command}", tmp_path)
+    assert done.returncode in (1, 2) and f"ulimit {limit[:2]}" in line_of(done, done.returncode)
+
+
+def test_a_soft_limit_of_descriptors_is_raised(tmp_path: Path) -> None:
+    """It is this user's own, and the daemon may raise it."""
+    done = shell(f"ulimit -S -n 20; timeout 3 $STOKER {MASTERS}", tmp_path)
+    assert "leading under epoch" in done.stderr and done.returncode == 124
+
+
+def test_output_to_a_file_that_may_not_grow(tmp_path: Path) -> None:
+    done = shell(f"(ulimit -f 0; $STOKER submit {MASTER} /bin/true >out) 2>&1 | cat >&2; exit 1", tmp_path)
+    assert "ulimit -f" in line_of(done, 1)
+
+
+def test_tunnel_of_a_user_without_a_name(tmp_path: Path) -> None:
+    inside = "unshare --user --map-user=54321"
+    if shutil.which("unshare") is None or subprocess.run([*inside.split(), "true"], check=False).returncode:
+        pytest.skip("no user namespaces here (unshare --user)")
+    pytest.importorskip("fabric", reason="needs Fabric")
+    conf = tmp_path / "own"
+    conf.mkdir()
+    words = f"{inside} env -u LOGNAME -u USER SPARK_CONF_DIR={conf} $STOKER tunnel me@127.0.0.1"
+    assert "set LOGNAME" in line_of(shell(words, tmp_path), 2)

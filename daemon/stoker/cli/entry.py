@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stoker.cli import streams
 from stoker.cli.commands import COMMANDS, DAEMONS, runnable, usage
@@ -94,9 +95,14 @@ def _unexpected(error: Exception) -> int:
         os.getcwd()  # noqa: PTH109
     except OSError:
         return _fail("the current directory does not exist any more: cd to another one", 1)
-    limit = _limit_reached(error)
+    limit = next(filter(None, map(_limit_reached, _chain(error))), "")
     if limit:
         return _fail(limit, 1)
+    if isinstance(error, OSError) and error.filename is None:
+        try:
+            streams.check_output(had_output=True)
+        except StokerError as full:  # without a buffer (PYTHONUNBUFFERED) any print may be the one that fails
+            return _fail(str(full), 1)
     if isinstance(error, OSError) and error.strerror:
         where = f"{os.fspath(error.filename)!r}: " if isinstance(error.filename, (str, os.PathLike)) else ""
         return _fail(f"{where}{error.strerror}", 1)
@@ -106,9 +112,17 @@ def _unexpected(error: Exception) -> int:
     return _fail(f"internal error: {name}: {error}; set STOKER_DEBUG=1 for the traceback", 1)
 
 
-def _limit_reached(error: Exception) -> str:
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, then those during whose handling it came up: a clean-up that fails hides its cause."""
+    while error is not None:
+        yield error
+        error = error.__context__
+
+
+def _limit_reached(error: BaseException) -> str:
     """Return which limit of this process an error is about, and how to raise it, or ""."""
-    if isinstance(error, MemoryError):
+    no_room = isinstance(error, ImportError) and ("map segment" in str(error) or "allocate memory" in str(error))
+    if isinstance(error, MemoryError) or no_room or getattr(error, "errno", 0) == errno.ENOMEM:
         return "out of memory: raise SPARK_DAEMON_MEMORY, or the limit of this shell (ulimit -v)"
     if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):  # ZMQError, too, which is not an OSError
         return "too many open files: raise the limit of this shell (ulimit -n)"
@@ -120,5 +134,6 @@ def _limit_reached(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"stoker: {one_line(' '.join(message.splitlines()))}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still says that it failed
+        print(f"stoker: {one_line(' '.join(message.splitlines()))}", file=sys.stderr, flush=True)
     return code

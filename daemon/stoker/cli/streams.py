@@ -3,6 +3,7 @@ whose output would be lost does not begin."""
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
@@ -49,6 +50,18 @@ def check_output(had_output: bool) -> None:
         raise StokerError(f"cannot write the output: {error.strerror}") from None
     if is_full:
         raise StokerError("cannot write the output: No space left on device")
+    if stat.S_ISREG(status.st_mode) and status.st_size >= _largest_file():
+        raise StokerError("cannot write the output: the file may not grow: raise the limit of this shell (ulimit -f)")
+
+
+def _largest_file() -> float:
+    """Bytes that a file of this process may have."""
+    try:
+        import resource  # noqa: PLC0415 - Unix
+    except ImportError:
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def flush() -> None:

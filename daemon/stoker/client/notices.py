@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from stoker.errors import StokerError, one_line
 
 
 def say(line: str) -> None:
-    """Print a line on stderr, because stdout belongs to the program or to a script."""
-    print(f"stoker: {one_line(line)}", file=sys.stderr, flush=True)
+    """Print a line on stderr, because stdout belongs to the program or to a script. A stderr that takes nothing (a full disk,
+    a closed pipe) stops no command: what is announced has been done, and a user who tried again would repeat it."""
+    with suppress(OSError):
+        print(f"stoker: {one_line(line)}", file=sys.stderr, flush=True)
 
 
 def deliver(result: str, *, deed: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import resource
 import signal
@@ -11,9 +12,13 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from stoker.errors import ConfigError
 from stoker.io.log_lines import OF_A_DAEMON, set_up_root
 
 MIB = 1024 * 1024
+NOFILE = resource.RLIMIT_NOFILE
+FEWEST_DESCRIPTORS = 64  # of a daemon with a handful of connections and jobs
+LEAST_SPACE_MIB = 768  # a master with a dashboard that is read has 500, most of it never touched
 
 
 def set_up_logging(mode: int) -> None:
@@ -33,6 +38,25 @@ def log_settings(log: logging.Logger, warnings: Iterable[str], ignored: Iterable
         log.warning("%s", warning)
     for setting in ignored:
         log.info("%s is for a JVM and has no effect here", setting)
+
+
+def check_limits() -> None:
+    """Raises ConfigError if this process may have too few descriptors or too little address space for a daemon: it would fail
+    later, with the first connections. A soft limit of descriptors is raised as far as needed."""
+    soft, hard = (math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(NOFILE))
+    if hard < FEWEST_DESCRIPTORS:
+        raise ConfigError(
+            f"this daemon may open {hard} files, and needs {FEWEST_DESCRIPTORS} or more: raise the limit of this shell"
+            " (ulimit -n), or LimitNOFILE of its unit"
+        )
+    if soft < FEWEST_DESCRIPTORS:
+        resource.setrlimit(NOFILE, (FEWEST_DESCRIPTORS, resource.getrlimit(NOFILE)[1]))
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if space != resource.RLIM_INFINITY and space < LEAST_SPACE_MIB * MIB:
+        raise ConfigError(
+            f"this daemon has {space // MIB} MiB of address space, and needs {LEAST_SPACE_MIB}: raise the limit of this"
+            " shell (ulimit -v), or LimitAS of its unit; SPARK_DAEMON_MEMORY limits its memory"
+        )
 
 
 def limit_memory(mib: int | None) -> None:

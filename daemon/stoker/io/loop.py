@@ -17,6 +17,7 @@ from typing import Any
 
 import zmq
 
+from stoker.io.context import new_context
 from stoker.io.transport import Source
 
 _LONGEST_POLL_MS = 60_000  # a bound, so that no arithmetic of a caller can make poll() refuse its argument
@@ -30,8 +31,7 @@ class Loop:
 
     def __init__(self, context: zmq.Context[Any] | None = None) -> None:
         self._owns_context = context is None
-        # One I/O thread: the order of monitor events and messages that io.presence relies on holds within one thread.
-        self.context: zmq.Context[Any] = zmq.Context(io_threads=1) if context is None else context
+        self.context: zmq.Context[Any] = new_context() if context is None else context
         self._poller = zmq.Poller()
         self._readers: dict[Source, Callable[[], None] | None] = {}
         self._calls: deque[Callable[[], None]] = deque()  # appends are atomic: no lock a signal handler could hold

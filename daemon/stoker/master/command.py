@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from stoker.config.master import add_master_arguments, master_config
 from stoker.core.model.states import Role
-from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
+from stoker.io.daemon import check_limits, handle_hangup, limit_memory, log_settings, set_up_logging
 from stoker.master.lifecycle import MasterRunner
 from stoker.security.audit import open_trail
 from stoker.security.keys import Keys
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     config = master_config(args, environ)
+    check_limits()
     set_up_logging(config.log_mode)
     open_trail("master", *config.audit)
     log_settings(LOG, config.warnings, config.ignored)

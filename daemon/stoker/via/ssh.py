@@ -40,7 +40,7 @@ def connected(target: str) -> Iterator[Connection]:
         raise UsageError(f"{target!r} is not [USER@]HOST[:PORT]")
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it would print errors that Stoker reports itself
     try:
-        connection = Connection(target, connect_timeout=CONNECT_TIMEOUT)
+        connection = _made(Connection, target)
         _check_host_keys(connection)
         connection.open()
     except (SSHException, OSError, EOFError, ValueError) as error:
@@ -52,6 +52,13 @@ def connected(target: str) -> Iterator[Connection]:
         connection.close()
         if not isinstance(connection.gateway, str) and connection.gateway:
             connection.gateway.close()
+
+
+def _made(kind: type[Connection], target: str) -> Connection:
+    try:
+        return kind(target, connect_timeout=CONNECT_TIMEOUT)
+    except KeyError:  # of the table of users; Fabric looks there even if the target names a user
+        raise ConfigError("this user has no name on this machine: set LOGNAME") from None
 
 
 def _check_host_keys(connection: Any) -> None:

@@ -19,7 +19,7 @@ from stoker.core.model.resources import address_words
 from stoker.core.model.states import Role
 from stoker.core.worker.registration import WorkerIdentity
 from stoker.errors import ConfigError
-from stoker.io.daemon import handle_hangup, limit_memory, log_settings, set_up_logging
+from stoker.io.daemon import check_limits, handle_hangup, limit_memory, log_settings, set_up_logging
 from stoker.io.listening import warn_of_other_port
 from stoker.io.loop import Loop
 from stoker.security.audit import open_trail
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     starter = Starter.begin(configuration_folder(environ))  # first: from now on this process has no capability
     config = worker_config(args, environ)
+    check_limits()
     set_up_logging(config.log_mode)
     open_trail("worker", *config.audit)
     log_settings(LOG, config.warnings, config.ignored)

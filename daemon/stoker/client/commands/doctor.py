@@ -74,7 +74,7 @@ def _lines(findings: list[Finding]) -> list[str]:
     said = ", ".join(
         f"{count} {word}{'s' * (count != 1)}" for count, word in zip(counts, ("problem", "warning"), strict=True)
     )
-    return [*lines, f"{said}, {len(findings)} findings"]
+    return [*lines, f"{said}, {len(findings)} finding{'s' * (len(findings) != 1)}"]
 
 
 def _examine(args: argparse.Namespace, environ: Mapping[str, str], timeout: float) -> list[Finding]:

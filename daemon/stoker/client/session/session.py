@@ -22,6 +22,7 @@ from stoker.core.model.states import Role
 from stoker.core.peer.asking import ANSWER_WITHIN, SAY_AFTER, Asking, AskingEffect
 from stoker.core.peer.events import Answered, Connect, Disconnect, GaveUp, Lost, Note, Notice, Send
 from stoker.errors import NotAuthorized, NotFound, Refused, Unreachable
+from stoker.io.context import new_context
 from stoker.io.master_links import MasterLinks
 from stoker.io.transport import Source
 from stoker.security.keys import Keys
@@ -52,7 +53,7 @@ class Session:
         self._notice = notice
         rng = random.Random()  # noqa: S311 - spreads reconnections, guards nothing
         self._core = Asking(addresses, rng, timeout=timeout, answer_within=ANSWER_WITHIN, say_after=SAY_AFTER)
-        self._context: zmq.Context[Any] = zmq.Context(io_threads=1)
+        self._context: zmq.Context[Any] = new_context()
         self._sources = _Sources()
         self._links: MasterLinks[ToClient] = MasterLinks(
             self._context, self._sources, keys=keys, role=role, name=name, decoder=codec.to_client
