@@ -291,8 +291,13 @@ class _StreamReader:
             data = self._take(length)
             self._handles[slot] = data
             return data
+        form = _PRIMITIVES.get(kind)
+        if form is not None:  # all at once: one after the other they would take a hundred times as long
+            self._spend(length)
+            items.extend(struct.unpack(f">{length}{form.format[1:]}", self._take(length * form.size)))
+            return items
         for _ in range(length):
-            items.append(self._field_value(kind, depth))
+            items.append(self.content(depth + 1))
         return items
 
     def _enum(self, depth: int) -> JavaEnum:
