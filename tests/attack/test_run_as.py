@@ -167,6 +167,45 @@ def test_who_has_no_account(machine: AccountsMachine) -> None:
         assert "Jobs run as" in cluster.cli("status").stdout
 
 
+GROW = """\
+#!/bin/sh
+mkdir deep; ln -s / deep/all; head -c 8000000 /dev/zero > deep/data
+while sleep 0.05; do pkill -u $(id -u) -x python3; done  # who measures it?
+"""
+
+
+def test_a_fault_of_users_yml_is_shown_and_disk_limits_hold(machine: AccountsMachine) -> None:
+    with SharedCluster(machine, "required", users="principals:\n  stoker: ada\n") as cluster:
+        program = cluster.script("grow", GROW)
+        os.chmod(program, 0o755)
+        limited = ("--conf", "spark.stoker.driver.maxDisk=4m")
+        job = cluster.submit(*limited, program)
+        found = cluster.wait_for(job, "FAILED", "ERROR", "KILLED", "FINISHED", within=60)
+        assert "of 4 MiB of disk" in found["reason"] and found["attempts"][-1]["account"] == "ada", found
+
+        cluster.users.write_text("principals:\n  stoker root\n")
+        fault = "users.yml:2: 'stoker root' is not an indented line NAME: ACCOUNT"
+        wait_until(lambda: fault in cluster.cli("status").stdout, what="the fault in status")
+        assert "users.yml not obeyed" in cluster.cli("status").stdout
+        doctor = cluster.cli("doctor").stdout
+        assert f"obeys an earlier users.yml: {cluster.users}:2: 'stoker root'" in doctor, doctor
+        assert "who can read" not in doctor, doctor  # no job runs as the keys' owner
+        job = cluster.submit("/bin/true")
+        assert cluster.wait_for(job, "FINISHED", "ERROR")["attempts"][-1]["account"] == "ada"
+
+        # A keeper that starts with the fault knows no mapping: nothing is placed there until the file is correct.
+        os.kill(cluster.keeper_pid(), signal.SIGKILL)
+        wait_until(lambda: "unfit: users" in cluster.cli("status").stdout, what="unfit")
+        job = cluster.submit("/bin/true")
+        cluster.users.write_text("principals:\n  stoker: bob\n")
+        os.chown(cluster.users, UIDS["stoker"], 0)
+        wait_until(lambda: "chown root:root" in cluster.cli("status").stdout, what="the owner of the file in status")
+        assert cluster.status(job)["state"] == "SUBMITTED"
+        os.chown(cluster.users, 0, 0)
+        assert cluster.wait_for(job, "FINISHED", "ERROR")["attempts"][-1]["account"] == "bob"
+        wait_until(lambda: "users.yml" not in cluster.cli("status").stdout, what="no fault in status")
+
+
 def test_jobs_outlive_the_daemon_and_leave_nothing(machine: AccountsMachine) -> None:
     clean = {
         "spark.worker.cleanup.enabled": "true",

@@ -9,7 +9,7 @@ from tests.simulation.network import Process
 # Message -> fields that the release before did not have. Only fields with a default may be here (docs/protocol.md).
 ADDED_LAST = {
     "RegisterWorker": {"version", "webui_url", "drain", "heir_of", "lost", "resources", "unfit", "seal", "limits"},
-    "WorkerHeartbeat": {"keeper_release", "unfit"},
+    "WorkerHeartbeat": {"keeper_release", "unfit", "users_fault"},
     "RegisteredWorker": {"webui_url", "masters", "seal"},
     "RegisteredApplication": {"masters"},
     "SubmitDriver": {"watch"},

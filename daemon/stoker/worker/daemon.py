@@ -90,7 +90,7 @@ class WorkerDaemon:
             say=self._processes.say,
             in_loop=loop.call_soon_threadsafe,
         )
-        self._processes.attach(self._files.preparer, self._files.removal.cleared)
+        self._processes.attach(self._files.preparer, self._files.others.answered)
         self._logs = LogReader(
             config.work_dir, is_over=self._has_ended, reply=self._answer_log, rolls=config.log_rolling.is_on, loop=loop
         )

@@ -30,7 +30,18 @@ from stoker.worker.jobs.refusal import is_full, keeper_refusal
 from stoker.worker.jobs.submitter import Submitters
 from stoker.worker.keeper import notes
 from stoker.worker.keeper.link import KeeperLink
-from stoker.worker.keeper.messages import FIRST_RELEASE, Exited, FromKeeper, Kept, Rolling, Spawn, ToKeeper, kind_of
+from stoker.worker.keeper.messages import (
+    FIRST_RELEASE,
+    Cleared,
+    Exited,
+    FromKeeper,
+    Kept,
+    Measured,
+    Rolling,
+    Spawn,
+    ToKeeper,
+    kind_of,
+)
 from stoker.worker.runas.starting import Starter
 from stoker.worker.slot import Slot
 from stoker.worker.spark.startup import SparkStartup
@@ -88,9 +99,9 @@ class Processes:
         )
         self._outputs = Outputs(rolls=config.log_rolling.is_on)
 
-    def attach(self, preparer: Preparer, cleared: Callable[[str], None]) -> None:
-        """``cleared`` is called with each folder that the keeper has cleared."""
-        self._preparer, self._cleared = preparer, cleared
+    def attach(self, preparer: Preparer, answered: Callable[[Cleared | Measured], None]) -> None:
+        """``answered`` is called with the keeper's answers about folders of other accounts."""
+        self._preparer, self._answered = preparer, answered
 
     def open(self) -> None:
         """Connect to the slot's keeper, or start one. Raises StokerError."""
@@ -220,8 +231,10 @@ class Processes:
         elif message["op"] == "bye":
             if self._is_shutting_down:
                 self._on_stopped()
-        elif message["op"] == "cleared":
-            self._cleared(message["folder"])
+        elif message["op"] == "cleared" or message["op"] == "measured":
+            self._answered(message)
+        elif message["op"] == "users":
+            self._core.users_file(message["fault"], is_obeyed=message["has_mapping"], now=now)
         elif kind_of(message) == "class-data":
             self._startup.on_keeper(message)
         elif message["op"] == "started":

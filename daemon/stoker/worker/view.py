@@ -53,6 +53,8 @@ class PageMaker:
             keeper_release=core.registration.keeper_release,
             unfit=core.fitness.unfit,
             limits=identity.limits,
+            run_as=identity.run_as,
+            users_fault=core.registration.users_fault,
         )
 
 

@@ -179,6 +179,26 @@ def test_the_number_of_classes_is_bounded(more: int) -> None:
         js.parse(stream)
 
 
+def test_arrays_of_numbers() -> None:
+    for kind, numbers in (
+        ("I", [1, -2]),
+        ("J", [1 << 40]),
+        ("S", [-1]),
+        ("C", [65535]),
+        ("Z", [True, False]),
+        ("D", [0.5]),
+    ):
+        head = js.MAGIC + b"ur\x00\x02[" + kind.encode() + bytes(8) + b"\x02\x00\x00xp"
+        letter = {"I": "i", "J": "q", "S": "h", "C": "H", "Z": "?", "D": "d"}[kind]
+        body = struct.pack(f">i{len(numbers)}{letter}", len(numbers), *numbers)
+        assert js.parse(head + body) == numbers
+        with pytest.raises(js.JavaStreamError, match=r"incomplete|longer"):
+            js.parse(head + body[:-1])
+    many = struct.pack(">i", js.MAX_STEPS) + bytes(4 * js.MAX_STEPS)
+    with pytest.raises(js.JavaStreamError, match="elements"):
+        js.parse(js.MAGIC + b"ur\x00\x02[I" + bytes(8) + b"\x02\x00\x00xp" + many)
+
+
 def test_a_cycle_is_only_data() -> None:
     node = b"s" + _class("A", b"\x00\x01L\x00\x01at\x00\x01x") + b"pq" + struct.pack(">i", js.FIRST_HANDLE + 2)
     read = js.parse(js.MAGIC + node)

@@ -147,4 +147,5 @@ def _of_cluster(view: ClusterView, hosts: Sequence[str]) -> dict[str, Check]:
     if of_workers or not hosts:
         checks["workers"] = lambda: cluster.workers(view, of_workers)
         checks["limits"] = lambda: cluster.limits(view, of_workers)
+        checks["accounts"] = lambda: cluster.accounts(view, of_workers)
     return checks

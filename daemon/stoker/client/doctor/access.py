@@ -38,7 +38,7 @@ def keys(settings: Settings, masters: tuple[str, ...]) -> list[Finding]:
     except ConfigError as error:
         return [Finding("keys", "problem", str(error), "see docs/security.md, or run playbooks/start-all.yml again")]
     names = ", ".join(role.value for role in roles) or "no role"
-    return [Finding("keys", "ok", f"{folder} has keys of {names}, closed to other users"), *_readers(folder)]
+    return [Finding("keys", "ok", f"{folder} has keys of {names}, closed to other users"), *_readers(folder, settings)]
 
 
 def _check_closed(path: Path) -> None:
@@ -47,13 +47,17 @@ def _check_closed(path: Path) -> None:
         raise ConfigError(f"{path} is open to other users (mode {stat.S_IMODE(mode):o}): `chmod 600 {path}`")
 
 
-def _readers(folder: Path) -> list[Finding]:
+def _readers(folder: Path, settings: Settings) -> list[Finding]:
     """Say which jobs can read the keys: those that run as the keys' owner, or as root."""
-    found = []
+    found: list[Finding] = []
+    mode = settings.get("spark.stoker.worker.runAs")
+    if mode == "required":
+        return found
     for daemon in running_daemons():
         if daemon.kind == "worker" and daemon.uid in (0, folder.stat().st_uid):
-            text = f"jobs of the worker (pid {daemon.pid}) run as {_user(daemon.uid)}, who can read {folder}"
-            fix = "submit only programs that you trust with this machine's keys"
+            jobs = "jobs without an account" if mode == "mapped" else "jobs"
+            text = f"{jobs} of the worker (pid {daemon.pid}) run as {_user(daemon.uid)}, who can read {folder}"
+            fix = "submit only programs that you trust with this machine's keys, or see docs/run-as.md"
             found.append(Finding("keys", "warning", text, fix))
     return found
 

@@ -49,6 +49,19 @@ def limits(view: ClusterView, hosts: Sequence[str]) -> list[Finding]:
     return [Finding("limits", "ok", f"{count} of {len(chosen)}: {words}") for words, count in sorted(counts.items())]
 
 
+def accounts(view: ClusterView, hosts: Sequence[str]) -> list[Finding]:
+    """Which accounts jobs run as on the workers (of ``hosts``, if any), and whether each obeys its users.yml."""
+    chosen = [worker for worker in view.live_workers if _is_of(worker, hosts)]
+    counts = Counter(worker.run_as or "unknown, from an earlier release" for worker in chosen)
+    found = [Finding("accounts", "ok", f"{count} of {len(chosen)}: {words}") for words, count in sorted(counts.items())]
+    fix = "correct the file ('stoker config check users.yml'): it is obeyed within a second"
+    faults = [(worker.address, worker.users_fault) for worker in chosen if worker.users_fault]
+    return found + [
+        Finding("accounts", "problem", f"{address} obeys an earlier users.yml: {fault}", fix)
+        for address, fault in faults
+    ]
+
+
 def _is_of(worker: WorkerView, hosts: Sequence[str]) -> bool:
     return not hosts or worker.host in hosts
 

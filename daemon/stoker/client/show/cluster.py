@@ -102,6 +102,7 @@ def _summary(view: ClusterView) -> str:
         ("Resources", text.named([w.resources for w in alive], [w.resources_used for w in alive])),
         ("Limits", _same_or_counted([worker.limits for worker in alive])),
         ("Jobs run as", _same_or_counted([worker.run_as for worker in alive])),
+        ("Not obeyed", _same_or_counted([worker.users_fault for worker in alive])),
         ("Applications", f"{len(view.active_apps)} running, {len(view.completed_apps)} completed"),
         ("Drivers", drivers),
     ]
@@ -112,7 +113,7 @@ def _same_or_counted(words_of_workers: Sequence[str]) -> str:
     """What the workers do, with their number where they differ."""
     counts = Counter(filter(None, words_of_workers))
     if len(counts) == 1:
-        return text.clean(next(iter(counts)), 100)
+        return text.clean(next(iter(counts)), 200)
     return text.clean("; ".join(f"{count} {words}" for words, count in counts.most_common()), 200)
 
 
@@ -143,6 +144,8 @@ def worker(view: WorkerView) -> str:
         ("Runs", f"{running} drivers and executors"),
         ("Last heard", heard),
         ("Limits", text.clean(view.limits, 400)),
+        ("Jobs run as", text.clean(view.run_as, 400)),
+        ("Not obeyed", text.clean(view.users_fault, 400)),
         ("Version", text.clean(view.shown_version)),
         ("Dashboard", text.clean(view.webui_url)),
     ]
@@ -179,7 +182,8 @@ def _worker(worker: WorkerView) -> list[str]:
 def _remark(worker: WorkerView) -> str:
     unfit = " unfit: " + text.clean(", ".join(one.kind for one in worker.unfit), 40) if worker.unfit else ""
     draining, refuses = " draining" if worker.draining else "", " refuses work" if worker.refusal else ""
-    return draining + unfit + refuses + (" old keeper" if worker.keeper_release else "")
+    old, users = " old keeper" if worker.keeper_release else "", " users.yml not obeyed" if worker.users_fault else ""
+    return draining + unfit + refuses + old + users
 
 
 def _app(app: AppView) -> list[str]:

@@ -59,6 +59,7 @@ class Worker:
     keeper_release: str = ""  # that of its keeper, if it is another than the worker's
     limits: str = ""  # as it reports
     run_as: str = ""  # likewise
+    users_fault: str = ""  # likewise
 
     def owns(self, key: str) -> bool:
         """Return whether ``key`` is of this worker's machine. An unknown key is anybody's."""

@@ -78,6 +78,7 @@ def worker_view(worker: Worker) -> WorkerView:
         drain_until=record.drain.until,
         limits=worker.limits,
         run_as=worker.run_as,
+        users_fault=worker.users_fault,
     )
     if view != worker.view:
         worker.view = view

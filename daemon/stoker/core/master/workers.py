@@ -222,7 +222,7 @@ def heartbeat(ctx: Context, event: Received, message: WorkerHeartbeat) -> None:
     if worker is None or worker.peer != event.peer:
         ask_to_register(ctx, event, message.worker_id)
         return
-    worker.keeper_release = message.keeper_release
+    worker.keeper_release, worker.users_fault = message.keeper_release, message.users_fault[:MOST_LIMITS]
     worker.last_seen, worker.record.last_heartbeat = ctx.now.mono, ctx.now.wall
     unfit.reported(ctx, worker, message.unfit)
 

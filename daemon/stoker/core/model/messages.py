@@ -78,6 +78,7 @@ class WorkerHeartbeat(Message, frozen=True):
     worker_id: str
     keeper_release: str = ""  # that of the worker's keeper, if it is another than the worker's
     unfit: tuple[Unfit, ...] = ()  # as in ``RegisterWorker``; also sent at once when it changes
+    users_fault: str = ""  # for people: what is wrong with ``users.yml`` while the one before the fault is obeyed
 
 
 class WorkerLeaving(Message, frozen=True):

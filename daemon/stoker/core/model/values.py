@@ -370,7 +370,7 @@ class DrainMark(Value, frozen=True):
 class Unfit(Value, frozen=True):
     """Why a host is not well, as its worker found it. Raises ValueError for NUL in a text."""
 
-    kind: str  # disk, health or refusals; later releases may report others
+    kind: str  # disk, health, users or refusals; later releases may report others
     text: str  # for people: one line that names the thing
     since: float = 0.0
 

@@ -51,6 +51,7 @@ class WorkerView(Value, frozen=True):
     drain_until: float = 0.0  # then what still runs on it is stopped; 0: never
     limits: str = ""  # for people: whether it limits and measures its jobs, and how; "": unknown
     run_as: str = ""  # for people: which accounts its jobs run as; "": unknown
+    users_fault: str = ""  # for people: what is wrong with its users.yml, while the one before the fault is obeyed
 
     @property
     def shown_version(self) -> str:

@@ -64,6 +64,8 @@ class WorkerPage(Value, frozen=True):
     keeper_release: str = ""  # that of its keeper, if it is not ``version``
     unfit: tuple[Unfit, ...] = ()  # what is wrong with its host
     limits: str = ""  # for people: whether it limits and measures its jobs, and how
+    run_as: str = ""  # for people: which accounts its jobs run as
+    users_fault: str = ""  # for people: what is wrong with its users.yml, while the one before the fault is obeyed
 
     @property
     def address(self) -> str:

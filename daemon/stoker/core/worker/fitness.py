@@ -1,7 +1,7 @@
 """What a worker knows of its own host: is it well enough for new jobs?
 
-The shell measures (disk, health script); refusals are counted here. After several in a row the host is unfit until a probe,
-which the shell makes, succeeds.
+The shell measures (disk, health script) and reports what its keeper thinks of ``users.yml``; refusals are counted here. After
+several in a row the host is unfit until a probe, which the shell makes, succeeds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from stoker.core.model.values import Exit, Unfit
 
 REFUSALS_IN_A_ROW = 3
 REFUSALS = "refusals"
+USERS = "users"  # no job has an account
+_NOT_MEASURED = (REFUSALS, USERS)
 
 
 class Fitness:
@@ -33,8 +35,13 @@ class Fitness:
         return "; ".join(one.text for one in self.unfit)
 
     def measured(self, found: tuple[Unfit, ...]) -> None:
-        """Replace what earlier measurements found; refusals are not measured."""
-        self._set((*found, *(one for one in self.unfit if one.kind == REFUSALS)))
+        """Replace what earlier measurements found; refusals and ``users.yml`` are not measured."""
+        self._set((*found, *(one for one in self.unfit if one.kind in _NOT_MEASURED)))
+
+    def no_accounts(self, fault: str, wall: float) -> None:
+        """Note why no job has an account here; "" if jobs have."""
+        other = tuple(one for one in self.unfit if one.kind != USERS)
+        self._set((*other, Unfit(kind=USERS, text=fault, since=wall)) if fault else other)
 
     def could_not_start(self, exit: Exit, wall: float) -> None:
         """Count a job that failed before it started, if the worker is to blame."""

@@ -23,7 +23,6 @@ from stoker.core.model.messages import (
     RegisteredWorker,
     RegisterWorker,
     SetDrain,
-    WorkerHeartbeat,
     WorkerLeaving,
 )
 from stoker.core.model.moves import Recent, move
@@ -68,7 +67,7 @@ class WorkerCore:
         self._recent = Recent()
         self.fitness = Fitness(self._fitness_changed)
         self.registration = Registration(
-            masters, rng, emit=self._emit, describe=self._describe, heartbeat=self._heartbeat
+            identity.id, masters, rng, emit=self._emit, describe=self._describe, unfit=lambda: self.fitness.unfit
         )
         self._now = Now(0.0, 0.0)
 
@@ -108,10 +107,6 @@ class WorkerCore:
             unfit=self.fitness.unfit,
             seal=self.registration.seal,
         )
-
-    def _heartbeat(self) -> WorkerHeartbeat:
-        release = self.registration.keeper_release
-        return WorkerHeartbeat(worker_id=self.identity.id, keeper_release=release, unfit=self.fitness.unfit)
 
     # --- time and connections ---
 
@@ -186,12 +181,17 @@ class WorkerCore:
         self._now = now
         self.fitness.works()
 
+    def users_file(self, fault: str, *, is_obeyed: bool, now: Now) -> None:
+        """Note what the keeper found wrong with ``users.yml``, "" for nothing, and whether an earlier one is obeyed."""
+        self.fitness.no_accounts("" if is_obeyed else fault, now.wall)
+        self.registration.users_file_is(fault if is_obeyed else "")
+
     def _fitness_changed(self) -> None:
         if self.fitness.unfit:
             self._log(f"unfit: {self.fitness.objection}; no new job is started here", logging.WARNING)
         else:
             self._log("fit: new jobs are started here again")
-        self._send(self._heartbeat())
+        self.registration.beat()
 
     # --- orders about jobs ---
 

@@ -78,26 +78,29 @@ class WorkerIdentity:
 
 class Registration:
     """``emit`` takes the effects; ``describe`` returns the registration, given the highest epoch seen,
-    ``heartbeat`` a heartbeat."""
+    ``unfit`` what is wrong with this host."""
 
     def __init__(
         self,
+        worker_id: str,
         masters: tuple[str, ...],
         rng: Rng,
         *,
         emit: Callable[[WorkerEffect], None],
         describe: Callable[[int], RegisterWorker],
-        heartbeat: Callable[[], WorkerHeartbeat],
+        unfit: Callable[[], tuple[Unfit, ...]],
     ) -> None:
+        self._id = worker_id
         self.epoch = 0  # the highest seen
         self.seal = ""  # of the worker's id, from the master that registered it last
         self.master_url = ""
         self.master_webui_url = ""
         self.keeper_release = ""  # if it is another than this worker's
+        self.users_fault = ""  # of ``users.yml``, while the file before the fault is obeyed
         self._following = Following(masters, rng, self, emit)
         self._emit = emit
         self._describe = describe
-        self._heartbeat = heartbeat
+        self._unfit = unfit
 
     @property
     def leader(self) -> str | None:
@@ -117,6 +120,13 @@ class Registration:
         """Report the release of the worker's keeper at once, if it has changed."""
         if release != self.keeper_release:
             self.keeper_release = release
+            self.beat()
+
+    def users_file_is(self, fault: str) -> None:
+        """Report a fault of ``users.yml`` at once, or that it has gone."""
+        if fault != self.users_fault:
+            self.users_fault = fault
+            self._log(f"{fault}; the users.yml before this fault is obeyed" if fault else "users.yml is obeyed again")
             self.beat()
 
     # --- time and links ---
@@ -147,7 +157,8 @@ class Registration:
         self._log(f"lost the master at {master.address}: {reason}", logging.WARNING)
 
     def beat(self) -> None:
-        self.send(self._heartbeat())
+        release, fault = self.keeper_release, self.users_fault
+        self.send(WorkerHeartbeat(worker_id=self._id, keeper_release=release, unfit=self._unfit(), users_fault=fault))
 
     def gave_up(self) -> None:
         """Never called: a worker tries indefinitely."""
@@ -184,7 +195,7 @@ class Registration:
         self.seal = message.seal or self.seal
         self.master_url, self.master_webui_url = message.master_url, message.webui_url
         self._log(f"registered with {message.master_url}")
-        if self.keeper_release:
+        if self.keeper_release or self.users_fault:
             self.beat()
 
     def handle(self, address: str, message: Message, now: float) -> None:

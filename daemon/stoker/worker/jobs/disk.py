@@ -14,6 +14,7 @@ from typing import NamedTuple
 from stoker.core.model.states import JobPhase
 from stoker.core.worker.jobs import AnyJob, ExecutorJob
 from stoker.worker.jobs.folders import NotMeasured, disk_used
+from stoker.worker.jobs.others import OthersFolders
 
 LOG = logging.getLogger("stoker.worker")
 FIRST = 1.0  # seconds after a job's start of its first measurement; then after twice the time, and so on up to
@@ -32,10 +33,17 @@ class LimitedJob(NamedTuple):
 
 
 class DiskWatch:
-    """``used(key, bytes)`` is called in the loop's thread. Without limited jobs there is no thread, and no cost."""
+    """``used(key, bytes)`` is called in the loop's thread. Without limited jobs there is no thread, and no cost. ``others``
+    measures where other accounts have folders."""
 
-    def __init__(self, *, used: Callable[[str, int], None], in_loop: Callable[[Callable[[], None]], None]) -> None:
-        self._used, self._in_loop = used, in_loop
+    def __init__(
+        self,
+        *,
+        used: Callable[[str, int], None],
+        in_loop: Callable[[Callable[[], None]], None],
+        others: OthersFolders | None = None,
+    ) -> None:
+        self._used, self._in_loop, self._others = used, in_loop, others
         self._due: dict[str, float] = {}  # when each job is measured next
         self._pause: dict[str, float] = {}  # seconds until the measurement after that
         self._unmeasured: set[str] = set()  # of which that was said
@@ -74,8 +82,9 @@ class DiskWatch:
                 return
             began = time.monotonic()
             try:
-                scratch = sum(disk_used(path, within=WITHIN) for path in job.scratch)
-                self._report(job.key, disk_used(job.folder, within=WITHIN) + scratch // job.sharers)
+                measure = disk_used if self._others is None else self._others.disk_used
+                scratch = sum(measure(path, within=WITHIN) for path in job.scratch)
+                self._report(job.key, measure(job.folder, within=WITHIN) + scratch // job.sharers)
             except NotMeasured as error:
                 self._say_once(job.key, error)
             now = time.monotonic()

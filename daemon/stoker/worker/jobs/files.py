@@ -12,9 +12,10 @@ from stoker.core.worker.jobs import AnyJob
 from stoker.worker.jobs.cache import BlobCache
 from stoker.worker.jobs.disk import DiskWatch, limited
 from stoker.worker.jobs.housekeeping import Housekeeping
+from stoker.worker.jobs.others import OthersFolders
 from stoker.worker.jobs.prepare import Preparer
 from stoker.worker.jobs.removal import FolderRemoval
-from stoker.worker.keeper.messages import Clear
+from stoker.worker.keeper.messages import Clear, Measure
 
 
 class JobFiles:
@@ -33,7 +34,7 @@ class JobFiles:
         jobs: Callable[[], Iterable[AnyJob]],
         disk_used: Callable[[str, int], None],
         slot: Path,
-        say: Callable[[Clear], None],
+        say: Callable[[Clear | Measure], None],
         in_loop: Callable[[Callable[[], None]], None],
     ) -> None:
         self._cache = BlobCache(config.work_dir / ".stoker" / "cache", ask)
@@ -48,11 +49,13 @@ class JobFiles:
             runs_as_others=config.run_as != "off",
         )
         self._jobs = jobs
-        self.removal = FolderRemoval(say, in_loop, has_accounts=config.run_as != "off")
+        self.others = OthersFolders(say, in_loop)
+        others = self.others if config.run_as != "off" else None
+        remove = FolderRemoval(others).remove
         self._housekeeping = Housekeeping(
-            config, self._cache, self.preparer, slot=slot, jobs=jobs, in_loop=in_loop, remove=self.removal.remove
+            config, self._cache, self.preparer, slot=slot, jobs=jobs, in_loop=in_loop, remove=remove
         )
-        self._disk = DiskWatch(used=disk_used, in_loop=in_loop)
+        self._disk = DiskWatch(used=disk_used, in_loop=in_loop, others=others)
         self._master: str | None = None  # address of the one that uploads are fetched from
         self.received: Callable[[BlobData], None] = self._cache.received
         self.application_over = self._housekeeping.application_over
@@ -75,6 +78,6 @@ class JobFiles:
 
     def close(self) -> None:
         self._disk.close()
-        self.removal.close()
+        self.others.close()
         self._housekeeping.close()
         self.preparer.close()

@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from stoker.worker.jobs import folders
+from stoker.worker.jobs.others import OthersFolders
 from stoker.worker.jobs.prepare import PASSABLE
-from stoker.worker.keeper.messages import Clear
 
 _CLEARED_WITHIN = 3600.0  # seconds
 
 
 class FolderRemoval:
-    """``say`` sends to the keeper. ``has_accounts``: there may be folders of other accounts."""
+    """``others``: the folders of other accounts; None if there are none."""
 
-    def __init__(
-        self, say: Callable[[Clear], None], in_loop: Callable[[Callable[[], None]], None], *, has_accounts: bool
-    ) -> None:
-        self._say, self._in_loop, self._has_accounts = say, in_loop, has_accounts
-        self._waiting: dict[str, SimpleQueue[None]] = {}
-        self._stopping = False
+    def __init__(self, others: OthersFolders | None) -> None:
+        self._others = others
 
     def remove(self, path: Path) -> None:
         """Remove a folder that was set aside. Called in a thread of its own. Never raises."""
-        if self._has_accounts and not self._stopping:
+        if self._others is not None:
             for folder in _of_others(path):
-                self._clear(folder)
+                if self._others.clear(folder, within=_CLEARED_WITHIN):
+                    with suppress(OSError):
+                        os.rmdir(folder)  # noqa: PTH106
         folders.remove(path)
-
-    def _clear(self, folder: str) -> None:
-        """Have the keeper clear a folder, and wait for it."""
-        answer: SimpleQueue[None] = SimpleQueue()
-
-        def ask() -> None:
-            self._waiting[folder] = answer
-            self._say({"op": "clear", "folder": folder})
-
-        self._in_loop(ask)
-        with suppress(Empty, OSError):
-            answer.get(timeout=_CLEARED_WITHIN)
-            os.rmdir(folder)  # noqa: PTH106
-
-    def cleared(self, folder: str) -> None:
-        """Note that the keeper has cleared a folder, as far as it can. Called in the loop's thread, as ``close``."""
-        if (answer := self._waiting.pop(folder, None)) is not None:
-            answer.put(None)
-
-    def close(self) -> None:
-        self._stopping = True
-        for folder in list(self._waiting):
-            self.cleared(folder)
 
 
 def _of_others(path: Path) -> list[str]:

@@ -1,5 +1,5 @@
-"""The accounts that a keeper's jobs run as, and the removal of what such jobs leave. Standard library only, as all the keeper
-imports."""
+"""The accounts that a keeper's jobs run as, and what the keeper does to the folders of these jobs: it measures and removes
+them. Standard library only, as all the keeper imports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 
-from stoker.worker.keeper.messages import Spawn
+from stoker.worker.keeper.messages import Clear, Cleared, Hello, Measure, Measured, Spawn, UsersFile
 from stoker.worker.runas.accounts import NoAccount, UnixAccount, UnixAccounts
 from stoker.worker.runas.capabilities import SETGID, SETUID, raised
 from stoker.worker.runas.handover import hand_over
+from stoker.worker.runas.measure import UNKNOWN, begin_measuring, result_of
 
 CLEAR = os.path.join(os.path.dirname(__file__), os.pardir, "runas", "clear.py")  # noqa: PTH118, PTH120
 
@@ -25,6 +26,13 @@ class Identities:
     def __init__(self, accounts: UnixAccounts | None) -> None:
         self.accounts = accounts
         self._clearing: dict[int, str] = {}  # pid -> folder
+        self._measuring: dict[int, tuple[str, int]] = {}  # pid -> folder, and where the result is read
+        self._said: UsersFile | None = None  # to the daemon that is connected
+
+    @property
+    def helpers(self) -> set[int]:
+        """Return the processes that measure and remove folders: they belong to no job."""
+        return {*self._clearing, *self._measuring}
 
     @property
     def least_uid(self) -> int:
@@ -58,30 +66,61 @@ class Identities:
         message["env"] = {"STOKER_KEYS_DIR": keys, **message["env"], **account.environment}
         return account.name
 
-    def clear(self, folder: str) -> bool:
-        """Begin to remove all that is in a job's folder, as the account that owns it. Return False if that is not an account
-        of jobs, or nothing can be started."""
+    def news(self) -> UsersFile | None:
+        """Return what is wrong with ``users.yml``, if the connected daemon does not know it."""
+        if self.accounts is None:
+            return None
+        self.accounts.look()
+        found: UsersFile = {"op": "users", "fault": self.accounts.fault, "has_mapping": self.accounts.has_mapping}
+        if found == self._said:
+            return None
+        self._said = found
+        return found
+
+    def handle(self, message: Hello | Clear | Measure) -> Cleared | Measured | None:
+        """Begin to measure or to remove what is in a job's folder, with the rights of the account that owns it. Return the
+        answer if that is not an account of jobs, or nothing can be started."""
+        if message["op"] == "hello":
+            self._said = None
+            return None
+        folder = message["folder"]
         try:
             status = os.lstat(folder)
             if self.accounts is None or not self.accounts.may_be(status.st_uid):
-                return False
-            with raised(SETUID, SETGID):
-                process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", os.path.abspath(CLEAR), folder],  # noqa: PTH100
-                    stdin=subprocess.DEVNULL,
-                    cwd="/",
-                    env={},
-                    user=status.st_uid,
-                    group=status.st_gid,
-                    extra_groups=[],
-                    start_new_session=True,
-                )
+                raise PermissionError
+            if message["op"] == "clear":
+                self._clearing[_start_clearing(folder, status)] = folder
+            else:
+                pid, result = begin_measuring(folder, status.st_uid, status.st_gid)
+                self._measuring[pid] = (folder, result)
         except OSError:
-            return False
-        process.returncode = 0  # the keeper reaps it
-        self._clearing[process.pid] = folder
-        return True
+            if message["op"] == "clear":
+                return {"op": "cleared", "folder": folder}
+            return {"op": "measured", "folder": folder, "bytes": UNKNOWN}
+        return None
 
-    def cleared(self, pid: int) -> str:
-        """Return the folder that an ended process has cleared; "" for another process."""
-        return self._clearing.pop(pid, "")
+    def ended(self, pid: int) -> Cleared | Measured | None:
+        """Return the answer that an ended process has found; None for another process."""
+        if pid in self._clearing:
+            return {"op": "cleared", "folder": self._clearing.pop(pid)}
+        if pid in self._measuring:
+            folder, result = self._measuring.pop(pid)
+            return {"op": "measured", "folder": folder, "bytes": result_of(result)}
+        return None
+
+
+def _start_clearing(folder: str, status: os.stat_result) -> int:
+    """Return the pid. Raises OSError."""
+    with raised(SETUID, SETGID):
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", os.path.abspath(CLEAR), folder],  # noqa: PTH100
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            env={},
+            user=status.st_uid,
+            group=status.st_gid,
+            extra_groups=[],
+            start_new_session=True,
+        )
+    process.returncode = 0  # the keeper reaps it
+    return process.pid

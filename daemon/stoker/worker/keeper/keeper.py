@@ -35,11 +35,11 @@ import time
 sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3)))  # noqa: PTH100, PTH118, PTH120
 
 # Standard library only, as this file.
-from stoker.worker.groups.account import GroupFailed, JobAccount, clear_groups
+from stoker.worker.groups.account import JobAccount, clear_groups
 from stoker.worker.groups.tree import own_tree
 from stoker.worker.groups.usage import Rhythm
 from stoker.worker.keeper.connection import DaemonConnection
-from stoker.worker.keeper.identity import AccountRefused, Identities
+from stoker.worker.keeper.identity import Identities
 from stoker.worker.keeper.job import KeptJob, exit_of
 from stoker.worker.keeper.journal import Journal, JournalFile, boot_id
 from stoker.worker.keeper.messages import Jobs, ProcessExit, Spawn, Started, ToKeeper
@@ -47,7 +47,7 @@ from stoker.worker.keeper.oom import OomCounter
 from stoker.worker.keeper.orphans import Orphans
 from stoker.worker.keeper.processes import KEEPER, MARK, end_survivors, group_exists, group_of, start_time, tree
 from stoker.worker.keeper.rolling import RollingLogs
-from stoker.worker.keeper.spawn import OutputFailed, start
+from stoker.worker.keeper.spawn import OutputFailed, not_started, start
 from stoker.worker.runas.accounts import UnixAccounts
 from stoker.worker.runas.capabilities import KILL, NEEDED, restrict
 
@@ -115,6 +115,8 @@ class Keeper:
             self._stop_all_without_daemon()
             self._measure()
             self._journal.look(time.monotonic())
+            if news := self._identities.news():
+                self._daemon.say(news)
             if self._is_done():
                 self._journal.close()
                 self._daemon.say({"op": "bye"})
@@ -172,8 +174,8 @@ class Keeper:
             self._stop(self._jobs[message["key"]], message["grace"])
         elif message["op"] == "forget":
             self._forget(message["key"])
-        elif message["op"] == "clear" and not self._identities.clear(message["folder"]):
-            self._daemon.say({"op": "cleared", "folder": message["folder"]})
+        if message["op"] in ("hello", "clear", "measure") and (answer := self._identities.handle(message)):
+            self._daemon.say(answer)
 
     def _forget(self, key: str) -> None:
         self._journal.forgotten(key)
@@ -205,14 +207,7 @@ class Keeper:
                 raise OSError(errno.EBUSY, "it is already there, or the worker is stopping")
             job = self._start(message)
         except OSError as error:
-            where = error.filename if isinstance(error.filename, str) else ""
-            reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
-            stage = "output" if isinstance(error, OutputFailed) or where == message["cwd"] else "process"
-            stage = "limits" if isinstance(error, GroupFailed) else stage
-            stage = "account" if isinstance(error, AccountRefused) else stage
-            self._daemon.say(
-                {"op": "failed", "key": key, "errno": error.errno or 0, "reason": reason, "stage": stage, "kind": kind}
-            )
+            self._daemon.say(not_started(message, error))
             return
         self._jobs[key] = self._by_pid[job.pid] = job
         started: Started = {"op": "started", "key": key, "pid": job.pid, "kind": kind}
@@ -257,9 +252,9 @@ class Keeper:
         while (found := self._next_ended()) is not None:
             pid, status, used = found
             job = self._by_pid.pop(pid, None)
-            if job is None:  # an adopted descendant of some job, or a process that removes files
-                if folder := self._identities.cleared(pid):
-                    self._daemon.say({"op": "cleared", "folder": folder})
+            if job is None:  # an adopted descendant of some job, or a helper of the keeper
+                if answer := self._identities.ended(pid):
+                    self._daemon.say(answer)
                 continue
             if job.account is not None:
                 job.account.reaped(used)
@@ -366,7 +361,7 @@ class Keeper:
     def _orphans(self) -> Orphans:
         """Assign each orphan to its job, once between two reapings: until then its pid is not reused."""
         if self._seen is None:
-            self._seen = Orphans(self._jobs, self._by_pid)
+            self._seen = Orphans(self._jobs, {*self._by_pid, *self._identities.helpers})
         return self._seen
 
 

@@ -94,6 +94,13 @@ class Clear(TypedDict):
     folder: str
 
 
+class Measure(TypedDict):
+    """Measure all that is in a folder that belongs to an account of jobs, as that account. Answered by ``Measured``."""
+
+    op: Literal["measure"]
+    folder: str
+
+
 class Ping(TypedDict):
     """The daemon is alive."""
 
@@ -194,12 +201,26 @@ class Cleared(TypedDict):
     folder: str
 
 
+class Measured(TypedDict):
+    op: Literal["measured"]
+    folder: str
+    bytes: int  # on disk, without the folder itself; negative: unknown
+
+
+class UsersFile(TypedDict):
+    """The state of ``users.yml``: after ``Hello``, and when it changes. Only of a keeper with ``accounts``."""
+
+    op: Literal["users"]
+    fault: str  # "": it is obeyed
+    has_mapping: bool  # with a fault: the file before it is still obeyed; otherwise no job has an account
+
+
 class Bye(TypedDict):
     op: Literal["bye"]
 
 
-ToKeeper = Hello | Spawn | Stop | Forget | Clear | Ping | Shutdown
-FromKeeper = Jobs | Started | NotStarted | Exited | Cleared | Bye
+ToKeeper = Hello | Spawn | Stop | Forget | Clear | Measure | Ping | Shutdown
+FromKeeper = Jobs | Started | NotStarted | Exited | Cleared | Measured | UsersFile | Bye
 
 
 # --- reading and writing -------------------------------------------------------------------------------------------
@@ -243,6 +264,7 @@ _TO_KEEPER: dict[str, type] = {
     "stop": Stop,
     "forget": Forget,
     "clear": Clear,
+    "measure": Measure,
     "ping": Ping,
     "shutdown": Shutdown,
 }
@@ -252,6 +274,8 @@ _FROM_KEEPER: dict[str, type] = {
     "failed": NotStarted,
     "exited": Exited,
     "cleared": Cleared,
+    "measured": Measured,
+    "users": UsersFile,
     "bye": Bye,
 }
 

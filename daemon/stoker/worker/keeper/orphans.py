@@ -11,8 +11,8 @@ from stoker.worker.keeper.processes import MARK, children, is_ours, mark_of, sta
 
 
 class Orphans:
-    """The present children of this process that are not a job's main process (``mains``). They keep their pids until
-    this process reaps them. Each child is examined once, however many jobs there are."""
+    """The present children of this process that are neither a job's main process nor a helper of this process (``mains``).
+    They keep their pids until this process reaps them. Each child is examined once, however many jobs there are."""
 
     def __init__(self, jobs: Mapping[str, KeptJob], mains: Container[int]) -> None:
         self._jobs = jobs

@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from stoker.worker.keeper.messages import Spawn
+from stoker.worker.groups.account import GroupFailed
+from stoker.worker.keeper.identity import AccountRefused
+from stoker.worker.keeper.messages import NotStarted, Spawn
 from stoker.worker.keeper.rolling import RollingLog
 from stoker.worker.runas.accounts import UnixAccount
 from stoker.worker.runas.capabilities import files_as
@@ -19,6 +21,17 @@ PRIVATE_UMASK = 0o077  # of a job that runs as its submitter
 
 class OutputFailed(OSError):
     """A file for the job's output cannot be opened or written."""
+
+
+def not_started(message: Spawn, error: OSError) -> NotStarted:
+    """Return the answer to a request whose process could not be started."""
+    where = error.filename if isinstance(error.filename, str) else ""
+    reason = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
+    stage = "output" if isinstance(error, OutputFailed) or where == message["cwd"] else "process"
+    stage = "limits" if isinstance(error, GroupFailed) else stage
+    stage = "account" if isinstance(error, AccountRefused) else stage
+    kind, code = message.get("kind", "job"), error.errno or 0
+    return {"op": "failed", "key": message["key"], "errno": code, "reason": reason, "stage": stage, "kind": kind}
 
 
 def start(message: Spawn, marks: Mapping[str, str], account: UnixAccount | None = None) -> tuple[int, list[RollingLog]]:

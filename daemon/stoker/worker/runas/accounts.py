@@ -20,7 +20,7 @@ from stoker.config.users_file import FILE, Users, parse_users
 MIN_UID = 1000
 MIN_UID_PROPERTY = "spark.stoker.worker.minUid"
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, ...]
 
 
 class NoAccount(Exception):
@@ -52,11 +52,21 @@ class UnixAccounts:
         self._users: Users | None = None
         self._fault = ""  # of the file as it is now
         self._min_uid = MIN_UID
-        self._look()
+        self.look()
 
     @property
     def min_uid(self) -> int:
         return self._min_uid
+
+    @property
+    def fault(self) -> str:
+        """Return what is wrong with ``users.yml`` as it is now; "" if nothing is."""
+        return self._fault
+
+    @property
+    def has_mapping(self) -> bool:
+        """Return whether a mapping is in force: that of the file, or of the file before the fault."""
+        return self._users is not None
 
     @property
     def own(self) -> str:
@@ -69,7 +79,7 @@ class UnixAccounts:
     def of(self, principal: str, pool: str, *, required: bool) -> UnixAccount | None:
         """Return the account; None for a job that runs as the daemon's account, because it has none and needs none. Raises
         NoAccount."""
-        self._look()
+        self.look()
         users = self._users
         if users is None:
             raise NoAccount(self._fault)
@@ -110,7 +120,7 @@ class UnixAccounts:
 
     # --- the files ---
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Read files that have changed. A bad one changes nothing."""
         if self._has_changed(self._users_path):
             text, self._fault = self._read(self._users_path)
@@ -136,7 +146,7 @@ class UnixAccounts:
     def _has_changed(self, path: str) -> bool:
         try:
             status = os.stat(path)  # noqa: PTH116
-            found: _Stamp | None = (status.st_mtime_ns, status.st_size, status.st_ino)
+            found: _Stamp | None = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
         except OSError:
             found = None
         if path in self._stamps and self._stamps[path] == found:
