@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from stoker.config import types
 from stoker.config.sources import Settings, home
+from stoker.core.model.addresses import is_loopback
 from stoker.errors import ConfigError, UsageError
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ def listen_host(settings: Settings, chosen: str | None) -> str:
 
     name = socket.gethostname()
     if is_own(name):
-        if is_loopback(name):  # as Debian's installer writes it into /etc/hosts
+        if leads_to_loopback(name):  # as Debian's installer writes it into /etc/hosts
             settings.warnings.append(
                 f"this machine's name {name!r} is a loopback address: no other machine can connect; say --host or set"
                 " SPARK_LOCAL_IP to one that others reach"
@@ -104,12 +105,11 @@ def is_own(host: str) -> bool:
     return True
 
 
-def is_loopback(host: str) -> bool:
-    import ipaddress  # noqa: PLC0415 - as above
-    import socket  # noqa: PLC0415
+def leads_to_loopback(host: str) -> bool:
+    """Return whether the address of that name, as the machine's name service knows it, is a loopback one."""
+    import socket  # noqa: PLC0415 - as above
 
-    address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][4][0]
-    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
+    return is_loopback(str(socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][4][0]))
 
 
 def _check_host(host: str) -> None:

@@ -13,8 +13,8 @@ from stoker.config.common import (
     Trail,
     audit_trail,
     first,
-    is_loopback,
     keys_dir,
+    leads_to_loopback,
     listen_host,
     memory_limit,
     option,
@@ -214,13 +214,13 @@ def _gateway(settings: Settings, host: str) -> GatewayConfig | None:
         return None
     secret = spark_secret(settings) if settings.get("spark.authenticate") else ""
     is_open = settings.get("spark.stoker.gateway.open") and not secret
-    if not secret and not is_loopback(host) and not is_open:
+    if not secret and not leads_to_loopback(host) and not is_open:
         raise ConfigError(
             "spark.stoker.gateway.enabled lets every Spark client that reaches this machine run programs: set"
             " spark.authenticate.secret.file, or spark.stoker.gateway.open to true"
         )
     if is_open:
-        what = "any user of this machine" if is_loopback(host) else "any Spark client that reaches this port"
+        what = "any user of this machine" if leads_to_loopback(host) else "any Spark client that reaches this port"
         settings.warnings.append(f"spark.stoker.gateway.open: {what} can run programs here")
     return GatewayConfig(
         secret=secret,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from stoker.config.effective import NOTHING_SET, ShownSettings, shown_settings
 from stoker.config.registry import KEY_STORES
 from stoker.config.sources import Settings
+from stoker.core.model.addresses import is_loopback
 from stoker.errors import ConfigError
 from stoker.security.files import stamp
 from stoker.security.roles import AccessRole
@@ -98,16 +98,6 @@ def web_config(settings: Settings, *, host: str, chosen: str | None, public_dns:
         known_as=tuple(filter(None, (host, public_dns))),
         own=shown_settings(settings),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` is a loopback name or address, without asking a name server."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def loopback_of(host: str) -> str:

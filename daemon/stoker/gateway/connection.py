@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 import socket
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from stoker.core.model import messages as m
-from stoker.core.model.addresses import address_of
+from stoker.core.model.addresses import address_of, is_loopback
 from stoker.gateway.budget import MOST_BYTES, MOST_UNPROVEN, SLICE, Budget
 from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import AUTHENTICATION, Caller, Guard
@@ -336,7 +335,7 @@ class SparkConnection(asyncio.Protocol):
 
 
 def _is_local(theirs: str, ours: str) -> bool:
-    return theirs == ours or ipaddress.ip_address(theirs.partition("%")[0]).is_loopback
+    return theirs == ours or is_loopback(theirs)
 
 
 def _nonce() -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 
 from stoker.config.master import MasterConfig, RestConfig
-from stoker.config.web import is_loopback
-from stoker.core.model.addresses import address_of
+from stoker.core.model.addresses import address_of, is_loopback
 from stoker.errors import ConfigError
 from stoker.master.control import Control
 from stoker.web.serve import LazyWebServer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import http.client
-import ipaddress
 import socket
 import ssl
 import time
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from stoker.client.doctor.finding import Finding, each
-from stoker.core.model.addresses import address_of
+from stoker.core.model.addresses import address_of, is_loopback
 from stoker.core.model.views import ClusterView, WorkerView
 
 WITHIN = 3.0  # seconds for one connection
@@ -29,10 +28,10 @@ def names(host: str, *, alone: bool) -> list[Finding]:
         fix = f"add {host} to the name service, or to /etc/hosts of every machine"
         return [Finding("names", "warning" if alone else "problem", f"{host} is unknown: {error.strerror}", fix)]
     addresses = sorted(found)
-    if not alone and all(_is_loopback(address) for address in addresses):
+    if not alone and all(is_loopback(address) for address in addresses):
         fix = f"give {host} the address that other machines reach in /etc/hosts, or set SPARK_LOCAL_IP"
         return [Finding("names", "problem", f"{host} is {', '.join(addresses)}, which no other machine reaches", fix)]
-    return [_reverse(host, address) for address in addresses if alone or not _is_loopback(address)]
+    return [_reverse(host, address) for address in addresses if alone or not is_loopback(address)]
 
 
 def _reverse(host: str, address: str) -> Finding:
@@ -46,10 +45,6 @@ def _reverse(host: str, address: str) -> Finding:
             return Finding("names", "ok", f"{host} is {address}, and {address} is {name}")
     text = f"{host} is {address}, and {address} is {name}, which is another address"
     return Finding("names", "warning", text, f"make the entries for {host}, {address} and {name} agree")
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def masters(addresses: tuple[str, ...]) -> list[Finding]:

@@ -26,6 +26,19 @@ def canonical_host(host: str) -> str:
         return host
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is a loopback name or address. No name server is asked: another name is not."""
+    host = host.lower().removeprefix("[").removesuffix("]")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    from ipaddress import ip_address  # noqa: PLC0415 - as above
+
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 def names_address(name: str, host: str, port: int) -> bool:
     """Return whether a user's ``name`` (HOST, HOST:PORT, [V6], [V6]:PORT or a bare V6) names this address."""
     if canonical_host(name) == canonical_host(host):

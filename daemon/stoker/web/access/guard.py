@@ -11,10 +11,11 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
+from stoker.core.model.addresses import is_loopback
 from stoker.security.roles import AccessRole, Identity
 from stoker.security.tokens import Token
 from stoker.web.access.audit import audit
-from stoker.web.access.policy import Access, asked_host, is_from_browser, is_loopback, says_it_is_a_browser
+from stoker.web.access.policy import Access, asked_host, is_from_browser, says_it_is_a_browser
 from stoker.web.csrf import cookie_name
 
 View = TypeVar("View", bound=Callable[..., object])

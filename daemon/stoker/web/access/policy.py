@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import g, request
 
+from stoker.core.model.addresses import is_loopback
 from stoker.security.roles import AccessRole, Identity
 from stoker.security.throttle import Throttle
 from stoker.security.tokens import TokenFile
@@ -87,12 +88,6 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    return is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
 
 
 def _nobody() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.core.model.addresses import address_of, bracketed, names_address
+from stoker.core.model.addresses import address_of, bracketed, is_loopback, names_address
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_names_of_a_host(name: str) -> None:
 def test_other_names(name: str) -> None:
     assert not names_address(name, "h1", 4001)
     assert not names_address(name, "::1", 4001)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]", "0:0::1", "::1%lo"]
+)
+def test_a_loopback_host(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "h1", "localhost.example.org", "10.0.0.1", "::", "0.0.0.0", "fe80::1%lo", "notlocalhost"]
+)
+def test_a_host_that_is_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
