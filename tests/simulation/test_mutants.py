@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.mutants import MUTANTS, Mutation
-from tests.simulation.run import Result, run
+from tests.simulation.mutants.hunt import MOST_SEEDS, hunt
 
 DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
-MOST_SEEDS = 1500
-
-
-def hunt(mutation: Mutation) -> Result | None:
-    with mutation():
-        for seed in range(MOST_SEEDS):
-            result = run(seed, faults=MUTANTS[mutation])
-            if result.checker:
-                return result
-    return None
 
 
 def named_checkers() -> dict[str, set[str]]:

@@ -98,6 +98,8 @@ def spark_environment(cluster: Standing) -> dict[str, str]:
         "SPARK_HOME": str(Path(package.origin).parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
+        # Drivers live for seconds here: the second compiler would take twice as long as the program.
+        "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
 
 
