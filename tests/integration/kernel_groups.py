@@ -123,9 +123,17 @@ def places() -> None:
                 refused[name] = take(move_others=True)
             except NoTree as error:
                 refused[name] = str(error)
+    delegated = {}
+    for name in ("delegated.service", "delegated.scope"):
+        with inside(top / name):
+            os.setxattr(top / name, "trusted.delegate", b"1")  # as systemd does
+            try:
+                delegated[name] = take(move_others=True)
+            except NoTree as error:
+                delegated[name] = str(error)
     with inside(top / "stoker.service" / LEAF):
         tree = take(move_others=False)
-    tell("places", refused=refused, unit=tree)
+    tell("places", refused=refused, delegated=delegated, unit=tree)
 
 
 def limits(tree: str, kept: Keeper) -> None:
@@ -139,6 +147,7 @@ def limits(tree: str, kept: Keeper) -> None:
         ),
     )
     tell("account", end=kept.run("account", HOG, {"tree": tree}))
+    tell("killed itself", end=kept.run("killed-itself", "kill -9 $$", {**enforce, "memory": 64 * MIB}))
     script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; echo never"
     tell("processes", end=kept.run("processes", script, {**enforce, "processes": 5}), said=said("processes"))
     kept.spawn(

@@ -23,6 +23,8 @@ def test_the_group_that_systemd_delegates_is_found_and_others_are_refused(said: 
     assert places["unit"] == "/sys/fs/cgroup/stoker.service"
     assert "DelegateSubgroup=stoker-daemon" in places["refused"]["worker.service"]
     assert "systemd-run --user --scope" in places["refused"]["session-1.scope"]
+    assert places["delegated"]["delegated.scope"] == "/sys/fs/cgroup/delegated.scope"
+    assert "DelegateSubgroup=stoker-daemon" in places["delegated"]["delegated.service"]
 
 
 @pytest.mark.parametrize("check", ["hog", "hog-in-background"])
@@ -37,12 +39,17 @@ def test_a_job_over_its_memory_is_killed_as_a_whole_and_that_is_said(
 def test_a_job_that_ends_by_itself_is_measured(said: dict[str, dict[str, Any]]) -> None:
     end = said["modest"]["end"]
     assert (end["code"], end["limit_mib"]) == (3, 6) and "oom" not in end
-    assert 0 < end["peak_mib"] < 6 and end["cpu_seconds"] > 0
+    assert 0 < end["peak_mib"] < 6 and 0 < end["cpu_seconds"] < 60
 
 
 def test_with_account_nothing_is_limited(said: dict[str, dict[str, Any]]) -> None:
     end = said["account"]["end"]
     assert end["code"] == 0 and end["peak_mib"] >= 16 and "limit_mib" not in end
+
+
+def test_a_job_that_somebody_kills_is_not_out_of_memory(said: dict[str, dict[str, Any]]) -> None:
+    end = said["killed itself"]["end"]
+    assert end["signal"] == signal.SIGKILL and "oom" not in end
 
 
 def test_a_job_gets_no_more_processes_than_it_may_have(said: dict[str, dict[str, Any]]) -> None:

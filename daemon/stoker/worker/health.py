@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stoker.config.worker import HealthConfig, MinFree
 from stoker.core.model.values import Unfit
-from stoker.worker.script import ScriptFailed, kill_group, run
+from stoker.worker.script import ScriptFailed, kill_group, printable_lines, run
 
 DISK_EVERY = 10.0  # seconds between two measurements of the disks
 PROBE_EVERY = 5.0
@@ -162,18 +162,10 @@ def run_script(
         return f"{name} {error}"
     if ran.code == 0:
         return ""
-    said = _first_line(ran.printed) or _first_line(ran.said)
+    said = next(iter(printable_lines(ran.printed) or printable_lines(ran.said)), "")
     if ran.code is None:
         return f"{name} has not ended after {within:g} s" + (f": {said}" if said else "")
     return f"{name}: {said}" if said else f"{name} failed with exit code {ran.code}, without a word"
-
-
-def _first_line(output: bytes) -> str:
-    for line in output.decode(errors="replace").splitlines():
-        text = "".join(character if character.isprintable() else "?" for character in line).strip()
-        if text:
-            return text[:200]
-    return ""
 
 
 def probe(folders: Sequence[Path]) -> bool:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 import selectors
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 MOST_OUTPUT = 64 * 1024  # bytes
+MARK = "STOKER_SCRIPT"  # in the environment of all that one run of an operator's program starts
+_ROUNDS = 20  # in which processes are looked for that start others meanwhile
 _LOOK_EVERY = 0.05  # seconds; a program's own end is not seen while what it started holds its output open
 
 
@@ -36,14 +41,20 @@ def run(
 ) -> Ran:
     """Run a program for ``within`` seconds at most. Nothing that it started outlives the call. Of each output the first
     64 KiB are returned; with ``stops_floods`` a program that prints more is killed. ``running`` gets the process, and None
-    after its end. Raises ScriptFailed when it cannot be started."""
+    after its end. Raises ScriptFailed when it cannot be started, or when a program given by its path is writable by
+    others: they would be the worker's user. A program given by its path is an operator's, and may do anything; one that
+    is given by its name is the system's."""
+    is_operators = "/" in argv[0]
+    if is_operators and (changeable := _changeable(Path(argv[0]))):
+        raise ScriptFailed(f"is not run, because other users can change it: chmod o-w {changeable}")
+    mark = secrets.token_hex(8)
     try:
         process = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(environ),
+            env={**environ, MARK: mark} if is_operators else dict(environ),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -54,6 +65,8 @@ def run(
     finally:
         kill_group(process)
         process.wait()
+        if is_operators:
+            _kill_marked(f"{MARK}={mark}".encode())
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -69,16 +82,52 @@ def output_of(argv: Sequence[str], *, timeout: float, environ: Mapping[str, str]
     if ran.code is None:
         raise ScriptFailed(f"has not ended after {timeout:g} s")
     if ran.code:
-        lines = ran.said.decode(errors="replace").strip().splitlines()
-        why = f": {lines[-1][:200]}" if lines else ""
+        lines = printable_lines(ran.said)
+        why = f": {lines[-1]}" if lines else ""
         code = ran.code
         raise ScriptFailed((f"exited with {code}" if code > 0 else f"was ended by signal {-code}") + why)
     return ran.printed
 
 
+def printable_lines(output: bytes) -> list[str]:
+    """Return the lines that are not blank, each cut at 200 characters, with ``?`` for what cannot be printed."""
+    lines = (line.strip()[:200] for line in output.decode(errors="replace").splitlines())
+    lines = ("".join(one if one.isprintable() else "?" for one in line).strip() for line in lines)
+    return [line for line in lines if line]
+
+
+def _changeable(program: Path) -> Path | None:
+    """Return the program if every user may write to it, or its folder if every user may put another file in its place."""
+    try:
+        if program.stat().st_mode & stat.S_IWOTH:
+            return program
+        folder = program.parent.stat().st_mode
+    except OSError:
+        return None  # its start says what is wrong
+    return program.parent if folder & stat.S_IWOTH and not folder & stat.S_ISVTX else None
+
+
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kill_marked(mark: bytes) -> None:
+    """Kill what has left the program's group (``setsid``)."""
+    for _ in range(_ROUNDS):
+        marked = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if mark in _environment(pid)]  # noqa: PTH208
+        if not marked:
+            return
+        for pid in marked:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _environment(pid: str) -> list[bytes]:
+    try:
+        return Path("/proc", pid, "environ").read_bytes().split(b"\0")
+    except OSError:  # it has exited, or is another user's
+        return []
 
 
 def _read(process: subprocess.Popen[bytes], end: float, stops_floods: bool) -> Ran:

@@ -14,9 +14,24 @@ from tests.mutants.table import (
     network,
     plugins,
     records,
+    resources,
     sharing,
     web,
 )
 
-_AREAS = (records, sharing, access, jobs, keeper, client, network, web, gateway, configuration, plugins, install)
+_AREAS = (
+    records,
+    resources,
+    sharing,
+    access,
+    jobs,
+    keeper,
+    client,
+    network,
+    web,
+    gateway,
+    configuration,
+    plugins,
+    install,
+)
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for area in _AREAS for mutant in area.MUTANTS)

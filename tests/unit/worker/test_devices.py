@@ -58,7 +58,10 @@ def test_of_more_addresses_than_the_amount_the_first_are_offered(tmp_path: Path)
         ("""echo '{"name": "gpu", "addresses": ["0"]}'""", r"amount is 2, and this machine has 1 \(0\)"),
         ("""echo '{"name": "gpu", "addresses": ["0", "0"]}'""", "the address '0' twice"),
         ("""echo '{"name": "gpu", "addresses": ["0,1", "2"]}'""", "'0,1' is not an address"),
+        ("""echo '{"name": "gpu", "addresses": ["", "1"]}'""", "'' is not an address of gpu: use 1 to 256 ASCII"),
         ("yes", "printed more than 65536 bytes"),
+        ("yes '[' | head -c 60000 | tr -d '\\n'", "printed .*: it must print"),
+        ("printf 'no\\033[31m\\001card' >&2; exit 1", r"exited with 1: no\?\[31m\?card$"),
     ],
 )
 def test_a_script_that_does_anything_else_stops_the_start_with_one_line(tmp_path: Path, body: str, why: str) -> None:
@@ -75,6 +78,22 @@ def test_a_script_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> N
     assert time.monotonic() - began < 5
     status = Path(f"/proc/{pid_file.read_text().strip()}/status")
     wait_until(lambda: not status.exists() or "\nState:\tZ" in status.read_text(), what="the end of its child")
+
+
+@pytest.mark.parametrize(("mode", "folder"), [(0o757, 0o755), (0o755, 0o777)], ids=["itself", "its folder"])
+def test_a_script_that_others_can_change_is_not_run(tmp_path: Path, mode: int, folder: int) -> None:
+    place = tmp_path / "scripts"
+    place.mkdir()
+    path = script(place, f"touch {tmp_path}/ran")
+    Path(path).chmod(mode)
+    place.chmod(folder)
+    wanted = ResourceSetting(name="gpu", amount=1, script=path)
+    with pytest.raises(ConfigError, match=f"other users can change it: chmod o-w {path if mode == 0o757 else place}$"):
+        discover(ResourceSettings(wanted=(wanted,)), ENVIRON)
+    place.chmod(0o1777)  # as /tmp: others cannot put another file in its place
+    Path(path).chmod(0o755)
+    with pytest.raises(ConfigError, match="printed nothing"):
+        discover(ResourceSettings(wanted=(wanted,)), ENVIRON)
 
 
 def test_a_script_that_is_missing_or_not_executable_stops_the_start(tmp_path: Path) -> None:
@@ -105,6 +124,7 @@ def test_the_file_wins_over_scripts(tmp_path: Path) -> None:
     "content, why",
     [
         ("", "is not JSON"),
+        ("[" * 50_000, "is not JSON"),
         ("{}", "is malformed"),
         ("[1]", "is malformed"),
         (json.dumps([{"id": {}, "addresses": []}]), "is malformed"),
@@ -128,8 +148,12 @@ def test_auto_asks_the_tools_of_both_makers(tmp_path: Path) -> None:
     assert discover(auto, {"PATH": str(tmp_path)}) == ()
     script(tmp_path, """echo '{"card0": {"GPU ID": "0x74a1"}, "card1": {}, "system": {}}'""", "rocm-smi")
     assert discover(auto, environ) == (("gpu", ("0", "1")),)
-    script(tmp_path, "echo No devices were found; exit 6", "nvidia-smi")
-    assert discover(auto, environ) == (("gpu", ("0", "1")),)
+    script(tmp_path, "yes '[' | head -c 60000", "rocm-smi")
+    assert discover(auto, environ) == ()
+    script(tmp_path, """echo '{"card0": {"GPU ID": "0x74a1"}, "card1": {}, "system": {}}'""", "rocm-smi")
+    for words in ("echo No devices were found; exit 6", "echo No devices were found"):
+        script(tmp_path, words, "nvidia-smi")
+        assert discover(auto, environ) == (("gpu", ("0", "1")),)
     script(tmp_path, "echo 0; echo 1; echo 2", "nvidia-smi")
     assert discover(auto, environ) == (("gpu", ("0", "1", "2")),)
     with pytest.raises(ConfigError, match="amount is 4, and this machine has 3"):

@@ -47,6 +47,16 @@ def test_what_a_script_says(tmp_path: Path, text: str, says: str) -> None:
     assert time.monotonic() - begun < 9
 
 
+@pytest.mark.parametrize("ends", ["exit 3", "sleep 60"])
+def test_what_a_script_starts_in_a_session_of_its_own_is_killed_too(tmp_path: Path, ends: str) -> None:
+    pid = tmp_path / "pid"
+    begins = f"setsid sh -c 'echo $$ >{pid}.new; mv {pid}.new {pid}; sleep 62; true' &"
+    waits = f"while [ ! -e {pid} ]; do sleep 0.01; done"
+    run_script(script(tmp_path, f"{begins} {waits}; {ends}"), ENVIRON, 5.0 if ends == "exit 3" else 1.0)
+    child = Path("/proc", pid.read_text().strip(), "stat")
+    wait_until(lambda: not child.exists() or "Z" in child.read_text(), what="gone")
+
+
 @pytest.mark.parametrize(
     "text", ["sleep 60", "exec >&- 2>&-; sleep 60", "trap '' TERM; while :; do echo x; sleep 0.01; done"]
 )
@@ -58,6 +68,14 @@ def test_a_script_that_hangs_is_killed_with_all_it_started(tmp_path: Path, text:
     wait_until(
         lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text(), what="gone"
     )
+
+
+def test_a_script_that_others_can_change_is_not_run(tmp_path: Path) -> None:
+    path = script(tmp_path, f"touch {tmp_path}/ran")
+    path.chmod(0o757)
+    found = run_script(path, ENVIRON, 5.0)
+    assert found == f"health check {path} is not run, because other users can change it: chmod o-w {path}"
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(("make", "says"), [(False, "No such file"), (True, "Permission denied")])
@@ -78,6 +96,39 @@ def test_room_on_a_disk(tmp_path: Path) -> None:
     assert shortage(tmp_path / "not" / "there", just) == ""
     assert "MiB free" in shortage(tmp_path, just, 1.2)  # enough to go on, too little to begin again
     assert "MiB free" in shortage(tmp_path, MinFree(percent=percent + 1, size=2**62))
+
+
+def test_a_disk_that_was_full_needs_more_room_to_count_as_well_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [99]  # blocks of a megabyte, of 1000
+
+    class Status:
+        f_frsize, f_blocks = 2**20, 1000
+
+        @property
+        def f_bavail(self) -> int:
+            return free[0]
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Status())
+    found: list[tuple[Unfit, ...]] = []
+    watch = HostWatch(
+        HealthConfig(min_free=MinFree(percent=50.0, size=100 * 2**20), script=None, interval=0.02),
+        [tmp_path],
+        ENVIRON,
+        measured=found.append,
+        probed=lambda: None,
+        in_loop=lambda call: call(),
+    )
+    try:
+        for blocks, kinds in ((99, ["disk"]), (119, ["disk"]), (120, []), (101, []), (99, ["disk"])):
+            free[0] = blocks
+            seen = len(found) + 2  # the measurement after the one that may be under way
+            wait_until(lambda seen=seen: len(found) > seen, what="measured")  # type: ignore[misc]
+            assert [one.kind for one in found[-1]] == kinds, blocks
+    finally:
+        watch.close()
+    watch._thread.join(5)
 
 
 def test_sizes() -> None:

@@ -49,7 +49,7 @@ def check_addresses(resources: Addresses) -> None:
         for address in addresses:
             if not _ADDRESS.fullmatch(address):
                 raise ValueError(
-                    f"{address[:80]!r} is not an address of {name}: spaces, commas and controls are not allowed"
+                    f"{address[:80]!r} is not an address of {name}: use 1 to 256 ASCII characters without spaces and commas"
                 )
         if len(set(addresses)) != len(addresses):
             twice = next(address for address in addresses if addresses.count(address) > 1)

@@ -6,7 +6,7 @@ several in a row the host is unfit until a probe, which the shell makes, succeed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from stoker.core.model.values import Exit, Unfit
 
@@ -16,10 +16,15 @@ USERS = "users"  # no job has an account
 _NOT_MEASURED = (REFUSALS, USERS)
 
 
-class Fitness:
-    """``changed`` is called after each change of ``unfit``."""
+class Changed(Protocol):
+    def __call__(self, *, is_news: bool) -> None: ...
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+
+class Fitness:
+    """``changed`` is called after each change of ``unfit``; it is no news if only the words are others, as for a disk that
+    has less room than before."""
+
+    def __init__(self, changed: Changed) -> None:
         self.unfit: tuple[Unfit, ...] = ()
         self._changed = changed
         self._refusals = 0
@@ -60,5 +65,5 @@ class Fitness:
 
     def _set(self, unfit: tuple[Unfit, ...]) -> None:
         if unfit != self.unfit:
-            self.unfit = unfit
-            self._changed()
+            before, self.unfit = self.unfit, unfit
+            self._changed(is_news=[one.kind for one in before] != [one.kind for one in unfit])

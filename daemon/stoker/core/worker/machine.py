@@ -186,10 +186,10 @@ class WorkerCore:
         self.fitness.no_accounts("" if is_obeyed else fault, now.wall)
         self.registration.users_file_is(fault if is_obeyed else "")
 
-    def _fitness_changed(self) -> None:
-        if self.fitness.unfit:
+    def _fitness_changed(self, *, is_news: bool) -> None:
+        if is_news and self.fitness.unfit:
             self._log(f"unfit: {self.fitness.objection}; no new job is started here", logging.WARNING)
-        else:
+        elif is_news:
             self._log("fit: new jobs are started here again")
         self.registration.beat()
 

@@ -39,7 +39,7 @@ def _rocm(text: str) -> tuple[str, ...]:
     """Read ``{"card0": {...}, "card1": {...}}``."""
     try:
         cards = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     numbers = (
         (name.removeprefix("card") for name in cards if name.startswith("card")) if isinstance(cards, dict) else ()

@@ -52,7 +52,7 @@ def _from_file(path: Path) -> dict[str, tuple[str, ...]]:
         entries = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{where} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigError(f"{where} is not JSON: write it like {form}") from None
     found: dict[str, tuple[str, ...]] = {}
     for entry in entries if isinstance(entries, list) else [None]:
@@ -81,7 +81,7 @@ def _from_script(wanted: ResourceSetting, timeout: float, environ: Mapping[str, 
     form = f'it must print {{"name": "{wanted.name}", "addresses": ["0", "1"]}}'
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigError(f"{where} printed {_short(text)}: {form}") from None
     if not isinstance(answer, dict) or answer.get("name") != wanted.name:
         raise ConfigError(f"{where} printed {_short(text)}: {form}")

@@ -10,7 +10,7 @@ FULL = Exit(reason="cannot write /work: No space left on device", refused=True)
 
 def test_refusals_in_a_row_until_a_probe_succeeds() -> None:
     changes = []
-    fitness = Fitness(lambda: changes.append(fitness.unfit))
+    fitness = Fitness(lambda **_: changes.append(fitness.unfit))
     for _ in range(REFUSALS_IN_A_ROW - 1):
         fitness.could_not_start(FULL, 5.0)
         fitness.could_not_start(Exit(reason="its file is missing"), 5.0)
@@ -28,7 +28,7 @@ def test_refusals_in_a_row_until_a_probe_succeeds() -> None:
 
 
 def test_a_measurement_does_not_end_refusals() -> None:
-    fitness = Fitness(lambda: None)
+    fitness = Fitness(lambda **_: None)
     disk = Unfit(kind="disk", text="full")
     for _ in range(REFUSALS_IN_A_ROW):
         fitness.could_not_start(FULL, 5.0)

@@ -23,6 +23,7 @@ from stoker.core.model.messages import (
     WorkerLeaving,
 )
 from stoker.core.model.states import DriverState
+from stoker.core.model.values import Unfit
 from stoker.core.peer.events import Connect, Disconnect, Send
 from stoker.core.worker import effects
 from tests.support.core import application, driver
@@ -52,6 +53,18 @@ def test_all_masters_are_tried_and_a_standby_names_the_leader() -> None:
     bench.tick(0.001)
     assert [effect.address for effect in bench.did(Connect)] == [B]
     bench.register(B)
+
+
+def test_what_is_wrong_with_the_host_is_sent_with_each_change_and_logged_once(bench: WorkerBench) -> None:
+    done: list[effects.WorkerEffect] = []
+    for text in ("12 MiB free", "11 MiB free", ""):
+        bench.core.measured((Unfit(kind="disk", text=text),) if text else (), bench.now)
+        done += bench.core.take_effects()
+    sent = [effect.message for effect in done if isinstance(effect, Send)]
+    reasons = [[one.text for one in message.unfit] for message in sent if isinstance(message, WorkerHeartbeat)]
+    assert reasons == [["12 MiB free"], ["11 MiB free"], []]
+    logged = [effect.text for effect in done if isinstance(effect, effects.Log)]
+    assert logged == ["unfit: 12 MiB free; no new job is started here", "fit: new jobs are started here again"]
 
 
 def test_heartbeats_go_to_the_leader_at_its_interval(bench: WorkerBench) -> None:

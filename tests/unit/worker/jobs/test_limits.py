@@ -67,6 +67,8 @@ def test_what_is_enforced() -> None:
     assert hard is not None and hard["cpus"] == 2.0
     small = soft.of(driver(memory=0, cores=0))
     assert small is not None and (small["memory"], small["weight"]) == (0, 10)
+    jvm = soft.of(driver("jar"))
+    assert jvm is not None and jvm["memory"] == (1024 + 384) * MIB
 
 
 def test_what_is_only_measured_has_no_limits() -> None:
