@@ -10,7 +10,7 @@ FULL = Exit(reason="cannot write /work: No space left on device", refused=True)
 
 def test_refusals_in_a_row_until_a_probe_succeeds() -> None:
     changes = []
-    fitness = Fitness(lambda **_: changes.append(fitness.unfit))
+    fitness: Fitness = Fitness(lambda **_: changes.append(fitness.unfit))
     for _ in range(REFUSALS_IN_A_ROW - 1):
         fitness.could_not_start(FULL, 5.0)
         fitness.could_not_start(Exit(reason="its file is missing"), 5.0)
