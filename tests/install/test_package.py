@@ -115,7 +115,10 @@ def test_what_messages_say_to_install_is_what_an_extra_would() -> None:
 
 
 def install_lines() -> list[str]:
-    pages = [ROOT / "README.md", *sorted(page for folder in ("docs", "examples") for page in (ROOT / folder).rglob("*.md"))]
+    pages = [
+        ROOT / "README.md",
+        *sorted(page for folder in ("docs", "examples") for page in (ROOT / folder).rglob("*.md")),
+    ]
     return sorted(
         {line for page in pages for line in re.findall(r"[\w./]*pip install [^`#\n]*'\.\[[^`#\n]*'", page.read_text())}
     )

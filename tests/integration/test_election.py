@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,41 @@ def test_a_process_that_is_gone_is_not_waited_for_and_its_writes_are_refused(
     old.wait_for(lambda event: isinstance(event, Revoked), "revoked")
     fresh.commit({"driver/2": b"of the new one"})
     assert new.open_records().read() == {"driver/1": b"one", "driver/2": b"of the new one"}
+
+
+def test_the_end_of_the_last_leader_deposes_no_new_one(
+    zookeeper: ZooKeeperServers, directory: str, stands: list[Stand]
+) -> None:
+    """A busy standby learns late that the leader's process has exited, after it has learned who leads now."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as first_port,
+        socket.create_server(("127.0.0.1", 0)) as next_port,
+    ):
+        addresses = [f"127.0.0.1:{port.getsockname()[1]}" for port in (first_port, next_port)]
+        first = Stand(zookeeper.hosts, directory, addresses[0]).wait_elected()
+        busy = Stand(zookeeper.hosts, directory, "127.0.0.1:9")
+        stands += [first, busy]
+        busy.wait_for(follows(addresses[0]), "follows")
+        connection, _ = first_port.accept()
+        tasks = busy.leadership._tasks  # what its thread has to do
+        free, done = threading.Event(), threading.Event()
+
+        def work() -> None:
+            free.wait(20)
+
+        tasks.put(work)
+        first.close()
+        second = Stand(zookeeper.hosts, directory, addresses[1]).wait_elected()
+        stands.append(second)
+        wait_until(lambda: tasks.qsize() >= 1, what="the node of the first leader has gone")
+        waiting = tasks.qsize()
+        first_port.close()
+        connection.close()
+        wait_until(lambda: tasks.qsize() > waiting, what="so has its process")
+        tasks.put(done.set)
+        free.set()
+        assert done.wait(20)
+        assert not busy.epoch and not any(isinstance(event, Revoked) for event in second.events)
 
 
 def test_a_restarted_master_does_not_wait_for_the_session_of_the_process_before_it(

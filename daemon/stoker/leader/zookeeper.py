@@ -272,8 +272,8 @@ class ZooKeeperLeadership(Leadership):
         if self._watch is not None and (leader is None or leader.address != self._watch.address):
             self._stop_watch()
         if leader is not None and self._watch is None:
-            self._watch = LeaderWatch(leader.address, self._leader_gone)
-            self._watch.start()
+            watch = self._watch = LeaderWatch(leader.address, lambda: self._leader_gone(watch))
+            watch.start()
         following = Follow(leader, reason)
         if following != self._following:
             self._following = following
@@ -284,14 +284,16 @@ class ZooKeeperLeadership(Leadership):
             self._watch.stop()
             self._watch = None
 
-    def _leader_gone(self) -> None:
+    def _leader_gone(self, watch: LeaderWatch) -> None:
         """Queue taking over, on the watch's thread: no process listens at the leader's address."""
-        self._tasks.put(self._usurp)
+        self._tasks.put(lambda: self._usurp(watch))
 
-    def _usurp(self) -> None:
-        if self._over or self._epoch or self._watch is None or not self.zookeeper.is_connected:
+    def _usurp(self, watch: LeaderWatch) -> None:
+        if watch is not self._watch:  # meanwhile this master follows another leader, about which this says nothing
             return
-        gone = self._watch.address
+        if self._over or self._epoch or not self.zookeeper.is_connected:
+            return
+        gone = watch.address
         self._stop_watch()
         leader, _ = self._read_leader()
         if leader is not None and leader.address == gone:
