@@ -16,6 +16,7 @@ from ansible_collections.stoker.spark.plugins.plugin_utils.controller import unf
 with contextlib.suppress(ImportError):  # ``unfit`` says what is missing
     from stoker.config.check import find_problems
     from stoker.config.pools import parse_pools
+    from stoker.security.spark_secrets import parse_secrets
 
 # Arguments, and the variables that have the same value.
 ARGUMENTS = {
@@ -40,6 +41,7 @@ class ActionModule(ActionBase):
         problems += _problems("spark_defaults", "spark-defaults.conf", stoker_spark_defaults(args["properties"]), None)
         if pools := args.get("pools"):
             problems += parse_pools(pools, "stoker_pools")[1]
+        problems += parse_secrets(args.get("spark_clients") or "", "stoker_spark_clients")[1]
         if problems:
             raise AnsibleActionFail("; ".join(problems))
         taken = {name: args[name] for name in ARGUMENTS}

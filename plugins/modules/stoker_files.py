@@ -13,6 +13,7 @@ description:
   - One task for all of a host's files, because a task costs a round trip.
 extends_documentation_fragment:
   - stoker.spark.files
+  - stoker.spark.files.secrets
 author:
   - Stoker contributors
 """
@@ -40,7 +41,7 @@ from ansible_collections.stoker.spark.plugins.module_utils import files
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"files": files.SPEC}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"files": files.SPEC, "secrets": files.SECRETS}, supports_check_mode=True)
     module.exit_json(**files.write_files(module))
 
 

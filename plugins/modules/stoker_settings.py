@@ -28,6 +28,10 @@ options:
     description: The text of C(pools.yml). Empty for none.
     type: str
     default: ""
+  spark_clients:
+    description: A line for each Spark client, with its name, its pool if it has one, and its secret. Empty for none.
+    type: str
+    default: ""
   evaluate:
     description:
       - Names of variables to evaluate, each once. Put a variable after those that it is made of. O(masters), O(env) and
@@ -85,6 +89,7 @@ def main() -> None:
             "env": {"type": "dict", "required": True},
             "properties": {"type": "dict", "required": True},
             "pools": {"type": "str", "default": ""},
+            "spark_clients": {"type": "str", "default": "", "no_log": True},
             "evaluate": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,

@@ -144,7 +144,8 @@ def test_all_decisions_are_in_the_index_with_date_and_status() -> None:
         assert first is not None, f"{path.name} must begin with '# NUMBER. Title'"
         kept[path.name] = (int(first[1]), first[2])
     assert listed == kept
-    assert sorted(number for number, _ in kept.values()) == list(range(1, len(kept) + 1))
+    numbers = [number for number, _ in kept.values()]
+    assert len(numbers) == len(set(numbers))  # there may be gaps: a number is taken while its decision is written
 
 
 def test_words_of_coming_releases_are_marked_in_the_glossary() -> None:

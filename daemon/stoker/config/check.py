@@ -1,4 +1,4 @@
-"""``stoker config check FILE...``: would daemons start with this spark-env, spark-defaults.conf, pools.yml or users.yml?
+"""``stoker config check FILE...``: would daemons start with these files?
 ``stoker config import FILE``: have bash read a spark-env.sh once, and print plain values.
 ``stoker config show``: every setting that counts here, and where it comes from (``config.show``)."""
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stoker.config.bash_import import import_spark_env
@@ -19,6 +19,8 @@ from stoker.config.users_file import parse_users
 from stoker.config.variables import VARIABLES
 from stoker.config.worker import add_worker_arguments, worker_config
 from stoker.errors import ConfigError, UsageError, did_you_mean
+from stoker.security.files import check_closed
+from stoker.security.spark_secrets import SETTING, parse_secrets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--as",
         dest="kind",
-        choices=["spark-env", "spark-defaults", "pools", "users"],
+        choices=["spark-env", "spark-defaults", "pools", "users", "spark-clients"],
         help="what the files are (default: by their names)",
     )
     check.add_argument("--strict", action="store_true", help="a probably misspelt name is a problem, too")
     check.add_argument(
-        "files", nargs="+", metavar="FILE", help="spark-env, spark-defaults.conf, pools.yml or users.yml"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="spark-env, spark-defaults.conf, pools.yml, users.yml, or the file of spark.stoker.gateway.secretsFile",
     )
     bash = actions.add_parser("import", description="run one spark-env.sh in bash, print its values")
     bash.add_argument(
@@ -59,8 +64,8 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         path = Path(name)
         kind = args.kind or _kind(path)
         problems, doubts = (
-            (check_yaml(path, kind), [])
-            if kind in ("pools", "users")
+            (check_file(path, kind), [])
+            if kind in _CHECKS
             else find_problems(path, environ if kind == "spark-env" else None)
         )
         for line in problems:
@@ -79,16 +84,37 @@ def _kind(path: Path) -> str:
         return "spark-defaults"
     if path.suffix in (".yml", ".yaml"):
         return "users" if path.name.startswith("users") else "pools"
+    if path.name == "spark-clients":
+        return "spark-clients"
     raise UsageError(f"{path}: is it a spark-env or a spark-defaults? Say it with --as")
 
 
-def check_yaml(path: Path, kind: str) -> list[str]:
-    """A line for each fault of a pools.yml or a users.yml."""
-    parse = parse_pools if kind == "pools" else parse_users
+def _check_pools(path: Path) -> list[str]:
+    return parse_pools(read_text(path), str(path))[1]
+
+
+def _check_users(path: Path) -> list[str]:
+    return parse_users(read_text(path), str(path))[1]
+
+
+def _check_clients(path: Path) -> list[str]:
+    check_closed(path, SETTING)
+    return parse_secrets(read_text(path), str(path))[1]
+
+
+def check_file(path: Path, kind: str) -> list[str]:
+    """A line for each fault of a file that is neither a spark-env nor a spark-defaults.conf."""
     try:
-        return parse(read_text(path), str(path))[1]
+        return _CHECKS[kind](path)
     except ConfigError as error:
         return [str(error)]
+
+
+_CHECKS: dict[str, Callable[[Path], list[str]]] = {
+    "pools": _check_pools,
+    "users": _check_users,
+    "spark-clients": _check_clients,
+}
 
 
 def find_problems(path: Path, environ: Mapping[str, str] | None) -> tuple[list[str], list[str]]:

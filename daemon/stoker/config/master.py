@@ -29,6 +29,7 @@ from stoker.config.web import WebConfig, anonymous_role, tls_port, web_config
 from stoker.core.model.policy import Policy
 from stoker.errors import ConfigError
 from stoker.security.roles import AccessRole
+from stoker.security.spark_secrets import SETTING
 
 _GCM = "AES/GCM/NoPadding"
 
@@ -71,9 +72,11 @@ class MasterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayConfig:
-    """What Spark clients must do to be let in. ``secret`` empty: nothing; ``open``: whoever they are."""
+    """What Spark clients must do to be let in: prove ``secret``, or one of those in ``secrets_file``. Neither: nothing;
+    ``open``: whoever they are."""
 
     secret: str
+    secrets_file: Path | None
     open: bool
     sasl: bool  # instead of Spark's own protocol; it does not encrypt
     only_gcm: bool
@@ -212,18 +215,23 @@ def _gateway(settings: Settings, host: str) -> GatewayConfig | None:
     """Raises ConfigError when clients on other machines would need no secret."""
     if not settings.get("spark.stoker.gateway.enabled"):
         return None
+    secrets_file = _path(settings, SETTING) if settings.get("spark.authenticate") else None
     secret = spark_secret(settings) if settings.get("spark.authenticate") else ""
-    is_open = settings.get("spark.stoker.gateway.open") and not secret
-    if not secret and not leads_to_loopback(host) and not is_open:
+    if settings.is_set(SETTING) and secrets_file is None:
+        settings.warnings.append(f"{SETTING} has no effect: spark.authenticate is false")
+    asks = bool(secret) or secrets_file is not None
+    is_open = settings.get("spark.stoker.gateway.open") and not asks
+    if not asks and not leads_to_loopback(host) and not is_open:
         raise ConfigError(
             "spark.stoker.gateway.enabled lets every Spark client that reaches this machine run programs: set"
-            " spark.authenticate.secret.file, or spark.stoker.gateway.open to true"
+            f" spark.authenticate.secret.file or {SETTING}, or spark.stoker.gateway.open to true"
         )
     if is_open:
         what = "any user of this machine" if leads_to_loopback(host) else "any Spark client that reaches this port"
         settings.warnings.append(f"spark.stoker.gateway.open: {what} can run programs here")
     return GatewayConfig(
         secret=secret,
+        secrets_file=secrets_file,
         open=is_open,
         sasl=settings.get("spark.network.crypto.saslFallback"),
         only_gcm=settings.get("spark.network.crypto.cipher") == _GCM,

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 from stoker.config.sources import Settings
 from stoker.errors import ConfigError
+from stoker.security.files import check_closed
 
 
 def read_secret(path: Path, setting: str) -> str:
     """The one line of a file that only its owner can read. Raises ConfigError, naming ``setting``."""
+    check_closed(path, setting)
     try:
-        mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{setting}: cannot read {path}: {reason}") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise ConfigError(f"{setting}: {path} is open to other users: `chmod 600 {path}`")
     if not text or "\n" in text:
         raise ConfigError(f"{setting}: {path} does not hold one line")
     return text

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from stoker.core.model import messages as m
 from stoker.core.model.addresses import address_of, is_loopback
+from stoker.core.model.principal import GATEWAY
 from stoker.gateway.budget import MOST_BYTES, MOST_UNPROVEN, SLICE, Budget
 from stoker.gateway.crypto import Stream
 from stoker.gateway.guard import AUTHENTICATION, Caller, Guard
@@ -35,6 +36,7 @@ from stoker.gateway.spark_rpc import (
 from stoker.gateway.terms import PEER_PREFIX, Terms
 from stoker.io.peer_log import PeerLog
 from stoker.io.peer_user import is_own_or_root, peer_user
+from stoker.security.spark_secrets import SparkSecret
 from stoker.security.throttle import Throttle
 
 PEERS = PeerLog(logging.getLogger("stoker.gateway"))
@@ -63,13 +65,13 @@ class Hub(Protocol):
 
     def closed(self, connection: SparkConnection) -> None: ...
 
-    def post(self, peer: bytes, message: m.Message) -> None: ...
+    def post(self, peer: bytes, message: m.Message, principal: str, pool: str) -> None: ...
 
 
 class SparkConnection(asyncio.Protocol):
-    """``master`` is this master's address until the client names the one it uses. Where ``terms`` have a secret the
-    client must authenticate before anything else. On a connection to a driver (``returning``) this side
-    authenticates instead."""
+    """``master`` is this master's address until the client names the one it uses. Where ``terms`` ask for a secret
+    the client must authenticate before anything else. On a connection to a driver (``returning``) this side
+    authenticates instead, with the secret of the application's principal."""
 
     def __init__(self, hub: Hub, *, master: Address, terms: Terms, returning: Returning | None = None) -> None:
         nonce = secrets.token_hex(8)
@@ -87,10 +89,14 @@ class SparkConnection(asyncio.Protocol):
         self._paused_until = 0.0  # the loop's time; the caller has used its CPU time
         self.has_spoken = False  # to the master, which learns of its end only then
         self._returning = returning is not None
-        self._guard = Guard(terms, _nonce) if terms.secret and returning is None else None
+        self._guard = Guard(terms, _nonce) if terms.asks_for_secret and returning is None else None
+        self._proved: SparkSecret | None = None  # by the client, or by this side to the driver
         program = returning.app.spark if returning is not None else None
         method = method_of(program) if program is not None else ""
-        self._caller = Caller(terms.secret, method, _nonce) if method else None
+        self._caller: Caller | None = None
+        if returning is not None and method:
+            self._proved = terms.of(returning.principal)
+            self._caller = Caller(self._proved.secret if self._proved is not None else "", method, _nonce)
         self._first = bytearray()  # encrypted, and too short to find the version
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -209,8 +215,9 @@ class SparkConnection(asyncio.Protocol):
             self._restart_timer(_REFUSED, self.close)
             return
         self._send(frame(Kind.RPC_RESPONSE, answer, incoming.request))
-        if guard.is_done:
-            self.session.auth = guard.method
+        if guard.proved is not None:
+            self._proved, self.session.auth = guard.proved, guard.method
+            self.session.has_own_secret = guard.proved.name != GATEWAY
             self._hub.throttle.succeeded(self.caller)
             self._hub.budget.unproven.leave(self.caller, self)
             self._reader.limit = MAX_FRAME
@@ -301,12 +308,26 @@ class SparkConnection(asyncio.Protocol):
 
     # --- both ways ---
 
+    @property
+    def principal(self) -> str:
+        """What the client has proved."""
+        return self._terms.principal if self._proved is None else self._proved.name
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the secret that was proved is no longer that of its name."""
+        named, proved = self._terms.named, self._proved
+        return named is not None and proved is not None and proved.name != GATEWAY and not named.has(proved)
+
     def _post(self, message: m.Message) -> None:
+        if self.is_revoked:
+            return
         self._waiting += 1
         self.has_spoken = True
         if self._waiting == _MOST_WAITING and self._transport is not None:
             self._transport.pause_reading()
-        self._hub.post(self.peer, message)
+        known = self._terms.of(self.principal)
+        self._hub.post(self.peer, message, self.principal, known.pool if known is not None else "")
 
     def taken(self, count: int) -> None:
         """Note that the master has handled ``count`` messages, the gateway's heartbeats included."""
@@ -314,6 +335,11 @@ class SparkConnection(asyncio.Protocol):
         self._waiting = max(0, self._waiting - count)
         if was_paused:
             self._go_on()
+
+    def turn_out(self) -> None:
+        """Close the connection of a client whose secret is no longer that of its name. Nothing more is sent to it."""
+        PEERS.warning(self._host, "revoked", f"disconnected {self.where}: the secret of {self.principal} was revoked")
+        self.abort()
 
     def close(self) -> None:
         """Close after everything was sent."""

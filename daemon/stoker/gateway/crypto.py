@@ -7,8 +7,10 @@ session's key. The client does not say which version and which cipher it uses; i
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -123,8 +125,12 @@ class AuthEngine:
     def __init__(self, app_id: str, secret: str) -> None:
         self._app_id = app_id
         self._secret = secret.encode()
-        self._private: X25519PrivateKey = load().X25519PrivateKey.generate()
         self._challenge: AuthMessage | None = None
+
+    @functools.cached_property
+    def _private(self) -> X25519PrivateKey:
+        private: X25519PrivateKey = load().X25519PrivateKey.generate()
+        return private
 
     # --- the side that is called ---
 
@@ -182,3 +188,14 @@ class AuthEngine:
         incoming, outgoing = (of_caller, of_called) if calls else (of_called, of_caller)
         keys = {1: shared, 2: derive(shared, transcript, b"derivedKey")}
         return SessionKeys(keys, incoming, outgoing)
+
+
+def respond(app_id: str, secrets: Iterable[str], challenge: AuthMessage) -> tuple[AuthMessage, SessionKeys, int]:
+    """Return the answer to a caller, the keys, and the number of the secret that the caller knows. Raises AuthError when it
+    knows none of them."""
+    for at, secret in enumerate(secrets):
+        try:
+            return (*AuthEngine(app_id, secret).respond(challenge), at)
+        except WrongSecret:
+            continue
+    raise WrongSecret

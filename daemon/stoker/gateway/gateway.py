@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from stoker.core.model.messages import ApplicationHeartbeat, Message
-from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.budget import Budget, Crowd
 from stoker.gateway.connection import SparkConnection
 from stoker.gateway.door import MOST_SILENT, Doorkeeper, watch_for_loss
@@ -36,7 +35,7 @@ LONGEST_PAUSE = 10.0  # seconds between two tries
 class MasterCalls:
     """The functions that the gateway calls; all are thread-safe."""
 
-    post: Callable[[bytes, Message], None]  # a message of this peer
+    post: Callable[[bytes, Message, str, str], None]  # a message of this peer, its principal and its pool
     gone: Callable[[bytes], None]  # the connection of this peer has ended
 
 
@@ -69,14 +68,18 @@ class Gateway:
         """Send to a peer of the gateway; nothing happens when it has disconnected."""
         self._soon(self._deliver, peer, message)
 
-    def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+    def call_back_application(self, returning: Returning, webui_url: str, within: float) -> None:
         """Notify an application's driver that this master leads now: on the connection on which it registered while this
         master was a standby, else on a new one, which is tried for ``within`` seconds."""
-        self._soon(self._start_inviting, app_id, app, webui_url, within)
+        self._soon(self._start_inviting, returning, webui_url, within)
 
     def taken(self, counts: Mapping[bytes, int]) -> None:
         """Note how many messages of each peer the master has handled."""
         self._soon(self._taken, counts)
+
+    def turn_out_revoked(self) -> None:
+        """Close the connections of clients whose secrets were revoked."""
+        self._soon(self._turn_out_revoked)
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -132,7 +135,8 @@ class Gateway:
         """Send heartbeats for connected applications: Spark clients send none."""
         for connection in self._connections.values():
             if connection.session.app_id:
-                self.post(connection.peer, ApplicationHeartbeat(app_id=connection.session.app_id))
+                beat = ApplicationHeartbeat(app_id=connection.session.app_id)
+                self.post(connection.peer, beat, connection.principal, "")
         self._loop.call_later(self._silence / 4, self._beat)
 
     def opened(self, connection: SparkConnection) -> None:
@@ -143,13 +147,17 @@ class Gateway:
         if self._connections.pop(connection.peer, None) is not None and connection.has_spoken:
             self._master.gone(connection.peer)
 
-    def post(self, peer: bytes, message: Message) -> None:
+    def post(self, peer: bytes, message: Message, principal: str, pool: str) -> None:
         assert self._master is not None
-        self._master.post(peer, message)
+        self._master.post(peer, message, principal, pool)
+
+    def _turn_out_revoked(self) -> None:
+        for connection in [one for one in self._connections.values() if one.is_revoked]:
+            connection.turn_out()
 
     def _deliver(self, peer: bytes, message: Message) -> None:
         connection = self._connections.get(peer)
-        if connection is not None:
+        if connection is not None and not connection.is_revoked:
             connection.session.deliver(message)
 
     def _taken(self, counts: Mapping[bytes, int]) -> None:
@@ -159,20 +167,33 @@ class Gateway:
 
     # --- applications of an earlier master ---
 
-    def _start_inviting(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+    def _start_inviting(self, returning: Returning, webui_url: str, within: float) -> None:
+        app_id = returning.app_id
         before = self._invitations.pop(app_id, None)
         if before is not None:
             before.cancel()
-        if self._invite_on_its_connection(Returning(app_id, app), webui_url):
+        if self._invite_on_its_connection(returning, webui_url):
             return
-        task = self._loop.create_task(self._invite(Returning(app_id, app), webui_url, within))
+        if self._terms.asks_for_secret and self._terms.of(returning.principal) is None:
+            LOG.warning("%s: its driver is not notified: %s has no secret any more", app_id, returning.principal)
+            return
+        task = self._loop.create_task(self._invite(returning, webui_url, within))
         self._invitations[app_id] = task
         task.add_done_callback(lambda done: self._invited(app_id, done))
 
     def _invite_on_its_connection(self, returning: Returning, webui_url: str) -> bool:
         """Ask a driver that registered here on its own connection only: it answers the master that notified it last, on the
-        connection where that came."""
-        found = next((c.session for c in self._connections.values() if c.session.is_driver_of(returning.app)), None)
+        connection where that came. Who has proved to be another principal is not that driver."""
+        found = next(
+            (
+                connection.session
+                for connection in self._connections.values()
+                if connection.session.is_driver_of(returning.app)
+                and not connection.is_revoked
+                and returning.principal in ("", connection.principal)
+            ),
+            None,
+        )
         if found is None:
             return False
         for connection in self._connections.values():

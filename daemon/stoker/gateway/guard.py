@@ -11,11 +11,12 @@ import struct
 from collections.abc import Callable
 
 from stoker.gateway import crypto
-from stoker.gateway.crypto import AuthEngine, AuthMessage, SessionKeys, Stream
+from stoker.gateway.crypto import AuthEngine, AuthMessage, SessionKeys, Stream, respond
 from stoker.gateway.gcm import GcmStream
 from stoker.gateway.primitives import Method
 from stoker.gateway.sasl import Account, AuthError, DigestClient, DigestServer
 from stoker.gateway.terms import Terms
+from stoker.security.spark_secrets import SparkSecret
 
 USER = "sparkSaslUser"  # all of a cluster's, in Spark
 _SASL_TAG = 0xEA
@@ -24,15 +25,16 @@ _GCM = "AES/GCM/NoPadding"
 
 
 class Guard:
-    """Call ``received`` with the client's messages until ``is_done``. ``method`` is the method it used: for one that
-    encrypts, the stream knows it (``choose``)."""
+    """Call ``received`` with the client's messages until it has proved one of the secrets, which ``proved`` then is.
+    ``method`` is the method it used: for one that encrypts, the stream knows it (``choose``)."""
 
     def __init__(self, terms: Terms, nonce: Callable[[], str]) -> None:
         self._terms = terms
         self._nonce = nonce
         self._digest: DigestServer | None = None
         self._keys: SessionKeys | None = None
-        self.is_done = False
+        self._known: tuple[SparkSecret, ...] = ()  # when the exchange began
+        self.proved: SparkSecret | None = None
         self.method: Method = ""
 
     def received(self, body: bytes) -> bytes:
@@ -40,8 +42,9 @@ class Guard:
         if body[:1] == bytes([_SASL_TAG]):
             return self._sasl(_sasl_payload(body))
         if body[:1] == bytes([crypto.TAG]):
-            answer, self._keys = AuthEngine(USER, self._terms.secret).respond(AuthMessage.decode(body))
-            self.is_done = True
+            known = self._terms.known
+            answer, self._keys, at = respond(USER, [one.secret for one in known], AuthMessage.decode(body))
+            self.proved = known[at]
             return answer.encode()
         raise AuthError("no authentication: set spark.authenticate and spark.authenticate.secret in the application")
 
@@ -52,11 +55,16 @@ class Guard:
                 " spark.network.crypto.enabled to true"
             )
         if self._digest is None:
-            self._digest = DigestServer(Account(USER, self._terms.secret), self._nonce())
+            self._known = self._terms.known
+            self._digest = DigestServer([Account(USER, one.secret) for one in self._known], self._nonce())
             return self._digest.challenge()
-        proof = self._digest.finish(payload)
-        self.is_done, self.method = True, "sasl"
+        proof, at = self._digest.finish(payload)
+        self.proved, self.method = self._known[at], "sasl"
         return proof
+
+    @property
+    def is_done(self) -> bool:
+        return self.proved is not None
 
     @property
     def encrypts(self) -> bool:

@@ -44,6 +44,7 @@ T = TypeVar("T", bool, int, str, JavaObject)
 N = TypeVar("N", int, float)
 
 _BUILT_IN = frozenset({"cores", "memory", "memoryOverhead", "offHeap", "pyspark.memory"})  # of Spark's own resources
+_SECRET = "-Dspark.authenticate.secret="  # noqa: S105 - how an option begins
 _WATCHES = "--worker-url"  # an executor exits when no worker of Spark listens there
 
 
@@ -198,6 +199,14 @@ def driver(message: JavaObject, release: Release) -> DriverDescription:
         time_limit=_limit(TIME_LIMIT_PROPERTY, properties, time_limit) or 0.0,
         max_disk_mib=_limit(DRIVER_DISK_PROPERTY, properties, disk_limit) or 0,
     )
+
+
+def without_secret(driver: DriverDescription) -> DriverDescription:
+    """Return the driver without the secret that Spark's client puts among its properties: records must not have it."""
+    spark = driver.spark
+    assert spark is not None
+    options = tuple(option for option in spark.java_options if not option.startswith(_SECRET))
+    return msgspec.structs.replace(driver, spark=msgspec.structs.replace(spark, java_options=options))
 
 
 def _limit(name: str, given: Mapping[str, str], parse: Callable[[str], N]) -> N | None:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 REALM = "default"
@@ -46,31 +47,31 @@ class Account:
 class DigestServer:
     """One exchange: ``challenge`` out, ``finish`` with the client's answer."""
 
-    def __init__(self, account: Account, nonce: str) -> None:
-        self._account = account
+    def __init__(self, accounts: Sequence[Account], nonce: str) -> None:
+        self._accounts = accounts  # of one user, with different secrets
         self._nonce = nonce
 
     def challenge(self) -> bytes:
         return f'realm="{REALM}",nonce="{self._nonce}",qop="auth",charset=utf-8,algorithm=md5-sess'.encode()
 
-    def finish(self, answer: bytes) -> bytes:
-        """Return the server's proof. Raises AuthError for a wrong answer."""
+    def finish(self, answer: bytes) -> tuple[bytes, int]:
+        """Return the server's proof, and the number of the account that the client proved. Raises AuthError for a wrong
+        answer."""
         said = parse(answer)
         if said.get("qop", "auth") != "auth":
             raise AuthError(
                 "spark.authenticate.enableSaslEncryption is not supported: set spark.network.crypto.enabled instead"
             )
-        expected_user = base64.b64encode(self._account.user.encode()).decode()
-        known = (
-            said.get("nonce") == self._nonce and said.get("nc") == "00000001" and said.get("username") == expected_user
-        )
+        known = said.get("nonce") == self._nonce and said.get("nc") == "00000001" and said.get("cnonce")
         numbers = {"nonce": self._nonce, "cnonce": said.get("cnonce", ""), "count": "00000001"}
         uri = said.get("digest-uri", "")
-        expected = self._account.response(**numbers, uri=uri, who="AUTHENTICATE")
-        given = said.get("response", "")
-        if not (hmac.compare_digest(expected.encode(), given.encode()) and known and said.get("cnonce")):
-            raise WrongSecret
-        return f"rspauth={self._account.response(**numbers, uri=uri, who='')}".encode()
+        given = said.get("response", "").encode()
+        for at, account in enumerate(self._accounts):
+            expected = account.response(**numbers, uri=uri, who="AUTHENTICATE")
+            is_user = said.get("username") == base64.b64encode(account.user.encode()).decode()
+            if hmac.compare_digest(expected.encode(), given) and known and is_user:
+                return f"rspauth={account.response(**numbers, uri=uri, who='')}".encode(), at
+        raise WrongSecret
 
 
 class DigestClient:

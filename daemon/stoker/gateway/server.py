@@ -6,20 +6,22 @@ unix socket of the ROUTER. ``drain`` returns the messages of Spark clients with 
 
 from __future__ import annotations
 
-import os
+import logging
 import secrets
 import socket
 import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from stoker.core.model.addresses import bracketed
-from stoker.core.model.messages import Message
+from stoker.core.model.messages import LaunchDriver, LaunchExecutor, Message
+from stoker.core.model.principal import GATEWAY
 from stoker.core.model.states import Role
 from stoker.core.model.values import ApplicationDescription
 from stoker.gateway.terms import PEER_PREFIX, Terms
 from stoker.io.loop import Loop
-from stoker.io.peer_user import name_of_user
 from stoker.io.port import open_port
 from stoker.io.server import Garbage, Incoming, PeerGone, Server
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 ANYBODY = Terms()
 _NAME = "spark client"
-GATEWAY = "gateway"  # the principal of those who know the secret (ADR 22)
+LOG = logging.getLogger("stoker.gateway")
 
 
 class GatedServer(Server):
@@ -55,7 +57,7 @@ class GatedServer(Server):
                     listener.close()
             raise
         self._terms = terms
-        self._principal = _principal(terms)
+        self._by_name = terms.named.by_name if terms.named is not None else {}
         self._inner = f"\0{inner}"
         self._silence: float = others.get("heartbeat_timeout", 60.0)
         self._host = bracketed(host)
@@ -83,6 +85,7 @@ class GatedServer(Server):
 
     def drain(self, limit: int = 1000) -> list[Incoming | PeerGone | Garbage]:
         self._woken.clear()
+        self._follow_secrets()
         out = super().drain(limit)
         taken: Counter[bytes] = Counter()
         while self._events and len(out) < limit:
@@ -95,18 +98,61 @@ class GatedServer(Server):
             self._gateway.taken(taken)
         return out
 
+    @property
+    def look_by(self) -> float:
+        """As of the base, and to notice revoked secrets."""
+        named = self._terms.named
+        return super().look_by if named is None else min(super().look_by, named.look_by)
+
+    def _follow_secrets(self) -> None:
+        """Turn out the clients whose secrets were revoked. What they have sent is not read."""
+        named = self._terms.named
+        if named is None:
+            return
+        named.look_if_due()
+        if named.by_name is self._by_name:
+            return
+        before, self._by_name = self._by_name, named.by_name
+        revoked = {was.name for was in before.values() if not named.has(was)}
+        if not revoked:
+            return
+        if self._gateway is not None:
+            self._gateway.turn_out_revoked()
+        for event in list(self._events):
+            if isinstance(event, Incoming) and event.principal in revoked:
+                self._events.remove(event)
+
     def send(self, peer: bytes, message: Message) -> bool:
+        if isinstance(message, (LaunchDriver, LaunchExecutor)):
+            message = self._with_secret(message)
         if not peer.startswith(PEER_PREFIX):
             return super().send(peer, message)
         if self._gateway is not None:
             self._gateway.send(peer, message)
         return True
 
-    def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+    def _with_secret(self, message: LaunchDriver | LaunchExecutor) -> Message:
+        """Add the secret with which a Spark driver or executor connects to its own. Only this message has it: neither records
+        nor the worker's notes do (ADR 33). The secret without a name is in the worker's own settings."""
+        job = message.driver if isinstance(message, LaunchDriver) else message.app
+        if self._terms.named is None or job.spark is None or message.principal in (None, "", GATEWAY):
+            return message
+        known = self._terms.of(message.principal)
+        if known is None:
+            what = message.driver_id if isinstance(message, LaunchDriver) else message.app_id
+            LOG.warning("%s: it starts without a secret: %s has none any more", what, message.principal)
+            return message
+        return msgspec.structs.replace(message, secret=known.secret)
+
+    def call_back_application(
+        self, app_id: str, app: ApplicationDescription, webui_url: str, within: float, principal: str = ""
+    ) -> None:
         if self._terms.closed or self._gateway is None:
-            super().call_back_application(app_id, app, webui_url, within)
+            super().call_back_application(app_id, app, webui_url, within, principal)
         else:
-            self._gateway.call_back_application(app_id, app, webui_url, within)
+            from stoker.gateway.session import Returning  # noqa: PLC0415 - the gateway is loaded
+
+            self._gateway.call_back_application(Returning(app_id, app, principal), webui_url, within)
 
     def close(self) -> None:
         if self._opener is not None:
@@ -120,8 +166,8 @@ class GatedServer(Server):
 
     # --- called by the gateway's thread ---
 
-    def _posted(self, peer: bytes, message: Message) -> None:
-        event = Incoming(peer, "", Role.CLIENT, _NAME, message, self._principal, "spark")  # type: ignore[arg-type]
+    def _posted(self, peer: bytes, message: Message, principal: str, pool: str) -> None:
+        event = Incoming(peer, "", Role.CLIENT, _NAME, message, principal, "spark", pool)  # type: ignore[arg-type]
         self._hand_in(event)
 
     def _left(self, peer: bytes) -> None:
@@ -135,10 +181,3 @@ class GatedServer(Server):
         if not self._woken.is_set():
             self._woken.set()
             self._loop.wake()
-
-
-def _principal(terms: Terms) -> str:
-    """Return what Spark clients prove: that they know the secret, or are this user (or root); else nothing (ADR 22)."""
-    if terms.secret:
-        return GATEWAY
-    return name_of_user(os.geteuid()) if terms.own_user_only else ""

@@ -41,6 +41,7 @@ class Returning:
 
     app_id: str
     app: ApplicationDescription
+    principal: str = ""  # whose it is; "": nobody's, or unknown
 
 
 class PeerSession:
@@ -62,6 +63,7 @@ class PeerSession:
     ) -> None:
         self.app_id = ""
         self.auth: Method = ""  # how the client authenticated (``Guard.method``)
+        self.has_own_secret = False  # it proved one with a name, which its jobs get with the order to start
         self._token = token
         self._master = master  # as this client names it
         self._send, self._post, self._log, self._close = send, post, log, close
@@ -221,6 +223,8 @@ class PeerSession:
     def _submit(self, incoming: Frame, message: JavaObject) -> None:
         self._release = recognise(message)
         driver = requests.driver(message, self._release)
+        if self.has_own_secret:
+            driver = requests.without_secret(driver)
         number = self._ask(incoming, "submit")
         self._post(m.SubmitDriver(request=number, token=f"{self._token}/{incoming.request}", driver=driver))
 

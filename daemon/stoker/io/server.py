@@ -59,6 +59,7 @@ class Incoming(msgspec.Struct, frozen=True):
     message: ToMaster
     principal: str = ""
     door: Door = ""
+    pool: str = ""  # of what it submits, if that names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,9 @@ class Server:
         known = self.authorizer.lookup(self._key_of.get(peer, "")) if self.authorizer is not None else None
         return known[1] if known is not None else peer
 
-    def call_back_application(self, app_id: str, app: ApplicationDescription, webui_url: str, within: float) -> None:
+    def call_back_application(
+        self, app_id: str, app: ApplicationDescription, webui_url: str, within: float, principal: str = ""
+    ) -> None:
         """Log that an unmodified Spark application waits for a call that only a master with a gateway can make."""
         log.warning("%s is a Spark application, and spark.stoker.gateway.enabled is off: it cannot come back", app_id)
 

@@ -60,6 +60,7 @@ from stoker.master.relay import LogRelay
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
 from stoker.security.secret import secret_of
+from stoker.security.spark_secrets import SparkSecrets
 from stoker.security.tokens import TokenFile
 from stoker.version import RELEASE
 
@@ -85,6 +86,7 @@ class MasterDaemon:
         webui_url: str,
         tally: Tally | None = None,
         pools: PoolsFile | None = None,
+        spark_secrets: SparkSecrets | None = None,
     ) -> None:
         self.loop = loop
         self._news = news
@@ -96,6 +98,7 @@ class MasterDaemon:
         self._is_over = False
         self._dashboards: tuple[str, ...] = ()
         self._pools = pools or PoolsFile(config.pools_file)
+        self._spark_secrets = spark_secrets
         self._authenticates, self._keys_dir = config.authenticate, config.keys_dir
         self._core = core.MasterCore(
             policy=config.policy,
@@ -258,7 +261,7 @@ class MasterDaemon:
         authorizer = self._server.authorizer if isinstance(event.message, RegisterWorker) else None
         kin = authorizer.kin(event.key) if authorizer is not None else frozenset()
         sent = self._door.shortened(event.message)
-        message = core_effects.Received(event.peer, event.key, role, sent, event.principal, event.door, kin)
+        message = core_effects.Received(event.peer, event.key, role, sent, event.principal, event.door, kin, event.pool)
         self._rules[type(event.message)](message, now)
 
     def _turn_away(self, event: Incoming, reason: str) -> None:
@@ -309,7 +312,9 @@ class MasterDaemon:
             if isinstance(effect, Send):
                 self._send(effect.peer, effect.message)
             elif isinstance(effect, Invite):
-                self._server.call_back_application(effect.app_id, effect.app, effect.webui_url, effect.within)
+                self._server.call_back_application(
+                    effect.app_id, effect.app, effect.webui_url, effect.within, effect.principal
+                )
             elif effect.peer:
                 PEERS.warning(effect.peer, "core", effect.text)
             else:
@@ -344,6 +349,8 @@ class MasterDaemon:
     def _view(self) -> ClusterView:
         """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""
         view = msgspec.structs.replace(self._core.view(), dashboards=self._dashboards)
+        if self._spark_secrets is not None and self._spark_secrets.fault:
+            view = msgspec.structs.replace(view, warnings=(*view.warnings, self._spark_secrets.fault))
         if not self._pause.reason:
             return view
         return msgspec.structs.replace(

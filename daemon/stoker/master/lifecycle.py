@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from stoker.config.master import MasterConfig
+from stoker.config.master import GatewayConfig, MasterConfig
 from stoker.core.model.addresses import address_of
 from stoker.core.model.counts import Tally
 from stoker.gateway.server import GatedServer
@@ -32,6 +32,7 @@ from stoker.master.standby import Standby
 from stoker.recovery.base import StorageFailed
 from stoker.security.authorizer import Authorizer
 from stoker.security.keys import Keys
+from stoker.security.spark_secrets import SparkSecrets
 
 LOG = logging.getLogger("stoker.master")
 STAND_AGAIN = 1.0  # seconds to wait after the records could not be opened, so that other masters go first
@@ -50,6 +51,7 @@ class MasterRunner:
         self._webui_url = ""
         self._tally = Tally()
         self._pools = PoolsFile(config.pools_file)
+        self._spark_secrets = _spark_secrets(config.gateway)
 
     def stop(self) -> None:
         """End ``run``. Callable from a signal handler or any thread."""
@@ -104,7 +106,8 @@ class MasterRunner:
             return functools.partial(GatedServer, terms=Terms(closed=True))
         terms = Terms(
             secret=gateway.secret,
-            own_user_only=not gateway.secret and not gateway.open,
+            own_user_only=not gateway.secret and self._spark_secrets is None and not gateway.open,
+            named=self._spark_secrets,
             sasl=gateway.sasl,
             only_gcm=gateway.only_gcm,
         )
@@ -169,6 +172,7 @@ class MasterRunner:
             webui_url=self._webui_url,
             tally=self._tally,
             pools=self._pools,
+            spark_secrets=self._spark_secrets,
         )
         try:
             daemon.recover()
@@ -196,3 +200,10 @@ class MasterRunner:
             print(self._url, flush=True)
         self._is_ready = True
         notify(f"READY=1\nSTATUS={status}")
+
+
+def _spark_secrets(gateway: GatewayConfig | None) -> SparkSecrets | None:
+    """Return the secrets by name, which live as long as the process. Raises ConfigError for a wrong file."""
+    if gateway is None or gateway.secrets_file is None:
+        return None
+    return SparkSecrets(gateway.secrets_file, gateway.secret)

@@ -102,6 +102,16 @@ def check_private(path: Path, mode: int) -> None:
         raise ConfigError(f"{path} is open to other users: `chmod {mode:o} {path}`")
 
 
+def check_closed(path: Path, setting: str) -> None:
+    """Check that only its owner can read a file that ``setting`` names. Raises ConfigError."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from None
+    if hasattr(os, "geteuid") and mode & 0o077:
+        raise ConfigError(f"{setting}: {path} is open to other users: `chmod 600 {path}`")
+
+
 def stamp(path: Path) -> tuple[int, int, int] | None:
     """Return a stamp that changes with the file; None when it is missing."""
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.config.check import check_yaml
+from stoker.config.check import check_file
 from stoker.config.pools import parse_pools, read_pools
 from stoker.core.model.pools import Pool, Quota
 from stoker.errors import ConfigError
@@ -122,10 +122,10 @@ def test_a_file_that_is_no_pools_file(text: str, fault: str) -> None:
 def test_all_faults_are_listed_and_the_first_is_raised(tmp_path: Path) -> None:
     path = tmp_path / "pools.yml"
     path.write_text("pools: {a: {weight: 0, polizy: fair}}\n")
-    assert len(check_yaml(path, "pools")) == 2
+    assert len(check_file(path, "pools")) == 2
     with pytest.raises(ConfigError, match="and 1 more: 'stoker config check"):
         read_pools(path)
-    assert check_yaml(tmp_path / "none.yml", "pools") == [f"cannot read {tmp_path}/none.yml: No such file or directory"]
+    assert check_file(tmp_path / "none.yml", "pools") == [f"cannot read {tmp_path}/none.yml: No such file or directory"]
 
 
 def test_users_and_operators() -> None:

@@ -18,6 +18,7 @@ from stoker.config.spark_env import find_spark_env
 from stoker.core.model.redaction import HIDDEN
 from stoker.errors import ConfigError
 from stoker.security.keys import Keys
+from stoker.security.spark_secrets import SETTING, read_secrets
 
 
 def keys(settings: Settings, masters: tuple[str, ...]) -> list[Finding]:
@@ -75,6 +76,8 @@ def secrets(settings: Settings) -> list[Finding]:
     for name in ("spark.authenticate.secret.file", "spark.stoker.zookeeper.authFile"):
         if settings.is_set(name):
             found.append(_secret_file(name, settings))
+    if settings.is_set(SETTING) and any(daemon.kind == "master" for daemon in running_daemons()):
+        found.append(_spark_secrets(Path(settings.get(SETTING))))
     for path in (find_spark_env(settings.conf_dir), settings.conf_dir / "spark-defaults.conf"):
         if path is not None and path.exists() and _holds_secret(path, settings):
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -94,10 +97,22 @@ def _secret_file(name: str, settings: Settings) -> Finding:
     return Finding("secrets", "ok", f"{settings.get(name)} ({name}) is closed to other users")
 
 
+def _spark_secrets(path: Path) -> Finding:
+    try:
+        names = len(read_secrets(path))
+    except ConfigError as error:
+        return Finding("secrets", "problem", str(error), "correct the file, or the setting")
+    return Finding("secrets", "ok", f"{path} ({SETTING}) is closed to other users, and has {names} names")
+
+
 def _holds_secret(path: Path, settings: Settings) -> bool:
     own = [(name, setting.value) for name, setting in settings.properties.items() if str(path) in setting.source]
     own += [(name, settings.environ.get(name, "")) for name, source in settings.origins.items() if str(path) in source]
-    return any(shown(name, value) == HIDDEN for name, value in own if not name.endswith(("secret.file", "authFile")))
+    return any(
+        shown(name, value) == HIDDEN
+        for name, value in own
+        if not name.endswith(("secret.file", "authFile", "secretsFile"))
+    )
 
 
 def folders(settings: Settings) -> list[Finding]:

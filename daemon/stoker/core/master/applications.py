@@ -55,7 +55,7 @@ def register(ctx: Context, event: Received, message: RegisterApplication) -> Non
         reason = "it has ended, and is too old for the master's history"
         ctx.send(peer, ApplicationRemoved(app_id=app_id, state=ApplicationState.FAILED, reason=reason))
         return
-    if app is None and not app_id and (same := books.app_of_driver(message.app)) is not None:
+    if app is None and not app_id and (same := books.app_of_driver(message.app, event.principal)) is not None:
         _registered_again(ctx, same)
         return
     if app is None:
@@ -95,7 +95,7 @@ def _may_register(by: Asker, app: BookedApp) -> bool:
 
 
 def in_pool(ctx: Context, app: ApplicationDescription, by: Asker) -> ApplicationDescription | str:
-    request = requested_by_application(app.pool, app.priority, app.command.env)
+    request = requested_by_application(app.pool, app.priority, app.command.env, or_pool=by.pool)
     assigned = admission.assigned(ctx.pools, app, request, by)
     return assigned if isinstance(assigned, str) else with_gang(assigned, cores_max(ctx, assigned))
 
@@ -105,7 +105,7 @@ def _registered_again(ctx: Context, app: BookedApp) -> None:
     connection may be the only one to it."""
     ctx.log(f"{app.record.id}: its driver registers again; it stays the same application", logging.DEBUG)
     if app.peer is None and app.reconnect_until is not None:
-        ctx.invite(app.record.id, app.record.description, max(0.0, app.reconnect_until - ctx.now.mono))
+        ctx.invite(app.record, max(0.0, app.reconnect_until - ctx.now.mono))
 
 
 def _add(ctx: Context, app_id: str, event: Received, message: RegisterApplication) -> BookedApp:
@@ -248,7 +248,7 @@ def wait_for_return(ctx: Context, app: BookedApp, seconds: float) -> None:
     ctx.wake_at(app.reconnect_until, f"app-reconnect {app.record.id}")
     spark = app.record.description.spark
     if spark is not None and spark.driver_host:
-        ctx.invite(app.record.id, app.record.description, seconds)
+        ctx.invite(app.record, seconds)
 
 
 def away_due(ctx: Context, app_id: str) -> None:

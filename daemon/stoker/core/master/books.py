@@ -258,12 +258,11 @@ class Books:
     def find_app(self, app_id: str) -> BookedApp | None:
         return self.apps.get(app_id) or self.completed_apps.get(app_id)
 
-    def app_of_driver(self, description: ApplicationDescription) -> BookedApp | None:
+    def app_of_driver(self, description: ApplicationDescription, principal: str) -> BookedApp | None:
         """Return the active application of the Spark driver that sent this description. A Spark driver registers with every
-        master; the next leader must not treat that as another application."""
-        if description.spark is None:
-            return None
-        return next((app for app in self.apps.values() if app.record.description.has_driver_of(description)), None)
+        master; the next leader must not treat that as another application. It is never another principal's."""
+        found = (app for app in self.apps.values() if app.record.description.has_driver_of(description))
+        return next((app for app in found if app.record.principal in (None, "", principal)), None)
 
     def current_worker(self, worker_id: str) -> Worker | None:
         """Return the worker with that id, or its successor after a restart."""

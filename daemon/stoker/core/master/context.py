@@ -18,6 +18,7 @@ from stoker.core.model.policy import Policy
 from stoker.core.model.pools import Pools
 from stoker.core.model.records import (
     COUNTERS_KEY,
+    AppRecord,
     ArrayRecord,
     TaskChunk,
     app_key,
@@ -29,7 +30,7 @@ from stoker.core.model.records import (
     worker_key,
 )
 from stoker.core.model.states import MasterState
-from stoker.core.model.values import ApplicationDescription, Now, Rng
+from stoker.core.model.values import Now, Rng
 
 
 class Context:
@@ -88,8 +89,8 @@ class Context:
         """Log a line that a peer can cause at will, by its messages alone."""
         self._effects.append(Log(logging.WARNING, text, peer))
 
-    def invite(self, app_id: str, app: ApplicationDescription, within: float) -> None:
-        self._effects.append(Invite(app_id, app, self.webui_url, within))
+    def invite(self, record: AppRecord, within: float) -> None:
+        self._effects.append(Invite(record.id, record.description, self.webui_url, within, record.principal or ""))
 
     def save_driver(self, record: Any) -> None:
         """Record a driver, or an array."""

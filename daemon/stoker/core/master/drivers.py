@@ -75,7 +75,8 @@ def in_pool(ctx: Context, driver: DriverDescription, by: Asker) -> DriverDescrip
     """Return the driver with its pool and priority, or why it is refused."""
     if why := booking.refusal(ctx.books, driver):
         return why
-    assigned = admission.assigned(ctx.pools, driver, requested_by_driver(driver.pool, driver.priority, driver.conf), by)
+    request = requested_by_driver(driver.pool, driver.priority, driver.conf, or_pool=by.pool)
+    assigned = admission.assigned(ctx.pools, driver, request, by)
     if isinstance(assigned, str) or not ctx.pools.is_configured:
         return assigned
     too_many = admission.too_many_queued(

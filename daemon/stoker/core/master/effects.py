@@ -31,12 +31,13 @@ class Received(msgspec.Struct, frozen=True):
     principal: str = ""
     door: Door = ""
     kin: frozenset[str] = frozenset()  # of a registering worker: keys that ``authorized`` gives the same name
+    pool: str = ""  # of what it submits, if that names none
 
     @property
     def asker(self) -> Asker:
         claimed = getattr(self.message, "door", "")
         door: Door = self.door or (claimed if claimed in CLIENT_DOORS else "cli")
-        return Asker(self.principal, self.role is Role.ADMIN, door)
+        return Asker(self.principal, self.role is Role.ADMIN, door, self.pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Invite:
     app: ApplicationDescription
     webui_url: str
     within: float
+    principal: str = ""  # whose it is; "": nobody's, or unknown
 
 
 Effect = Send | Persist | ForgetRecord | Log | Invite

@@ -166,6 +166,7 @@ class LaunchDriver(Message, frozen=True):
     principal: str | None = None  # whose it is; to be kept and reported. None: from a master of release 0.1.0
     seal: str = ""  # to be kept and reported: it shows that a master has launched this (core.master.vouching)
     resources: Addresses = ()  # that it holds until it has ended
+    secret: str = ""  # of its Spark; the master's shell adds it on the way to the worker. It is kept nowhere (ADR 33)
 
 
 class KillDriver(Message, frozen=True):
@@ -184,6 +185,7 @@ class LaunchExecutor(Message, frozen=True):
     principal: str | None = None  # as in ``LaunchDriver``; that of the application
     seal: str = ""  # as in ``LaunchDriver``
     resources: Addresses = ()  # as in ``LaunchDriver``
+    secret: str = ""  # likewise
 
 
 class KillExecutor(Message, frozen=True):

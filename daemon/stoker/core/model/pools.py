@@ -101,7 +101,7 @@ class PoolRequest(msgspec.Struct, frozen=True):
     """What a submission says about its pool: names may be "", the priority None."""
 
     pool: str = ""
-    queue: str = ""  # spark.yarn.queue, or STOKER_POOL of executors: ignored where there are no pools
+    queue: str = ""  # spark.yarn.queue, STOKER_POOL of executors, or a Spark client's: ignored where there are no pools
     priority: int | None = None
 
 
@@ -111,11 +111,14 @@ POOL_VARIABLE, PRIORITY_VARIABLE = "STOKER_POOL", "STOKER_PRIORITY"
 EXECUTOR_POOL = f"spark.executorEnv.{POOL_VARIABLE}"
 
 
-def requested_by_driver(pool: str, priority: int | None, conf: Mapping[str, str]) -> PoolRequest:
-    """The description's own fields are stronger than its properties."""
-    return PoolRequest(pool or conf.get(POOL_PROPERTY, ""), conf.get(QUEUE_PROPERTY, ""), priority)
+def requested_by_driver(pool: str, priority: int | None, conf: Mapping[str, str], *, or_pool: str = "") -> PoolRequest:
+    """The description's own fields are stronger than its properties. ``or_pool``: that of the secret that its sender
+    proved."""
+    return PoolRequest(pool or conf.get(POOL_PROPERTY, ""), conf.get(QUEUE_PROPERTY, "") or or_pool, priority)
 
 
-def requested_by_application(pool: str, priority: int | None, env: Mapping[str, str]) -> PoolRequest:
-    """Executors have an environment only: Spark's applications name their pool there."""
-    return PoolRequest(pool, env.get(POOL_VARIABLE, ""), priority)
+def requested_by_application(
+    pool: str, priority: int | None, env: Mapping[str, str], *, or_pool: str = ""
+) -> PoolRequest:
+    """Executors have an environment only: Spark's applications name their pool there. ``or_pool``: as of a driver."""
+    return PoolRequest(pool, env.get(POOL_VARIABLE, "") or or_pool, priority)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from stoker.core.model.values import Door, Order
 
+GATEWAY = "gateway"  # the principal of Spark clients that prove ``spark.authenticate.secret``, which has no name
 CLIENT_DOORS: frozenset[Door] = frozenset({"cli", "python", "playbook"})  # between these, the client says which
 
 
@@ -18,6 +19,7 @@ class Asker(NamedTuple):
     principal: str
     is_admin: bool
     door: Door = ""
+    pool: str = ""  # of what it submits, if that names none
 
     def may_change(self, principal: str | None) -> bool:
         """Return whether it may change a job of that principal. A job without one belongs to admins."""

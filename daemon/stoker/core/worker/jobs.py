@@ -47,6 +47,7 @@ class Job:
     expired: bool = False  # the daemon has stopped it for that
     over_disk: str = ""  # why the daemon has stopped it: how much its directory held
     account: str = ""  # that its process runs as; "": the worker's, which runs no job as another account
+    secret: str = field(default="", repr=False)  # of its Spark; neither kept nor reported
 
     @property
     def time_limit(self) -> float:
@@ -121,6 +122,7 @@ class DriverJob(Job):
             seal=message.seal,
             started=now,
             resources=message.resources,
+            secret=message.secret,
         )
 
     def report(self) -> DriverReport:
@@ -197,6 +199,7 @@ class ExecutorJob(Job):
             seal=message.seal,
             started=now,
             resources=message.resources,
+            secret=message.secret,
         )
 
     def report(self) -> ExecutorReport:

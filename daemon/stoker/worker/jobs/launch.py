@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stoker.config.worker import WorkerConfig
 from stoker.core.model.addresses import address_of, bracketed
+from stoker.core.model.principal import GATEWAY
 from stoker.core.model.values import ApplicationDescription
 from stoker.core.worker.jobs import AnyJob, DriverJob, ExecutorJob
 from stoker.core.worker.registration import WorkerIdentity
@@ -55,7 +56,7 @@ class Launcher:
             _make_executable(folder / job.driver.main)
         make = driver_launch
         if job.driver.spark is not None:
-            make = functools.partial(spark_driver, secret=self._config.spark_secret)
+            make = functools.partial(spark_driver, secret=self._secret_of(job))
         launch = make(
             environment.driver_with(job.driver, job.resources, folder),
             folder,
@@ -83,7 +84,7 @@ class Launcher:
             "RESOURCE_PROFILE_ID": "0",
         }
         app = environment.application_with(job.app, job.resources, folder)
-        launch = self._by_engine(app, values, job.memory_mib, master_url)
+        launch = self._by_engine(app, values, job.memory_mib, master_url, self._secret_of(job))
         query = f"appId={job.app_id}&executorId={job.executor_id}"
         launch.env["SPARK_EXECUTOR_DIRS"] = os.pathsep.join(map(str, local_dirs))
         launch.env["SPARK_LAUNCH_WITH_SCALA"] = "0"
@@ -91,8 +92,13 @@ class Launcher:
         launch.env["SPARK_LOG_URL_STDERR"] = f"{self._logs}?{query}&logType=stderr"
         return launch
 
+    def _secret_of(self, job: AnyJob) -> str:
+        """Return the secret with which a Spark job connects to its own: the one that its launch came with, else that of this
+        worker's settings, which jobs of a name of their own do not get."""
+        return job.secret or (self._config.spark_secret if job.principal in (None, "", GATEWAY) else "")
+
     def _by_engine(
-        self, app: ApplicationDescription, values: Mapping[str, str], memory_mib: int, master_url: str
+        self, app: ApplicationDescription, values: Mapping[str, str], memory_mib: int, master_url: str, secret: str
     ) -> Launch:
         if app.spark is None:
             return executor_launch(app, values, environ=self._environ, master_url=master_url)
@@ -103,7 +109,7 @@ class Launcher:
             homes=self._spark_homes(),
             environ=self._environ,
             master_url=master_url,
-            secret=self._config.spark_secret,
+            secret=secret,
             archive_for=self._archive_for,
             view_for=self._view_for,
         )
