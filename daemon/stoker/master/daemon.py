@@ -110,7 +110,7 @@ class MasterDaemon:
             tally=tally,
             secret=secret_of(config.state_dir / f"master-{server.port}" / "seal") if config.authenticate else b"",
         )
-        self._core.pools_are(self._pools.pools, read_clock(), self._pools.fault)
+        self._take_pools(read_clock())
         folder = config.upload_directory or config.state_dir / f"master-{server.port}" / "blobs"
         self._blobs = BlobStore(
             folder,
@@ -194,7 +194,7 @@ class MasterDaemon:
 
     def _act(self, now: Now) -> float:
         look_at = self._pools.look(now.mono)
-        self._core.pools_are(self._pools.pools, now, self._pools.fault)
+        self._take_pools(now)
         arrived = self._pause.take() or self._server.drain(BATCH)
         for event in arrived:
             if isinstance(event, Incoming):
@@ -212,6 +212,11 @@ class MasterDaemon:
             self._blobs.prune(self._needed_blobs())
         deadline = min(self._core.next_deadline(), self._prune_at, self.dashboard.sample(now), look_at)
         return now.mono if len(arrived) >= BATCH else deadline
+
+    def _take_pools(self, now: Now) -> None:
+        """Give the core the pools of the file, and the faults of the files that are read live."""
+        of_secrets = self._spark_secrets.fault if self._spark_secrets is not None else ""
+        self._core.pools_are(self._pools.pools, now, self._pools.fault, of_secrets)
 
     def _wait(self, now: Now) -> float:
         """Run a round in which nothing may be decided. Requests that only read are answered."""
@@ -349,8 +354,6 @@ class MasterDaemon:
     def _view(self) -> ClusterView:
         """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""
         view = msgspec.structs.replace(self._core.view(), dashboards=self._dashboards)
-        if self._spark_secrets is not None and self._spark_secrets.fault:
-            view = msgspec.structs.replace(view, warnings=(*view.warnings, self._spark_secrets.fault))
         if not self._pause.reason:
             return view
         return msgspec.structs.replace(

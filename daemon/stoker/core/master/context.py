@@ -52,7 +52,7 @@ class Context:
         self.adopts_until: float = math.inf  # until then jobs of an earlier master are taken over
         self.policy = policy
         self.pools: Pools = Pools()  # as the file says now; without one, the default
-        self.pools_fault = ""  # why these are of an older file
+        self.faults: tuple[str, ...] = ()  # why this master goes by older files
         self.epoch = epoch
         self.url = url
         self.webui_url = webui_url

@@ -170,10 +170,10 @@ class MasterCore:
         trim_drivers(self.ctx, 0)
         trim_apps(self.ctx, 0)
 
-    def pools_are(self, pools: Pools, now: Now, fault: str = "") -> None:
-        """Decide by these pools from now on: ``pools.yml`` was read, or has changed. ``fault``: of the file as it is now, if
-        these are older; views show it."""
-        self.ctx.pools_fault = fault
+    def pools_are(self, pools: Pools, now: Now, *faults: str) -> None:
+        """Decide by these pools from now on: ``pools.yml`` was read, or has changed. ``faults`` of this and of other files that
+        the master reads while it runs, where it goes by older ones; views show them."""
+        self.ctx.faults = faults
         if pools is self.ctx.pools or pools == self.ctx.pools:
             return
         self._look(now)

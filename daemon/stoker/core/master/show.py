@@ -31,7 +31,7 @@ def cluster_view(ctx: Context) -> ClusterView:
         active_apps=tuple(app_view(app) for app in books.apps.values()),
         completed_apps=tuple(app_view(app) for app in books.completed_apps.values()),
         webui_url=ctx.webui_url,
-        warnings=tuple(warning for warning in (ctx.pools_fault, ctx.rival) if warning),
+        warnings=tuple(warning for warning in (*ctx.faults, ctx.rival) if warning),
         pools=pool_views(ctx),
         max_drivers=None if ctx.policy.max_drivers >= UNLIMITED else ctx.policy.max_drivers,
         reservations=reservation_views(ctx),
