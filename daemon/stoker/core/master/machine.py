@@ -171,8 +171,8 @@ class MasterCore:
         trim_apps(self.ctx, 0)
 
     def pools_are(self, pools: Pools, now: Now, *faults: str) -> None:
-        """Decide by these pools from now on: ``pools.yml`` was read, or has changed. ``faults`` of this and of other files that
-        the master reads while it runs, where it goes by older ones; views show them."""
+        """Decide by these pools from now on: ``pools.yml`` was read, or has changed. ``faults``: of files that the master
+        reads while it runs, where it goes by older ones; views show them."""
         self.ctx.faults = faults
         if pools is self.ctx.pools or pools == self.ctx.pools:
             return
