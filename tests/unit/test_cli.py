@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,14 @@ def test_config_import_runs_a_spark_env_once(tmp_path: Path) -> None:
     }
 
 
+def test_config_import_writes_any_character_as_yaml_has_it(tmp_path: Path) -> None:
+    value = "\x85 \u2028 \x7f \x9f \x1b \x0b \ufeff \U0001f600 \\ \" 'ü"
+    path = tmp_path / "spark-env.sh"
+    path.write_text("A=" + shlex.quote(value), encoding="utf-8")
+    done = stoker("config", "import", "--format", "yaml", str(path), home=tmp_path)
+    assert yaml.safe_load(done.stdout) == {"spark_env": {"A": value}}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -193,6 +202,8 @@ def test_config_import_runs_a_spark_env_once(tmp_path: Path) -> None:
         ("exit 3\n", "exit code 3"),
         ("# nothing\n", "sets no variable"),
         ("A='x\n", "line "),
+        ("A=1\nexit 0\n", "ends the shell that reads it"),
+        ("A=$'\\377'\n", "the value of A is not UTF-8"),
     ],
 )
 def test_config_import_says_why_it_cannot(tmp_path: Path, text: str, reason: str) -> None:

@@ -8,10 +8,11 @@ python-dotenv know neither nested defaults nor ``+=``, and bashlex is licensed u
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from stoker.config.bash_variables import Lookup, home, is_of_bash, made_by_bash
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
@@ -23,8 +24,6 @@ _SPLIT_NAME = re.compile(r"(\\\n)+[A-Za-z0-9_]")
 _LOGIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 _DEEPEST = 50  # levels of ${NAME:-word}; far more than anybody writes, far fewer than Python's stack has room for
-
-Lookup = Callable[[str], "str | None"]
 
 
 class ShellSyntax(Exception):
@@ -115,7 +114,7 @@ class _Reader:
             bare = _NAME.match(self._text, self._at)
             if bare and self._text[bare.end() : bare.end() + 1] in ("", *_END_OF_WORD):
                 self._at = bare.end()
-                yield Assignment(line, bare[0], None)
+                yield Assignment(line, bare[0], self._made_by_bash(bare[0]))
             else:
                 yield self._assignment()
             count += 1
@@ -136,16 +135,20 @@ class _Reader:
         if match is None:
             end = self._text.find("\n", self._at)
             word = self._text[self._at : end if end >= 0 else None].partition(" ")[0]
+            if word.endswith("\r"):
+                raise self._windows_line()
             raise self._wrong(
                 f"{word[:40]!r} is not NAME=VALUE, and this file is read, not run (a value with blanks needs quotes)"
             )
+        if is_of_bash(match[1]):
+            raise self._wrong(f"{match[1]} is set by bash itself")
         self._at = match.end()
         self._names, self._name = set(), match[1]
         value = self._word()
         self._name = ""
         own = match[1] in self._names
         if match[2]:
-            value, own = (self._lookup(match[1]) or "") + value, True
+            value, own = (self._known(match[1]) or "") + value, True
         return Assignment(line, match[1], value, own)
 
     # --- words -------------------------------------------------------------------------------------------------------
@@ -176,7 +179,7 @@ class _Reader:
         if character in "$`":
             return self._expansion(quoted=False)
         if character == "\r":
-            raise self._wrong("the line ends as on Windows: convert the file with dos2unix", is_bash=False)
+            raise self._windows_line()
         self._at += 1
         return character
 
@@ -237,17 +240,19 @@ class _Reader:
         rest = re.compile(rf"~([^/\s;{ends}]*)").match(self._text, self._at)
         assert rest is not None
         user = rest[1]
+        if ends == "}" and self._text[rest.end() : rest.end() + 1].isspace():
+            raise self._wrong("a blank after ~ inside ${...}")
         if user and not _LOGIN_NAME.fullmatch(user):
             if "\\" in user and self._text.startswith("\\\n", self._at + 1 + user.index("\\")):
                 raise self._split_word()
             if any(character in user for character in "'\"\\$`"):  # quoted in part: bash leaves it as it is
                 return ""
             raise self._wrong(f"'~{user}' has no meaning outside a running shell")
-        home = _home(user, self._lookup)
-        if home is None:
+        folder = home(user, self._lookup)
+        if folder is None:
             return ""
         self._at = rest.end()
-        return home
+        return folder
 
     # --- expansions --------------------------------------------------------------------------------------------------
 
@@ -267,14 +272,26 @@ class _Reader:
             raise self._split_word()
         if following and following in _SPECIAL + "[":
             raise self._wrong(f"'${following}' has a value in a running shell only")
-        if not quoted and following and following in "'\"":
+        if following and following in "'\"" and (not quoted or self._depth):
             raise self._wrong(f"$ before {following} is not supported: write the characters themselves")
         self._at += 1
         return "$"
 
     def _value(self, name: str) -> str:
+        return self._known(name) or ""
+
+    def _known(self, name: str) -> str | None:
+        """The value that bash has for a variable when it reads this place; None when it is unset."""
         self._names.add(name)
-        return self._lookup(name) or ""
+        made = self._made_by_bash(name)
+        return self._lookup(name) if made is None else made
+
+    def _made_by_bash(self, name: str) -> str | None:
+        """The value of a variable that bash sets and the environment does not hold; None for any other variable."""
+        try:
+            return made_by_bash(name, self._lookup)
+        except LookupError:
+            raise self._wrong(f"${name} has a value in a running shell only") from None
 
     def _braced(self, *, quoted: bool) -> str:
         start = self._at
@@ -289,8 +306,7 @@ class _Reader:
         if operator is None:
             raise self._wrong(f"${{{name[0]}...}}: only ${{NAME}} and the operators :- - := = :+ + are supported")
         self._at = operator.end()
-        self._names.add(name[0])
-        known = self._lookup(name[0])
+        known = self._known(name[0])
         has_value = known is not None and (known != "" or operator[0][0] != ":")
         used = has_value if operator[0][-1] == "+" else not has_value
         word = self._default_word(start, quoted=quoted, used=used)
@@ -315,7 +331,11 @@ class _Reader:
                 if character == "}":
                     self._at += 1
                     return "".join(out)
-                if character == '"':
+                if character in "<>" and self._text.startswith("(", self._at + 1):
+                    raise self._wrong("the value runs a command")
+                if quoted and character in "'\"":
+                    out.append(self._quotes_within_quotes())
+                elif character == '"':
                     out.append(self._double_quoted())
                 else:
                     out.append(self._quoted_piece("}") if quoted else self._piece())
@@ -325,6 +345,17 @@ class _Reader:
         self._at = start
         raise self._wrong("'${' is not closed", is_bash=False)
 
+    def _quotes_within_quotes(self) -> str:
+        """``'text'`` or ``"text"`` in the word of a ``"${NAME:-word}"``: bash removes the double quotes and keeps the single
+        ones. What it makes of more than plain text between them depends on its version."""
+        quote = self._peek()
+        end = self._text.find(quote, self._at + 1)
+        within = self._text[self._at + 1 : end]
+        if end < 0 or not within or set("'\"}\\`$") & set(within):
+            raise self._wrong(f'{quote} inside "${{...}}" is not supported here')
+        self._at = end + 1
+        return within if quote == '"' else f"'{within}'"
+
     # --- the text ----------------------------------------------------------------------------------------------------
 
     def _peek(self) -> str:
@@ -333,24 +364,14 @@ class _Reader:
     def _line(self) -> int:
         return self._text.count("\n", 0, self._at) + 1
 
+    def _windows_line(self) -> ShellSyntax:
+        return self._wrong("the line ends as on Windows: convert the file with dos2unix", is_bash=False)
+
     def _split_word(self) -> ShellSyntax:
         return self._wrong("a backslash continues the line in the middle of a word")
 
     def _wrong(self, reason: str, *, is_bash: bool = True) -> ShellSyntax:
         return ShellSyntax(self._line(), f"{self._name}: {reason}" if self._name else reason, is_bash=is_bash)
-
-
-def _home(user: str, lookup: Lookup) -> str | None:
-    if not user:
-        known = lookup("HOME")
-        if known is not None:
-            return known
-    try:
-        import pwd  # noqa: PLC0415 - Unix only, and clients run elsewhere too
-
-        return (pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())).pw_dir
-    except (ImportError, KeyError):
-        return None
 
 
 def _ignore(name: str, value: str) -> None:

@@ -55,8 +55,11 @@ def parse_spark_env(path: Path, environ: Mapping[str, str]) -> SparkEnv:
 def read_text(path: Path) -> str:
     """A configuration file's text with its line ends as they are. Raises ConfigError."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text file") from None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    if "\0" in text:
+        raise ConfigError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL character in a text file")
+    return text

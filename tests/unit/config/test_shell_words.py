@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,6 +64,11 @@ REAL = [
     'A="a\\"b\\`c\\\\d\\$e"',
     "A=-Xmx2g\n\n  B=indented",
     "A=a:b=c,d@e%f^g*h[1]{2}!",
+    "A=$HOSTNAME",
+    "A=${HOSTNAME:-localhost}",
+    "export HOSTNAME",
+    'A="work-$UID-${EUID}"',
+    'A="${NOT:-\'it is\'}"',
     "A=*",
     "A={a,b}",
     ";".join(f"{name}=1" for name in ("A", "B")),
@@ -72,6 +79,12 @@ NEEDS_BASH = [
     "A=$(hostname)", 'A="$(hostname -I | awk \'{print $1}\')"', "A=`hostname`", "A=$((1+1))", "A=(a b)", "A=${HOME%/*}",
     "A=${#HOME}", "A=${HOME/a/b}", "A=$1", "A=$?", "if true; then A=1; fi", "source other.sh", ". other.sh", "ulimit -n 9",
     "A=1 && B=2", "A=$'a\\tb'", "unset A", "declare -x A=1", "A=1 hostname", "A=one two", "[ -f x ] && A=1", "A=${!B}",
+    "A=$PWD/logs", "A=$RANDOM", "A=${SECONDS}", "A=$PPID", "A=${BASH_SOURCE%/*}", "A=$OSTYPE", "A=$SHELL", "A=$IFS",
+    "A=$_", "A=${PWD:-/tmp}", "UID=1", "IFS=,", "PWD=/tmp", "SECONDS=0", "export SHLVL", "export TERM",
+    "A=\"${NOT:-it's}\"", "A=\"${NOT:-'}'}\"", 'A="${NOT:-"$SET"x}"', "A=${NOT:-<(id)}", 'A="${NOT:->(id)}"',
+    "A=\"${NOT:-$'a'}\"", 'A="${NOT:-$"a"}"', 'A="${NOT:-a""b}"', "A=${NOT:-~ x}",
+    "export -n A", "A[0]=x", "cat <<EOF", "f() { A=1; }", ": ${A:=1}",
+    "for i in 1 2; do A=$i; done", "A=${HOME:1}", "A=${HOME^^}", "A=${HOME@Q}", "exit 0", "set -x",
 ]  # fmt: skip
 
 
@@ -132,11 +145,12 @@ def test_a_word_that_goes_on_in_the_next_line_is_rejected(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "reason"),
     [("A='x", "single quote is not closed"), ('A="x', "double quote is not closed"), ("A=${X:-", "not closed"),
-     ("A=1\r\nB=2\r\n", "dos2unix"), ("A=x&", "needs quotes"), ("A=1;;B=2", "expected")],
+     ("A=1\r\nB=2\r\n", "dos2unix"), ("\r\nA=1\r\n", "dos2unix"), ("export A\r\n", "dos2unix"),
+     ("A=1 \\\r\n", "dos2unix"), ("A=1\0", "NUL"), ("A=x&", "needs quotes"), ("A=1;;B=2", "expected")],
 )  # fmt: skip
 def test_what_is_wrong_for_bash_too_says_what(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "spark-env"
-    path.write_text(text)
+    path.write_text(text, newline="")
     with pytest.raises(ConfigError, match=f"spark-env:1: .*{reason}") as caught:
         parse_spark_env(path, ENVIRON)
     assert "import" not in str(caught.value)
@@ -199,6 +213,7 @@ PIECES = [
         "\\$",
         "\\}",
     ),
+    *("$UID", "$RANDOM", "${HOSTNAME:-", "$PWD", "$_", "IFS=", "export UID", "$'", '$"', "<(", "(", "|", "\r", "~root"),
 ]
 
 
@@ -215,3 +230,10 @@ def test_whatever_is_accepted_means_what_it_means_to_bash(tmp_path_factory: pyte
         assert "\n" not in str(error)
         return
     assert changed(values) == by_bash(path)
+
+
+def test_without_home_in_the_environment_bash_takes_that_of_the_account(tmp_path: Path) -> None:
+    path = tmp_path / "spark-env"
+    path.write_text("A=$HOME\nB=~/x\n")
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    assert parse_spark_env(path, {}).values == {"A": home, "B": f"{home}/x"}
