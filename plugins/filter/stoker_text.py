@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _IN_NAME = re.compile(r"[\\ \t=:#!]")
+_PLAIN = re.compile(r"[\w@+=:,./-]+")
+_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
 _PROPERTY = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
 
 
@@ -36,9 +38,19 @@ def stoker_spark_defaults(settings: Mapping[str, Any]) -> str:
 
 
 def stoker_systemd(name: str, value: Any = "") -> str:
-    """An ``Environment=`` line of a systemd unit: quoted, with its specifiers escaped."""
-    text = _text(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'Environment="{name}={text}"'
+    """An ``Environment=`` line of a systemd unit: quoted, with its specifiers and control characters escaped."""
+    return f'Environment="{name}={_in_unit(_text(value))}"'
+
+
+def stoker_systemd_word(value: Any) -> str:
+    """A path or another single word in a systemd unit, as it is if systemd gives it no other meaning."""
+    text = _text(value)
+    return text if _PLAIN.fullmatch(text) else f'"{_in_unit(text)}"'
+
+
+def _in_unit(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", escaped)  # a line break would begin a setting
 
 
 def _file(variable: str, lines: list[str]) -> str:
@@ -66,4 +78,5 @@ class FilterModule:
             "stoker_spark_defaults": stoker_spark_defaults,
             "stoker_spark_env": stoker_spark_env,
             "stoker_systemd": stoker_systemd,
+            "stoker_systemd_word": stoker_systemd_word,
         }

@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
 
+# All are UTF-8, whatever the locale of the host, and line ends stay as they are.
 FILE: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "content": {"type": "str", "required": True},
@@ -21,8 +22,6 @@ FILE: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 SPEC = {"type": "list", "elements": "dict", "default": [], "options": FILE}
-
-
 SECRETS = {**SPEC, "options": {**FILE, "content": {**FILE["content"], "no_log": True}}}
 
 
@@ -60,7 +59,7 @@ class Wanted:
         self._check: subprocess.Popen[str] | None = None
         self._problem = ""
         try:
-            with open(self.path) as file:
+            with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as file:
                 self.before = file.read()
             status = os.stat(self.path)
             right = status.st_mode & 0o7777 == self.mode and self.owner in (None, _user_of(status.st_uid))
@@ -78,7 +77,7 @@ class Wanted:
             return
         self._make_folder()
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(self.content)
             os.fchmod(descriptor, self.mode)
             if self.owner is not None:

@@ -14,6 +14,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 TAIL = 10  # lines of the journal shown on failure
 UNITS = "/etc/systemd/system"
+_PLAIN = re.compile(r"[\w@+=:,./-]+")
+_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
 
 
 class Systemd:
@@ -34,7 +36,7 @@ class Systemd:
         if changed and not self.module.check_mode:
             for daemon in changed:
                 path = f"{UNITS}/{_unit(daemon['name'])}"
-                with open(f"{path}.new", "w") as file:
+                with open(f"{path}.new", "w", encoding="utf-8") as file:
                     file.write(daemon["unit"])
                 os.chmod(f"{path}.new", 0o644)
                 os.rename(f"{path}.new", path)
@@ -48,7 +50,7 @@ class Systemd:
 
     def _text(self, name: str) -> str:
         try:
-            with open(f"{UNITS}/{_unit(name)}") as file:
+            with open(f"{UNITS}/{_unit(name)}", encoding="utf-8", errors="surrogateescape") as file:
                 return file.read()
         except OSError:
             return ""
@@ -114,6 +116,19 @@ class Systemd:
         lines = out.splitlines()
         log = "\n".join(lines) or "(nothing)"
         self.module.fail_json(msg=f"{what}. Its last lines in the journal:\n{log}", log_lines=lines)
+
+
+def command_line(words: list[str]) -> str:
+    """Return the value of an ``ExecStart=``: systemd expands ``%x`` and ``$X`` and unescapes, in single quotes, too."""
+    program, *arguments = words
+    return " ".join([_word(program), *(_word(word).replace("$", "$$") for word in arguments)])
+
+
+def _word(word: str) -> str:
+    if _PLAIN.fullmatch(word):
+        return word
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return '"' + _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", escaped) + '"'
 
 
 def _unit(name: str) -> str:

@@ -140,7 +140,6 @@ changed_files:
 """
 
 import os
-import shlex
 import time
 from typing import Any
 
@@ -150,7 +149,7 @@ from ansible_collections.stoker.spark.plugins.module_utils import files
 from ansible_collections.stoker.spark.plugins.module_utils.advice import explained
 from ansible_collections.stoker.spark.plugins.module_utils.background import Background
 from ansible_collections.stoker.spark.plugins.module_utils.lock import locked
-from ansible_collections.stoker.spark.plugins.module_utils.systemd import Systemd
+from ansible_collections.stoker.spark.plugins.module_utils.systemd import Systemd, command_line
 
 POLL = 0.02  # seconds between looks at daemons that start
 
@@ -235,7 +234,7 @@ class Daemons:
 
     def _unit(self, daemon: dict[str, Any]) -> str:
         text: str = self._kind(daemon["name"])["unit"].replace("@name@", daemon["name"])
-        command = " ".join(map(shlex.quote, daemon["command"]))
+        command = command_line(daemon["command"])
         return text.replace("@command@", command).replace("@deployment@", daemon["deployment"])
 
     def _wait(self, starting: list[str]) -> None:

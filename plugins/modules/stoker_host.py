@@ -179,11 +179,11 @@ class HostSetup:
         imported from it, which is how programs of users come to their libraries."""
         os.makedirs(f"{folder}/bin")
         home = os.path.dirname(os.path.realpath(sys.executable))
-        with open(f"{folder}/pyvenv.cfg", "w") as file:
+        with open(f"{folder}/pyvenv.cfg", "w", encoding="utf-8") as file:
             file.write(f"home = {home}\ninclude-system-site-packages = true\nversion = {platform.python_version()}\n")
         os.symlink(sys.executable, f"{folder}/bin/python")
         # By the release's real path: a daemon goes on with its own release when ``current`` is switched.
-        with open(f"{folder}/bin/stoker", "w") as file:
+        with open(f"{folder}/bin/stoker", "w", encoding="utf-8") as file:
             file.write(LAUNCHER.format(python=f"{self.path(self.release)}/bin/python"))
         os.chmod(f"{folder}/bin/stoker", 0o755)
 

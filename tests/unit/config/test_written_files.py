@@ -9,7 +9,7 @@ from types import ModuleType
 
 import javaproperties
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.config.sources import read_properties
@@ -30,6 +30,7 @@ text = _filters()
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x85\u2028\u2029"), max_size=30)
 
 
+@settings(deadline=None)
 @given(st.text("abc.=:#! \\\t", min_size=1, max_size=10), VALUES)
 def test_any_property_is_read_back(name: str, value: str) -> None:
     assert javaproperties.loads(text.stoker_property(name, value) + "\nnext 1\n") == {name: value, "next": "1"}
@@ -43,6 +44,7 @@ def test_values_people_write_arrive_in_the_daemons(tmp_path: Path, value: object
     assert read_properties(path) == {"spark.a": expected, "spark.b": "2"}
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_any_variable_is_read_back(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     path = tmp_path_factory.getbasetemp() / "spark-env"
@@ -73,8 +75,17 @@ def test_a_unit_s_environment_is_quoted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "line"),
-    [("100%", "100%%"), ("%h", "%%h"), ("a\\b", "a\\\\b"), ('say "x"', 'say \\"x\\"'), (True, "true"), ("a b", "a b")],
+    ("value", "word"),
+    [("/etc/stoker/zoo.cfg", "/etc/stoker/zoo.cfg"), ("/my data/100%", '"/my data/100%%"'), ("a\nb", '"a\\x0ab"')],
 )
+def test_a_path_in_a_unit_is_one_word(value: str, word: str) -> None:
+    assert text.stoker_systemd_word(value) == word
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [("100%", "100%%"), ("%h", "%%h"), ("a\\b", "a\\\\b"), ('say "x"', 'say \\"x\\"'), (True, "true"), ("a b", "a b"),
+     ("a\nExecStart=x\t", "a\\x0aExecStart=x\\x09")],
+)  # fmt: skip
 def test_systemd_expands_nothing_in_a_value(value: object, line: str) -> None:
     assert text.stoker_systemd("A", value) == f'Environment="A={line}"'

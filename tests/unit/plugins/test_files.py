@@ -93,3 +93,18 @@ def test_an_absent_file_is_removed_unless_it_begins_otherwise(tmp_path: Path) ->
     assert write(absent)["changed"] and not list(tmp_path.iterdir())
     path.write_text("A=1\n# ours\n")
     assert not write(absent)["changed"] and path.exists()
+
+
+@pytest.mark.parametrize("content", ["A='one\rtwo\r\nthree'\n", "A='ü'\n"])
+def test_a_file_that_holds_its_content_already_is_not_written_again(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "spark-env"
+    assert write(spec(path, content))["changed"]
+    assert path.read_bytes() == content.encode()
+    assert not write(spec(path, content))["changed"]
+
+
+def test_a_file_that_is_not_text_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "spark-env"
+    path.write_bytes(b"\xff\xfe")
+    assert write(spec(path, "A=1\n"))["changed"]
+    assert path.read_text() == "A=1\n"
