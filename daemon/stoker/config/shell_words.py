@@ -237,7 +237,7 @@ class _Reader:
         """``~`` or ``~user`` at the start of a word or after its ``:``; empty when there is none to expand."""
         if self._peek() != "~":
             return ""
-        rest = re.compile(rf"~([^/\s;{ends}]*)").match(self._text, self._at)
+        rest = re.compile(rf"~([^/ \t\n\r;{ends}]*)").match(self._text, self._at)
         assert rest is not None
         user = rest[1]
         if ends == "}" and self._text[rest.end() : rest.end() + 1].isspace():
@@ -333,6 +333,8 @@ class _Reader:
                     return "".join(out)
                 if character in "<>" and self._text.startswith("(", self._at + 1):
                     raise self._wrong("the value runs a command")
+                if quoted and self._text.startswith("\\'", self._at):
+                    raise self._wrong('\\\' inside "${...}" is not supported here')
                 if quoted and character in "'\"":
                     out.append(self._quotes_within_quotes())
                 elif character == '"':
