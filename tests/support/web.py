@@ -13,7 +13,16 @@ from stoker.core.model.messages import DryRunResult, LogData, ReadLog
 from stoker.core.model.principal import Asker
 from stoker.core.model.states import ApplicationState, DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import DriverDescription, Exit
-from stoker.core.model.views import AppView, AttemptView, ClusterView, DriverView, ExecutorView, Sample, WorkerView
+from stoker.core.model.views import (
+    AppView,
+    ArrayView,
+    AttemptView,
+    ClusterView,
+    DriverView,
+    ExecutorView,
+    Sample,
+    WorkerView,
+)
 from stoker.core.model.worker_views import DriverPage, ExecutorPage, WorkerPage
 from stoker.errors import NotFound, StokerError
 
@@ -165,6 +174,21 @@ def cluster_view(**changes: Any) -> ClusterView:
         completed_apps=(app_view(2, state=ApplicationState.FINISHED, ended=SUBMITTED + 90, executors=()),),
     )
     return msgspec.structs.replace(view, **changes)
+
+
+def mixed_jobs() -> ClusterView:
+    """A driver that runs, one that waits and one that is restarted later; an array of ten tasks, of which eight have not
+    started and two have ended; an application without an executor, and one that has ended."""
+    array = ArrayView(indices="1-10", tasks=10, waiting=8, finished=1, failed=1)
+    again = driver_view(4, state=DriverState.RELAUNCHING)
+    head = driver_view(5, state=DriverState.RUNNING, worker_id="", attempts=(), array=array)
+    ended = (
+        driver_view(6, state=DriverState.FINISHED, ended=SUBMITTED),
+        driver_view(7, state=DriverState.FAILED, ended=SUBMITTED),
+    )
+    waits = app_view(1, state=ApplicationState.WAITING, executors=(), cores_granted=0)
+    view = cluster_view(completed_drivers=ended, active_apps=(waits,))
+    return msgspec.structs.replace(view, active_drivers=(*view.active_drivers, again, head))
 
 
 def worker_page(**changes: Any) -> WorkerPage:

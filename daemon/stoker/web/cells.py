@@ -53,6 +53,25 @@ def lasting(start: float, end: float) -> Markup:
     return Markup(f'<time data-since="{start}">{since}</time>')  # noqa: S704 - digits and a unit
 
 
+def started(driver: DriverView) -> Markup | str:
+    """When its latest attempt started. Tasks of an array start one by one."""
+    if driver.attempts:
+        return at(driver.attempts[-1].started)
+    if driver.array is not None and (driver.ended or driver.array.not_started < driver.array.tasks):
+        return ""
+    return "never" if driver.ended else "not yet"
+
+
+def ran(driver: DriverView) -> Markup:
+    """How long its latest attempt has run; an array, since it was submitted; or how long it has waited."""
+    if driver.attempts:
+        return lasting(driver.attempts[-1].started, driver.attempts[-1].ended)
+    since = lasting(driver.submitted, driver.ended)
+    if driver.array is not None and (driver.ended or driver.array.not_started < driver.array.tasks):
+        return since
+    return (Markup("waited {}") if driver.ended else Markup("waits {}")).format(since)
+
+
 def limit(job: DriverView | AppView) -> str:
     """Its time limit, and what is left of it."""
     return with_rest(job.time_limit, job.running_since, time.time())
@@ -166,6 +185,8 @@ CELLS = {
     "at": at,
     "ordered": ordered,
     "lasting": lasting,
+    "started": started,
+    "ran": ran,
     "limit": limit,
     "disk": disk,
     "ended": ended,

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.states import WorkerState
-from stoker.core.model.views import ClusterView, PoolView, WorkerView
+from stoker.core.model.views import ClusterView, JobNumbers, PoolView, WorkerView
 
 PAGES_KEPT = 16  # bodies, of at most some 300 kB each
 LOOKS = 40.0  # polls a second of all browsers together: the more browsers, the less often each polls
@@ -66,6 +66,14 @@ class Scene:
     @cached_property
     def completed_states(self) -> Counter[str]:
         return Counter(driver.state.value for driver in self.cluster.completed_drivers)
+
+    @cached_property
+    def drivers(self) -> JobNumbers:
+        return self.cluster.driver_numbers
+
+    @cached_property
+    def apps(self) -> JobNumbers:
+        return self.cluster.app_numbers
 
     @cached_property
     def app_states(self) -> Counter[str]:

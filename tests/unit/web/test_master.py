@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 
 import msgspec
 import pytest
 
 from stoker.core.model.states import DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import Exit
-from stoker.core.model.views import AttemptView, ClusterView
+from stoker.core.model.views import ArrayView, AttemptView, ClusterView
 from stoker.errors import Unreachable
 from stoker.web.master import make_app
 from tests.support.web import (
@@ -21,6 +22,7 @@ from tests.support.web import (
     cluster_view,
     driver_view,
     executor_view,
+    mixed_jobs,
     worker_view,
 )
 from tests.unit.web.dashboard import browser, look
@@ -41,6 +43,40 @@ def test_summary() -> None:
         "1 Running (1 Waiting) 1 Completed (0 Killed, 1 Failed, 0 Error, 0 Relaunching)"
     )
     assert page.definition("Applications").startswith("1 Running (0 Waiting) 1 Completed")
+
+
+def test_numbers_are_the_same_everywhere() -> None:
+    client = browser(mixed_jobs())
+    page = look(client)
+    assert page.definition("Drivers").startswith(
+        "1 Running (9 Waiting) 2 Completed (0 Killed, 1 Failed, 0 Error, 1 Relaunching)"
+    )
+    assert page.definition("Applications").startswith("0 Running (1 Waiting) 1 Completed")
+    assert "<title>1 running, 10 waiting, 1 dead - " in client.get("/").text
+    counted = {"RUNNING": 1, "SUBMITTED": 9, "RELAUNCHING": 1, "FINISHED": 1, "FAILED": 1}
+    assert client.get("/api/v1/cluster").get_json()["drivers"] == counted
+    metrics = client.get("/metrics/prometheus").text
+    for state, number in counted.items():
+        assert f'stoker_drivers{{state="{state}"}} {number}.0' in metrics
+
+
+def test_a_row_says_whether_a_job_has_started() -> None:
+    array = ArrayView(indices="1-2", tasks=2, waiting=2)
+    waits = driver_view(1, state=DriverState.SUBMITTED, worker_id="", attempts=())
+    ended = {"state": DriverState.KILLED, "ended": SUBMITTED + 90}
+    none: dict[str, Any] = {"worker_id": "", "attempts": ()}
+    rows = (
+        (waits, "not yet", "waits "),
+        (driver_view(2, **none, **ended), "never", "waited 1.5 min"),
+        (driver_view(3, **none, state=DriverState.SUBMITTED, array=array), "not yet", "waits "),
+        (driver_view(4, **none, array=msgspec.structs.replace(array, waiting=1, running=1)), "", ""),
+        (driver_view(5, **none, **ended, array=msgspec.structs.replace(array, waiting=0, killed=2)), "", "1.5 min"),
+    )
+    for driver, started, ran in rows:
+        lists = {"completed_drivers": (driver,)} if driver.ended else {"active_drivers": (driver,)}
+        tables = look(browser(cluster_view(**lists))).tables
+        row = tables["Completed Drivers" if driver.ended else "Running Drivers"][1]
+        assert (row[5], row[6].startswith(ran), "wait" in row[6]) == (started, True, "wait" in ran), row
 
 
 def test_tables_have_sparks_columns() -> None:

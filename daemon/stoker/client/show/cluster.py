@@ -10,7 +10,7 @@ from stoker.client.show import table as text
 from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.resources import address_words
 from stoker.core.model.states import ApplicationState, DriverState, WorkerState
-from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, JobNumbers, WorkerView
 
 if TYPE_CHECKING:
     from stoker.core.model.filters import Filters
@@ -83,10 +83,6 @@ def _table(title: str, headers: Sequence[str], rows: list[list[str]], everything
 
 def _summary(view: ClusterView) -> str:
     alive = view.live_workers
-    single = [driver for driver in view.active_drivers if driver.array is None]
-    running = sum(driver.state.value != "SUBMITTED" for driver in single)
-    waiting = len(single) - running + sum(each.array.not_started for each in view.active_drivers if each.array)
-    drivers = f"{running} running, {waiting} waiting, {len(view.completed_drivers)} completed"
     pairs = [
         ("Master", f"{text.clean(view.url)}  {text.state(view.state.value)}"),
         ("Version", f"{text.clean(view.version)}, epoch {view.epoch}"),
@@ -103,10 +99,15 @@ def _summary(view: ClusterView) -> str:
         ("Limits", _same_or_counted([worker.limits for worker in alive])),
         ("Jobs run as", _same_or_counted([worker.run_as for worker in alive])),
         ("Not obeyed", _same_or_counted([worker.users_fault for worker in alive])),
-        ("Applications", f"{len(view.active_apps)} running, {len(view.completed_apps)} completed"),
-        ("Drivers", drivers),
+        ("Applications", _numbers(view.app_numbers)),
+        ("Drivers", _numbers(view.driver_numbers)),
     ]
     return text.fields(pairs)
+
+
+def _numbers(jobs: JobNumbers) -> str:
+    later = f", {jobs.relaunching} to be restarted" if jobs.relaunching else ""
+    return f"{jobs.running} running, {jobs.waiting} waiting{later}, {jobs.completed} completed"
 
 
 def _same_or_counted(words_of_workers: Sequence[str]) -> str:

@@ -41,7 +41,7 @@ def take_sample(books: Books, wall: float) -> Sample:
         cores_used=sum(worker.cores_used for worker in alive),
         memory_mib=sum(worker.record.memory_mib for worker in alive),
         memory_used_mib=sum(worker.memory_used for worker in alive),
-        drivers=len(books.drivers) - queued,
+        drivers=len(books.drivers) - queued - len(books.relaunching),
         drivers_waiting=queued + sum(head.tasks.left - 1 for head in books.arrays.values() if head.tasks is not None),
         apps=len(books.apps) - waiting_apps,
         apps_waiting=waiting_apps,

@@ -6,7 +6,8 @@ seconds since the Unix epoch (0: not yet).
 
 # Annotations stay values, as in messages.py.
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -299,6 +300,15 @@ class ReservationView(Value, frozen=True):
     places: tuple[PlaceView, ...] = ()
 
 
+class JobNumbers(NamedTuple):
+    """How many jobs the cluster has."""
+
+    running: int
+    waiting: int  # not started, or without an executor; also those that are held
+    relaunching: int  # their restart is due later
+    completed: int  # as far as they are retained; an array counts once, beside its tasks
+
+
 class ClusterView(Value, frozen=True):
     """The whole cluster, as the answering master sees it."""
 
@@ -325,6 +335,27 @@ class ClusterView(Value, frozen=True):
         """The workers whose cores and memory count in totals."""
         return [worker for worker in self.workers if worker.is_live]
 
+    @property
+    def driver_states(self) -> Counter[DriverState]:
+        """How many drivers are in each state. Of an array its tasks count, and the array itself does not."""
+        every = (*self.active_drivers, *self.completed_drivers)
+        found = Counter(driver.state for driver in every if driver.array is None)
+        found[DriverState.SUBMITTED] += sum(driver.array.not_started for driver in every if driver.array is not None)
+        return found
+
+    @property
+    def driver_numbers(self) -> JobNumbers:
+        """Pages, charts and commands show these."""
+        states = self.driver_states
+        waiting, later = states[DriverState.SUBMITTED], states[DriverState.RELAUNCHING]
+        active = sum(count for state, count in states.items() if not state.is_final)
+        return JobNumbers(active - waiting - later, waiting, later, len(self.completed_drivers))
+
+    @property
+    def app_numbers(self) -> JobNumbers:
+        waiting = sum(app.state is ApplicationState.WAITING for app in self.active_apps)
+        return JobNumbers(len(self.active_apps) - waiting, waiting, 0, len(self.completed_apps))
+
 
 class Sample(Value, frozen=True):
     """The resources that the cluster had and used at one moment."""
@@ -335,9 +366,9 @@ class Sample(Value, frozen=True):
     cores_used: int
     memory_mib: int
     memory_used_mib: int
-    drivers: int  # active, without those waiting for a worker
+    drivers: int  # running
     drivers_waiting: int
-    apps: int  # active, without those that have no executor
+    apps: int  # with an executor
     apps_waiting: int
 
 

@@ -12,8 +12,8 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorVi
 
 
 class Cluster(Value, frozen=True):
-    """Counts are by state; a draining worker is DECOMMISSIONED. ``live_workers`` counts the workers that are ALIVE, whose
-    ``cores`` and ``memory_mib`` these are. A standby sets ``leader_url``."""
+    """Counts are by state, of an array its tasks; a draining worker is DECOMMISSIONED. ``live_workers`` counts the workers
+    that are ALIVE, whose ``cores`` and ``memory_mib`` these are. A standby sets ``leader_url``."""
 
     url: str
     state: MasterState
@@ -146,7 +146,7 @@ def cluster_of(view: ClusterView) -> Cluster:
         leader_url=view.leader_url,
         leader_webui_url=view.leader_webui_url,
         workers=_count(worker.shown_state.value for worker in view.workers),
-        drivers=_count(driver.state.value for driver in (*view.active_drivers, *view.completed_drivers)),
+        drivers={state.value: count for state, count in view.driver_states.items() if count},
         applications=_count(app.state.value for app in (*view.active_apps, *view.completed_apps)),
         live_workers=len(alive),
         cores=sum(worker.cores for worker in alive),

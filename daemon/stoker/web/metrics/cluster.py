@@ -77,9 +77,7 @@ def named_resources(
 
 def _jobs(cluster: ClusterView) -> Iterator[Metric]:
     workers = Counter(worker.shown_state for worker in cluster.workers)
-    single = (driver for driver in (*cluster.active_drivers, *cluster.completed_drivers) if driver.array is None)
-    drivers = Counter(driver.state for driver in single)
-    drivers[DriverState.SUBMITTED] += sum(each.array.not_started for each in cluster.active_drivers if each.array)
+    drivers = cluster.driver_states
     apps = Counter(app.state for app in (*cluster.active_apps, *cluster.completed_apps))
     yield by_label(
         "stoker_workers", "Workers by state", ["state"], [([state.value], workers[state]) for state in WorkerState]
