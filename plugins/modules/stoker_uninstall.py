@@ -46,6 +46,19 @@ options:
     description: Where a master keeps its records.
     type: path
     default: ""
+  local_dirs:
+    description: Scratch folders of executors that were chosen instead of the one in O(state_dir).
+    type: list
+    elements: path
+    default: []
+  upload_dir:
+    description: Where masters keep uploaded files, if that is not in O(state_dir).
+    type: path
+    default: ""
+  audit_file:
+    description: The audit trail, if that is not in O(state_dir).
+    type: path
+    default: ""
   user:
     description: System user made for Stoker.
     type: str
@@ -84,6 +97,7 @@ removed:
   returned: always
 """
 
+import contextlib
 import glob
 import os
 import pwd
@@ -101,6 +115,8 @@ CONFIGURATION = (
 OF_ZOOKEEPER = ("version-2", "myid")
 SECRETS = ("master-*/seal",)  # in the state folder
 OF_MASTER = ("master-*", "audit.log*")
+BY_HAND = ("users.yml",)  # which no playbook writes
+OF_UPLOADS = ("[0-9a-f]" * 64, "*.part-*")
 OF_WORK = ("driver-*", "app-*", ".stoker")
 
 
@@ -136,7 +152,8 @@ class Removal:
             os.rename(path, doomed)
             shutil.rmtree(doomed)
         else:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # another master removes it from the folder that they share
+                os.unlink(path)
 
     def inside(self, folder: str, *patterns: str) -> None:
         """Remove only these, and then the folder if it is empty."""
@@ -146,7 +163,8 @@ class Removal:
             for path in sorted(glob.glob(os.path.join(folder, pattern))):
                 self.path(path)
         if not self.module.check_mode and not os.listdir(folder) and not os.path.ismount(folder):
-            os.rmdir(folder)
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(folder)
             self.removed.append(folder)
 
     def user(self, name: str) -> None:
@@ -185,7 +203,14 @@ def _remove(module: AnsibleModule, removal: Removal) -> None:
     removal.inside(params["state_dir"], *SECRETS)
     if not params["purge"]:
         return
+    removal.inside(params["conf_dir"], *BY_HAND)
     removal.inside(params["work_dir"], *OF_WORK)
+    for folder in params["local_dirs"]:
+        removal.inside(folder, "stoker-app-*")
+    removal.inside(params["upload_dir"], *OF_UPLOADS)
+    if params["audit_file"]:
+        folder, name = os.path.split(params["audit_file"])
+        removal.inside(folder, glob.escape(name) + "*")
     removal.inside(params["recovery_dir"], "recovery.sqlite*")
     removal.inside(params["log_dir"], "stoker-*.log*")
     removal.inside(os.path.join(params["state_dir"], "work"), *OF_WORK)
@@ -206,6 +231,9 @@ def main() -> None:
             "log_dir": {"type": "path", "required": True},
             "work_dir": {"type": "path", "default": ""},
             "recovery_dir": {"type": "path", "default": ""},
+            "local_dirs": {"type": "list", "elements": "path", "default": []},
+            "upload_dir": {"type": "path", "default": ""},
+            "audit_file": {"type": "path", "default": ""},
             "user": {"type": "str", "default": ""},
             "zookeeper_dir": {"type": "path", "default": ""},
             "zookeeper_user": {"type": "str", "default": ""},

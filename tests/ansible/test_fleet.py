@@ -88,6 +88,10 @@ def test_a_running_daemon_is_not_uninstalled(site: Site, tmp_path: Path) -> None
 
 
 def test_remove_worker_and_uninstall(site: Site) -> None:  # noqa: F811
+    away = site.home / "away"  # folders that operators choose
+    chosen = {"spark.stoker.upload.directory": f"{away}/uploads", "spark.stoker.audit.file": f"{away}/audit/stoker.log"}
+    site.write(spark_env={"SPARK_LOCAL_DIRS": f"{away}/scratch1,{away}/scratch2"}, defaults=chosen)
+    (away / "audit").mkdir(parents=True)
     site.play("start-all", "-e", '{"stoker_common_secrets": {"spark": "hush"}}')
     assert (site.home / "conf" / "secrets" / "spark").exists()
     job = site.stoker("submit", "/bin/sleep", "600").stdout.strip()
@@ -101,11 +105,21 @@ def test_remove_worker_and_uninstall(site: Site) -> None:  # noqa: F811
 
     assert "say -e confirm=yes" in fails(site, "uninstall")
     (site.home / "conf" / "mine").write_text("an operator's own")
+    (site.home / "conf" / "users.yml").write_text("principals:\n  ada: alovelace\n")
+    (away / "audit" / "stoker.log.1").write_text("what logrotate renamed")
+    for scratch in ("scratch1", "scratch2"):
+        (away / scratch / "stoker-app-20260101000000-0001").mkdir(
+            parents=True, exist_ok=True
+        )  # of a host that lost power
+    (away / "scratch1" / "mine").write_text("an operator's own")
+    assert len(list((away / "uploads").iterdir())) == 1
     site.play("uninstall", "-e", "confirm=yes")
-    assert (site.home / "state" / "work" / job / "stdout").exists()
+    assert (site.home / "state" / "work" / job / "stdout").exists() and (site.home / "conf" / "users.yml").exists()
     site.play("uninstall", "-e", "confirm=yes", "-e", "purge=true")
-    left = [str(path.relative_to(site.home)) for path in site.home.rglob("*") if path.is_file()]
-    assert [name for name in left if name.startswith(("conf", "state"))] == ["conf/mine"]
+    left = {str(path.relative_to(site.home)) for path in site.home.rglob("*")}
+    assert {name for name in left if name.startswith(("conf", "state", "away"))} == {
+        "conf", "conf/mine", "away", "away/scratch1", "away/scratch1/mine",
+    }  # fmt: skip
 
 
 def test_secrets_are_left_out_of_settings() -> None:
