@@ -89,7 +89,10 @@ def test_a_running_daemon_is_not_uninstalled(site: Site, tmp_path: Path) -> None
 
 def test_remove_worker_and_uninstall(site: Site) -> None:  # noqa: F811
     away = site.home / "away"  # folders that operators choose
-    chosen = {"spark.stoker.upload.directory": f"{away}/uploads", "spark.stoker.audit.file": f"{away}/audit/stoker.log"}
+    chosen: dict[str, object] = {
+        "spark.stoker.upload.directory": f"{away}/uploads",
+        "spark.stoker.audit.file": f"{away}/audit/stoker.log",
+    }
     site.write(spark_env={"SPARK_LOCAL_DIRS": f"{away}/scratch1,{away}/scratch2"}, defaults=chosen)
     (away / "audit").mkdir(parents=True)
     site.play("start-all", "-e", '{"stoker_common_secrets": {"spark": "hush"}}')
