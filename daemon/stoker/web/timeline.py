@@ -39,9 +39,12 @@ class _Run(NamedTuple):
 
 
 def driver_timeline(driver: DriverView, now: float) -> Timeline:
-    """Waiting for a worker is a bar as well: from the submission to the first attempt, and between attempts."""
+    """Waiting for a worker is a bar as well: from the submission to the first attempt, and between attempts. An array of
+    which a task has started is one bar."""
     end = driver.ended or now
     runs: list[_Run] = []
+    if driver.array is not None and (driver.ended or driver.array.not_started < driver.array.tasks):
+        return _timeline([_Run("tasks", driver.state.value, driver.submitted, end)], driver.submitted, end)
     free_at = driver.submitted
     for attempt in driver.attempts:
         if attempt.started - free_at > 1 or not runs:

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from stoker.core.model.states import DriverState
-from stoker.core.model.views import AttemptView, ClusterView, Sample
+from stoker.core.model.views import ArrayView, AttemptView, ClusterView, Sample
 from stoker.security.roles import AccessRole
 from stoker.web import live
 from stoker.web.access.policy import Access
@@ -209,6 +209,16 @@ def test_a_timeline_has_waiting_and_running() -> None:
         ("waiting", "SUBMITTED", 40, 20, 20),
         ("attempt 2", "RUNNING", 60, 40, 40),
     ]
+
+
+def test_a_timeline_of_an_array_that_has_begun_does_not_say_that_it_waits() -> None:
+    array = ArrayView(indices="1-4", tasks=4, waiting=4)
+    for view, label in (
+        (driver_view(state=DriverState.SUBMITTED, attempts=(), array=array), "waiting"),
+        (driver_view(attempts=(), array=msgspec.structs.replace(array, waiting=1, running=3)), "tasks"),
+        (driver_view(state=DriverState.FAILED, ended=SUBMITTED + 5, attempts=(), array=array), "tasks"),
+    ):
+        assert [bar.label for bar in driver_timeline(view, SUBMITTED + 9).bars] == [label]
 
 
 def test_a_timeline_of_many_attempts_shows_the_latest_and_stays_inside() -> None:
