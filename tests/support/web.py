@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from stoker.core.model.changes import JobChange
+from stoker.core.model.changes import ForecastRow, JobChange, WhatIf
 from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import DryRunResult, LogData, ReadLog
 from stoker.core.model.principal import Asker
@@ -25,6 +25,7 @@ from stoker.core.model.views import (
 )
 from stoker.core.model.worker_views import DriverPage, ExecutorPage, WorkerPage
 from stoker.errors import NotFound, StokerError
+from stoker.master.forecasting import Answer
 
 SUBMITTED = 1_400_000_000.25  # seconds
 VOID = {"meta", "link", "input", "br", "img"}
@@ -41,6 +42,7 @@ class Control:
         self.drained: list[tuple[str, bool]] = []
         self.terms: list[tuple[str, float]] = []  # reason and deadline of each
         self.submitted: list[tuple[DriverDescription, Asker]] = []
+        self.what_ifs: list[tuple[WhatIf, Asker]] = []
         self.error = error
         self.samples = samples
         self.tally = Tally()
@@ -82,6 +84,13 @@ class Control:
         if self.error:
             raise self.error
         return DryRunResult(request=0, verdict="wait", needs="1 core", refusals=("1 worker: draining",))
+
+    def what_if(self, wanted: WhatIf, by: Asker) -> tuple[float, Answer]:
+        if self.error:
+            raise self.error
+        self.what_ifs.append((wanted, by))
+        row = ForecastRow(id=driver_view(2).id, name="etl", who="ada", pool="default", before=None, after=0.0)
+        return SUBMITTED, Answer(rows=(row,), sources={"assumed": 1}, assumed=60.0)
 
     def status(self, job_id: str) -> DriverView | AppView:
         cluster = cluster_view()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stoker.core.model.changes import JobChange
+from stoker.core.model.changes import JobChange, WhatIf
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import DryRunResult, LogData, ReadLog
 from stoker.core.model.principal import Asker
@@ -13,6 +13,7 @@ from stoker.core.model.views import AppView, ClusterView, DriverView, Sample
 from stoker.errors import Refused
 from stoker.master.daemon import MasterDaemon
 from stoker.master.dashboard import LeaderDashboard
+from stoker.master.forecasting import Answer
 from stoker.master.standby import Standby, StandbyDashboard
 
 
@@ -49,6 +50,9 @@ class Control:
 
     def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult:
         return self._dashboard().dry_run(driver, by)
+
+    def what_if(self, wanted: WhatIf, by: Asker) -> tuple[float, Answer]:
+        return self._dashboard().what_if(wanted, by)
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
         return self._dashboard().drain(worker_id, by, drain=drain, reason=reason, deadline=deadline)

@@ -16,7 +16,7 @@ import msgspec
 from stoker.core.master.effects import Received
 from stoker.core.master.history import INTERVAL, Samples, take_sample
 from stoker.core.master.machine import MasterCore
-from stoker.core.model.changes import JobChange
+from stoker.core.model.changes import JobChange, WhatIf
 from stoker.core.model.counts import Counts
 from stoker.core.model.messages import (
     Accepted,
@@ -24,12 +24,14 @@ from stoker.core.model.messages import (
     DryRun,
     DryRunResult,
     Failed,
+    GetScheduling,
     GetStatus,
     HoldJob,
     KillJob,
     LogData,
     Message,
     ReadLog,
+    Scheduling,
     Status,
     SubmitDriver,
     Submitted,
@@ -44,6 +46,7 @@ from stoker.errors import NotFound, ProtocolError, Refused, Unreachable
 from stoker.io.ask import ask_in_loop
 from stoker.io.clock import read_clock
 from stoker.io.loop import Loop
+from stoker.master.forecasting import Answer, Forecaster, Question
 from stoker.master.internal import NO_ANSWER, InternalRequests
 from stoker.master.pause import Pause
 from stoker.master.relay import LogRelay
@@ -79,6 +82,7 @@ class LeaderDashboard:
         self._warnings = warnings
         self._too_large = too_large
         self._history = Samples()
+        self._forecaster = Forecaster()
         self._sample_at = 0.0
         self._lock = threading.Lock()
         self._view: ClusterView | None = None
@@ -172,6 +176,15 @@ class LeaderDashboard:
         if not isinstance(answer, DryRunResult):
             raise ProtocolError(f"a dry run was answered with {type(answer).__name__}")
         return answer
+
+    def what_if(self, wanted: WhatIf, by: Asker) -> tuple[float, Answer]:
+        """Return the time of the forecast (seconds since the Unix epoch) and when what waits would start. Raises UsageError
+        and Refused as ``Forecaster.ask``."""
+        scheduling = self._ask(GetScheduling(request=0), by)
+        if not isinstance(scheduling, Scheduling):
+            raise ProtocolError(f"a question was answered with {type(scheduling).__name__}")
+        question = Question(cluster=self.snapshot(), scheduling=scheduling, what_if=wanted)
+        return scheduling.at, self._forecaster.ask(question)
 
     def status(self, job_id: str) -> DriverView | AppView:
         """Return the present view of a driver or application. Raises NotFound, Refused."""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from stoker.core.model.changes import JobChange
+from stoker.core.model.changes import JobChange, WhatIf
 from stoker.core.model.counts import Counts, Tally
 from stoker.core.model.messages import DryRunResult, Failed, LogData, ReadLog, RegisterApplication, RegisterWorker
 from stoker.core.model.principal import Asker
@@ -19,6 +19,7 @@ from stoker.io.loop import Loop
 from stoker.io.peer_log import PeerLog, name_of
 from stoker.io.sockets import Incoming, PeerGone, Server
 from stoker.leader.base import Elected, Follow, LeadershipEvent, Revoked, Roster
+from stoker.master.forecasting import Answer
 from stoker.version import RELEASE
 
 LOG = logging.getLogger("stoker.master")
@@ -152,6 +153,10 @@ class StandbyDashboard:
     def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult:
         """Raises Refused, as ``submit``."""
         raise Refused("Current state is not alive: STANDBY. Can only place jobs in ALIVE state.")
+
+    def what_if(self, wanted: WhatIf, by: Asker) -> tuple[float, Answer]:
+        """Raises Refused, as ``submit``."""
+        raise Refused("Current state is not alive: STANDBY. Can only make forecasts in ALIVE state.")
 
     def drain(self, worker_id: str, by: Asker, *, drain: bool, reason: str = "", deadline: float = 0.0) -> str:
         """Raises NotFound, as ``kill``."""

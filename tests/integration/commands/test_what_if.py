@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -34,6 +37,52 @@ def test_json_of_what_would_be_submitted(shared: Cluster, waiting: str) -> None:
     assert [row["id"] for row in rows] == [waiting, "", "", ""]
     assert rows[1]["after"] is None
     assert all(row["after"] > rows[0]["after"] for row in rows[2:])
+
+
+def ask(cluster: Cluster, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """POST /api/v1/what-if: the status, and the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", cluster.webui_port, timeout=60)
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/api/v1/what-if", json.dumps(body), headers)
+    with contextlib.closing(connection), connection.getresponse() as response:
+        return response.status, json.loads(response.read())
+
+
+def test_the_api_finds_what_the_command_finds(shared: Cluster, waiting: str) -> None:
+    done = shared.cli("what-if", "--add", "1x4c8g", "--submit", "2x1c@5min", "--json")
+    body = {
+        "add": [{"cores": 4, "memory_mib": 8192}],
+        "submit": [{"number": 2, "cores": 1, "memory_mib": 1024, "seconds": 300}],
+    }
+    status, found = ask(shared, body)
+    assert status == 200, found
+    expected = json.loads(done.stdout)
+    assert found["run_times"] == expected["run_times"]
+    for one, other in zip(found["jobs"], expected["jobs"], strict=True):
+        for name in ("before", "after"):
+            assert one.pop(name) == pytest.approx(other.pop(name), abs=30), "time has passed between the two"
+        assert one == other
+    assert [one["id"] for one in found["jobs"]] == [waiting, "", ""]
+    assert ask(shared, {})[1]["jobs"][0]["id"] == waiting, "the cluster as it is"
+    removed, pools = (
+        ask(shared, {"remove": ["127.0.0.1"]}),
+        ask(shared, {"pools": "pools: {default: {max: {cores: 4}}}"}),
+    )
+    assert removed[0] == pools[0] == 200
+    assert removed[1]["jobs"][0]["after"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "line"),
+    [
+        ({"remove": ["h9"]}, 400, "remove: there is no live worker h9."),
+        ({"pools": "pools: {default: {wieght: 2}}"}, 400, "wieght"),
+        ({"submit": [{"cores": 1, "memory_mib": 1}], "pool": "etl"}, 409, "etl"),
+    ],
+)
+def test_what_the_api_rejects(shared: Cluster, body: dict[str, Any], status: int, line: str) -> None:
+    found = ask(shared, body)
+    assert found[0] == status and line in found[1]["error"] and "\n" not in found[1]["error"], found
 
 
 @pytest.mark.parametrize(

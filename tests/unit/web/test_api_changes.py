@@ -60,6 +60,35 @@ def test_a_drain_with_invalid_terms_changes_nothing(body: dict[str, Any], hint: 
     assert client(control).post(f"/api/v1/workers/{WORKER}/undrain", json={"reason": "x"}).status_code == 400
 
 
+def test_what_if_changes_nothing() -> None:
+    control = Control()
+    body = {"add": [{"number": 2, "cores": 4, "memory_mib": 1024}], "remove": ["host2"], "assume": 60}
+    response = client(control).post("/api/v1/what-if", json=body)
+    assert (response.status_code, response.get_json()["jobs"][0]["after"]) == (200, 0.0)
+    assert response.get_json()["run_times"] == {"sources": {"assumed": 1}, "assumed_seconds": 60.0}
+    assert not (control.submitted or control.drained)
+    assert control.what_ifs[0][0].add[0].number == 2
+    assert client(control).post("/api/v1/what-if").status_code == 200, "without changes: the cluster as it is"
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ({"add": [{"cores": 4}]}, "missing required field `memory_mib`"),
+        ({"add": [{"cores": 0, "memory_mib": 1}]}, "`int` >= 1"),
+        ({"add": [{"cores": 1, "memory_mib": 1, "number": 10_000}] * 2}, "add: give 10,000 at most"),
+        ({"submit": [{"cores": 1, "memory_mib": 1, "seconds": -1}]}, "`float` >= 0"),
+        ({"submit": [{"cores": 1, "memory_mib": 1, "resources": [["gpu", 0]]}]}, "the amount of gpu must be"),
+        ({"pool": "etl"}, "pool and priority are of what submit submits"),
+        ({"adds": []}, "did you mean add?"),
+    ],
+)
+def test_a_what_if_that_makes_no_sense_is_one_line(body: dict[str, Any], hint: str) -> None:
+    control = Control()
+    response = client(control).post("/api/v1/what-if", json=body)
+    assert (response.status_code, control.what_ifs) == (400, []) and hint in response.get_json()["error"]
+
+
 def test_a_dry_run_submits_nothing() -> None:
     control = Control()
     response = client(control).post("/api/v1/dry-run/drivers", json=PROGRAM)
@@ -149,6 +178,7 @@ CHANGES = [
     (f"/applications/{APP}/kill", AccessRole.VIEWER),
     ("/drivers", AccessRole.VIEWER),
     ("/dry-run/drivers", AccessRole.VIEWER),
+    ("/what-if", AccessRole.VIEWER),
     (f"/workers/{WORKER}/drain", AccessRole.SUBMITTER),
     (f"/workers/{WORKER}/undrain", AccessRole.SUBMITTER),
 ]

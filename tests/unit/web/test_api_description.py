@@ -22,7 +22,7 @@ from stoker.web.master import make_app
 from tests.support.web import Control, Page, cluster_view, driver_view
 from tests.unit.web.api import APP, DRIVER, WORKER, client, get
 
-CHECKED_FURTHER = ("/api/v1/drivers", "/api/v1/dry-run/drivers", "/api/v1/workers/{id}/drain")
+CHECKED_FURTHER = ("/api/v1/drivers", "/api/v1/dry-run/drivers", "/api/v1/what-if", "/api/v1/workers/{id}/drain")
 
 
 def sample(at: float) -> Sample:

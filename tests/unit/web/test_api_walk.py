@@ -72,7 +72,7 @@ def rejected(method: str, path: str, *status: int, **request: Any) -> str:
     assert response.status_code in status, f"{method} {path} {request}: {response.status_code} {response.text[:300]}"
     error = response.get_json()["error"]
     assert "\n" not in error and "Traceback" not in error and error
-    changes = (CONTROL.killed, CONTROL.held, CONTROL.updated, CONTROL.drained, CONTROL.submitted)
+    changes = (CONTROL.what_ifs, CONTROL.killed, CONTROL.held, CONTROL.updated, CONTROL.drained, CONTROL.submitted)
     assert not any(changes), f"{method} {path} {request} changed something"
     return str(error)
 

@@ -15,8 +15,9 @@ from stoker.client.commands.common import add_connection_arguments, add_sharing_
 from stoker.client.show import forecast as show
 from stoker.config.pools import read_pools
 from stoker.config.types import parse_memory, parse_time_limit
-from stoker.core.forecast.compare import ClusterChanges, NewDrivers, NewWorkers, forecast
+from stoker.core.forecast.compare import ClusterChanges, NewDrivers, NewWorkers, forecast, live_ids
 from stoker.core.forecast.rebuild import Snapshot
+from stoker.core.model.changes import MOST_ADDED
 from stoker.core.model.resources import Amounts, check_name
 from stoker.core.model.values import HIGHEST_PRIORITY
 from stoker.core.model.views import ClusterView
@@ -25,7 +26,6 @@ from stoker.errors import Refused, UsageError
 T = TypeVar("T")
 
 _SEED = 1  # shuffles of equal workers are the same in both plays
-_MOST = 10_000  # workers or drivers of one option
 _SIZE = re.compile(
     r"(?:(?P<count>\d+)x)?(?P<cores>\d+)c(?P<memory>\d+[a-z]+)?(?P<named>(?:,[^,@]+)*)(?:@(?P<time>.+))?", re.IGNORECASE
 )
@@ -88,8 +88,8 @@ def _size(option: str, text: str, make: Callable[[str, re.Match[str], int, Amoun
     if match is None:
         raise UsageError(f"{option} {text!r}: write it like {form} (how many, cores, memory)")
     count = int(match["count"] or 1)
-    if not 1 <= count <= _MOST:
-        raise UsageError(f"{option} {text!r}: give 1 to {_MOST:,} of them")
+    if not 1 <= count <= MOST_ADDED:
+        raise UsageError(f"{option} {text!r}: give 1 to {MOST_ADDED:,} of them")
     return make(text, match, count, _named(option, match["named"]))
 
 
@@ -131,7 +131,7 @@ def _found(cluster: ClusterView, names: Sequence[str]) -> tuple[str, ...]:
     """Return the ids of workers. Raises UsageError for a name that none has."""
     ids: list[str] = []
     for name in names:
-        found = [worker.id for worker in cluster.live_workers if name in (worker.id, worker.address, worker.host)]
+        found = live_ids(cluster, name)
         if not found:
             raise UsageError(f"--remove: there is no live worker {name}: 'stoker workers' lists them")
         ids += found

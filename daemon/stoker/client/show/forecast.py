@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stoker.client.show import table as text
-from stoker.core.forecast.compare import Forecast, ForecastRow
+from stoker.core.forecast.compare import Forecast
+from stoker.core.model.changes import ForecastRow
 
 NOTHING = "Nothing waits."
 _HEADERS = ("Id", "Name", "User", "Pool", "Starts")
@@ -63,7 +64,7 @@ def as_json(found: Forecast) -> str:
     import msgspec  # noqa: PLC0415 - one of two ways
 
     document = {
-        "jobs": [row._asdict() for row in found.rows],
+        "jobs": [msgspec.structs.asdict(row) for row in found.rows],
         "run_times": {"sources": found.sources, "assumed_seconds": found.assumed},
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

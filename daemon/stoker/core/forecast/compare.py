@@ -13,12 +13,13 @@ from stoker.core.forecast.lengths import Lengths, Source
 from stoker.core.forecast.play import Play
 from stoker.core.forecast.rebuild import PROGRAM, Snapshot, numbered, rebuild
 from stoker.core.master.machine import MasterCore
+from stoker.core.model.changes import ForecastRow
 from stoker.core.model.messages import Failed, SubmitDriver, Submitted
 from stoker.core.model.pools import DEFAULT_POOL, Pools
 from stoker.core.model.resources import Addresses, Amounts
 from stoker.core.model.states import ApplicationState, DriverState, WorkerState
 from stoker.core.model.values import DriverDescription, Rng
-from stoker.core.model.views import AppView, DriverView, WorkerView
+from stoker.core.model.views import AppView, ClusterView, DriverView, WorkerView
 
 _ASKER = b"what-if"
 
@@ -55,18 +56,6 @@ class ClusterChanges:
     priority: int | None = None
 
 
-class ForecastRow(NamedTuple):
-    """One job that waits. ``before`` and ``after``: seconds from now until it starts; None: it never does."""
-
-    id: str
-    name: str
-    who: str
-    pool: str
-    before: float | None
-    after: float | None
-    is_new: bool = False  # one of ``ClusterChanges.submit``; it has no ``before``
-
-
 class Forecast(NamedTuple):
     """``refused``: why the master would not accept what is to be submitted. ``sources``: how many lengths came from where."""
 
@@ -90,23 +79,33 @@ def forecast(
         return Forecast([], dict(sources), lengths.assumed, new)
     rows = [
         ForecastRow(
-            job.id, _name(job), job.who, job.pool or DEFAULT_POOL, before.starts.get(job.id), after.starts.get(job.id)
+            id=job.id,
+            name=_name(job),
+            who=job.who,
+            pool=job.pool or DEFAULT_POOL,
+            before=before.starts.get(job.id),
+            after=after.starts.get(job.id),
         )
         for job in waiting
     ]
     rows += [
         ForecastRow(
-            "",
-            name,
-            snapshot.scheduling.principal,
-            changes.pool or DEFAULT_POOL,
-            None,
-            after.starts.get(job_id),
+            id="",
+            name=name,
+            who=snapshot.scheduling.principal,
+            pool=changes.pool or DEFAULT_POOL,
+            before=None,
+            after=after.starts.get(job_id),
             is_new=True,
         )
         for job_id, name in new
     ]
     return Forecast(rows, dict(sources), lengths.assumed)
+
+
+def live_ids(cluster: ClusterView, name: str) -> list[str]:
+    """Return the ids of the live workers of that id, HOST:PORT or HOST."""
+    return [worker.id for worker in cluster.live_workers if name in (worker.id, worker.address, worker.host)]
 
 
 def _jobs(snapshot: Snapshot) -> Iterator[DriverView | AppView]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from stoker.core.model.changes import ForecastRow
 from stoker.core.model.messages import check_drain
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Value
@@ -78,6 +79,22 @@ class Explained(Value, frozen=True):
     refusals: tuple[str, ...]
     ahead: tuple[str, ...]
     helps: tuple[str, ...]
+
+
+class RunTimes(Value, frozen=True):
+    """What a forecast assumes: ``sources`` counts jobs by where their run time is from; ``assumed_seconds`` is that of the
+    others."""
+
+    sources: dict[str, int]
+    assumed_seconds: float
+
+
+class Foreseen(Value, frozen=True):
+    """When what waits will start, from ``at`` on."""
+
+    at: float
+    jobs: tuple[ForecastRow, ...]
+    run_times: RunTimes
 
 
 class Executors(Value, frozen=True):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from flask import Response, make_response, redirect, render_template, request
 
-from stoker.core.model.changes import JobChange
+from stoker.core.model.changes import JobChange, WhatIf
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import ClusterView
 from stoker.errors import StokerError
@@ -29,6 +29,7 @@ PROGRAM = {
 BODIES: dict[type, object] = {  # of the examples
     DriverDescription: PROGRAM,
     JobChange: {"priority": -1},
+    WhatIf: {"add": [{"number": 2, "cores": 16, "memory_mib": 65536}]},
     model.Drain: {"reason": "new disks", "deadline": 7200},
 }
 QUERIES = {  # of the examples: path -> query

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import msgspec
 from flask import Flask, Response
-from werkzeug.exceptions import Forbidden, NotFound
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 
 from stoker.core.master.scheduling.explain import Waiting
-from stoker.core.model.changes import JobChange
+from stoker.core.model.changes import ForecastRow, JobChange, WhatIf
 from stoker.core.model.messages import DryRunResult
 from stoker.core.model.principal import Asker
 from stoker.core.model.values import APP_ID, DRIVER_ID, WORKER_ID, DriverDescription
 from stoker.core.model.views import AppView, ClusterView, DriverView, Sample, WorkerView
-from stoker.errors import StokerError
+from stoker.errors import StokerError, UsageError
 from stoker.security.roles import AccessRole
 from stoker.web.access.audit import audit
 from stoker.web.access.policy import Access, who
@@ -44,12 +44,29 @@ STREAM = (("stream", "(stdout|stderr)"),)
 EXECUTOR = (("executor", "[0-9]{1,9}"),)
 
 
+class FoundStarts(Protocol):
+    """A forecast: rows, how many run times came from where, and the seconds of those that are not known."""
+
+    @property
+    def rows(self) -> tuple[ForecastRow, ...]: ...
+
+    @property
+    def sources(self) -> dict[str, int]: ...
+
+    @property
+    def assumed(self) -> float: ...
+
+
 class ApiControl(ClusterControl, Protocol):
     """What the API needs from the master besides snapshots. All methods raise StokerError, whose text is shown."""
 
     def submit(self, driver: DriverDescription, by: Asker) -> str: ...
 
     def dry_run(self, driver: DriverDescription, by: Asker) -> DryRunResult: ...
+
+    def what_if(self, wanted: WhatIf, by: Asker) -> tuple[float, FoundStarts]:
+        """Return the time of the forecast, and what it found. Raises UsageError for changes that make no sense here."""
+        ...
 
     def status(self, job_id: str) -> DriverView | AppView: ...
 
@@ -195,6 +212,8 @@ class _Changing:
              answer=model.Submitted, status=201, body=DriverDescription, creates="/drivers")  # fmt: skip
         post("/dry-run/drivers", "What submitting this driver would do now; nothing is recorded", SUBMITTER, self.dry_run,
              answer=model.Explained, body=DriverDescription)  # fmt: skip
+        post("/what-if", "When what waits will start, as the cluster is and with changes; nothing is changed", SUBMITTER,
+             self.what_if, answer=model.Foreseen, body=WhatIf, needs_body=False)  # fmt: skip
         post("/drivers/{id}/kill", "Kill a driver", SUBMITTER, self.kill, answer=model.Done, names=DRIVER)
         post("/drivers/{id}/hold", "Hold a driver: it is not started", SUBMITTER, self.hold,
              answer=model.Done, names=DRIVER)  # fmt: skip
@@ -235,6 +254,16 @@ class _Changing:
         except StokerError as error:
             raise refusal(error) from None
         return model.Explained(**{name: getattr(found, name) for name in model.Explained.__struct_fields__})
+
+    def what_if(self, body: WhatIf) -> model.Foreseen:
+        try:
+            at, found = self._control.what_if(body, who().asker("api"))
+        except UsageError as error:
+            raise BadRequest(f"{error}.") from None
+        except StokerError as error:
+            raise refusal(error) from None
+        times = model.RunTimes(sources=found.sources, assumed_seconds=found.assumed)
+        return model.Foreseen(at=at, jobs=found.rows, run_times=times)
 
     def kill(self, id: str) -> model.Done:
         self._check()
