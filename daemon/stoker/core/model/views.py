@@ -345,7 +345,7 @@ class ClusterView(Value, frozen=True):
 
     @property
     def driver_numbers(self) -> JobNumbers:
-        """Pages, charts and commands show these."""
+        """How many drivers run, wait, are restarted later, and have ended: what pages, charts and commands show."""
         states = self.driver_states
         waiting, later = states[DriverState.SUBMITTED], states[DriverState.RELAUNCHING]
         active = sum(count for state, count in states.items() if not state.is_final)
@@ -353,6 +353,7 @@ class ClusterView(Value, frozen=True):
 
     @property
     def app_numbers(self) -> JobNumbers:
+        """As ``driver_numbers``, of the applications."""
         waiting = sum(app.state is ApplicationState.WAITING for app in self.active_apps)
         return JobNumbers(len(self.active_apps) - waiting, waiting, 0, len(self.completed_apps))
 
