@@ -69,6 +69,29 @@ def test_every_command_of_a_client(cluster: Cluster, program: str) -> None:
 
 
 @pytest.mark.cluster
+def test_the_commands_that_change_and_explain(cluster: Cluster, program: str) -> None:
+    waiting = portable(cluster, "submit", "--hold", program, "60").stdout.strip()
+    file = Path(cluster.home, "spark-env")
+    file.write_text("SPARK_WORKER_CORES=2\n")
+    for words in (
+        ["explain", waiting],
+        ["release", waiting],
+        ["update", "--priority", "-1", waiting],
+        ["what-if"],
+        ["pools"],
+        ["submit", "--dry-run", program],
+        ["token", "create", "--name", "ada", "--role", "viewer"],
+        ["keys", "invite", "ada"],
+        ["config", "show"],
+        ["config", "check", str(file)],
+        ["completion", "bash"],
+        ["help", "--man"],
+    ):
+        done = portable(cluster, *words)
+        assert done.returncode == 0 and "error" not in done.stderr, f"{words}: {done.stderr}"
+
+
+@pytest.mark.cluster
 def test_the_python_interface(cluster: Cluster) -> None:
     done = portable(cluster, code=API)
     assert (done.returncode, done.stdout) == (0, "FINISHED hello\n1\n"), done.stderr
@@ -79,6 +102,7 @@ def test_what_needs_linux_says_so(cluster: Cluster, program: str) -> None:
     for words, reason in (
         (["submit", "--deploy-mode", "client", program], "needs Linux"),
         (["master"], "Linux"),
+        (["doctor"], "Linux"),
         (["worker", cluster.url], "Linux"),
     ):
         done = portable(cluster, *words)

@@ -42,8 +42,11 @@ DAEMONS = frozenset({"master", "worker", "relay"})
 
 
 def runnable() -> list[str]:
-    """The commands of this platform: daemons need Linux."""
-    return [name for name in COMMANDS if name not in DAEMONS or hasattr(os, "sched_getaffinity")]
+    """The commands of this platform: daemons need Linux, and the doctor, who looks at owners and modes, Unix."""
+    missing = set() if hasattr(os, "sched_getaffinity") else set(DAEMONS)
+    if not hasattr(os, "geteuid"):
+        missing.add("doctor")
+    return [name for name in COMMANDS if name not in missing]
 
 
 def usage() -> str:

@@ -16,14 +16,15 @@ def total_memory_mib() -> int:
     read."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
-    except (ValueError, OSError):
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return 2048
     return min([total, *memory_limits_mib()])
 
 
 def usable_cores() -> int:
     """Return the cores this process may run on, or its control group's quota, rounded up, where that is lower."""
-    return max(1, min([len(os.sched_getaffinity(0)), *map(math.ceil, cpu_quotas())]))
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # Linux has it
+    return max(1, min([own, *map(math.ceil, cpu_quotas())]))
 
 
 def memory_limits_mib(membership: Path = MEMBERSHIP, tree: Path = TREE) -> list[int]:

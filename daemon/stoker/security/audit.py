@@ -204,7 +204,7 @@ def _opened(path: Path) -> int:
             raise PermissionError(1, "it is not a file of this user")
         if me == 0 and status.st_uid != folder.st_uid:
             os.fchown(descriptor, folder.st_uid, folder.st_gid)
-        if status.st_mode & 0o077 and status.st_uid == me:
+        if status.st_mode & 0o077 and status.st_uid == me and hasattr(os, "fchmod"):
             os.fchmod(descriptor, 0o600)
     except OSError:
         os.close(descriptor)
@@ -225,7 +225,8 @@ def _login() -> str:
         uid = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return ""
-    return f"login:{_unix_name(uid)}" if uid not in (_UNSET, os.getuid()) else ""
+    me = os.getuid() if hasattr(os, "getuid") else uid
+    return f"login:{_unix_name(uid)}" if uid not in (_UNSET, me) else ""
 
 
 def _unix_name(uid: int) -> str:

@@ -76,6 +76,16 @@ class LazyWebServer:
             server = self._make_server()
             if server is not None:
                 server.run()
+        except (
+            ImportError,
+            SyntaxError,
+        ) as error:  # modules that are loaded now do not fit those that were loaded at the start
+            LOG.error(
+                "the dashboard stays closed: its code has changed since this daemon started; start the daemon again, for"
+                " example with 'make start' (%s)",
+                error,
+            )
+            self._listener.close()
         except Exception:
             LOG.exception("the dashboard has failed and stays closed until the daemon is restarted")
             self._listener.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import stat
 from pathlib import Path
 
@@ -64,6 +63,8 @@ def _readers(folder: Path, settings: Settings) -> list[Finding]:
 
 
 def _user(uid: int) -> str:
+    import pwd  # noqa: PLC0415 - Unix only, and completion loads this module everywhere
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
