@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from stoker.config import types
-from stoker.config.common import keys_dir
+from stoker.config.common import person_dir, person_keys_dir
 from stoker.config.ineffective import in_vain
 from stoker.config.sources import Setting, Settings, load_settings, unknown_properties
 from stoker.core.model.addresses import address_of
@@ -79,7 +80,7 @@ def client_config(args: argparse.Namespace, environ: Mapping[str, str]) -> Clien
     filtered = settings.get("spark.standalone.submit.filterEnvironment")
     return ClientConfig(
         masters=_masters(getattr(args, "master", None), settings),
-        keys_dir=keys_dir(settings),
+        keys_dir=person_keys_dir(settings),
         authenticate=settings.get("spark.authenticate"),
         properties=properties,
         forwarded_env={name: value for name, value in environ.items() if _is_forwarded(name, value, filtered)},
@@ -112,14 +113,11 @@ def _masters(chosen: str | None, settings: Settings) -> tuple[str, ...]:
     port = settings.parsed(types.parse_port, "SPARK_MASTER_PORT")
     if host:
         return types.parse_master_url(f"spark://{address_of(host, port or types.DEFAULT_PORT)}")
-    profile = settings.conf_dir / "client"
-    try:
-        lines = profile.read_text().split()
-    except OSError:
-        lines = []
-    if not lines:
-        raise UsageError(f"no master is known: {_HOW_TO}")
-    return types.parse_master_url(lines[0])
+    for folder in (person_dir(settings), settings.conf_dir):
+        with contextlib.suppress(OSError):
+            if lines := (folder / "client").read_text().split():
+                return types.parse_master_url(lines[0])
+    raise UsageError(f"no master is known: {_HOW_TO}")
 
 
 def user_name() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from stoker.config import types
-from stoker.config.sources import Settings, home
+from stoker.config.sources import Settings, home, own_configuration_folder
 from stoker.core.model.addresses import is_loopback
 from stoker.errors import ConfigError, UsageError
 
@@ -42,6 +43,31 @@ def first(*values: T | None) -> T | None:
 def keys_dir(settings: Settings) -> Path:
     chosen = settings.variable("STOKER_KEYS_DIR")
     return Path(chosen).absolute() if chosen else settings.conf_dir.absolute() / "keys"
+
+
+def person_dir(settings: Settings) -> Path:
+    """Return where whoever runs a command has keys and a client profile: ~/.config/stoker, if the keys of the configuration
+    folder are those of daemons that run as another user."""
+    is_chosen = bool(settings.variable("STOKER_KEYS_DIR"))
+    is_own = is_chosen or not _is_of_others(settings.conf_dir.absolute() / "keys")
+    return settings.conf_dir.absolute() if is_own else own_configuration_folder(settings.environ)
+
+
+def person_keys_dir(settings: Settings) -> Path:
+    """Return the keys folder of whoever runs a command."""
+    return keys_dir(settings) if settings.variable("STOKER_KEYS_DIR") else person_dir(settings) / "keys"
+
+
+def _is_of_others(keys: Path) -> bool:
+    """Return whether only another user can use the keys folder."""
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:  # Windows; root uses any
+        return False
+    try:
+        return keys.stat().st_uid != os.geteuid()
+    except FileNotFoundError:
+        return keys.parent.is_dir() and not os.access(keys.parent, os.W_OK)
+    except OSError:
+        return True
 
 
 def state_dir(settings: Settings) -> Path:

@@ -136,6 +136,11 @@ def configuration_folder(environ: Mapping[str, str]) -> Path:
     system = Path("/etc/stoker")
     if system.is_dir():
         return system
+    return own_configuration_folder(environ)
+
+
+def own_configuration_folder(environ: Mapping[str, str]) -> Path:
+    """~/.config/stoker. Raises ConfigError for a user without a home folder."""
     return Path(environ.get("XDG_CONFIG_HOME") or home(environ) / ".config") / "stoker"
 
 

@@ -97,7 +97,8 @@ def check_private(path: Path, mode: int) -> None:
     if not hasattr(os, "geteuid"):  # Windows: the folder's access list says who reads it
         return
     if status.st_uid != os.geteuid() != 0:  # root reads it anyway
-        raise ConfigError(f"{path} belongs to another user: `chown {os.geteuid()} {path}`, or set STOKER_KEYS_DIR")
+        fix = f"`chown {os.geteuid()} {path}`" if status.st_uid == 0 else "run this as that user or as root"
+        raise ConfigError(f"{path} belongs to another user (uid {status.st_uid}): {fix}, or set STOKER_KEYS_DIR")
     if status.st_mode & 0o077:
         raise ConfigError(f"{path} is open to other users: `chmod {mode:o} {path}`")
 

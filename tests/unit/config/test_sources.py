@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.config.client import client_config
+from stoker.config.common import keys_dir, person_keys_dir
 from stoker.config.ineffective import INEFFECTIVE
 from stoker.config.sources import load_settings, read_properties
 from stoker.config.spark_env import parse_spark_env
@@ -296,3 +298,22 @@ def test_defaults_of_a_submission_from_the_environment(environ: dict[str, str]) 
         "spark.driver.memory": "1g",
         "spark.executor.cores": "2",
     }
+
+
+def test_people_on_a_host_of_daemons_have_their_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf, home = tmp_path / "conf", tmp_path / "home"
+    (conf / "keys").mkdir(parents=True)
+    settings = load_settings({"SPARK_CONF_DIR": str(conf), "HOME": str(home)})
+    assert person_keys_dir(settings) == conf / "keys"
+    (conf / "client").write_text("spark://cluster:7077\n")
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)  # the folders are those of another user
+    assert person_keys_dir(settings) == home / ".config/stoker/keys"
+    assert keys_dir(settings) == conf / "keys"  # a daemon's: it says that they are another user's
+    environ = {"SPARK_CONF_DIR": str(conf), "HOME": str(home)}
+    assert client_config(argparse.Namespace(), environ).masters == ("cluster:7077",)
+    (home / ".config/stoker").mkdir(parents=True)
+    (home / ".config/stoker/client").write_text("spark://mine:7077\n")
+    assert client_config(argparse.Namespace(), environ).masters == ("mine:7077",)
+    chosen = load_settings({**environ, "STOKER_KEYS_DIR": str(tmp_path / "chosen")})
+    assert person_keys_dir(chosen) == tmp_path / "chosen"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stoker.client.notices import deliver, say
 from stoker.config.client import client_config
-from stoker.config.common import audit_trail, keys_dir
+from stoker.config.common import audit_trail, keys_dir, person_dir, person_keys_dir
 from stoker.config.sources import load_settings
 from stoker.config.types import parse_duration
 from stoker.core.model.states import Role
@@ -74,14 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     settings = load_settings(environ)
-    folder = keys_dir(settings)
+    folder = person_keys_dir(settings) if args.action in ("accept", "make", "show") else keys_dir(settings)
     if args.action == "list":
         _list(Keys.open(folder, create=None), as_json=args.json)
         return 0
     if args.action != "show":
         open_for_command(*audit_trail(settings))
     if args.action == "accept":
-        _accept(args, environ)
+        _accept(args, folder, person_dir(settings))
     elif args.action in ("invite", "admit", "revoke"):
         _change_people(args, Keys.open(folder, create=None), environ)
     else:
@@ -169,12 +169,11 @@ def _same(args: argparse.Namespace) -> str:
     return role + (f" --expires {args.expires}" if args.expires else "")
 
 
-def _accept(args: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    settings = load_settings(environ)
+def _accept(args: argparse.Namespace, folder: Path, profile: Path) -> None:
     try:
         invitation = sys.stdin.read() if args.file == "-" else Path(args.file).read_text(encoding="utf-8")
-        name, url = people.accept(keys_dir(settings), invitation)
-        (settings.conf_dir / "client").write_text(f"{url}\n")
+        name, url = people.accept(folder, invitation)
+        (profile / "client").write_text(f"{url}\n")
     except OSError as error:
         raise StokerError(f"{error.filename}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stoker.client.doctor.daemons import running_daemons
 from stoker.client.doctor.finding import Finding
-from stoker.config.common import keys_dir, state_dir
+from stoker.config.common import person_keys_dir, state_dir
 from stoker.config.effective import shown
 from stoker.config.secrets import spark_secret, zookeeper_auth
 from stoker.config.sources import Settings
@@ -25,7 +25,7 @@ def keys(settings: Settings, masters: tuple[str, ...]) -> list[Finding]:
     if not settings.get("spark.authenticate"):
         text = "spark.authenticate is false: whoever reaches the master's port can run programs"
         return [Finding("keys", "warning", text, "remove the setting, on every machine")]
-    folder = keys_dir(settings)
+    folder = person_keys_dir(settings)
     try:
         pairs = Keys.open(folder, create=None)
         roles = pairs.roles()
