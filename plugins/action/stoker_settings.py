@@ -17,6 +17,7 @@ with contextlib.suppress(ImportError):  # ``unfit`` says what is missing
     from stoker.config.check import find_problems
     from stoker.config.pools import parse_pools
     from stoker.security.spark_secrets import parse_secrets
+    from stoker.config.users_file import parse_users
 
 # Arguments, and the variables that have the same value.
 ARGUMENTS = {
@@ -42,6 +43,8 @@ class ActionModule(ActionBase):
         if pools := args.get("pools"):
             problems += parse_pools(pools, "stoker_pools")[1]
         problems += parse_secrets(args.get("spark_clients") or "", "stoker_spark_clients")[1]
+        if users := args.get("users"):
+            problems += parse_users(users, "stoker_users")[1]
         if problems:
             raise AnsibleActionFail("; ".join(problems))
         taken = {name: args[name] for name in ARGUMENTS}

@@ -32,6 +32,10 @@ options:
     description: A line for each Spark client, with its name, its pool if it has one, and its secret. Empty for none.
     type: str
     default: ""
+  users:
+    description: The text of C(users.yml). Empty for none.
+    type: str
+    default: ""
   evaluate:
     description:
       - Names of variables to evaluate, each once. Put a variable after those that it is made of. O(masters), O(env) and
@@ -90,6 +94,7 @@ def main() -> None:
             "properties": {"type": "dict", "required": True},
             "pools": {"type": "str", "default": ""},
             "spark_clients": {"type": "str", "default": "", "no_log": True},
+            "users": {"type": "str", "default": ""},
             "evaluate": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
