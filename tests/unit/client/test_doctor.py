@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -129,6 +130,29 @@ def test_disks(tmp_path: Path) -> None:
     found = {finding.found: finding for finding in machine.disks(load_settings(environ))}
     [bad] = [finding for finding in found.values() if "is not a folder" in finding.found]
     assert bad.level == "problem"
+
+
+@pytest.mark.parametrize(
+    ("limit", "level"), [("99.9%,1000t", "problem"), ("99.9%,1k", "ok"), ("0.001%,1000t", "ok"), ("0", "ok")]
+)
+def test_disks_of_a_worker_are_judged_as_the_worker_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, level: str
+) -> None:
+    class Status:
+        f_frsize, f_blocks, f_bavail, f_files, f_favail = (
+            2**20,
+            64,
+            60,
+            0,
+            0,
+        )  # a small disk, and nearly all of it is free
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Status())
+    (tmp_path / "spark-defaults.conf").write_text(f"spark.stoker.worker.minFreeDisk {limit}\n")
+    found = machine.disks(load_settings({"HOME": str(tmp_path), "SPARK_CONF_DIR": str(tmp_path)}))
+    assert [(one.found.split("(")[1].split(")")[0], one.level) for one in found] == [
+        ("state", "ok"), ("work", level), ("scratch", level),
+    ]  # fmt: skip
 
 
 def test_daemons_of_a_machine(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from stoker.client.doctor.network import speaks_stoker
 from stoker.config.common import listen_host, state_dir
 from stoker.config.machine import cpu_quotas, memory_limits_mib, total_memory_mib
 from stoker.config.sources import Settings
-from stoker.config.types import DEFAULT_PORT, parse_port
+from stoker.config.types import DEFAULT_PORT, parse_free_disk, parse_port
 from stoker.engines.spark import default_homes, find_java, version_of
 from stoker.errors import Refused
 
 FEWEST_FILES = 4096  # descriptors; each job needs about five, each client one
-LEAST_FREE, LEAST_FREE_PERCENT = 2 << 30, 5
+LEAST_FREE = "5%,2g"  # of the folders that are not a worker's
+LEAST_FREE_FILES = 0.05  # part of the inodes
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -57,8 +58,14 @@ def _more_files() -> str:
 
 
 def disks(settings: Settings) -> list[Finding]:
-    """Room and write permission in the folders that daemons use."""
-    return [finding for what, folder in _folders(settings).items() for finding in _disk(what, folder)]
+    """Room and write permission in the folders that daemons use. A worker's folders are judged as the worker does."""
+    of_worker, others = settings.get("spark.stoker.worker.minFreeDisk"), parse_free_disk(LEAST_FREE)
+    limits = {"work": parse_free_disk(of_worker), "scratch": parse_free_disk(of_worker)}
+    return [
+        finding
+        for what, folder in _folders(settings).items()
+        for finding in _disk(what, folder, limits.get(what.split()[0], others))
+    ]
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
@@ -78,7 +85,8 @@ def _folders(settings: Settings) -> dict[str, Path]:
     return folders
 
 
-def _disk(what: str, folder: Path) -> Iterator[Finding]:
+def _disk(what: str, folder: Path, least: tuple[float, int] | None) -> Iterator[Finding]:
+    """``least``: percent and bytes; a disk with less than both is short of room. None: any room is enough."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     status = os.statvfs(there)
     free, total = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
@@ -88,9 +96,9 @@ def _disk(what: str, folder: Path) -> Iterator[Finding]:
         yield Finding("disk", "problem", f"{there} is not a folder: {what} is to be {folder}", "name another folder")
     elif not os.access(there, os.W_OK | os.X_OK) and folder == there:
         yield Finding("disk", "problem", f"{folder} ({what}) is not writable for this user", "chown or chmod it")
-    elif free < LEAST_FREE or percent < LEAST_FREE_PERCENT:
+    elif least is not None and percent < least[0] and free < least[1]:
         yield Finding("disk", "problem", text, "make room, or put the folder on another disk")
-    elif status.f_files and status.f_favail / status.f_files < LEAST_FREE_PERCENT / 100:
+    elif status.f_files and status.f_favail / status.f_files < LEAST_FREE_FILES:
         yield Finding("disk", "problem", f"{text}, but few inodes", "remove small files there")
     else:
         yield Finding("disk", "ok", text)
