@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import signal
@@ -32,7 +33,15 @@ def only_user_of_ray() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("ray"), workers=2, cores=2, memory="2g") as running:
+    home = tmp_path_factory.mktemp("ray")
+    offered = {"gpu": ["4", "5"], "fpga": ["f"]}  # of each worker
+    entries = [
+        {"id": {"componentName": "spark.worker", "resourceName": name}, "addresses": addresses}
+        for name, addresses in offered.items()
+    ]
+    (home / "resources.json").write_text(json.dumps(entries))
+    properties = {"spark.worker.resourcesFile": str(home / "resources.json")}
+    with Cluster(home, workers=2, cores=2, memory="2g", properties=properties) as running:
         yield running
 
 
@@ -67,7 +76,8 @@ import os, subprocess, sys, time
 import ray  # as a program would, before there is a token
 import stoker
 from stoker.errors import StokerError
-with stoker.connect(name="rays", conf={"spark.cores.max": 4, "spark.submit.pyFiles": "helper.py"}) as app:
+NAMED = {"spark.executor.resource.gpu.amount": 1, "spark.executor.resource.fpga.amount": 1}
+with stoker.connect(name="rays", conf={"spark.cores.max": 4, "spark.submit.pyFiles": "helper.py", **NAMED}) as app:
     assert app.ray() is ray
     end = time.monotonic() + 40
     while ray.cluster_resources().get("CPU") != 4:
@@ -79,6 +89,10 @@ with stoker.connect(name="rays", conf={"spark.cores.max": 4, "spark.submit.pyFil
         assert time.monotonic() < end, "both nodes work"
         nodes |= set(ray.get([where.remote() for _ in range(8)]))
     assert len(app.executors) == 2, "one node on each worker"
+    assert {name: ray.cluster_resources().get(name) for name in ("GPU", "fpga")} == {"GPU": 2, "fpga": 2}
+    card = lambda: (time.sleep(0.2), os.environ["CUDA_VISIBLE_DEVICES"], ray.get_gpu_ids())[1:]
+    card = ray.remote(num_gpus=1, num_cpus=0, resources={"fpga": 1})(card)
+    assert ray.get([card.remote(), card.remote()]) == [("4", ["4"])] * 2, "each task has the card of its executor"
     import helper
     assert ray.get(ray.remote(helper.twice).remote(4)) == 8
     words = [sys.executable, "-c", "import ray; ray.init(address=sys.argv[1])".replace("ray;", "ray, sys;"),
