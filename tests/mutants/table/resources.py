@@ -91,6 +91,8 @@ MUTANTS = (
            "if GPU in dict(held):", _DEVICES),
     Mutant("what a killed script started lives on", _SCRIPT, "        kill_group(process)\n        process.wait()",
            "        process.kill()\n        process.wait()", (*_DEVICES, *_HOST)),
+    Mutant("what has left a script's session lives on", _SCRIPT, '            _kill_marked(f"{MARK}={mark}".encode())',
+           "            pass", _HOST),
     Mutant("a script that everybody may change is run", _SCRIPT, "            return program\n", "            return None\n",
            _DEVICES),
     Mutant("a script that everybody may replace is run", _SCRIPT,
@@ -108,7 +110,7 @@ MUTANTS = (
     Mutant("a health script that hangs counts as well", _HEALTH, "if ran.code == 0:", "if not ran.code:", _HOST),
     Mutant("a probe leaves its files", _HEALTH, "shutil.rmtree(trial, ignore_errors=True)", "pass", _HOST),
     Mutant("a worker registers before it has measured its host", _HEALTH, "return self.is_known or time.monotonic()",
-           "return True or time.monotonic()", ("tests/integration/test_refusals.py::test_a_health_script",)),
+           "return True or time.monotonic()", _HOST),
     Mutant("a host that is well again keeps its reason", _HEALTH,
            "            self._since.pop(kind, None)\n            return []", "            return []", _HOST),
 )  # fmt: skip

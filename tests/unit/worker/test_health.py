@@ -62,7 +62,7 @@ def test_what_a_script_starts_in_a_session_of_its_own_is_killed_too(tmp_path: Pa
 )
 def test_a_script_that_hangs_is_killed_with_all_it_started(tmp_path: Path, text: str) -> None:
     pid = tmp_path / "pid"
-    found = run_script(script(tmp_path, f"sleep 61 & echo $! >{pid}; {text}"), ENVIRON, 0.5)
+    found = run_script(script(tmp_path, f"env -i sleep 61 & echo $! >{pid}; {text}"), ENVIRON, 0.5)
     assert "has not ended after 0.5 s" in found
     child = int(pid.read_text())
     wait_until(
@@ -146,6 +146,27 @@ def test_a_probe(tmp_path: Path) -> None:
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").write_text("")
     assert not probe([tmp_path / "file"])
+
+
+def test_a_worker_registers_once_its_host_has_been_measured(tmp_path: Path) -> None:
+    path = script(tmp_path, f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; exit 1")
+    found: list[tuple[Unfit, ...]] = []
+    watch = HostWatch(
+        HealthConfig(min_free=None, script=path, interval=30.0),
+        [tmp_path],
+        ENVIRON,
+        measured=found.append,
+        probed=lambda: None,
+        in_loop=lambda call: call(),
+    )
+    try:
+        assert not watch.may_register
+        (tmp_path / "go").write_text("")
+        wait_until(lambda: watch.may_register, what="measured")
+        assert [one.kind for one in found[0]] == ["health"]
+    finally:
+        watch.close()
+    watch._thread.join(5)
 
 
 def test_the_watch_reports_and_ends(tmp_path: Path) -> None:
