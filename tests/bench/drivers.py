@@ -66,9 +66,9 @@ def rates(settings: Settings) -> Iterator[Measure]:
     count = settings.size(1000)
     with running() as cluster, client_of(cluster) as client, _peers(settings) as (hyperqueue, dask):
         driver = small(client, TRUE)
-        _round(client, driver, WARM_UP)
+        round_of(client, driver, WARM_UP)
         for _ in range(settings.times(7)):
-            taken, done = _round(client, driver, count)
+            taken, done = round_of(client, driver, count)
             accepted.values.append(taken)
             finished.values.append(done)
             if hyperqueue is not None:
@@ -103,7 +103,7 @@ def _durable(settings: Settings) -> Measure:
     return measure
 
 
-def _round(client: Client, driver: DriverDescription, count: int) -> tuple[float, float]:
+def round_of(client: Client, driver: DriverDescription, count: int) -> tuple[float, float]:
     """Return accepted and finished drivers per second."""
     start = time.monotonic()
     ids = client.submit_many([driver] * count)
@@ -122,11 +122,11 @@ def many(settings: Settings) -> Iterator[Measure]:
     with running() as cluster, client_of(cluster) as client:
         driver = small(client, TRUE)
         fresh = rss_mib(cluster.master.pid)
-        _round(client, driver, count)
+        round_of(client, driver, count)
         yield Measure(f"{what}, the first: RSS growth, master", "MiB", [rss_mib(cluster.master.pid) - fresh])
         daemons = cluster.processes()
         before = {pid: Use.of(pid) for pid in daemons}
-        _, rate = _round(client, driver, count)
+        _, rate = round_of(client, driver, count)
         after = {pid: Use.of(pid) for pid in daemons}
         yield Measure(f"{what} more: rate", "1/s", [rate], rate=True)
         for kind in ("master", "worker", "keeper"):

@@ -33,9 +33,9 @@ halt -f -p
 """
 
 
-def run_in_kernel(folder: Path, command: list[str]) -> list[dict[str, Any]]:
-    """Boot, run ``command`` as root in the checkout, and return the JSON objects that it printed, one a line. The files of
-    this machine can be read; /tmp and /run are empty. Skip the test without the kernel."""
+def run_in_kernel(folder: Path, command: list[str], *, within: float = WITHIN) -> list[dict[str, Any]]:
+    """Boot, run ``command`` as root in the checkout for ``within`` seconds at most, and return the JSON objects that it
+    printed, one a line. The files of this machine can be read; /tmp and /run are empty. Skip the test without the kernel."""
     kernel = shutil.which(KERNEL)
     if kernel is None:
         pytest.skip(f"needs Debian's package {PACKAGE}")
@@ -55,7 +55,7 @@ def run_in_kernel(folder: Path, command: list[str]) -> list[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=WITHIN,
+        timeout=within,
         check=False,
         env={**os.environ, "TMPDIR": str(folder)},  # the kernel's memory is a file
     )
