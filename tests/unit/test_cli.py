@@ -128,6 +128,7 @@ def test_zookeeper_settings_that_cannot_be(tmp_path: Path, options: str, problem
         ("spark-env", "SPARK_WORKER_INSTANCES=0\n", "SPARK_WORKER_INSTANCES"),
         ("spark-defaults.conf", "spark.worker.timeout 30s\nspark.sql.x 1\n", ""),
         ("spark-defaults.conf", "spark.worker.timeout soon\n", "spark.worker.timeout"),
+        ("spark-defaults.conf", "spark.ssl.enabled true\n", "needs spark.ssl.standalone.certChain"),
     ],
 )
 def test_config_check(tmp_path: Path, name: str, text: str, problem: str) -> None:

@@ -17,6 +17,7 @@ from stoker.config.sources import SLIP, Setting, Settings, read_properties, unkn
 from stoker.config.spark_env import parse_spark_env, read_text
 from stoker.config.users_file import parse_users
 from stoker.config.variables import VARIABLES
+from stoker.config.web import certificate_of
 from stoker.config.worker import add_worker_arguments, worker_config
 from stoker.errors import ConfigError, UsageError, did_you_mean
 from stoker.security.files import check_closed
@@ -170,4 +171,9 @@ def _check_defaults(path: Path) -> tuple[list[str], list[str]]:
                 settings.get(name)
             except ConfigError as error:
                 problems.append(str(error))
+    if not problems:
+        try:
+            certificate_of(settings)
+        except ConfigError as error:
+            problems.append(f"{path}: {error}")
     return problems, unknown_properties(settings.properties)

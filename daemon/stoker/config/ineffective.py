@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 _TOKENS = "tokens say who may do what: docs/security.md"
 _CERTIFICATES = "pages ask for tokens, not for certificates: docs/security.md"
+_OPEN_KEY = "store the key without a password, mode 0600"
 _TLS = "TLS 1.2 or newer, as Python's ssl module chooses"
 _ENCRYPT = "with spark.network.crypto.saslFallback false Spark clients must encrypt"
 
@@ -36,7 +37,8 @@ INEFFECTIVE: dict[str, str] = {
         for scope in ("", "standalone.")
         for name, hint in {
             "needClientAuth": _CERTIFICATES, "trustStore": _CERTIFICATES, "trustStorePassword": _CERTIFICATES,
-            "trustStoreType": _CERTIFICATES, "protocol": _TLS, "enabledAlgorithms": _TLS,
+            "trustStoreType": _CERTIFICATES, "privateKeyPassword": _OPEN_KEY,
+            "protocol": _TLS, "enabledAlgorithms": _TLS,
         }.items()
     },
     "spark.ssl.rpc.enabled": "workers and commands always encrypt; Spark clients: spark.network.crypto.enabled",

@@ -340,7 +340,7 @@ def is_of_family(name: str) -> bool:
 KEY_STORES = tuple(
     f"spark.ssl.{scope}{name}"
     for scope in ("standalone.", "")
-    for name in ("keyStore", "keyStorePassword", "keyPassword")
+    for name in ("keyStore", "keyStorePassword", "keyStoreType", "keyPassword")
 )
 
 OUR_NAMESPACES = ("spark.deploy.", "spark.worker.", "spark.master.", "spark.stoker.")

@@ -333,6 +333,8 @@ class _Reader:
                     return "".join(out)
                 if character in "<>" and self._text.startswith("(", self._at + 1):
                     raise self._wrong("the value runs a command")
+                if not quoted and self._text.startswith(":~", self._at):
+                    raise self._wrong("~ after : inside ${...}")
                 if quoted and self._text.startswith("\\'", self._at):
                     raise self._wrong('\\\' inside "${...}" is not supported here')
                 if quoted and character in "'\"":

@@ -119,6 +119,7 @@ def load_settings(
 def _without_effect(settings: Settings) -> list[str]:
     """Return one line that names all settings that Spark obeys and this daemon does not; an empty list without any."""
     names = [(name, INEFFECTIVE.get(name, "")) for name in settings.properties if name in INEFFECTIVE]
+    names += [(name, "TLS needs PEM files") for name in settings.properties if name in KEY_STORES]
     names += [
         (name, meaning.removeprefix(f"{WITHOUT_EFFECT}: "))
         for name, meaning in VARIABLES.items()

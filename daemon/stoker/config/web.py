@@ -94,7 +94,7 @@ def web_config(settings: Settings, *, host: str, chosen: str | None, public_dns:
         trust_local_user=settings.get("spark.stoker.web.trustLocalUser"),
         session_timeout=settings.get("spark.stoker.web.sessionTimeout"),
         kill_enabled=settings.get("spark.ui.killEnabled"),
-        certificate=_certificate(settings),
+        certificate=certificate_of(settings),
         known_as=tuple(filter(None, (host, public_dns))),
         own=shown_settings(settings),
     )
@@ -119,7 +119,7 @@ def anonymous_role(settings: Settings, listens: str) -> AccessRole:
     return AccessRole.VIEWER if is_loopback(listens) else AccessRole.NONE
 
 
-def _certificate(settings: Settings) -> Certificate | None:
+def certificate_of(settings: Settings) -> Certificate | None:
     """Return the certificate; None without TLS. Raises ConfigError when TLS is on without one: never fall back to HTTP."""
     standalone = "spark.ssl.standalone.enabled"
     switch = standalone if settings.is_set(standalone) else "spark.ssl.enabled"
@@ -140,7 +140,7 @@ def _certificate(settings: Settings) -> Certificate | None:
 def tls_port(settings: Settings) -> int | None:
     """The dashboard's port when it speaks TLS and one was chosen for that."""
     port: int | None = settings.get("spark.ssl.standalone.port")
-    return port if port is not None and _certificate(settings) is not None else None
+    return port if port is not None and certificate_of(settings) is not None else None
 
 
 def _check_mode(key: Path) -> None:

@@ -15,6 +15,10 @@ from typing import Any, NoReturn
 _CONTROL = re.compile(r"((?<!\\)(?:\\\\)*\\u)(00[0-9a-f]{2})")
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
 class Malformed(Exception):
     """Unexpected JSON; one line says why."""
 
@@ -23,6 +27,9 @@ class _Number(str):
     """A number as it was written: Jackson makes ``"1.50"`` of ``1.50``."""
 
     __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=_no_constant)
 
 
 def pretty(value: object) -> bytes:
@@ -59,9 +66,10 @@ def _text(value: str) -> str:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """Return an object whose numbers are texts, as they were written, for ``text_of``. Raises Malformed."""
+    """Return an object whose numbers are texts, as they were written, for ``text_of``. Text after the object is ignored, and
+    bytes that are not UTF-8 are replaced. Raises Malformed."""
     try:
-        found = json.loads(body.decode(), parse_int=_Number, parse_float=_Number, parse_constant=_no_constant)
+        found, _ = _DECODER.raw_decode(body.decode(errors="replace").lstrip(" \t\r\n"))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
@@ -99,7 +107,3 @@ def text_map_of(value: object, what: str, *, skip_null: bool = False) -> dict[st
         for name, content in value.items()
         if content is not None or not skip_null
     }
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")

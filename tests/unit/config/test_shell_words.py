@@ -82,7 +82,8 @@ NEEDS_BASH = [
     "A=$PWD/logs", "A=$RANDOM", "A=${SECONDS}", "A=$PPID", "A=${BASH_SOURCE%/*}", "A=$OSTYPE", "A=$SHELL", "A=$IFS",
     "A=$_", "A=${PWD:-/tmp}", "UID=1", "IFS=,", "PWD=/tmp", "SECONDS=0", "export SHLVL", "export TERM",
     "A=\"${NOT:-it's}\"", "A=\"${NOT:-'}'}\"", 'A="${NOT:-"$SET"x}"', "A=${NOT:-<(id)}", 'A="${NOT:->(id)}"',
-    "A=\"${NOT:-$'a'}\"", 'A="${NOT:-$"a"}"', 'A="${NOT:-a""b}"', "A=${NOT:-~ x}", "A=\"${NOT:-\\'b'}\"", "A=~\x0c",
+    "A=\"${NOT:-$'a'}\"", 'A="${NOT:-$"a"}"', 'A="${NOT:-a""b}"', "A=${NOT:-~ x}", "A=${NOT:-a:~/x}",
+    "A=\"${NOT:-\\'b'}\"", "A=~\x0c",
     "export -n A", "A[0]=x", "cat <<EOF", "f() { A=1; }", ": ${A:=1}",
     "for i in 1 2; do A=$i; done", "A=${HOME:1}", "A=${HOME^^}", "A=${HOME@Q}", "exit 0", "set -x",
 ]  # fmt: skip

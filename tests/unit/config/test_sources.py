@@ -289,6 +289,13 @@ def test_a_daemon_names_protection_that_it_does_not_give(environ: dict[str, str]
         assert daemon(environ).warnings == (f"without effect: {name} ({INEFFECTIVE[name]})",)
 
 
+@pytest.mark.parametrize("name", ["spark.ssl.keyStore", "spark.ssl.standalone.keyPassword", "spark.ssl.keyStoreType"])
+def test_a_daemon_names_java_s_key_stores(environ: dict[str, str], name: str) -> None:
+    environ["SPARK_DAEMON_JAVA_OPTS"] = f"-D{name}=x"
+    for daemon in (master, worker):
+        assert daemon(environ).warnings == (f"without effect: {name} (TLS needs PEM files)",)
+
+
 def test_defaults_of_a_submission_from_the_environment(environ: dict[str, str]) -> None:
     environ |= {"SPARK_EXECUTOR_MEMORY": "3g", "SPARK_DRIVER_MEMORY": "2g", "SPARK_EXECUTOR_CORES": "2"}
     args = argparse.Namespace(master="spark://h", conf=["spark.driver.memory=1g"])

@@ -150,6 +150,7 @@ def test_unknown_fields_are_named(control: Control) -> None:
         ({"mainClass": None}, "Main class is missing."),
         ({"clientSparkVersion": ...}, "'clientSparkVersion' is missing in message CreateSubmissionRequest."),
         ({"sparkProperties": ...}, "No Spark properties set!"),
+        ({"message": {}}, "message must be a string, a number or a boolean, not an object"),
         ({"appArgs": "x"}, "appArgs must be an array"),
         ({"appArgs": [[1]]}, "appArgs[0] must be a string, a number or a boolean, not an array"),
         ({"appArgs": [1, None]}, "appArgs[1] must be a string, a number or a boolean, not null"),

@@ -28,18 +28,21 @@ class CreateSubmission(msgspec.Struct, frozen=True, kw_only=True):
     environmentVariables: dict[str, str] = {}
 
 
+_MAPS = ("sparkProperties", "environmentVariables")
 _KNOWN = {"action", "message", *CreateSubmission.__struct_fields__}
 
 
 def parse_create(body: bytes) -> tuple[CreateSubmission, list[str]]:
-    """Return the request, and the names of unknown fields. Numbers and booleans become strings, as in Jackson. Raises
-    MalformedRequest."""
+    """Return the request, and the names of unknown fields. Numbers and booleans become strings, as in Jackson. A null map is
+    an empty one, and another null field counts as unknown. Raises MalformedRequest."""
     try:
-        given = {name: value for name, value in jackson.parse(body).items() if value is not None}
+        fields = {name: {} if name in _MAPS and value is None else value for name, value in jackson.parse(body).items()}
+        given = {name: value for name, value in fields.items() if value is not None}
         request = _create_of(given)
+        jackson.text_of(given.get("message", ""), "message")
     except jackson.Malformed as error:
         raise MalformedRequest(f"Malformed request: {error}") from None
-    return request, [name for name in given if name not in _KNOWN]
+    return request, [name for name in fields if name not in _KNOWN or name not in given]
 
 
 def _create_of(given: dict[str, Any]) -> CreateSubmission:
