@@ -45,7 +45,7 @@ def _pass(ctx: Context) -> bool:
         return False
     offers = _offers(ctx, books.queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
-    reserver = reserver_of(ctx, offers, books.queue)
+    reserver = reserver_of(ctx, offers, books.queue, hungry)
     if reserver is not None:
         ctx.reservations = reserver.made
     placed: list[tuple[str, str]] = []
@@ -53,6 +53,8 @@ def _pass(ctx: Context) -> bool:
         placed = _place_drivers(ctx, books.queue, offers, turns, reserver, shuffle=ctx.rng.shuffle)
         for driver_id, worker_id in placed:
             drivers.launch(ctx, next_of(books, books.drivers[driver_id], ctx.now.wall), books.workers[worker_id])
+        if reserver is not None:
+            reserver.launched()
     if turns is not None:
         if hungry and reserver is not None:
             reserve_for_heads(ctx, reserver, turns, offers)
@@ -140,6 +142,8 @@ def _deal(ctx: Context, hungry: list[Wish], offers: list[Offer], turns: Turns, r
         for wish, granted in zip(hungry, dealt, strict=True):
             _grant(ctx, wish.app, granted, wish.needs[0])
             is_any |= bool(granted)
+        if reserver is not None:
+            reserver.launched()
         hungry = [Wish(wish.app, wish.needs[1:]) for wish in hungry if wish.needs[1:]]
         is_first = False
     return is_any

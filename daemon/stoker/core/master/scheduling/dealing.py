@@ -7,12 +7,12 @@ this is not used.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stoker.core.master.scheduling.order import Claim, TurnRules
-from stoker.core.master.scheduling.placement import AppNeed, Offer, Reserving, claim_room, in_order
+from stoker.core.master.scheduling.order import Claim, Reserving, TurnRules, claim_room
+from stoker.core.master.scheduling.placement import AppNeed, Offer, in_order
 from stoker.core.master.scheduling.queue import Demand, Lane
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts, times
@@ -58,8 +58,8 @@ class _Hand:
 
     @property
     def may_begin(self) -> bool:
-        """Whether as many executors as it needs at once fit."""
-        return self._need.has_room(self._offers)
+        """Whether one executor fits, and as many as it needs at once."""
+        return bool(self._offers) and self._need.has_room(self._offers)
 
     def next(self) -> Demand | None:
         """Return what the next bite takes, if there is one."""
@@ -72,14 +72,15 @@ class _Hand:
             heapq.heappop(self._heap)  # offers only shrink
         return None
 
-    def bite(self) -> None:
-        """Take what ``next`` has returned."""
+    def bite(self) -> str:
+        """Take what ``next`` has returned; return from which worker."""
         _, index = self._heap[0]
         self._offers[index].take(self.least, self._memory(index), self._resources(index), self._need.limit)
         self._executors += not self._has_begun(index)
         self._cores -= self.least
         self.given[index] += 1
         heapq.heapreplace(self._heap, (self.given[index] if self._spread_out else 0, index))
+        return self._offers[index].worker_id
 
     def executors(self) -> list[tuple[str, int]]:
         """Return (worker id, cores) for each executor."""
@@ -123,7 +124,12 @@ def deal_executors(
         parts = turns.pool_key(player.pool), turns.principal_key(player.pool, player.principal)
         return *parts, -player.priority, dealt[seat] if player.in_turns else 0, seat
 
-    heap = [key(seat) for seat in range(len(players))]
+    is_kept = _kept(players, reserver)
+    heap = [
+        key(seat)
+        for seat, player in enumerate(players)
+        if hands[seat].may_begin or (player.is_due and not is_kept(player))
+    ]
     heapq.heapify(heap)
     while heap:
         seat = heap[0][-1]
@@ -135,7 +141,8 @@ def deal_executors(
         if player.is_due and dealt[seat] < 0 and reserver is not None and reserver.release(player.app_id):
             hand = hands[seat] = _Hand(player, offers, spread_out=spread_out, selection=selection)
         bites = max(1, free // (hand.least * _ROUNDS))
-        got = _deal(player, hand, turns, bites) if dealt[seat] > 0 else _begin(player, hand, turns, bites)
+        deal = _deal if dealt[seat] > 0 else _begin
+        got = deal(player, hand, turns, bites, reserver)
         if got:
             dealt[seat] = max(dealt[seat], 0) + got
             heapq.heappush(heap, key(seat))
@@ -144,24 +151,35 @@ def deal_executors(
     return [hand.executors() for hand in hands]
 
 
-def _begin(player: Player, hand: _Hand, turns: TurnRules, bites: int) -> int:
+def _kept(players: Sequence[Player], reserver: Reserving | None) -> Callable[[Player], bool]:
+    """Return what says whether a driver has the reservation of a player's pool, so that the player cannot get it."""
+    if reserver is None:
+        return lambda player: True
+    own = {player.app_id for player in players if player.is_due}
+    taken = {made.pool for made in reserver.made if made.job_id not in own}
+    return lambda player: player.pool in taken and not reserver.has_set_aside(player.app_id)
+
+
+def _begin(player: Player, hand: _Hand, turns: TurnRules, bites: int, reserver: Reserving | None) -> int:
     """Deal the first bites: at least as many executors as the application needs at once, or none."""
     need = player.need
     if need.at_once < 2:
-        return _deal(player, hand, turns, bites)
+        return _deal(player, hand, turns, bites, reserver)
     count = need.at_once
     whole = Demand(count * hand.least, count * need.memory_mib, times(need.resources, count))
     if not hand.may_begin or turns.refusal(player.pool, player.principal, *whole, is_driver=False):
         return 0
-    return _deal(player, hand, turns, max(bites, need.at_once))
+    return _deal(player, hand, turns, max(bites, need.at_once), reserver)
 
 
-def _deal(player: Player, hand: _Hand, turns: TurnRules, bites: int) -> int:
+def _deal(player: Player, hand: _Hand, turns: TurnRules, bites: int, reserver: Reserving | None) -> int:
     """Deal so many bites, or fewer if there is no more room or a limit is reached; return how many."""
     for done in range(bites):
         wanted = hand.next()
         if wanted is None or turns.refusal(player.pool, player.principal, *wanted, is_driver=False):
             return done
-        hand.bite()
+        worker_id = hand.bite()
+        if reserver is not None:
+            reserver.took(worker_id, wanted, player.need.limit)
         turns.grant(player.pool, player.principal, *wanted)
     return bites

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stoker.core.master.scheduling.queue import DriverQueue, Lane
-from stoker.core.model.resources import Amounts
+from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
+from stoker.core.model.resources import Amounts, times
 
 
 class TurnRules(Protocol):
@@ -36,6 +36,54 @@ class Claim(NamedTuple):
     lane: Lane
     sequence: float  # among those of the queue
     slots: int = 1
+
+
+class Holder(Protocol):
+    """A reservation: whose it is."""
+
+    @property
+    def job_id(self) -> str: ...
+
+    @property
+    def pool(self) -> str: ...
+
+
+class Reserving(Protocol):
+    """Keeps room for jobs that wait too long (core.master.scheduling.reservation)."""
+
+    claims: Sequence[Claim]
+
+    @property
+    def made(self) -> Sequence[Holder]: ...
+
+    def is_due(self, job_id: str, /) -> bool: ...
+
+    def class_of(self, limit: float, /) -> int: ...
+
+    def reserve(self, job_id: str, pool: str, demand: Demand, slots: int = 1, /) -> bool: ...
+
+    def claim(self, claim: Claim, /) -> bool: ...
+
+    def has_set_aside(self, app_id: str, /) -> bool: ...
+
+    def is_open(self, pool: str, /) -> bool: ...
+
+    def took(self, worker_id: str, room: Demand, limit: float, /) -> None: ...
+
+    def release(self, job_id: str, /) -> bool: ...
+
+
+def claim_room(claim: Claim, turns: TurnRules, reserver: Reserving) -> bool:
+    """Reserve room for an application, if no limit forbids it; return whether it got it."""
+    return may_claim(claim, turns) and reserver.claim(claim)
+
+
+def may_claim(claim: Claim, turns: TurnRules) -> bool:
+    """Return whether no limit forbids the executors."""
+    lane, slots = claim.lane, claim.slots
+    cores, memory_mib = slots * lane.demand.cores, slots * lane.demand.memory_mib
+    named = times(lane.demand.resources, slots)
+    return not turns.refusal(lane.pool, lane.principal, cores, memory_mib, named, is_driver=False)
 
 
 class PlainOrder:

@@ -7,14 +7,14 @@ at. docs/adr/0002-placement.md has the reasoning; test_placement_properties.py c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stoker.core.master.scheduling.order import Claim, LaneOrder, PlainOrder, TurnRules
+from stoker.core.master.scheduling.order import Claim, LaneOrder, PlainOrder, Reserving, TurnRules, claim_room
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.model.policy import WorkerSelection
-from stoker.core.model.resources import Amounts, times
+from stoker.core.model.resources import Amounts
 
 
 @dataclass(slots=True)
@@ -57,6 +57,15 @@ class Offer:
             self.resources_free[name] -= amount
         if self.spare is not None and not self._ends_before(limit):
             self.spare.take(cores, memory_mib, resources)
+
+    def put_back(self, cores: int, memory_mib: int, resources: Amounts = (), limit: float = 0.0) -> None:
+        """Undo ``take``."""
+        self.cores_free += cores
+        self.memory_free += memory_mib
+        for name, amount in resources:
+            self.resources_free[name] += amount
+        if self.spare is not None and not self._ends_before(limit):
+            self.spare.put_back(cores, memory_mib, resources)
 
     def open_to(self, limit: float) -> Offer:
         """Return what a job with that time limit may have, to look at."""
@@ -105,20 +114,6 @@ class AppNeed:
         if self.cores_left < size[0] * self.at_once:
             return False
         return sum(offer.open_to(self.limit).count(*size) for offer in offers) >= self.at_once
-
-
-class Reserving(Protocol):
-    """Keeps room for jobs that wait too long (core.master.scheduling.reservation)."""
-
-    claims: Sequence[Claim]
-
-    def is_due(self, job_id: str, /) -> bool: ...
-
-    def class_of(self, limit: float, /) -> int: ...
-
-    def reserve(self, job_id: str, pool: str, demand: Demand, slots: int = 1, /) -> bool: ...
-
-    def release(self, job_id: str, /) -> bool: ...
 
 
 # --- drivers (10.1) --------------------------------------------------------------------------------------------------
@@ -186,9 +181,7 @@ def place_drivers(
                 too_large.clear()
             order.put_back(lane, again=False)
             continue
-        candidates[chosen].take(*demand, lane.limit)
-        if turns is not None:
-            turns.grant(lane.pool, lane.principal, *demand, drivers=1)
+        _take(candidates[chosen], lane, turns, reserver)
         cursor = (chosen + 1) % len(candidates)
         placed.append((driver_id, candidates[chosen].worker_id))
         queue.take(driver_id)
@@ -196,18 +189,12 @@ def place_drivers(
     return placed
 
 
-def claim_room(claim: Claim, turns: TurnRules, reserver: Reserving) -> bool:
-    """Reserve room for an application, if no limit forbids it; return whether it got it."""
-    lane = claim.lane
-    return may_claim(claim, turns) and reserver.reserve(claim.app_id, lane.pool, lane.demand, claim.slots)
-
-
-def may_claim(claim: Claim, turns: TurnRules) -> bool:
-    """Return whether no limit forbids the executors."""
-    lane, slots = claim.lane, claim.slots
-    cores, memory_mib = slots * lane.demand.cores, slots * lane.demand.memory_mib
-    named = times(lane.demand.resources, slots)
-    return not turns.refusal(lane.pool, lane.principal, cores, memory_mib, named, is_driver=False)
+def _take(offer: Offer, lane: Lane, turns: TurnRules | None, reserver: Reserving | None) -> None:
+    offer.take(*lane.demand, lane.limit)
+    if reserver is not None:
+        reserver.took(offer.worker_id, lane.demand, lane.limit)
+    if turns is not None:
+        turns.grant(lane.pool, lane.principal, *lane.demand, drivers=1)
 
 
 def _lanes(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from stoker.core.master.scheduling.order import Claim
 from stoker.core.master.scheduling.placement import Offer
 from stoker.core.master.scheduling.queue import Demand
+from stoker.core.model.resources import times
 
 
 class Busy(NamedTuple):
@@ -67,8 +68,16 @@ class Reserver:
         self.has_reserved = False  # also if it was given up again
         self._promised: dict[str, str] = {}  # pool -> application: it makes the pool's reservation, when its turn comes
         self._offers, self._busy = offers, busy
+        self._taken: dict[str, list[Busy]] = {}  # by this pass, and not in ``busy`` yet
+        self._set_aside: dict[
+            str, tuple[Claim, tuple[Place, ...]]
+        ] = {}  # application -> room that it gets in this pass
         self._left = most_cores
         self._windows: list[float] = []
+
+    def is_open(self, pool: str) -> bool:
+        """Return whether a job of the pool may still get a reservation."""
+        return all(made.pool != pool for made in self.made)
 
     def class_of(self, limit: float) -> int:
         """Return in how many reservations a job with this time limit fits in between; 0 without a limit."""
@@ -76,9 +85,9 @@ class Reserver:
 
     def reserve(self, job_id: str, pool: str, demand: Demand, slots: int = 1) -> bool:
         """Reserve room for a job that does not fit now, if it is due; return whether it got it."""
-        if self._promised.get(pool, job_id) != job_id:
+        if self._promised.get(pool, job_id) != job_id or not self.is_open(pool):
             return False
-        if demand.cores * slots > self._left or any(made.pool == pool for made in self.made) or not self.is_due(job_id):
+        if demand.cores * slots > self._left or not self.is_due(job_id):
             return False
         found = self._soonest(demand, slots)
         if found is None:
@@ -95,12 +104,50 @@ class Reserver:
             offer.spare, offer.window = place.spare, window
         return True
 
+    def claim(self, claim: Claim) -> bool:
+        """Reserve room for an application; return whether it got it. Room that is free is taken from the offers until its
+        turn comes: nobody waits for it, so it is not the reservation of its pool."""
+        lane, slots = claim.lane, claim.slots
+        places = self._free_places(lane.demand, slots) if self.is_due(claim.app_id) else ()
+        if not places:
+            return self.reserve(claim.app_id, lane.pool, lane.demand, slots)
+        for place in places:
+            demand = _times(lane.demand, place.slots)
+            self._offers[place.worker_id].take(*demand)
+            self.took(place.worker_id, demand, lane.limit)
+        self._set_aside[claim.app_id] = claim, places
+        self.has_reserved = True
+        return True
+
+    def has_set_aside(self, app_id: str) -> bool:
+        """Return whether free room is kept for the application until its turn comes in this pass."""
+        return app_id in self._set_aside
+
+    def took(self, worker_id: str, room: Demand, limit: float) -> None:
+        """Note what the pass has placed on a worker, with its time limit (seconds; 0: none)."""
+        self._taken.setdefault(worker_id, []).append(Busy(limit or math.inf, room))
+
+    def launched(self) -> None:
+        """What the pass has placed so far runs now: ``busy`` knows it."""
+        self._taken.clear()
+        for claim, places in self._set_aside.values():
+            for place in places:
+                self.took(place.worker_id, _times(claim.lane.demand, place.slots), claim.lane.limit)
+
     def promise(self, pool: str, app_id: str) -> None:
         """Leave the pool's reservation to an application, unless one is made or left already."""
         self._promised.setdefault(pool, app_id)
+        self.has_reserved = True
 
     def release(self, job_id: str) -> bool:
         """Give up the reservation of a job whose turn has come; return whether it had one."""
+        if job_id in self._set_aside:
+            claim, places = self._set_aside.pop(job_id)
+            for place in places:
+                demand = _times(claim.lane.demand, place.slots)
+                self._offers[place.worker_id].put_back(*demand, claim.lane.limit)
+                self._taken[place.worker_id].remove(Busy(claim.lane.limit or math.inf, demand))
+            return True
         for index, made in enumerate(self.made):
             if made.job_id == job_id:
                 del self.made[index], self._windows[index]
@@ -111,12 +158,22 @@ class Reserver:
                 return True
         return False
 
+    def _free_places(self, demand: Demand, slots: int) -> tuple[Place, ...]:
+        """Return where so many executors fit now, on workers without reservations; () if they do not."""
+        found, left = [], slots
+        for worker_id, offer in self._offers.items():
+            count = min(left, offer.count(*demand)) if offer.spare is None else 0
+            if count:
+                found.append(Place(worker_id, count, offer))
+                left -= count
+        return () if left else tuple(found)
+
     def _soonest(self, demand: Demand, slots: int) -> tuple[float, tuple[Place, ...]] | None:
         """Return after how many seconds so many executors fit, and where; None if the workers are too small for that."""
         futures = [
             future
             for worker_id, offer in self._offers.items()
-            if offer.spare is None and (future := _Future(worker_id, offer, self._busy(worker_id), demand)).steps
+            if offer.spare is None and (future := _Future(worker_id, offer, self._busy_at(worker_id), demand)).steps
         ]
         within, missing = math.inf, slots
         for time, more in sorted((time, more) for future in futures for time, more in future.steps):
@@ -134,6 +191,9 @@ class Reserver:
                 places.append(future.place(within, count))
                 left -= count
         return within, tuple(places)
+
+    def _busy_at(self, worker_id: str) -> list[Busy]:
+        return [*self._busy(worker_id), *self._taken.get(worker_id, ())]
 
 
 class _Future:
@@ -173,6 +233,11 @@ class _Future:
         for name, amount in resources:
             spare.resources_free[name] = max(0, spare.resources_free.get(name, 0) - slots * amount)
         return Place(self._worker_id, slots, spare)
+
+
+def _times(demand: Demand, slots: int) -> Demand:
+    cores, memory_mib, resources = demand
+    return Demand(slots * cores, slots * memory_mib, times(resources, slots))
 
 
 def _copy(offer: Offer) -> Offer:

@@ -8,20 +8,22 @@ from collections.abc import Iterator
 from stoker.core.master.books import TASKS, BookedApp, Worker
 from stoker.core.master.context import Context
 from stoker.core.master.scheduling.dealing import Player, deal_executors
-from stoker.core.master.scheduling.order import Claim, LaneOrder
-from stoker.core.master.scheduling.placement import Offer, may_claim
+from stoker.core.master.scheduling.order import Claim, LaneOrder, may_claim
+from stoker.core.master.scheduling.placement import Offer
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.scheduling.reservation import Busy, Reservation, Reserver
 from stoker.core.master.sharing.turns import Turns
-from stoker.core.master.sharing.wishes import player_of, wishes
+from stoker.core.master.sharing.wishes import Wish, player_of, wishes
 from stoker.core.model.resources import Amounts, added, counted
 from stoker.core.model.states import MasterState
 from stoker.core.model.views import PlaceView, ReservationView
 
 
-def reserver_of(ctx: Context, offers: list[Offer], queue: DriverQueue) -> Reserver | None:
-    """Return what makes reservations in a pass over these ``offers`` and the drivers of this queue; None if the cluster makes
-    none."""
+def reserver_of(
+    ctx: Context, offers: list[Offer], queue: DriverQueue, hungry: list[Wish] | None = None
+) -> Reserver | None:
+    """Return what makes reservations in a pass over these ``offers``, the drivers of this queue, and the applications that
+    are ``hungry`` (None: all that are); None if the cluster makes none."""
     pools, books = ctx.pools, ctx.books
     if not pools.reserves:
         return None
@@ -34,7 +36,7 @@ def reserver_of(ctx: Context, offers: list[Offer], queue: DriverQueue) -> Reserv
         lambda worker_id: _busy(ctx, books.workers[worker_id]),
         is_due=lambda job_id: ctx.now.wall >= _due(ctx, job_id),
         most_cores=max(int(pools.reserved_share * sum(cores)), max(cores, default=0)),
-        claims=_claims(ctx, queue),
+        claims=_claims(ctx, queue, wishes(ctx) if hungry is None else hungry),
     )
 
 
@@ -88,13 +90,17 @@ def due_players(ctx: Context) -> list[Player]:
     """Return the applications that are due, as they are dealt executors of their first profile."""
     if not ctx.pools.reserves:
         return []
-    return [player_of(ctx, wish, is_due=True) for wish in wishes(ctx) if is_due(ctx, wish.app)]
+    return _due_among(ctx, wishes(ctx))
 
 
-def _claims(ctx: Context, queue: DriverQueue) -> list[Claim]:
+def _due_among(ctx: Context, hungry: list[Wish]) -> list[Player]:
+    return [player_of(ctx, wish, is_due=True) for wish in hungry if is_due(ctx, wish.app)]
+
+
+def _claims(ctx: Context, queue: DriverQueue, hungry: list[Wish]) -> list[Claim]:
     """Return the claims of the applications that are due. In the order of the queue each comes before the drivers that began
     to wait later."""
-    players = sorted(due_players(ctx), key=lambda player: _due(ctx, player.app_id))
+    players = sorted(_due_among(ctx, hungry), key=lambda player: _due(ctx, player.app_id))
     heads = [(queue.head(lane) or (0, ""), driver_id) for lane, driver_id in due_heads(ctx, queue)] if players else []
     found = []
     for rank, player in enumerate(players, 1):
@@ -140,7 +146,8 @@ def reserve_for_heads(ctx: Context, reserver: Reserver, turns: Turns, offers: li
     queue = ctx.books.queue
     if not slots_of(ctx):
         return
-    order = LaneOrder(queue, turns, [lane for lane, _ in due_heads(ctx)], reserver.claims)
+    lanes = [lane for lane, _ in due_heads(ctx) if reserver.is_open(lane.pool)]
+    order = LaneOrder(queue, turns, lanes, [claim for claim in reserver.claims if reserver.is_open(claim.lane.pool)])
     while (following := order.pop()) is not None:
         lane, driver_id = following
         if isinstance(lane, Claim):

@@ -53,6 +53,8 @@ class Turns:
         self._whole = self._cores * self._memory * math.prod(amount for _, amount in resources)
         self._scales = {name: self._whole // amount for name, amount in resources}
         self._life = accounts.life
+        self._pool_keys: dict[str, PoolKey] = {}  # until something is granted
+        self._principal_keys: dict[tuple[str, str], int] = {}
         self._of_pool: dict[str, _Standing] = {}
         self._of_principal: dict[tuple[str, str], _Standing] = {}
         self._per_weight = math.lcm(*(pool.weight for pool in pools.pools.values()))
@@ -61,15 +63,24 @@ class Turns:
 
     def pool_key(self, name: str) -> PoolKey:
         """Return the first two parts of the key of a pool's jobs."""
-        pool = self._pools.of(name)
-        standing = self._pool(name)
-        return (not _is_below(pool, standing.held), self._part(standing) * (self._per_weight // pool.weight))
+        name = name or DEFAULT_POOL
+        found = self._pool_keys.get(name)
+        if found is None:
+            pool = self._pools.of(name)
+            standing = self._pool(name)
+            found = (not _is_below(pool, standing.held), self._part(standing) * (self._per_weight // pool.weight))
+            self._pool_keys[name] = found
+        return found
 
     def principal_key(self, name: str, principal: str) -> int:
         """Return the principal's part in the pool; 0 in a fifo pool."""
-        if self._pools.of(name).policy == "fifo":
-            return 0
-        return self._part(self._principal(name, principal))
+        name = name or DEFAULT_POOL
+        found = self._principal_keys.get((name, principal))
+        if found is None:
+            is_fifo = self._pools.of(name).policy == "fifo"
+            found = 0 if is_fifo else self._part(self._principal(name, principal))
+            self._principal_keys[name, principal] = found
+        return found
 
     def refusal(
         self, name: str, principal: str, cores: int, memory_mib: int, resources: Amounts = (), /, *, is_driver: bool
@@ -91,8 +102,11 @@ class Turns:
     def grant(
         self, name: str, principal: str, cores: int, memory_mib: int, resources: Amounts = (), /, *, drivers: int = 0
     ) -> None:
+        name = name or DEFAULT_POOL
         self._pool(name).add(cores, memory_mib, resources, drivers)
         self._principal(name, principal).add(cores, memory_mib, resources, drivers)
+        self._pool_keys.pop(name, None)
+        self._principal_keys.pop((name, principal), None)
 
     def _part(self, standing: _Standing) -> int:
         """Return the dominant part, of what is used now plus the average of the past, times the common denominator."""

@@ -102,6 +102,23 @@ def test_a_gang_reserves_its_slots_from_drivers_and_executors_that_come_later() 
     assert not b.core.view().reservations
 
 
+def test_a_gang_that_begins_leaves_the_reservation_to_the_next_in_the_queue() -> None:
+    b = cluster()
+    jobs = Jobs(b)
+    for _ in range(6):
+        jobs.submit()
+    app = gang(b, 2, time_limit=100.0)
+    b.live(1)
+    wide, small = jobs.submit(cores=3), jobs.submit()
+    b.live(61)
+    b.worker("w4", cores=3)
+    jobs.look()
+    assert [launch.app_id for launch in b.take_all("w4", LaunchExecutor)] == [app] * 2
+    assert not jobs.runs(small), "the wide driver, which is next, would wait for it"
+    (made,) = b.core.view().reservations
+    assert made.job_id == wide
+
+
 def test_a_wide_executor_is_not_starved_by_small_ones() -> None:
     b = bench(reserved_share=1.0)
     b.worker("w1", cores=4)
