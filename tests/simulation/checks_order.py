@@ -95,7 +95,7 @@ def _nothing_waits(ctx: Context, worker: Worker, granted: list[LaunchExecutor], 
     if running < ctx.policy.max_drivers:
         for shape, limit in _allowed_demands(ctx):
             room = free.with_all(room for app_id, room in held if not _came_before(ctx, app_id))
-            if room.fits(*shape) and _is_open(ctx, worker, shape, limit):
+            if room.fits(*shape) and is_open(ctx, worker, shape, limit):
                 fail("fifo", f"a driver of {shape} waits and fits on {worker.record.id}")
     order = list(ctx.books.apps)
     for index, app_id in enumerate(order):
@@ -134,10 +134,10 @@ def _wants(ctx: Context, app: BookedApp, sizes: ApplicationDescription, worker: 
 
 def _fits(ctx: Context, sizes: ApplicationDescription, worker: Worker, room: Room) -> bool:
     demand = Demand(sizes.cores_per_executor or 1, sizes.memory_mib, sizes.resources)
-    return room.fits(*demand) and _is_open(ctx, worker, demand, sizes.time_limit)
+    return room.fits(*demand) and is_open(ctx, worker, demand, sizes.time_limit)
 
 
-def _is_open(ctx: Context, worker: Worker, demand: Demand, limit: float) -> bool:
+def is_open(ctx: Context, worker: Worker, demand: Demand, limit: float) -> bool:
     """Return whether no reservation keeps the worker from a job with that time limit."""
     for made in ctx.reservations:
         for place in made.places:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stoker.core.model.moves import IllegalMove
 from tests.simulation.checks_end import bound, unsettled
+from tests.simulation.checks_passes import every_pass
 from tests.simulation.faults import Faults
 from tests.simulation.scenario import build
 from tests.simulation.world import Violation, World
@@ -28,7 +29,8 @@ def run(seed: int, tell: Callable[[str], None] | None = None, faults: tuple[str,
     is a finding too: an illegal move of a state under the name ``lifecycle``, everything else as ``raised``."""
     world = World(seed, tell)
     try:
-        _run(world, faults)
+        with every_pass(_fail):
+            _run(world, faults)
     except Violation as found:
         world.note("CHECK", f"{found.checker}: {found.text}")
         return Result(seed, found.checker, found.text, world.lines, world.now)
@@ -38,6 +40,10 @@ def run(seed: int, tell: Callable[[str], None] | None = None, faults: tuple[str,
         checker = "lifecycle" if isinstance(error, IllegalMove) else "raised"
         return Result(seed, checker, f"{type(error).__name__}: {error}", world.lines, world.now)
     return Result(seed, "", "", world.lines, world.now)
+
+
+def _fail(checker: str, text: str) -> None:
+    raise Violation(checker, text)
 
 
 def _run(world: World, kinds: tuple[str, ...]) -> None:

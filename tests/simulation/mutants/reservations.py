@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from stoker.core.master.scheduling.placement import AppNeed, Offer
 from stoker.core.master.scheduling.reservation import Reserver
+from stoker.core.master.sharing import reserving
 
 
 @contextmanager
@@ -21,6 +22,32 @@ def reserved_at_once() -> Iterator[None]:
         made(self, *args, **{**more, "is_due": lambda _: True})
 
     with patch.object(Reserver, "__init__", impatient):
+        yield
+
+
+@contextmanager
+def unreserved() -> Iterator[None]:
+    """Nobody gets a reservation, however long it waits."""
+    with patch.object(Reserver, "reserve", lambda *_, **__: False):
+        yield
+
+
+@contextmanager
+def reserved_without_end() -> Iterator[None]:
+    """A running job without a time limit counts as one that ends at once."""
+    ends = reserving._ends
+
+    def soon(started: float, limit: float, wall: float) -> float:
+        return ends(started, limit, wall) if limit else 0.0
+
+    with patch.object(reserving, "_ends", soon):
+        yield
+
+
+@contextmanager
+def ignored_window() -> Iterator[None]:
+    """Any job may use a reserved worker, however long it runs."""
+    with patch.object(Offer, "_ends_before", lambda *_: True):
         yield
 
 
