@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from stoker.core.model.pools import DEFAULT_POOL, Pool, Pools
 from tests.bench.common import Settings
 from tests.bench.table import Measure
+from tests.bench.waits_plot import svg
 from tests.support import oracle
 from tests.support.replay import WORKER_CORES, Replay
-from tests.support.traces import LUBLIN, NASA, Figures, Limits, Trace, TracedJob, figures, read
+from tests.support.traces import LUBLIN, NASA, Figures, Limits, Trace, TracedJob, figures, read, waits_by_width
 
 TRACES = (LUBLIN, NASA)
+PLOTTED = ("first fit", "EASY backfilling", "Stoker without pools.yml", "Stoker, fifo pool", "Stoker, fair pool")
 Schedule = Callable[[Sequence[TracedJob], int], list[float]]
 
 
@@ -34,7 +38,7 @@ def textbook(algorithm: oracle.Algorithm) -> Schedule:
 
 
 def core(pools: Pools, *, gangs: bool = False) -> Schedule:
-    """Return the real core with these pools, on workers of 16 cores."""
+    """Return the real core with these pools, on workers of 16 cores. Without ``gangs`` wide jobs hold what they get."""
     return lambda jobs, cores: Replay(jobs, workers=cores // WORKER_CORES, pools=pools, gangs=gangs).run()
 
 
@@ -48,7 +52,7 @@ CASES = (
     Case("strict FIFO", textbook("fifo")),
     Case("first fit", textbook("first fit")),
     Case("EASY backfilling", textbook("easy")),
-    Case("Stoker without pools.yml", core(Pools()), limits="unknown"),
+    Case("Stoker without pools.yml", core(Pools(), gangs=True), limits="unknown"),
     Case("Stoker, fifo pool", one_pool("fifo")),
     Case("Stoker, fair pool", one_pool("fair")),
     Case("Stoker, fair pool, limits unknown", one_pool("fair"), limits="unknown"),
@@ -98,11 +102,23 @@ def workload(settings: Settings) -> Iterator[Measure]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.workload", description=__doc__)
+    parser.add_argument("--most", type=int, metavar="N", help="only the first N jobs of each trace")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="write the longest waits by width as SVG (Lublin's jobs)"
+    )
+    asked = parser.parse_args()
     print("| workload | scheduler | mean wait, s | 95 % | largest | slowdown | utilisation | Jain |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for result in results():
+    curves = {}
+    for result in results(most=asked.most):
         row = [f"{result.stuck:,} of {len(result.jobs):,} jobs never start"] if result.stuck else result.figures.row()
         print("|", " | ".join([result.trace.name, result.case.name, *row]), "|", flush=True)
+        if result.trace is LUBLIN and result.case.name in PLOTTED and not result.stuck:
+            curves[result.case.name] = waits_by_width(result.jobs, result.starts)
+    if asked.plot:
+        which = f"the first {asked.most:,} jobs" if asked.most else "all jobs"
+        asked.plot.write_text(svg(f"Longest wait by width, {which} of the Lublin trace", curves))
 
 
 if __name__ == "__main__":

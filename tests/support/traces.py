@@ -95,8 +95,8 @@ def figures(jobs: Sequence[TracedJob], starts: Sequence[float], cores: int) -> F
 
 
 def waits_by_width(jobs: Sequence[TracedJob], starts: Sequence[float]) -> dict[int, float]:
-    """Return the mean wait in seconds of the jobs of up to 1, 2, 4, 8 ... cores."""
+    """Return the longest wait in seconds of the jobs of up to 1, 2, 4, 8 ... cores."""
     waits: dict[int, list[float]] = defaultdict(list)
     for job, start in zip(jobs, starts, strict=True):
         waits[1 << (job.cores - 1).bit_length()].append(start - job.submitted)
-    return {width: sum(own) / len(own) for width, own in sorted(waits.items())}
+    return {width: max(own) for width, own in sorted(waits.items())}

@@ -52,7 +52,7 @@ def test_loose_limits_are_never_below_the_run_time() -> None:
 
 def test_waits_by_width() -> None:
     jobs = [job(0, 1, 1), job(0, 1, 3), job(0, 1, 4)]
-    assert waits_by_width(jobs, [1.0, 2.0, 4.0]) == {1: 1.0, 4: 3.0}
+    assert waits_by_width(jobs, [1.0, 2.0, 4.0]) == {1: 1.0, 4: 4.0}
 
 
 def test_in_the_core_an_application_holds_what_it_has_while_it_waits() -> None:
