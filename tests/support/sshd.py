@@ -30,7 +30,7 @@ class Sshd:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if not Path(_PROGRAM).exists():
+        if not Path(_PROGRAM).exists() or shutil.which("ssh-keygen") is None:
             if os.environ.get("CI") == "true":
                 pytest.fail("no sshd: scripts/test-needs installs it")
             pytest.skip("no sshd: sudo apt-get install openssh-server")
