@@ -106,11 +106,10 @@ def test_python_as_http_clients_send_it(cluster: Cluster) -> None:
     assert f"action=submit target={driver} who={ME} role=admin" in (cluster.state / "audit.log").read_text()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: apt-get install curl")
 def test_airflows_commands(cluster: Cluster, jar: str) -> None:
     """What SparkSubmitHook of its provider runs in cluster mode with a REST port: spark-submit, and curl for the status,
     whose lines it takes apart."""
-    if shutil.which("curl") is None:
-        pytest.skip("needs curl: apt-get install curl")
     said = spark_submit(
         cluster, "--name", "arrow-spark", "--class", "Job", "--verbose", "--deploy-mode", "cluster", jar
     )
@@ -129,6 +128,7 @@ def test_airflows_commands(cluster: Cluster, jar: str) -> None:
     wait_until(lambda: state() == "KILLED", within=30, what="its end")
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: apt-get install curl")
 def test_curl_as_sparks_pages_show_it(cluster: Cluster) -> None:
     """Spark's documented example of its REST interface, whose header has no charset and whose body curl may call a form;
     numbers and booleans are not quoted."""
