@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import stoker
 from tests.support.accounts import UIDS, AccountsMachine, SharedCluster, machine
+from tests.support.cluster import STOKER
 from tests.support.wait import wait_until
 
 __all__ = ["machine"]
@@ -204,6 +208,26 @@ def test_a_fault_of_users_yml_is_shown_and_disk_limits_hold(machine: AccountsMac
         os.chown(cluster.users, 0, 0)
         assert cluster.wait_for(job, "FINISHED", "ERROR")["attempts"][-1]["account"] == "bob"
         wait_until(lambda: "users.yml" not in cluster.cli("status").stdout, what="no fault in status")
+        os.chown(cluster.users.parent, UIDS["stoker"], 0)  # a daemon that was taken over could put an older file there
+        os.utime(cluster.users)
+        wait_until(lambda: "the worker's account owns" in cluster.cli("status").stdout, what="the owner of the folder")
+
+
+def test_a_worker_that_could_change_its_keeper_does_not_start(machine: AccountsMachine) -> None:
+    copy = machine.home / "stoker-of-the-worker"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(stoker.__file__).parent, copy / "stoker", ignore=ignored)
+    os.chown(copy / "stoker" / "worker" / "keeper" / "keeper.py", UIDS["stoker"], 0)
+    (machine.home / "conf").mkdir()
+    (machine.home / "conf" / "spark-defaults.conf").write_text("spark.stoker.worker.runAs required\n")
+    environ = {
+        "PYTHONPATH": str(copy),
+        "SPARK_CONF_DIR": str(machine.home / "conf"),
+        "HOME": str(machine.folder_of("stoker")),
+    }
+    words = [*machine.words("stoker", capabilities=True), *STOKER, "worker", "spark://127.0.0.1:1"]
+    done = subprocess.run(words, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and "the worker's account owns" in done.stderr and "keeper.py" in done.stderr, done
 
 
 def test_jobs_outlive_the_daemon_and_leave_nothing(machine: AccountsMachine) -> None:

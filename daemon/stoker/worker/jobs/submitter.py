@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -60,8 +61,27 @@ def open_ways(config: WorkerConfig, has_starter: bool) -> None:
             f"spark.stoker.worker.runAs {config.run_as}: this worker has no capabilities to run jobs as other accounts:"
             " set stoker_run_as in the inventory and start it as a systemd service (docs/run-as.md)"
         )
+    _check_program()
     for folder in (config.state_dir, config.work_dir, *config.local_dirs):
         _make_passable(folder)
+
+
+def _check_program() -> None:
+    """Check that the worker's account cannot change the program of the keeper, which has capabilities that the worker lacks.
+    Raises ConfigError."""
+    program = Path(__file__).resolve().parents[1] / "keeper" / "keeper.py"
+    for file in (
+        program,
+        Path(sys.executable).absolute(),
+        Path(sys.executable).resolve(),
+        Path(sys.base_prefix, "lib"),
+    ):
+        for path in (file, *file.parents):
+            if path.stat().st_uid == os.geteuid():
+                raise ConfigError(
+                    f"spark.stoker.worker.runAs: the worker's account owns {path}, so it could change the program that has"
+                    f" capabilities: let root own Stoker and its Python (chown -R root {path})"
+                )
 
 
 def _make_passable(folder: Path) -> None:

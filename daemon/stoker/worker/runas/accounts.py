@@ -164,6 +164,12 @@ class UnixAccounts:
                         f"{path} can be written by others than root, so it does not say who jobs run as:"
                         f" chown root:root {path}; chmod 644 {path}"
                     )
+                folder = os.path.dirname(path)  # noqa: PTH120
+                if os.stat(folder).st_uid == self._own_uid:  # noqa: PTH116 - it could put another file there
+                    return (
+                        "",
+                        f"the worker's account owns {folder}, so {path} does not say who jobs run as: chown root {folder}",
+                    )
                 return file.read(), ""
         except FileNotFoundError:
             return "", ""
