@@ -31,7 +31,7 @@ def write_files(module: AnsibleModule) -> dict[str, Any]:
     replaced. In check mode none is."""
     secrets = module.params.get("secrets", [])
     try:
-        wanted = [found for found in map(Wanted, [*secrets, *module.params["files"]]) if found.differs]
+        wanted = differing(module)
         written = [] if module.check_mode and not _can_try(wanted) else _write(module, wanted)
     except OSError as error:
         module.fail_json(msg=f"cannot write {explained(error, 'the files')}")
@@ -44,6 +44,11 @@ def write_files(module: AnsibleModule) -> dict[str, Any]:
         if file.path not in {secret["path"] for secret in secrets}
     ]
     return {"changed": bool(wanted), "changed_files": [file.path for file in wanted], "diff": diff}
+
+
+def differing(module: AnsibleModule) -> list[Wanted]:
+    """Return those of the module's ``secrets`` and ``files`` that the host does not have as they should be."""
+    return [file for file in map(Wanted, [*module.params.get("secrets", []), *module.params["files"]]) if file.differs]
 
 
 class Wanted:

@@ -32,11 +32,13 @@ def text_of(path: str) -> str:
 
 
 class HostKeys:
-    """``stoker`` is the host's program. ``changes`` gets a line for each change, also in check mode, which makes none."""
+    """``stoker`` is the host's program. ``changes`` gets a line for each change, also in check mode, which makes none.
+    ``is_settled`` says, after ``make``, whether `stoker keys make` has nothing to do, also nothing that is no change."""
 
     def __init__(self, module: AnsibleModule, stoker: str, changes: list[str]) -> None:
         self._module, self._params = module, module.params
         self._stoker, self._changes = stoker, changes
+        self.is_settled = True
 
     def make(self) -> Keys:
         """Return ``public`` and ``staged`` keys by role; without those that check mode does not make."""
@@ -46,7 +48,9 @@ class HostKeys:
             self._changes.append(f"keys for {', '.join(missing)}")
         if not roles or (missing and dry):
             return {}
-        public = self._read() or (self._run("show") if dry else self._run("make", *roles))
+        public = self._read()
+        self.is_settled = bool(public)
+        public = public or (self._run("show") if dry else self._run("make", *roles))
         step = self._params["rotation"]
         if step == "none" or (step == "switch" and not public["staged"]):
             return public

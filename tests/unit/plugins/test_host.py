@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("ansible", reason="the collection is tested where Ansible is installed")
 
-from plugins.modules.stoker_host import HostSetup
+from plugins.module_utils.host_setup import HostSetup
 from stoker.io.disk import sha256_of
 from tests.support.wait import wait_until
 
