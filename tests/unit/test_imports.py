@@ -74,7 +74,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "submit": {"session", "logs"},
         "api": {"session", "logs", "submit"},
         "application": {"api", "logs", "notices", "session", "submit"},
-        "show": set(),
+        "show": {"notices"},
         "doctor": set(),
         "commands": {"api", "application", "doctor", "logs", "notices", "session", "show", "submit"},
     },

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
+from datetime import datetime, timezone
 
 from stoker.errors import StokerError, one_line
+
+_UTC = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d UTC\b")
+
+
+def local_times(line: str) -> str:
+    """Return the line with the times that the cluster writes in UTC as they are here: hours and minutes, on another day with
+    the date."""
+    return _UTC.sub(lambda match: _local(match[0]), line)
+
+
+def _local(text: str) -> str:
+    try:
+        when = datetime.fromisoformat(text.removesuffix(" UTC")).replace(tzinfo=timezone.utc).astimezone()
+    except (ValueError, OverflowError):
+        return text
+    return when.strftime("%H:%M" if when.date() == datetime.now().date() else "%Y-%m-%d %H:%M")
 
 
 def say(line: str) -> None:

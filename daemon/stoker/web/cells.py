@@ -3,6 +3,7 @@ much."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -17,6 +18,8 @@ from stoker.core.model.resources import Addresses, Amounts, address_words, words
 from stoker.core.model.values import Exit, Order
 from stoker.core.model.views import AppView, DriverView, WorkerView
 from stoker.web.show import show_duration, show_exit, show_iso
+
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
 
 
 @cache
@@ -41,6 +44,11 @@ def ordered(order: Order | None, verb: str, ended: float = 0.0) -> Markup:
     if ended:
         return Markup(", {}").format(at(order.at))
     return Markup(" <small>{}, {}</small>").format(order.words(verb), at(order.at))
+
+
+def clocked(text: str) -> Markup:
+    """A text of the cluster, whose times in UTC scripts turn into the viewer's zone."""
+    return Markup(_UTC.sub(r'<time datetime="\1T\2:00Z">\1 \2 UTC</time>', str(escape(text))))  # noqa: S704 - escaped
 
 
 def lasting(start: float, end: float) -> Markup:
@@ -94,7 +102,11 @@ def name(text: str) -> Markup:
 
 def why(reason: str) -> Markup:
     """A reason on lines of its own; a long one is cut, and whole when one points at it."""
-    return Markup('<small class="why" title="{0}"><bdi>{0}</bdi></small>').format(reason) if reason else Markup("")
+    return (
+        Markup('<small class="why" title="{}"><bdi>{}</bdi></small>').format(reason, clocked(reason))
+        if reason
+        else Markup("")
+    )
 
 
 def waits(job: DriverView | AppView, waiting: Waiting) -> Markup:
@@ -184,6 +196,7 @@ CELLS = {
     "state": state,
     "at": at,
     "ordered": ordered,
+    "clocked": clocked,
     "lasting": lasting,
     "started": started,
     "ran": ran,

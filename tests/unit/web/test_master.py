@@ -11,7 +11,7 @@ import pytest
 
 from stoker.core.model.states import DriverState, ExecutorState, MasterState, WorkerState
 from stoker.core.model.values import Exit
-from stoker.core.model.views import ArrayView, AttemptView, ClusterView
+from stoker.core.model.views import ArrayView, AttemptView, ClusterView, PlaceView, ReservationView
 from stoker.errors import Unreachable
 from stoker.web.master import make_app
 from tests.support.web import (
@@ -262,6 +262,20 @@ def test_title_and_icon_of_the_tab_show_the_state() -> None:
         assert f'href="/icon/{icon}.svg"' in text
         assert client.get(f"/icon/{icon}.svg").mimetype == "image/svg+xml"
     assert client.get("/icon/other.svg").status_code == 404
+
+
+def test_times_in_reasons_are_ones_that_scripts_turn_into_the_viewers_zone() -> None:
+    place = PlaceView(worker_id=worker_view(1).id)
+    made = ReservationView(
+        job_id=driver_view(2).id, pool="default", since=SUBMITTED, until=SUBMITTED + 90, places=(place,)
+    )
+    waits = driver_view(2, state=DriverState.SUBMITTED, worker_id="", attempts=())
+    client = browser(cluster_view(active_drivers=(waits,), reservations=(made,)))
+    time_of_day = '<time datetime="2014-05-13T16:55:00Z">2014-05-13 16:55 UTC</time> at the latest'
+    assert client.get("/").text.count(time_of_day) == 2, "in the list of what waits, and in the row"
+    assert time_of_day in client.get(f"/driver/?driverId={waits.id}").text
+    hostile = driver_view(3, state=DriverState.FAILED, reason="<b>2014-05-13 16:55 UTC</b>")
+    assert "&lt;b&gt;<time" in browser(cluster_view(completed_drivers=(hostile,))).get("/").text
 
 
 def test_warnings_are_shown() -> None:

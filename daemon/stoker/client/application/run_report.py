@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
+from stoker.client.notices import local_times
 from stoker.core.application.events import Executor, Removed
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.states import ApplicationState, ExecutorState
@@ -78,4 +79,4 @@ def waiting_for(app_id: str, cluster: ClusterView | None) -> str:
     """Return why the application has no executor yet, as ``stoker status`` explains it."""
     app = next((app for app in cluster.active_apps if app.id == app_id), None) if cluster is not None else None
     why = Waiting(cluster).app(app) if cluster is not None and app is not None else ""
-    return f"{app_id} waits for resources" + (f": {why}" if why else "")
+    return f"{app_id} waits for resources" + (f": {local_times(why)}" if why else "")

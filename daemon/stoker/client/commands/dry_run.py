@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stoker.client.notices import deliver
+from stoker.client.notices import deliver, local_times
 from stoker.core.model.values import ApplicationDescription, DriverDescription
 
 if TYPE_CHECKING:
@@ -27,5 +27,5 @@ def dry_run(client: Client, job: DriverDescription | ApplicationDescription) -> 
         lines.append(f"needs {found.needs}")
     for title, reasons in (("refused", found.refusals), ("ahead", found.ahead), ("would help", found.helps)):
         lines += [f"{title}: {reason}" for reason in reasons]
-    deliver("\n  ".join(text.clean(line, 400) for line in lines), deed="nothing is submitted")
+    deliver("\n  ".join(text.clean(local_times(line), 400) for line in lines), deed="nothing is submitted")
     return _CODES[found.verdict]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from stoker.client.commands.common import add_connection_arguments, configured, connected
+from stoker.client.notices import local_times
 from stoker.client.show import table as text
 from stoker.core.master.scheduling.explanation import explain
 from stoker.core.model.states import ApplicationState, DriverState
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(f"{job.id} is {text.state(job.state.value)} and waits for nothing{_why_ended(job)}")
     else:
         print(f"{job.id}  {text.state(job.state.value)}  since {text.when(job.submitted)}")
-        print("\n".join(f"  {text.clean(line, 400)}" for line in found.lines))
+        print("\n".join(f"  {text.clean(local_times(line), 400)}" for line in found.lines))
     sys.stdout.flush()
     return 0
 

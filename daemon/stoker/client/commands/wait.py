@@ -13,7 +13,7 @@ from stoker.client.logs.follower import STREAMS, Agenda, Follower, follow
 from stoker.client.logs.header import HeaderFilter
 from stoker.client.logs.jobs import WatchedDriver
 from stoker.client.logs.output import Raw
-from stoker.client.notices import say
+from stoker.client.notices import local_times, say
 from stoker.core.model.states import DriverState
 from stoker.core.model.values import DriverDescription
 from stoker.core.model.views import DriverView
@@ -119,7 +119,8 @@ class _Waiting:
             try:
                 status = self._client.status(self._watched.id)
                 if isinstance(status, DriverView) and status.state is DriverState.SUBMITTED:
-                    say(f"{status.id} waits: {Waiting(self._client.cluster()).driver(status)}")
+                    why = local_times(Waiting(self._client.cluster()).driver(status))
+                    say(f"{status.id} waits: {why}")
             except StokerError as error:
                 say(f"{self._watched.id} waits: {error}")
 

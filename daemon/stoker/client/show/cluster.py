@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from stoker.client.notices import local_times
 from stoker.client.show import table as text
 from stoker.core.model.pools import DEFAULT_POOL
 from stoker.core.model.resources import address_words
@@ -68,7 +69,7 @@ def _waiting(view: ClusterView, whole: ClusterView, most: int | None) -> list[st
         place = [_place(job)] if has_pools else []
         name, who = text.clean(job.name, 30), text.clean(job.who, 20)
         since = text.lasting(job.submitted, 0.0)
-        rows.append([job.id, name, who, *place, text.state(job.state.value), since, text.clean(why, _WHY)])
+        rows.append([job.id, name, who, *place, text.state(job.state.value), since, text.clean(local_times(why), _WHY)])
     headers = ("Job", "Name", "User", *(["Pool"] if has_pools else []), "State", "Waits", "Why")
     return _table("Waiting", headers, rows, jobs)
 

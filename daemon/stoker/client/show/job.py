@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Sequence
 
+from stoker.client.notices import local_times
 from stoker.client.show import table as text
 from stoker.core.master.scheduling.explain import Waiting
 from stoker.core.model.limits import disk, with_rest
@@ -23,7 +24,7 @@ def driver(view: DriverView, cluster: ClusterView | None = None, *, all_rows: bo
     is needed to say why it waits."""
     reason = view.reason
     if view.state is DriverState.SUBMITTED and cluster is not None:
-        reason = "; ".join(filter(None, [reason, Waiting(cluster).driver(view)]))
+        reason = "; ".join(filter(None, [reason, local_times(Waiting(cluster).driver(view))]))
     command = " ".join([view.main, *([view.main_class] if view.main_class else []), *map(shlex.quote, view.args)])
     supervised = ", supervised" if view.supervise else ""
     head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(reason, _WIDE)}" if reason else "")
@@ -88,7 +89,7 @@ def app(view: AppView, cluster: ClusterView | None = None, *, all_rows: bool = F
     """At most 50 executors of each kind unless ``all_rows``; ``cluster`` is needed to say why it waits."""
     head = f"{view.id}  {text.state(view.state.value)}" + (f"  {text.clean(view.reason, _WIDE)}" if view.reason else "")
     if cluster is not None and (why := Waiting(cluster).app(view)):
-        head += f"  {'no executor yet' if view.state is ApplicationState.WAITING else 'waits'}: {why}"
+        head += f"  {'no executor yet' if view.state is ApplicationState.WAITING else 'waits'}: {local_times(why)}"
     limit = "unlimited" if view.cores_max is None else str(view.cores_max)
     per = "all that is given on a worker" if view.cores_per_executor is None else str(view.cores_per_executor)
     pairs = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timezone
 
 from stoker.core.model.resources import Amounts
 from stoker.core.model.views import AppView, ClusterView, DriverView, PlaceView, ReservationView
 
 
 class Reserved:
-    """The reservations of a cluster. Times in words are local, as in ids."""
+    """The reservations of a cluster. Times in words are UTC and say so: pages and commands show them in the reader's zone."""
 
     def __init__(self, cluster: ClusterView) -> None:
         # The time of the view, as far as it shows one.
@@ -31,7 +31,7 @@ class Reserved:
         if place is None or _has_spare(place, cores, memory_mib, resources):
             return ""
         made, _ = self._at[worker_id]
-        return f"reserved for {made.job_id} since {_clock(made.since, self._now)}"
+        return f"reserved for {made.job_id} since {_clock(made.since)}"
 
     def kept_from(self, worker_id: str, job: DriverView | AppView) -> PlaceView | None:
         """Return the reserved place on the worker, if the job may only have what that leaves over."""
@@ -43,13 +43,13 @@ class Reserved:
     def for_job(self, job_id: str) -> str:
         """Return where room is reserved for the job, and until when it is free; "" if none is."""
         made = self._of.get(job_id)
-        return _place_words(made, self._now) if made is not None else ""
+        return _place_words(made) if made is not None else ""
 
 
-def _place_words(made: ReservationView, now: float) -> str:
+def _place_words(made: ReservationView) -> str:
     first, *more = [place.worker_id for place in made.places]
     where = f"{first} and {len(more)} more" if more else first
-    until = f", free by {_clock(math.ceil(made.until / 60) * 60, now)} at the latest" if made.until else ""
+    until = f", free by {_clock(math.ceil(made.until / 60) * 60)} at the latest" if made.until else ""
     return f"reserved on {where}{until}"
 
 
@@ -59,7 +59,5 @@ def _has_spare(place: PlaceView, cores: int, memory_mib: int, resources: Amounts
     return enough and place.spare_cores >= cores and place.spare_memory_mib >= memory_mib
 
 
-def _clock(at: float, now: float) -> str:
-    """Return the time of day, with the date on another day."""
-    when, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
-    return when.strftime("%H:%M" if when.date() == today.date() else "%Y-%m-%d %H:%M")
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -185,8 +185,11 @@ def test_both_sides_are_told() -> None:
     jobs.end(short)
     view = b.core.view()
     drivers = {one.id: one for one in view.active_drivers}
-    since = datetime.fromtimestamp(view.reservations[0].since).strftime("%H:%M")
-    until = datetime.fromtimestamp(math.ceil(view.reservations[0].until / 60) * 60).strftime("%H:%M")
+    made = view.reservations[0]
+    since, until = (
+        datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        for at in (made.since, math.ceil(made.until / 60) * 60)
+    )
     assert explain(view, drivers[small]).refusals == (f"1 worker: reserved for {large} since {since}",)
     assert Waiting(view).driver(drivers[small]) == (
         f"the worker with room is reserved for {large} since {since}; 1 driver ahead of it"
