@@ -26,7 +26,7 @@ from stoker.errors import Refused, Unreachable, UsageError
 from stoker.io.isolated import isolated
 
 CPU_SECONDS = 10
-SLOWNESS = 3.0  # of a busy machine: this many seconds may pass for one of CPU
+SLOWNESS = 6.0  # of a busy machine: this many seconds may pass for one of CPU
 _NICE = 10
 _SEED = 1  # shuffles of equal workers are the same in both plays
 

@@ -36,14 +36,16 @@ def test_what_waits_starts_when_there_is_another_worker() -> None:
 
 
 def test_a_forecast_that_takes_too_long_ends_and_others_wait_for_it() -> None:
-    forecaster = Forecaster(cpu_seconds=1)
+    forecaster = Forecaster(cpu_seconds=2)
     said: list[str] = []
 
     def ask_for_much() -> None:
-        try:
-            forecaster.ask(question(MANY))
-        except Refused as error:
-            said.append(str(error))
+        while not said:
+            try:
+                forecaster.ask(question(MANY))
+            except Refused as error:
+                if "another forecast" not in str(error):  # one of those below
+                    said.append(str(error))
 
     def is_refused() -> bool:
         try:
@@ -56,7 +58,7 @@ def test_a_forecast_that_takes_too_long_ends_and_others_wait_for_it() -> None:
     busy.start()
     wait_until(lambda: is_refused() or said, what="a second forecast at the same time is refused")
     busy.join(60)
-    assert said == ["the forecast takes more than 1 s of CPU: use 'stoker what-if', which computes on your machine"]
+    assert said == ["the forecast takes more than 2 s of CPU: use 'stoker what-if', which computes on your machine"]
     assert forecaster.ask(question(WhatIf())).rows, "the next one is made"
 
 
