@@ -117,13 +117,18 @@ class _PoolsReader:
         scheduler = self.scheduler(document.get("scheduler"))
         return Pools(pools=pools, is_configured=True, **scheduler)
 
-    def scheduler(self, settings: Any) -> dict[str, float]:
+    def scheduler(self, settings: Any) -> dict[str, Any]:
         if settings is None:
             return {}
         if not isinstance(settings, dict):
             self.fault("scheduler", f"{settings!r} is not a list of settings: write 'scheduler: {{half_life: 1d}}'")
             return {}
-        readers = {"half_life": _half_life, "reserve_after": _reserve_after, "reserved_share": _share}
+        readers: dict[str, Callable[[Any], Any]] = {
+            "half_life": _half_life,
+            "reserve_after": _reserve_after,
+            "reserved_share": _share,
+            "shadow": _file,
+        }
         self.keys("scheduler", settings, readers)
         defaults = Pools()
         return {
@@ -306,3 +311,9 @@ def _duration(value: Any) -> float:
     if isinstance(value, bool) or not re.fullmatch(r"[0-9].*", str(value)):
         raise UsageError(f"{value!r} is not a duration: write it like 12h or 7d")
     return types.parse_duration(str(value))
+
+
+def _file(given: Any) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise UsageError(f"{given!r} is not the name of a file, for example new.yml")
+    return given

@@ -19,9 +19,11 @@ from typing import Any
 import msgspec
 
 from stoker.config.master import MasterConfig
+from stoker.core.forecast.rebuild import Snapshot
 from stoker.core.master import effects as core_effects
 from stoker.core.master import machine as core
 from stoker.core.master.effects import Effect, Invite, Send, batch_of
+from stoker.core.master.show import scheduling
 from stoker.core.master.vouching import may_fetch
 from stoker.core.model.addresses import address_of
 from stoker.core.model.counts import Tally
@@ -57,6 +59,7 @@ from stoker.master.pause import Pause
 from stoker.master.pools_file import PoolsFile
 from stoker.master.principals import name_principals
 from stoker.master.relay import LogRelay
+from stoker.master.shadow import Shadow
 from stoker.recovery.base import RecoveryEngine, StorageFailed, Superseded
 from stoker.recovery.records import encode_writes, read_records
 from stoker.security.secret import secret_of
@@ -124,6 +127,7 @@ class MasterDaemon:
         self._internal = InternalRequests(loop.call_soon_threadsafe)
         self._relay = LogRelay(self._core.locate_output, self._reply, limits=config.limits, owner_of=server.owner_of)
         self._door = SizeGuard(config.limits)
+        self._shadow = Shadow(self._snapshot, self._core.shadow_is, loop.call_soon_threadsafe)
         self._apart = self._rules_of_files()
         # Every message that the server accepts has its rule here.
         self._rules: dict[type[Message], Callable[[core_effects.Received, Now], None]] = {
@@ -194,6 +198,8 @@ class MasterDaemon:
 
     def _act(self, now: Now) -> float:
         look_at = self._pools.look(now.mono)
+        if self._core.ctx.state is MasterState.ALIVE:
+            look_at = min(look_at, self._shadow.look(self._pools, now.mono))
         self._take_pools(now)
         arrived = self._pause.take() or self._server.drain(BATCH)
         for event in arrived:
@@ -350,6 +356,9 @@ class MasterDaemon:
     def _needed_blobs(self) -> set[str]:
         drivers = self._core.ctx.books.drivers.values()
         return {artifact.sha256 for driver in drivers for artifact in driver.record.description.artifacts}
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._core.view(), scheduling(self._core.ctx, 0, ""))
 
     def _view(self) -> ClusterView:
         """Return a view of the cluster. A master that pauses accepts no jobs, and the view's warnings say why."""

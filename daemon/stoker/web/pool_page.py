@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from stoker.core.model.limits import disk, span
-from stoker.core.model.pools import Pool, Quota
+from stoker.core.model.pools import Pool, Quota, ShadowPool
 from stoker.core.model.views import ClusterView, PoolView, PrincipalView
 from stoker.web.listing import Column, Listing, Table
 from stoker.web.show import show_mib
@@ -62,6 +62,23 @@ PEOPLE: Table[Person] = Table(
 )
 
 
+SHADOW: Table[ShadowPool] = Table(
+    "shadow",
+    "Shadow",
+    (
+        Column("Pool", "name", lambda pool: pool.name),
+        Column("Waiting", "waiting", lambda pool: pool.waiting, number=True),
+        Column("Never start", "never", lambda pool: pool.never, number=True),
+        Column("Never by the shadow", "shadow_never", lambda pool: pool.shadow_never, number=True),
+        Column("Mean wait", "wait", lambda pool: pool.wait, number=True),
+        Column("Mean wait by the shadow", "shadow_wait", lambda pool: pool.shadow_wait, number=True),
+    ),
+    lambda pool: pool.name,
+    None,
+    "Nothing has waited.",
+)
+
+
 def pool_page(cluster: ClusterView) -> dict[str, object]:
     """Return what the template shows."""
     people = [
@@ -73,6 +90,7 @@ def pool_page(cluster: ClusterView) -> dict[str, object]:
         "title": "Pools",
         "pools": Listing(POOLS, cluster.pools),
         "people": Listing(PEOPLE, people, pools=[pool.name for pool in cluster.pools]),
+        "shadow": Listing(SHADOW, cluster.shadow.pools if cluster.shadow is not None else ()),
         "limits": {pool.name: list(limits(pool.settings)) for pool in cluster.pools},
     }
 

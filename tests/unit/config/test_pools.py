@@ -107,6 +107,7 @@ def test_each_fault_names_its_place_and_the_fix(pool: str, fault: str) -> None:
         ("pools: [", "pools.yml:1: "),
         ("pools: {a: {}}\nscheduler: {half_life: 1s}", "half_life: '1s' is too short: it must be at least 1m"),
         ("pools: {a: {}}\nscheduler: {reserve_after: soon}", "reserve_after: 'soon' is not a duration"),
+        ("pools: {a: {}}\nscheduler: {shadow: 3}", "shadow: 3 is not the name of a file, for example new.yml"),
         ("pools: {a: {}}\nscheduler: {reserved_share: 0}", "reserved_share: 0 is not a share"),
         ("pools: {a: {}}\nscheduler: {half_live: 1d}", "did you mean half_life?"),
         ("pools: {a: {}}\nscheduler: 5", "5 is not a list of settings"),

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from stoker.core.master.scheduling.explain import Waiting
-from stoker.core.model.pools import Pool, Quota
+from stoker.core.model.pools import Pool, Quota, ShadowJob, ShadowPool, ShadowView
 from stoker.core.model.states import ApplicationState, DriverState, MasterState
 from stoker.core.model.views import ClusterView, PoolView, PrincipalView
 from stoker.web.master import make_app
@@ -149,3 +149,23 @@ def test_helps_are_found_once_for_jobs_alike_and_for_few_kinds_on_a_large_cluste
     helped = [waiting.helps(job) for job in jobs]
     assert len(asked) == 3
     assert helped.count(("x",)) == 30
+
+
+SHADOW = ShadowView(
+    "new.yml", since=1e9, at=1e9 + 60, comparisons=2, sooner=1, later=3,
+    pools=(ShadowPool("etl", waiting=4, never=1, starts=2, seconds=240.0, shadow_seconds=60.0),),
+    jobs=(ShadowJob("driver-20260101000000-0002", "job", "ada", "etl", None, 60.0),),
+)  # fmt: skip
+
+
+def test_a_shadow_policy_is_shown_with_what_it_would_change() -> None:
+    shown = page(shared(shadow=SHADOW))
+    assert shown.tables["Shadow"][1] == ["etl", "4", "1", "0", "2.0 min", "30 s"]
+    assert "1 would start sooner and 3 later" in shown.text
+    assert "it names no pools" in page(shared(shadow=ShadowView("new.yml", fault="it names no pools"))).text
+    assert "Shadow" not in page(shared()).tables
+    found = site(shared(shadow=SHADOW)).get("/api/v1/pools").get_json()["shadow"]
+    assert (found["file"], found["sooner"], found["jobs"][0]["shadow_start"]) == ("new.yml", 1, 60.0)
+    assert site(shared()).get("/api/v1/pools").get_json()["shadow"] is None
+    series = site(shared(shadow=SHADOW)).get("/metrics/prometheus").text
+    assert 'stoker_shadow_shadow_wait_seconds{pool="etl"} 30.0' in series

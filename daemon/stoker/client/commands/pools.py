@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from stoker.client.commands.common import add_connection_arguments, configured, connected
 from stoker.client.show import table as text
+from stoker.client.show.shadow import shadow_tables
 from stoker.core.model.pools import Quota
 from stoker.core.model.resources import Amounts
 from stoker.core.model.views import PoolView
@@ -41,17 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with connected(args, configured(args, environ)) as client:
-        pools = client.cluster().pools
+        cluster = client.cluster()
+    pools, shadow = cluster.pools, cluster.shadow
     if args.json:
         import msgspec  # noqa: PLC0415 - one of two ways
 
         from stoker.core.model.views import complete  # noqa: PLC0415
 
-        print(
-            msgspec.json.format(msgspec.json.encode({"pools": [complete(pool) for pool in pools]}), indent=2).decode()
-        )
+        document = {"pools": complete(pools), "shadow": complete(shadow)}
+        print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
         print(_tables(pools, all_rows=args.all) if pools else NONE)
+        if shadow is not None:
+            print(f"\n{shadow_tables(shadow)}")
     sys.stdout.flush()
     return 0
 

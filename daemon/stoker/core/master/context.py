@@ -15,7 +15,7 @@ from stoker.core.model.messages import Message
 from stoker.core.model.moves import E, Lifecycle, Recent, S, move
 from stoker.core.model.pages.paging import Paging
 from stoker.core.model.policy import Policy
-from stoker.core.model.pools import Pools
+from stoker.core.model.pools import Pools, ShadowView
 from stoker.core.model.records import (
     COUNTERS_KEY,
     AppRecord,
@@ -52,6 +52,7 @@ class Context:
         self.adopts_until: float = math.inf  # until then jobs of an earlier master are taken over
         self.policy = policy
         self.pools: Pools = Pools()  # as the file says now; without one, the default
+        self.shadow: ShadowView | None = None  # for views; it decides nothing
         self.faults: tuple[str, ...] = ()  # why this master goes by older files
         self.epoch = epoch
         self.url = url

@@ -25,7 +25,7 @@ from stoker.core.model.arrays.ids import task_id
 from stoker.core.model.counts import Tally
 from stoker.core.model.messages import MastersChanged, Message, Reconnect
 from stoker.core.model.policy import Policy
-from stoker.core.model.pools import Pools
+from stoker.core.model.pools import Pools, ShadowView
 from stoker.core.model.records import Record
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Now, Rng
@@ -183,6 +183,10 @@ class MasterCore:
             accounts.all_changed()
         self.ctx.pools = pools
         self.ctx.schedule_wanted = True
+
+    def shadow_is(self, shadow: ShadowView | None) -> None:
+        """Show this of the shadow policy from now on; nothing is decided by it."""
+        self.ctx.shadow = shadow
 
     # --- what others may look at ---
 

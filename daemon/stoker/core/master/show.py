@@ -35,6 +35,7 @@ def cluster_view(ctx: Context) -> ClusterView:
         pools=pool_views(ctx),
         max_drivers=None if ctx.policy.max_drivers >= UNLIMITED else ctx.policy.max_drivers,
         reservations=reservation_views(ctx),
+        shadow=ctx.shadow,
     )
 
 

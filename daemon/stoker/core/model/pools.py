@@ -68,6 +68,7 @@ class Pools(Value, frozen=True):
     is_configured: bool = False
     reserve_after: float = 60.0  # seconds; who waits longer gets a reservation (ADR 30). Negative: nobody does
     reserved_share: float = 0.25  # of the cluster's cores that may be reserved; one worker may always be
+    shadow: str = ""  # file with other pools, which are compared with these; it decides nothing. "": none
 
     @property
     def reserves(self) -> bool:
@@ -87,6 +88,54 @@ class PastUse(Value, frozen=True):
     principal: str
     cores: int = 0
     memory_mib: int = 0
+
+
+class ShadowPool(Value, frozen=True):
+    """What a shadow policy would change for a pool. Of all comparisons: how many ``starts`` both foresee, and how long these
+    jobs have to wait from then on, by the pools in force and by the shadow."""
+
+    name: str
+    waiting: int = 0  # jobs, now; an array is one
+    never: int = 0  # of them: those that would never start
+    shadow_never: int = 0
+    starts: int = 0
+    seconds: float = 0.0  # of all ``starts`` together
+    shadow_seconds: float = 0.0
+
+    @property
+    def wait(self) -> float:
+        """Mean seconds until a waiting job starts."""
+        return self.seconds / self.starts if self.starts else 0.0
+
+    @property
+    def shadow_wait(self) -> float:
+        return self.shadow_seconds / self.starts if self.starts else 0.0
+
+
+class ShadowJob(Value, frozen=True):
+    """A job that the shadow would start at another time. Seconds from the comparison on; None: never."""
+
+    id: str
+    name: str
+    who: str
+    pool: str
+    start: float | None = None
+    shadow_start: float | None = None
+
+
+class ShadowView(Value, frozen=True):
+    """A shadow policy, tried beside the pools in force. Times are seconds since the Unix epoch; 0: not yet."""
+
+    file: str  # as pools.yml names it
+    fault: str = ""  # of the file
+    note: str = ""  # why the latest comparison was not made
+    since: float = 0.0  # of the first comparison
+    at: float = 0.0  # of the latest one, which these are of:
+    sooner: int = 0  # jobs that the shadow would start sooner
+    later: int = 0
+    jobs: tuple[ShadowJob, ...] = ()
+    comparisons: int = 0
+    pools: tuple[ShadowPool, ...] = ()
 
 
 def _matches(principal: str, patterns: tuple[str, ...]) -> bool:

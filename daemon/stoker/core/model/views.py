@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stoker.core.model.addresses import address_of
-from stoker.core.model.pools import Pool
+from stoker.core.model.pools import Pool, ShadowView
 from stoker.core.model.principal import shown
 from stoker.core.model.profiles import Profile
 from stoker.core.model.resources import Addresses, Amounts
@@ -329,6 +329,7 @@ class ClusterView(Value, frozen=True):
     pools: tuple[PoolView, ...] = ()  # empty without a pools.yml
     max_drivers: int | None = None  # spark.deploy.maxDrivers; None: no limit
     reservations: tuple[ReservationView, ...] = ()
+    shadow: ShadowView | None = None  # None: pools.yml names no shadow
 
     @property
     def live_workers(self) -> list[WorkerView]:

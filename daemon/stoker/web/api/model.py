@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from stoker.core.model.changes import ForecastRow
 from stoker.core.model.messages import check_drain
+from stoker.core.model.pools import ShadowView
 from stoker.core.model.states import MasterState
 from stoker.core.model.values import Value
 from stoker.core.model.views import AppView, ClusterView, DriverView, ExecutorView, PoolView, WorkerView
@@ -65,9 +66,10 @@ class Applications(Value, frozen=True):
 
 
 class PoolList(Value, frozen=True):
-    """All pools, in the order of the file."""
+    """All pools, in the order of the file; ``shadow``: the policy that is tried beside them."""
 
     items: tuple[PoolView, ...]
+    shadow: ShadowView | None = None
 
 
 class Explained(Value, frozen=True):

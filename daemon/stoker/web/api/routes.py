@@ -116,7 +116,7 @@ class _Reading:
             "text/plain", self.executor_log, parameters=BYTES, errors=(404,), names=(*APP, *EXECUTOR, *STREAM))  # fmt: skip
 
         get("/pools", "Pools: their settings, parts, limits, and what waits; empty without a pools.yml", model.PoolList,
-            lambda: model.PoolList(items=self._snapshot().pools))  # fmt: skip
+            self._pools)  # fmt: skip
         get("/drivers/{id}/explanation", "Why a driver is not placed, and what would help", model.Explained,
             lambda id: self.explanation(self.driver(id)), errors=(404,), names=DRIVER)  # fmt: skip
         get("/applications/{id}/explanation", "Why its next executor is not placed, and what would help",
@@ -128,6 +128,10 @@ class _Reading:
     def history(self, since: float) -> model.History:
         samples = [sample for sample in self._control.history() if sample.at > since]
         return model.History(**{name: [getattr(one, name) for one in samples] for name in Sample.__struct_fields__})
+
+    def _pools(self) -> model.PoolList:
+        view = self._snapshot()
+        return model.PoolList(items=view.pools, shadow=view.shadow)
 
     def workers(self, limit: int, cursor: str, offset: int, **query: str) -> model.Workers:
         cluster = self._snapshot()

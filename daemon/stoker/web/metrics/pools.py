@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.metrics_core import Metric
 
+from stoker.core.model.pools import ShadowPool, ShadowView
 from stoker.core.model.views import PoolView
 from stoker.web.metrics.cluster import MIB, by_label
 
@@ -44,3 +45,17 @@ def pool_metrics(pools: Sequence[PoolView], now: float) -> Iterator[Metric]:
     yield family("part_now", "Part of the cluster that the pool uses now, 0 to 1", total("part_now"))
     yield family("part_past", "Average part that it used; use counts half after each half-life", total("part_past"))
     yield family("below_min_share", "Pools that have less than their min_share: 1 or 0", total("is_below_min"))
+
+
+def shadow_metrics(shadow: ShadowView | None) -> Iterator[Metric]:
+    """Yield what comparisons with a shadow policy foresee; none without one."""
+    if shadow is None:
+        return
+    pools = shadow.pools[:MOST_POOLS]
+
+    def family(name: str, meaning: str, value: Callable[[ShadowPool], float]) -> Metric:
+        return by_label(f"stoker_shadow_{name}", meaning, ["pool"], [([pool.name], value(pool)) for pool in pools])
+
+    yield family("starts", "Starts that all comparisons foresaw, by both policies", lambda pool: float(pool.starts))
+    yield family("wait_seconds", "Mean wait until these starts, by the pools in force", lambda pool: pool.wait)
+    yield family("shadow_wait_seconds", "Mean wait until these starts, by the shadow", lambda pool: pool.shadow_wait)

@@ -47,7 +47,8 @@ def add_master_metrics(app: Flask, snapshot: Callable[[], ClusterView], counts: 
         return spark_names.as_metrics({**spark_names.master(view), **spark_names.applications(view)})
 
     def of_pools(view: ClusterView) -> Iterator[Metric]:
-        return pools.pool_metrics(view.pools, time.time())
+        yield from pools.pool_metrics(view.pools, time.time())
+        yield from pools.shadow_metrics(view.shadow)
 
     groups = [cluster.cluster_metrics, of_pools, counted, names_of_spark]
     _add_prometheus(app, "/metrics/prometheus", snapshot, groups, process=True)
