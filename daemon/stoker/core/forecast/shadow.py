@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from stoker.core.forecast.compare import ClusterChanges, ForecastRow, forecast
+from stoker.core.forecast.compare import ClusterChanges, forecast
 from stoker.core.forecast.rebuild import Snapshot
+from stoker.core.model.changes import ForecastRow
 from stoker.core.model.pools import Pools, ShadowJob, ShadowPool, ShadowView
 from stoker.core.model.values import Rng
 
