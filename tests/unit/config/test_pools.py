@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,12 @@ def test_deep_nesting_is_one_fault() -> None:
     """PyYAML would need a time that grows with the square of the depth."""
     pools, faults = parse_pools("pools: " + "[" * 100_000, "p.yml")
     assert pools is None and faults == ["p.yml:1: nested over 50 deep"]
+
+
+def test_the_files_that_the_documentation_shows_are_valid() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "scheduling.md").read_text()
+    blocks = re.findall(r"(?:^    .*\n)+", page, re.MULTILINE)
+    files = [textwrap.dedent(block) for block in blocks if block.startswith("    pools:\n")]
+    assert len(files) >= 4
+    for text in files:
+        assert parse_pools(text, "pools.yml")[1] == []
