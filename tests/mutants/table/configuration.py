@@ -11,7 +11,7 @@ _SHELL = ("tests/unit/config/test_shell_words.py",)
 MUTANTS = (
     Mutant("a default that is not used sets variables", _WORDS, "            self._assign = _ignore\n", "            pass\n",
            _SHELL),
-    Mutant("+= replaces", _WORDS, 'value, own = (self._lookup(match[1]) or "") + value, True', "own = True", _SHELL),
+    Mutant("+= replaces", _WORDS, 'value, own = (self._known(match[1]) or "") + value, True', "own = True", _SHELL),
     Mutant("an empty variable has no value without the colon", _WORDS,
            "(known != \"\" or operator[0][0] != \":\")", "known != \"\"", _SHELL),
     Mutant("~ is a name like any other", _WORDS, '        if self._peek() != "~":', '        if self._peek() != "~" or True:',
