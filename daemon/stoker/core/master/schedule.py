@@ -12,8 +12,8 @@ from stoker.core.master.scheduling.queue import DriverQueue
 from stoker.core.master.scheduling.reservation import Reserver
 from stoker.core.master.sharing.reserving import (
     deal,
+    due_contenders,
     due_heads,
-    due_players,
     is_due,
     offer_of,
     reserve_for_heads,
@@ -22,7 +22,7 @@ from stoker.core.master.sharing.reserving import (
     turns_of,
 )
 from stoker.core.master.sharing.turns import Turns
-from stoker.core.master.sharing.wishes import Wish, need_of, player_of, wishes
+from stoker.core.master.sharing.waiting_apps import WaitingApp, contender_of, need_of, waiting_apps
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 from stoker.core.model.states import MasterState
 
@@ -40,12 +40,12 @@ def _pass(ctx: Context) -> bool:
     """Return whether another pass may place more: room was reserved and something placed. What was placed later may have
     taken a pool to a limit, and so voided a reservation that others kept out of."""
     books, ctx.reservations = ctx.books, []
-    hungry = wishes(ctx)
-    if not books.queue and not hungry:
+    apps = waiting_apps(ctx)
+    if not books.queue and not apps:
         return False
     offers = _offers(ctx, books.queue)
     turns = turns_of(ctx) if ctx.pools.is_configured else None
-    reserver = reserver_of(ctx, offers, books.queue, hungry)
+    reserver = reserver_of(ctx, offers, books.queue, apps)
     if reserver is not None:
         ctx.reservations = reserver.made
     placed: list[tuple[str, str]] = []
@@ -56,19 +56,19 @@ def _pass(ctx: Context) -> bool:
         if reserver is not None:
             reserver.launched()
     if turns is not None:
-        if hungry and reserver is not None:
+        if apps and reserver is not None:
             reserve_for_heads(ctx, reserver, turns, offers)
-        dealt = _deal(ctx, hungry, offers, turns, reserver)
+        dealt = _deal(ctx, apps, offers, turns, reserver)
         return reserver is not None and reserver.has_reserved and (dealt or bool(placed))
-    for wish in sorted(hungry, key=lambda wish: -(wish.app.record.description.priority or 0)):
-        for profile in wish.needs:
+    for waiting in sorted(apps, key=lambda waiting: -(waiting.app.record.description.priority or 0)):
+        for profile in waiting.needs:
             granted = place_executors(
-                need_of(wish.app, profile),
+                need_of(waiting.app, profile),
                 offers,
                 spread_out=ctx.policy.spread_out_apps,
                 selection=ctx.policy.worker_selection,
             )
-            _grant(ctx, wish.app, granted, profile)
+            _grant(ctx, waiting.app, granted, profile)
     return False
 
 
@@ -99,8 +99,8 @@ def would_place_app(ctx: Context, app: BookedApp) -> bool:
         turns, reserver = turns_of(ctx), reserver_of(ctx, offers, ctx.books.queue)
         if reserver is not None:
             reserve_for_heads(ctx, reserver, turns, offers)
-        players = [*due_players(ctx), player_of(ctx, Wish(app, [None]))]
-        return bool(deal(ctx, players, offers, turns, reserver)[-1])
+        contenders = [*due_contenders(ctx), contender_of(ctx, WaitingApp(app, [None]))]
+        return bool(deal(ctx, contenders, offers, turns, reserver)[-1])
     return bool(place_executors(need, offers, spread_out=spread_out, selection=selection))
 
 
@@ -132,19 +132,19 @@ def _place_drivers(
     )
 
 
-def _deal(ctx: Context, hungry: list[Wish], offers: list[Offer], turns: Turns, reserver: Reserver | None) -> bool:
+def _deal(ctx: Context, apps: list[WaitingApp], offers: list[Offer], turns: Turns, reserver: Reserver | None) -> bool:
     """Deal executors of the applications' first profiles, then of their second ones: two profiles of one application share
     its limit of cores. Return whether any was granted."""
     is_any, is_first = False, True
-    while hungry:
-        players = [player_of(ctx, wish, is_due=is_first and is_due(ctx, wish.app)) for wish in hungry]
-        dealt = deal(ctx, players, offers, turns, reserver)
-        for wish, granted in zip(hungry, dealt, strict=True):
-            _grant(ctx, wish.app, granted, wish.needs[0])
+    while apps:
+        contenders = [contender_of(ctx, waiting, is_due=is_first and is_due(ctx, waiting.app)) for waiting in apps]
+        dealt = deal(ctx, contenders, offers, turns, reserver)
+        for waiting, granted in zip(apps, dealt, strict=True):
+            _grant(ctx, waiting.app, granted, waiting.needs[0])
             is_any |= bool(granted)
         if reserver is not None:
             reserver.launched()
-        hungry = [Wish(wish.app, wish.needs[1:]) for wish in hungry if wish.needs[1:]]
+        apps = [WaitingApp(waiting.app, waiting.needs[1:]) for waiting in apps if waiting.needs[1:]]
         is_first = False
     return is_any
 

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 
 from stoker.core.master.books import TASKS, BookedApp, Worker
 from stoker.core.master.context import Context
-from stoker.core.master.scheduling.dealing import Player, deal_executors
+from stoker.core.master.scheduling.dealing import Contender, deal_executors
 from stoker.core.master.scheduling.order import Claim, LaneOrder, may_claim
 from stoker.core.master.scheduling.placement import Offer
 from stoker.core.master.scheduling.queue import Demand, DriverQueue, Lane
 from stoker.core.master.scheduling.reservation import Busy, Reservation, Reserver
 from stoker.core.master.sharing.turns import Turns
-from stoker.core.master.sharing.wishes import Wish, player_of, wishes
+from stoker.core.master.sharing.waiting_apps import WaitingApp, contender_of, waiting_apps
 from stoker.core.model.resources import Amounts, added, counted
 from stoker.core.model.states import MasterState
 from stoker.core.model.views import PlaceView, ReservationView
 
 
 def reserver_of(
-    ctx: Context, offers: list[Offer], queue: DriverQueue, hungry: list[Wish] | None = None
+    ctx: Context, offers: list[Offer], queue: DriverQueue, apps: list[WaitingApp] | None = None
 ) -> Reserver | None:
-    """Return what makes reservations in a pass over these ``offers``, the drivers of this queue, and the applications that
-    are ``hungry`` (None: all that are); None if the cluster makes none."""
+    """Return what makes reservations in a pass over these ``offers``, the drivers of this queue, and these
+    waiting ``apps`` (None: all); None if the cluster makes none."""
     pools, books = ctx.pools, ctx.books
     if not pools.reserves:
         return None
@@ -36,7 +36,7 @@ def reserver_of(
         lambda worker_id: _busy(ctx, books.workers[worker_id]),
         is_due=lambda job_id: ctx.now.wall >= _due(ctx, job_id),
         most_cores=max(int(pools.reserved_share * sum(cores)), max(cores, default=0)),
-        claims=_claims(ctx, queue, wishes(ctx) if hungry is None else hungry),
+        claims=_claims(ctx, queue, waiting_apps(ctx) if apps is None else apps),
     )
 
 
@@ -86,37 +86,39 @@ def is_due(ctx: Context, app: BookedApp) -> bool:
     return ctx.pools.reserves and not app.executors and ctx.now.wall >= _due(ctx, app.record.id)
 
 
-def due_players(ctx: Context) -> list[Player]:
+def due_contenders(ctx: Context) -> list[Contender]:
     """Return the applications that are due, as they are dealt executors of their first profile."""
     if not ctx.pools.reserves:
         return []
-    return _due_among(ctx, wishes(ctx))
+    return _due_among(ctx, waiting_apps(ctx))
 
 
-def _due_among(ctx: Context, hungry: list[Wish]) -> list[Player]:
-    return [player_of(ctx, wish, is_due=True) for wish in hungry if is_due(ctx, wish.app)]
+def _due_among(ctx: Context, apps: list[WaitingApp]) -> list[Contender]:
+    return [contender_of(ctx, waiting, is_due=True) for waiting in apps if is_due(ctx, waiting.app)]
 
 
-def _claims(ctx: Context, queue: DriverQueue, hungry: list[Wish]) -> list[Claim]:
+def _claims(ctx: Context, queue: DriverQueue, apps: list[WaitingApp]) -> list[Claim]:
     """Return the claims of the applications that are due. In the order of the queue each comes before the drivers that began
     to wait later."""
-    players = sorted(_due_among(ctx, hungry), key=lambda player: _due(ctx, player.app_id))
-    heads = [(queue.head(lane) or (0, ""), driver_id) for lane, driver_id in due_heads(ctx, queue)] if players else []
+    contenders = sorted(_due_among(ctx, apps), key=lambda contender: _due(ctx, contender.app_id))
+    heads = (
+        [(queue.head(lane) or (0, ""), driver_id) for lane, driver_id in due_heads(ctx, queue)] if contenders else []
+    )
     found = []
-    for rank, player in enumerate(players, 1):
-        since = _due(ctx, player.app_id)
+    for rank, contender in enumerate(contenders, 1):
+        since = _due(ctx, contender.app_id)
         before = [sequence for (sequence, _), driver_id in heads if _due(ctx, driver_id) <= since]
         behind = before[-1] if before else -1
-        found.append(player.claim._replace(sequence=behind + rank / (len(players) + 1)))  # no two are equal
+        found.append(contender.claim._replace(sequence=behind + rank / (len(contenders) + 1)))  # no two are equal
     return found
 
 
 def deal(
-    ctx: Context, players: list[Player], offers: list[Offer], turns: Turns, reserver: Reserver | None
+    ctx: Context, contenders: list[Contender], offers: list[Offer], turns: Turns, reserver: Reserver | None
 ) -> list[list[tuple[str, int]]]:
-    """Return (worker id, cores) of each executor that a pass gives to each of the players."""
+    """Return (worker id, cores) of each executor that a pass gives to each of the contenders."""
     spread_out, selection = ctx.policy.spread_out_apps, ctx.policy.worker_selection
-    return deal_executors(players, offers, turns, spread_out=spread_out, selection=selection, reserver=reserver)
+    return deal_executors(contenders, offers, turns, spread_out=spread_out, selection=selection, reserver=reserver)
 
 
 def _busy(ctx: Context, worker: Worker) -> Iterator[Busy]:
@@ -170,7 +172,7 @@ def reservation_views(ctx: Context) -> tuple[ReservationView, ...]:
         return ()
     turns = turns_of(ctx)
     reserve_for_heads(ctx, reserver, turns, offers)
-    deal(ctx, due_players(ctx), offers, turns, reserver)
+    deal(ctx, due_contenders(ctx), offers, turns, reserver)
     return tuple(_view(ctx, made) for made in reserver.made)
 
 

@@ -7,7 +7,7 @@ import copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoker.core.master.scheduling.dealing import Player, deal_executors
+from stoker.core.master.scheduling.dealing import Contender, deal_executors
 from stoker.core.master.scheduling.placement import AppNeed, Offer, place_executors
 from stoker.core.model.policy import WorkerSelection
 from stoker.core.model.resources import Amounts
@@ -55,8 +55,8 @@ def test_one_application_alone_gets_what_the_spec_gives(
     offers: list[Offer], need: AppNeed, spread_out: bool, selection: WorkerSelection
 ) -> None:
     twin = copy.deepcopy(offers)
-    player = Player(need, "p", "ada", 0, in_turns=True)
-    (dealt,) = deal_executors([player], offers, NoPools(), spread_out=spread_out, selection=selection)
+    contender = Contender(need, "p", "ada", 0, in_turns=True)
+    (dealt,) = deal_executors([contender], offers, NoPools(), spread_out=spread_out, selection=selection)
     assert dealt == place_executors(need, twin, spread_out=spread_out, selection=selection)
     assert offers == twin
 
@@ -67,12 +67,12 @@ def test_several_take_what_there_is_and_no_more(
     offers: list[Offer], needs: list[AppNeed], spread_out: bool, selection: WorkerSelection
 ) -> None:
     before = copy.deepcopy(offers)
-    players = [Player(need, "p", "ada", 0, in_turns=True) for need in needs]
-    dealt = deal_executors(players, offers, NoPools(), spread_out=spread_out, selection=selection)
+    contenders = [Contender(need, "p", "ada", 0, in_turns=True) for need in needs]
+    dealt = deal_executors(contenders, offers, NoPools(), spread_out=spread_out, selection=selection)
     for was, offer in zip(before, offers, strict=True):
         assert offer.cores_free >= 0 and offer.memory_free >= 0
-        taken = sum(cores for hand in dealt for worker_id, cores in hand if worker_id == offer.worker_id)
+        taken = sum(cores for allotment in dealt for worker_id, cores in allotment if worker_id == offer.worker_id)
         assert was.cores_free - offer.cores_free == taken
-    for need, hand in zip(needs, dealt, strict=True):
-        assert sum(cores for _, cores in hand) <= need.cores_left
-        assert not hand or need.executors + len(hand) <= need.executor_limit
+    for need, allotment in zip(needs, dealt, strict=True):
+        assert sum(cores for _, cores in allotment) <= need.cores_left
+        assert not allotment or need.executors + len(allotment) <= need.executor_limit

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from stoker.core.master.books import BookedApp
 from stoker.core.master.context import Context
-from stoker.core.master.scheduling.dealing import Player
+from stoker.core.master.scheduling.dealing import Contender
 from stoker.core.master.scheduling.placement import AppNeed
 from stoker.core.model.profiles import DEFAULT_PROFILE, Profile
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class WaitingApp:
     """An application, and the profiles of which it wants executors, in the order of their ids; None is the default one."""
 
     app: BookedApp
     needs: list[Profile | None]
 
 
-def wishes(ctx: Context) -> list[Wish]:
+def waiting_apps(ctx: Context) -> list[WaitingApp]:
     """Return the applications that may get executors, in order of registration."""
-    return [Wish(app, needs) for app in ctx.books.apps.values() if (needs := needs_of(ctx, app))]
+    return [WaitingApp(app, needs) for app in ctx.books.apps.values() if (needs := needs_of(ctx, app))]
 
 
 def needs_of(ctx: Context, app: BookedApp) -> list[Profile | None]:
@@ -48,11 +48,11 @@ def need_of(app: BookedApp, profile: Profile | None = None) -> AppNeed:
     )
 
 
-def player_of(ctx: Context, wish: Wish, *, is_due: bool = False) -> Player:
+def contender_of(ctx: Context, waiting: WaitingApp, *, is_due: bool = False) -> Contender:
     """``is_due``: it has waited long enough to reserve room for its first executors."""
-    app = wish.app
-    return Player(
-        need_of(app, wish.needs[0]),
+    app = waiting.app
+    return Contender(
+        need_of(app, waiting.needs[0]),
         app.pool,
         app.record.principal or "",
         app.record.description.priority or 0,
