@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from tests.simulation.mutants import MUTANTS, Mutation
-from tests.simulation.mutants.hunt import MOST_SEEDS, hunt
-
-DOCS = Path(__file__).parents[2] / "docs" / "simulation.md"
-
-
-def named_checkers() -> dict[str, set[str]]:
-    """Mutant -> checkers, as in the table of docs/simulation.md."""
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
-    return {name: set(re.findall(r"`([\w-]+)`", checkers)) for name, checkers in rows}
+from tests.simulation.mutants.hunt import MOST_SEEDS, hunt, named_checkers
 
 
 @pytest.mark.slow
