@@ -43,7 +43,7 @@ stop: $(VENV)/.controller ## stop that cluster and everything it runs
 lint: $(VENV)/.tests ## ruff, mypy, shellcheck, ansible-lint
 	@ruff check . && ruff format --check .
 	@mypy
-	@shellcheck $$(git grep -lE '^#!.*(bash|/sh)$$' -- ':!*.j2')
+	@shellcheck $$(git grep -nE '^#!.*(bash|/sh)$$' -- ':!*.j2' | sed -n 's/:1:.*//p')
 	@ansible-lint --offline --profile production
 
 test: $(VENV)/.$(TESTS) lint ## lint, then all tests; ENGINES=no: without large packages

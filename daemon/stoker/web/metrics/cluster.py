@@ -90,7 +90,7 @@ def _jobs(cluster: ClusterView) -> Iterator[Metric]:
         "stoker_workers_unfit",
         "Connected workers that get nothing new because their host is not well, by reason",
         ["reason"],
-        [([reason], unfit[reason]) for reason in sorted({"disk", "health", "refusals", *unfit})],
+        [([reason], unfit[reason]) for reason in sorted({"disk", "health", "refusals", "users", *unfit})],
     )
     yield by_label(
         "stoker_drivers",
