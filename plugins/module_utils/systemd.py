@@ -119,9 +119,10 @@ class Systemd:
 
 
 def command_line(words: list[str]) -> str:
-    """Return the value of an ``ExecStart=``: systemd expands ``%x`` and ``$X`` and unescapes, in single quotes, too."""
-    program, *arguments = words
-    return " ".join([_word(program), *(_word(word).replace("$", "$$") for word in arguments)])
+    """Return the value of an ``ExecStart=``: systemd expands ``%x`` and ``$X`` and unescapes, in single quotes, too. Empty
+    for a daemon whose unit has a command of its own."""
+    program, arguments = words[:1], words[1:]
+    return " ".join([*map(_word, program), *(_word(word).replace("$", "$$") for word in arguments)])
 
 
 def _word(word: str) -> str:

@@ -18,6 +18,7 @@ from plugins.module_utils.systemd import command_line
         ),
         (["/bin/x", "--host", "fe80::1%eth0"], '/bin/x --host "fe80::1%%eth0"'),
         (["/bin/x", "/data/$USER/100%"], '/bin/x "/data/$$USER/100%%"'),
+        ([], ""),  # ZooKeeper's unit has its own command
         (["/my bin/$x", "a b", ""], '"/my bin/$x" "a b" ""'),
         (["/bin/x", 'it\'s \\ "so"', "a\nb"], '/bin/x "it\'s \\\\ \\"so\\"" "a\\x0ab"'),
     ],
