@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -50,15 +51,18 @@ class PlayedDaemon:
         self.link.flush()
 
     def expect(self, op: str, key: str | None = None, within: float = 30.0) -> dict[str, Any]:
+        return self.expect_one_of((op,), key, within)
+
+    def expect_one_of(self, ops: Collection[str], key: str | None = None, within: float = 30.0) -> dict[str, Any]:
         def found() -> dict[str, Any] | None:
             self.pump()
             for message in self.heard:
-                if message["op"] == op and key in (None, message.get("key")):
+                if message["op"] in ops and key in (None, message.get("key")):
                     self.heard.remove(message)
                     return message
             return None
 
-        return wait_until(found, within=within, what=f"{op} {key}")
+        return wait_until(found, within=within, what=f"{' or '.join(ops)} {key}")
 
     def spawn(self, key: str, *argv: str, **more: Any) -> None:
         folder = self.slot / "jobs"
