@@ -3,7 +3,6 @@ from ZooKeeper, and computes before, during and after. It ends as one applicatio
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import shutil
@@ -16,7 +15,7 @@ import pytest
 
 from tests.support.ha import HaCluster
 from tests.support.proxy import Proxy
-from tests.support.spark import SparkJob, executor_pids
+from tests.support.spark import NEEDS_SPARK, SparkJob, executor_pids
 from tests.support.wait import wait_until
 from tests.support.zookeeper import ZooKeeperServers
 
@@ -24,11 +23,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        os.environ.get("CI") != "true"
-        and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
-        reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
-    ),
+    NEEDS_SPARK,
 ]
 WITHIN = 60.0  # seconds: far more than anything here takes, so that a busy machine fails no test
 PROPERTIES = {

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 
@@ -12,7 +9,7 @@ import pexpect
 import pytest
 
 from tests.support.cluster import Cluster, free_port
-from tests.support.spark import spark_environment
+from tests.support.spark import NEEDS_SPARK, spark_environment
 from tests.support.wait import wait_until
 
 
@@ -74,10 +71,7 @@ def test_the_exit_code_of_a_program_from_a_pipe(standing: Cluster, program: str,
     assert ("SyntaxError" in done.stderr) == (program == "print(")
 
 
-@pytest.mark.skipif(
-    os.environ.get("CI") != "true" and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
-    reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
-)
+@NEEDS_SPARK
 def test_with_spark(standing: Cluster) -> None:
     environ = spark_environment(standing)
     done = standing.cli(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.ha import HaCluster
-from tests.support.spark import SparkJob, executor_pids
+from tests.support.spark import NEEDS_SPARK, SparkJob, executor_pids
 from tests.support.wait import wait_until
 from tests.support.zookeeper import ZooKeeperServers
 
@@ -19,11 +16,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        os.environ.get("CI") != "true"
-        and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
-        reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
-    ),
+    NEEDS_SPARK,
 ]
 
 

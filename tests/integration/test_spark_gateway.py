@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from stoker.gateway.guard import Caller
 from stoker.gateway.spark_rpc import Frame, FrameReader, Kind, frame
 from tests.support.cluster import Cluster, free_port
 from tests.support.net import has_ipv6
-from tests.support.spark import SparkJob, executor_pids, spark_environment
+from tests.support.spark import NEEDS_SPARK, SparkJob, executor_pids, spark_environment
 from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -34,11 +33,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        os.environ.get("CI") != "true"
-        and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
-        reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
-    ),
+    NEEDS_SPARK,
 ]
 
 

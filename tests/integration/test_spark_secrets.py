@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -15,7 +12,7 @@ import pytest
 from stoker.gateway.guard import Caller
 from stoker.gateway.spark_rpc import FrameReader, Kind, frame
 from tests.support.ha import HaCluster
-from tests.support.spark import SparkJob, executor_pids
+from tests.support.spark import NEEDS_SPARK, SparkJob, executor_pids
 from tests.support.wait import wait_until
 from tests.support.zookeeper import ZooKeeperServers
 
@@ -23,11 +20,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        os.environ.get("CI") != "true"
-        and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
-        reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
-    ),
+    NEEDS_SPARK,
 ]
 
 ADA, BOB = "ada's" + "0" * 27, "bob's" + "1" * 27

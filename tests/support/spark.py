@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+import pytest
 
 from stoker.gateway.java_stream import JavaObject, parse
 from stoker.gateway.spark_rpc import Envelope, Frame, FrameReader, open_envelope
@@ -22,6 +25,11 @@ from tests.support.wait import wait_until
 T = TypeVar("T")
 FOLDER = Path(__file__).parent.parent / "data" / "spark"
 VERSIONS = ("3.5", "4.0", "4.3")
+
+NEEDS_SPARK = pytest.mark.skipif(
+    os.environ.get("CI") != "true" and (importlib.util.find_spec("pyspark") is None or shutil.which("java") is None),
+    reason="needs the package pyspark and a Java: pip install pyspark, apt-get install default-jre-headless",
+)
 
 
 def recorded(version: str) -> list[Frame]:

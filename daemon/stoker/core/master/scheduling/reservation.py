@@ -69,9 +69,8 @@ class Reserver:
         self._promised: dict[str, str] = {}  # pool -> application: it makes the pool's reservation, when its turn comes
         self._offers, self._busy = offers, busy
         self._taken: dict[str, list[Busy]] = {}  # by this pass, and not in ``busy`` yet
-        self._set_aside: dict[
-            str, tuple[Claim, tuple[Place, ...]]
-        ] = {}  # application -> room that it gets in this pass
+        # Application -> room that it gets in this pass.
+        self._set_aside: dict[str, tuple[Claim, tuple[Place, ...]]] = {}
         self._left = most_cores
         self._windows: list[float] = []
 
